@@ -1,0 +1,179 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+
+use super::{AuthError, Authenticate, Secret, Signature};
+
+/// A fixed text in a header: see [`header`], [`raw`] and [`bearer`].
+#[derive(Clone)]
+pub struct HeaderKey {
+    name: Result<HeaderName, String>,
+    prefix: &'static str,
+    key: Secret,
+}
+
+/// Signs by a key in the header `name`.
+///
+/// A name that can't be a header's, and a key that is empty or holds a line break or blanks at its ends, are told when
+/// the client is built.
+pub fn header(name: impl Into<String>, key: impl Into<Secret>) -> HeaderKey {
+    let name = name.into();
+    HeaderKey { name: name.parse().map_err(|_| name), prefix: "", key: key.into() }
+}
+
+/// Signs by `Authorization: KEY`, as some servers take it without a scheme.
+pub fn raw(key: impl Into<Secret>) -> HeaderKey {
+    HeaderKey { name: Ok(AUTHORIZATION), prefix: "", key: key.into() }
+}
+
+/// Signs by `Authorization: Bearer TOKEN`.
+pub fn bearer(token: impl Into<Secret>) -> HeaderKey {
+    HeaderKey { name: Ok(AUTHORIZATION), prefix: "Bearer ", key: token.into() }
+}
+
+impl HeaderKey {
+    fn pair(&self) -> Result<(HeaderName, HeaderValue), AuthError> {
+        let name = self.name.clone().map_err(|name| AuthError::new(format!("{name:?} can't be a header's name")))?;
+        check(self.key.expose()).map_err(AuthError::new)?;
+        Ok((name, sensitive(&Secret::from(format!("{}{}", self.prefix, self.key.expose())))?))
+    }
+}
+
+/// Says what is wrong with a key, without showing it.
+fn check(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        Err("the key is empty")
+    } else if key.trim() != key {
+        Err("the key begins or ends with a blank or a line break; was it read from a file?")
+    } else if key.chars().any(|it| it.is_control() && it != '\t') {
+        Err("the key holds a line break or another control character")
+    } else {
+        Ok(())
+    }
+}
+
+fn sensitive(text: &Secret) -> Result<HeaderValue, AuthError> {
+    let mut value = HeaderValue::from_str(text.expose())
+        .map_err(|_| AuthError::new("the key holds a character that a header can't"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[async_trait]
+impl Authenticate for HeaderKey {
+    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+        let (name, value) = self.pair()?;
+        request.headers_mut().insert(name, value);
+        Ok(Signature::new().hiding(self.key.clone()))
+    }
+
+    fn validate(&self) -> Result<(), AuthError> {
+        self.pair().map(drop)
+    }
+}
+
+impl fmt::Debug for HeaderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderKey").field("name", &self.name).field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Signs by user and password: see [`basic`].
+#[derive(Clone, Debug)]
+pub struct Basic {
+    user: String,
+    password: Secret,
+}
+
+/// Signs by `Authorization: Basic ..`, from a user's name and password (RFC 7617, in UTF-8).
+pub fn basic(user: impl Into<String>, password: impl Into<Secret>) -> Basic {
+    Basic { user: user.into(), password: password.into() }
+}
+
+#[async_trait]
+impl Authenticate for Basic {
+    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+        self.validate()?;
+        let pair = Secret::from(format!("{}:{}", self.user, self.password.expose()));
+        let coded = Secret::from(BASE64.encode(pair.expose()));
+        let value = sensitive(&Secret::from(format!("Basic {}", coded.expose())))?;
+        request.headers_mut().insert(AUTHORIZATION, value);
+        Ok(Signature::new().hiding(coded).hiding(self.password.clone()))
+    }
+
+    fn validate(&self) -> Result<(), AuthError> {
+        if self.user.contains(':') {
+            return Err(AuthError::new("a user's name for Basic can't hold a colon"));
+        }
+        let control = |text: &str| text.chars().any(char::is_control);
+        if control(&self.user) || control(self.password.expose()) {
+            return Err(AuthError::new(
+                "the user's name or the password holds a line break or another control character",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// No credentials at all: see [`none`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAuth;
+
+/// Sends requests as they are, for servers that want no credentials or a proxy that adds them.
+#[must_use]
+pub fn none() -> NoAuth {
+    NoAuth
+}
+
+#[async_trait]
+impl Authenticate for NoAuth {
+    async fn sign(&self, _: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+        Ok(Signature::new())
+    }
+}
+
+/// Signs by a function: see [`sign_with`].
+#[derive(Clone)]
+pub struct SignWith<F>(F);
+
+/// Signs by a function that needn't wait, such as a signature over the request.
+///
+/// ```
+/// use actionlog::auth;
+/// use http::HeaderValue;
+///
+/// let signer = auth::sign_with(|request| {
+///     let length = request.body().len();
+///     request.headers_mut().insert("x-body-length", HeaderValue::from(length));
+///     Ok(auth::Signature::new())
+/// });
+/// let client = actionlog::UnleashClient::builder("https://unleash.example.com").authenticator(signer).build()?;
+/// # Ok::<(), actionlog::Error>(())
+/// ```
+pub fn sign_with<F>(sign: F) -> SignWith<F>
+where
+    F: Fn(&mut http::Request<Bytes>) -> Result<Signature, AuthError> + Send + Sync + 'static,
+{
+    SignWith(sign)
+}
+
+#[async_trait]
+impl<F> Authenticate for SignWith<F>
+where
+    F: Fn(&mut http::Request<Bytes>) -> Result<Signature, AuthError> + Send + Sync + 'static,
+{
+    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+        (self.0)(request)
+    }
+}
+
+impl<F> fmt::Debug for SignWith<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignWith(..)")
+    }
+}

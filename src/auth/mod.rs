@@ -1,0 +1,130 @@
+//! How requests are signed: one trait, and the usual ways.
+//!
+//! Every client's builder has shortcuts for the two usual ways, `.api_key(..)` and `.bearer(..)`. For others, give
+//! `.authenticator(..)` one of this module's, or your own [`Authenticate`].
+
+mod key;
+mod secret;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use key::{Basic, HeaderKey, NoAuth, SignWith, basic, bearer, header, none, raw, sign_with};
+pub use secret::Secret;
+
+/// Signs requests.
+///
+/// A request is signed anew before *every* attempt, so a signature over a time or a body stays right, and a token that
+/// was renewed meanwhile is used.
+///
+/// ```
+/// use actionlog::auth::{AuthError, Authenticate, Signature};
+/// use bytes::Bytes;
+///
+/// /// Signs by a header that is made from the path.
+/// #[derive(Debug)]
+/// struct ByPath;
+///
+/// #[async_trait::async_trait]
+/// impl Authenticate for ByPath {
+///     async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+///         let value = format!("signed:{}", request.uri().path()).parse().map_err(AuthError::new)?;
+///         request.headers_mut().insert("x-signature", value);
+///         Ok(Signature::new())
+///     }
+/// }
+///
+/// let client = actionlog::UnleashClient::builder("https://unleash.example.com").authenticator(ByPath).build()?;
+/// # Ok::<(), actionlog::Error>(())
+/// ```
+#[async_trait]
+pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
+    /// Puts the credentials on a request: its headers, as a rule. The body is for reading.
+    ///
+    /// Each header that this adds or changes is taken for a secret: it isn't shown, and scrubbed from what the server
+    /// says.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to sign with. The call then fails with [`ErrorKind::Credentials`](crate::ErrorKind), and
+    /// nothing is sent.
+    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError>;
+
+    /// Says before anything is sent whether this can ever work. Called when a client is built.
+    ///
+    /// # Errors
+    ///
+    /// If it can't: the client isn't built.
+    fn validate(&self) -> Result<(), AuthError> {
+        Ok(())
+    }
+}
+
+/// What a request was signed with.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Signature {
+    hidden: Vec<Secret>,
+}
+
+impl Signature {
+    /// A signature that needs no further word.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names a secret that doesn't stand in a header as it is (a password inside of Basic's base64, say) and must be
+    /// scrubbed as well where a server echoes it.
+    #[must_use = "returns the changed signature"]
+    pub fn hiding(mut self, secret: Secret) -> Self {
+        self.hidden.push(secret);
+        self
+    }
+
+    pub(crate) fn hidden(&self) -> &[Secret] {
+        &self.hidden
+    }
+}
+
+/// Why a request could not be signed.
+///
+/// Its source is shown to whoever reads the call's error: keep secrets out of it.
+#[derive(Debug)]
+pub struct AuthError {
+    transient: bool,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl AuthError {
+    /// A failure that stays.
+    pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { transient: false, source: source.into() }
+    }
+
+    /// A failure that may pass: a token source that can't be reached just now.
+    pub fn transient(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { transient: true, source: source.into() }
+    }
+
+    /// Whether it may pass.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.transient
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request can't be signed")
+    }
+}
+
+impl StdError for AuthError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}

@@ -1,0 +1,44 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A text that is not printed: a key, a token, a password.
+///
+/// `Debug` shows `[redacted]`, there is no `Display` and no `Serialize`, and the memory is wiped when it is dropped.
+/// Copies inside of the HTTP stack while a request is under way can't be wiped.
+///
+/// ```
+/// use actionlog::auth::Secret;
+///
+/// let key = Secret::from("s3cr3t");
+/// assert_eq!(format!("{key:?}"), "[redacted]");
+/// assert_eq!(key.expose(), "s3cr3t");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The text itself. Mind where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

@@ -1,0 +1,82 @@
+//! Settings from environment variables.
+
+use std::ffi::OsString;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Reads variables, and remembers what is wrong with which, so that all is told at once.
+pub(crate) struct Environment<'a> {
+    read: &'a dyn Fn(&str) -> Option<OsString>,
+    missing: Vec<&'static str>,
+    unreadable: Vec<&'static str>,
+}
+
+impl<'a> Environment<'a> {
+    pub(crate) fn new(read: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { read, missing: Vec::new(), unreadable: Vec::new() }
+    }
+
+    /// A variable that must be set. Set to nothing counts as not set: that is what an unset one becomes in scripts.
+    pub(crate) fn required(&mut self, name: &'static str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            if !self.unreadable.contains(&name) {
+                self.missing.push(name);
+            }
+            String::new()
+        })
+    }
+
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<String> {
+        match (self.read)(name)?.into_string() {
+            Ok(value) => (!value.is_empty()).then_some(value),
+            Err(_) => {
+                self.unreadable.push(name);
+                None
+            }
+        }
+    }
+
+    /// Whether all that was read is there.
+    pub(crate) fn check(self) -> Result<()> {
+        let mut wrong = Vec::new();
+        if !self.missing.is_empty() {
+            wrong.push(format!("not set: {}", self.missing.join(", ")));
+        }
+        if !self.unreadable.is_empty() {
+            wrong.push(format!("not Unicode: {}", self.unreadable.join(", ")));
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Configuration, format!("environment variables are {}", wrong.join("; "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_is_missing_is_named_at_once() {
+        let read =
+            |name: &str| (name == "C").then(|| OsString::from("")).or((name == "A").then(|| OsString::from("a")));
+        let mut environment = Environment::new(&read);
+        assert_eq!(environment.required("A"), "a");
+        environment.required("B");
+        environment.required("C");
+        assert_eq!(environment.optional("D"), None);
+        let error = environment.check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!(error.to_string(), "environment variables are not set: B, C");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_unicode_is_named_and_not_shown() {
+        use std::os::unix::ffi::OsStringExt;
+        let read = |_: &str| Some(OsString::from_vec(b"key\xff".to_vec()));
+        let mut environment = Environment::new(&read);
+        environment.required("A");
+        assert_eq!(environment.check().unwrap_err().to_string(), "environment variables are not Unicode: A");
+    }
+}

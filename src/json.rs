@@ -1,0 +1,122 @@
+//! Free-form JSON, kept as sent.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// A JSON value, kept as the text that the server sent.
+///
+/// Nothing is lost or changed: numbers keep all their digits, objects the order of their keys and their repeated ones.
+/// It is parsed when you ask, into what you ask for.
+///
+/// Two are equal if their texts are: `1.0` and `1.00` differ, and so do `{"a":1}` and `{ "a": 1 }`.
+///
+/// ```
+/// use actionlog::Json;
+///
+/// let json: Json = serde_json::from_str(r#"{"amount": 12.50, "id": 90071992547409931234}"#)?;
+/// assert_eq!(json.as_str(), r#"{"amount": 12.50, "id": 90071992547409931234}"#);
+///
+/// #[derive(serde::Deserialize)]
+/// struct Payment { amount: f64 }
+/// assert_eq!(json.parse::<Payment>()?.amount, 12.5);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The value read as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// What serde_json says if the text doesn't fit a `T`. Mind that its message may quote the text.
+    pub fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.as_str())
+    }
+
+    /// The value as a [`serde_json::Value`], which rounds numbers, sorts keys and drops repeated ones.
+    ///
+    /// # Errors
+    ///
+    /// For what a `Value` can't hold: numbers beyond `f64`, lone surrogates, a depth above 127.
+    pub fn to_value(&self) -> serde_json::Result<serde_json::Value> {
+        self.parse()
+    }
+
+    /// Writes any value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written as JSON: a map whose keys aren't strings, or what its `Serialize` refuses.
+    pub fn from_serialize(value: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// Takes a text that is JSON.
+    ///
+    /// # Errors
+    ///
+    /// Where it isn't.
+    pub fn from_text(text: impl Into<String>) -> serde_json::Result<Self> {
+        RawValue::from_string(text.into()).map(Self)
+    }
+
+    pub(crate) fn from_raw(raw: Box<RawValue>) -> Self {
+        Self(raw)
+    }
+
+    /// Whether the value is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.as_str() == "null"
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<serde_json::Value> for Json {
+    type Error = serde_json::Error;
+
+    fn try_from(value: serde_json::Value) -> serde_json::Result<Self> {
+        Self::from_serialize(&value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}

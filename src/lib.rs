@@ -1,0 +1,27 @@
+//! Typed, async clients for action-log APIs.
+
+mod builder;
+mod call;
+mod environment;
+mod error;
+mod id;
+mod json;
+mod open_enum;
+mod request;
+mod time;
+mod transport;
+
+pub mod auth;
+pub mod page;
+pub mod unleash;
+
+pub use builder::{Client, ClientBuilder};
+pub use call::Call;
+pub use error::{ApiError, Error, ErrorKind, RequestOutcome, Result};
+pub use id::{Id, Identified};
+pub use json::Json;
+pub use page::{Entry, Items, Listing, Page, Pages, Paginate};
+pub use request::{Answer, Repeat, Request};
+pub use transport::decode::DecodeError;
+pub use transport::exchange::{Body, Exchange, ExchangeError, HttpExchange, Stage};
+pub use unleash::UnleashClient;

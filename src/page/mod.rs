@@ -1,0 +1,360 @@
+//! Listings: what a page is, and how all of them are read without losing a record.
+//!
+//! # How a listing is read
+//!
+//! Offsets shift while one reads: a record added at the head pushes the rest down, a removed one pulls it up. Servers
+//! cut page sizes, send a page short, or answer empty for a moment. Striding from offset to offset, and ending at a short
+//! or an empty page, loses records. [`Listing::pages`] and [`Listing::items`] do neither:
+//!
+//! 1. Every request but the first starts at a record that is already known, one record of overlap: at the place where
+//!    it was last seen.
+//! 2. What follows the *last* known record of an answer comes next. Unknown records before it were added meanwhile and
+//!    are given too; known ones are not given twice.
+//! 3. If nothing in an answer is known, the place was lost: the answer is dropped, and the walk goes back, by more and
+//!    more, until it meets a record that it knows. If none is left, it reads on from the head.
+//! 4. Only one thing ends a listing: a known record *alone* in an answer that had room for more. (Or an answer shorter
+//!    than asked that ends where the documented total says.) A short page doesn't, and neither does an empty one.
+//!
+//! It costs one request at the end of a listing whose API gives no total.
+
+mod listing;
+mod reader;
+mod walk;
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+pub use listing::Listing;
+pub use reader::{Items, Pages};
+
+use crate::error::{ApiError, Error, ErrorKind};
+use crate::json::Json;
+use crate::request::Request;
+
+/// What an API says of one of its listings: how a part of it is asked for, and how its records are told apart.
+///
+/// Pure: nothing here waits. Implement it for a listing of your own and read it with a client's `listing`; the rules
+/// above hold for it as they do for the listings of this crate.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use actionlog::page::{Entry, Envelope, Identity, Listed, PageSizes, Paginate, Window};
+/// use actionlog::Request;
+///
+/// /// The events of one integration of an Unleash server.
+/// #[derive(Clone, Debug)]
+/// struct IntegrationEvents { integration: u32 }
+///
+/// #[derive(Debug, serde::Deserialize)]
+/// struct Event { id: String, state: String }
+///
+/// /// The JSON around the records.
+/// struct Around;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Body<R> { #[serde(rename = "integrationEvents")] events: Vec<R> }
+///
+/// impl<R> From<Body<R>> for Listed<R> {
+///     fn from(body: Body<R>) -> Self { Listed::new(body.events) }
+/// }
+///
+/// impl Envelope for Around {
+///     type Of<R: serde::de::DeserializeOwned> = Body<R>;
+/// }
+///
+/// impl Paginate for IntegrationEvents {
+///     type Item = Event;
+///
+///     fn request(&self, window: Window) -> Request<Listed<Entry<Event>>> {
+///         Request::get("api/admin/addons/{id}/events", [self.integration])
+///             .shape("limit", window.limit)
+///             .shape("offset", window.offset)
+///             .page::<Around, Event>()
+///     }
+///
+///     fn identity(&self, event: &Event) -> Identity {
+///         Identity::from(event.id.as_str())
+///     }
+///
+///     fn page_sizes(&self) -> PageSizes {
+///         PageSizes::up_to(50)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
+    /// A record.
+    type Item: Send + Unpin + 'static;
+
+    /// Asks for one window of the listing.
+    fn request(&self, window: Window) -> Request<Listed<Entry<Self::Item>>>;
+
+    /// What tells a record from the others.
+    fn identity(&self, item: &Self::Item) -> Identity;
+
+    /// How many records may be asked for at once.
+    fn page_sizes(&self) -> PageSizes;
+
+    /// What the total in an answer counts. [`Total::Open`] unless said otherwise.
+    fn total(&self) -> Total {
+        Total::Open
+    }
+}
+
+/// Which part of a listing is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// How many records are skipped.
+    pub offset: u64,
+    /// How many are asked for.
+    pub limit: u32,
+}
+
+/// How many records an API gives at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSizes {
+    pub(crate) usual: u32,
+    pub(crate) largest: Option<u32>,
+}
+
+impl PageSizes {
+    /// From 1 to `largest`; the largest is asked for unless the caller says otherwise.
+    #[must_use]
+    pub const fn up_to(largest: u32) -> Self {
+        Self { usual: largest, largest: Some(largest) }
+    }
+
+    /// No documented largest; `usual` is asked for unless the caller says otherwise.
+    #[must_use]
+    pub const fn unbounded(usual: u32) -> Self {
+        Self { usual, largest: None }
+    }
+}
+
+/// What the total of an answer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Total {
+    /// All records of the listing: it may prove the end.
+    OfListing,
+    /// The records of the page: it says nothing.
+    OfPage,
+    /// Not known which: it is believed only where it can't be a page's.
+    Open,
+}
+
+/// What tells one record of a listing from the others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity(Id);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Id {
+    Number(i64),
+    Text(Box<str>),
+    /// Of a record that can't be read: of its raw text.
+    Hash(u128),
+}
+
+impl From<i64> for Identity {
+    fn from(id: i64) -> Self {
+        Self(Id::Number(id))
+    }
+}
+
+impl From<&str> for Identity {
+    fn from(id: &str) -> Self {
+        Self(Id::Text(id.into()))
+    }
+}
+
+impl Identity {
+    /// SipHash with its zero key: the same over runs, machines and versions.
+    pub(crate) fn of_raw(raw: &Json) -> Self {
+        let hash = siphasher::sip128::SipHasher24::new().hash(raw.as_str().as_bytes());
+        Self(Id::Hash(hash.as_u128()))
+    }
+}
+
+/// A record of an answer, or what came in a record's place.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry<T> {
+    /// A record.
+    Record(T),
+    /// Something that can't be read as a record. Those before and after it can.
+    Unreadable(UnreadableRecord),
+}
+
+impl<T> Entry<T> {
+    /// The record, or the error that it can't be read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Record`] for an unreadable one.
+    pub fn into_result(self) -> Result<T, Error> {
+        match self {
+            Self::Record(record) => Ok(record),
+            Self::Unreadable(record) => Err(record.into_error()),
+        }
+    }
+}
+
+/// A record that can't be read: where it stood, why, and its text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    index: usize,
+    path: String,
+    reason: String,
+    raw: Json,
+}
+
+impl UnreadableRecord {
+    pub(crate) fn new(index: usize, path: String, reason: String, raw: Json) -> Self {
+        Self { index, path, reason, raw }
+    }
+
+    /// Its place in the answer that it came in, from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The path, inside the record, of what doesn't fit; empty for the record as a whole.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What was expected there. Says nothing of what stands there.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The record, as the server sent it.
+    #[must_use]
+    pub fn raw(&self) -> &Json {
+        &self.raw
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        let place = if self.path.is_empty() { String::new() } else { format!(" at {}", self.path) };
+        Error::new(
+            ErrorKind::Record,
+            format!("record {} of the page can't be read{place}: {}", self.index, self.reason),
+        )
+        .with_record(self)
+    }
+}
+
+/// Shows where and why, and not the record.
+impl fmt::Debug for UnreadableRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnreadableRecord")
+            .field("index", &self.index)
+            .field("path", &self.path)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an answer to a listing holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed<R> {
+    pub(crate) records: Vec<R>,
+    pub(crate) total: Option<u64>,
+    pub(crate) errors: Vec<ApiError>,
+}
+
+impl<R> Listed<R> {
+    /// Records, in the answer's order.
+    #[must_use]
+    pub fn new(records: Vec<R>) -> Self {
+        Self { records, total: None, errors: Vec::new() }
+    }
+
+    /// With a total, where the answer has one.
+    #[must_use = "returns the changed value"]
+    pub fn with_total(mut self, total: Option<u64>) -> Self {
+        self.total = total;
+        self
+    }
+
+    /// With errors that the server gave beside the records.
+    #[must_use = "returns the changed value"]
+    pub fn with_errors(mut self, errors: Vec<ApiError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    pub(crate) fn map<S>(self, change: impl FnMut(R) -> S) -> Listed<S> {
+        Listed { records: self.records.into_iter().map(change).collect(), total: self.total, errors: self.errors }
+    }
+}
+
+/// The JSON around a page's records, whatever the records are read as.
+///
+/// Made for both ways to read a page: in one pass with the records typed, and, if one of them doesn't fit, with each kept
+/// raw to be read on its own.
+pub trait Envelope {
+    /// The body of an answer, with records read as `R`.
+    type Of<R: DeserializeOwned>: DeserializeOwned + Into<Listed<R>>;
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The records, and what came in a record's place, in the server's order.
+    pub entries: Vec<Entry<T>>,
+    /// The window that was asked for.
+    pub window: Window,
+    /// The total that the answer gave. What it counts differs from API to API.
+    pub total: Option<u64>,
+    /// Errors that the server gave beside the records: something may be missing.
+    pub errors: Vec<ApiError>,
+    /// Whether there is more behind this page.
+    pub more: More,
+}
+
+/// Whether there is more behind a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum More {
+    /// There was when the page was made.
+    Yes,
+    /// There was not.
+    No,
+    /// The answer doesn't say. A page that is shorter than asked, or empty, is no proof that it's the last.
+    Unknown,
+}
+
+impl<T> Page<T> {
+    pub(crate) fn of(window: Window, listed: Listed<Entry<T>>, total: Total) -> Self {
+        let end = window.offset + listed.records.len() as u64;
+        let more = match (total, listed.total) {
+            (Total::OfListing, Some(total)) if total > end => More::Yes,
+            (Total::OfListing, Some(total)) if total == end && !listed.records.is_empty() => More::No,
+            _ if listed.records.len() as u64 > u64::from(window.limit) => More::Yes,
+            _ => More::Unknown,
+        };
+        Self { entries: listed.records, window, total: listed.total, errors: listed.errors, more }
+    }
+
+    /// The records that could be read.
+    pub fn records(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Record(record) => Some(record),
+            Entry::Unreadable(_) => None,
+        })
+    }
+
+    /// The records, owned, or the error of the first that can't be read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Record`].
+    pub fn into_records(self) -> Result<Vec<T>, Error> {
+        self.entries.into_iter().map(Entry::into_result).collect()
+    }
+}

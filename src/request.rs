@@ -1,0 +1,305 @@
+//! A request as plain data: what is asked, and how its answer is read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::form_urlencoded;
+
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::page::{Entry, Envelope, Listed};
+use crate::transport::decode::{self, DecodeError};
+
+/// What a server answered: status, headers and the whole body, decompressed.
+pub type Answer = http::Response<Bytes>;
+
+/// Everything but RFC 3986's unreserved characters is encoded in a path segment. `%`, `/` and `\` are what matters:
+/// a segment stays one segment whatever it holds, on servers that decode twice too.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+type Decode<T> = Arc<dyn Fn(&Answer) -> Result<T, DecodeError> + Send + Sync>;
+
+/// One request: method, path, query, body, whether it is safe to repeat, and how to read its answer as a `T`.
+///
+/// Plain data: it can be made, looked at and tested without a server. What is wrong with it (an empty path segment, a
+/// body that can't be written) is kept and told when it is sent, before anything leaves.
+///
+/// The clients make these themselves; make your own for an endpoint that this crate doesn't know, and send it with the
+/// client's `send`.
+///
+/// ```
+/// use actionlog::{Json, Request};
+///
+/// let request = Request::get("api/admin/projects/{projectId}/actions", ["web shop"]).json::<Json>();
+/// assert_eq!(request.path()?, "api/admin/projects/web%20shop/actions");
+/// # Ok::<(), actionlog::Error>(())
+/// ```
+#[must_use = "a request does nothing until a client sends it"]
+pub struct Request<T> {
+    method: Method,
+    template: Cow<'static, str>,
+    path: Result<String, String>,
+    query: Vec<Parameter>,
+    body: Option<Bytes>,
+    problem: Option<String>,
+    repeat: Repeat,
+    decode: Decode<T>,
+}
+
+/// One pair of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) value: String,
+    pub(crate) role: Role,
+}
+
+/// What a parameter does to a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It says which records are meant, or in which order.
+    Selects,
+    /// It says how they are shown or cut into pages; the listing stays the same.
+    Shapes,
+}
+
+/// Whether sending a request twice does the same as sending it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Repeat {
+    /// It does: the request reads, or sets what it names.
+    Safe,
+    /// It does not: each time makes something new.
+    Unsafe,
+}
+
+impl Request<()> {
+    /// A `GET` of the path `template`, each `{name}` in it filled with the next of `segments`, encoded.
+    pub fn get<S: fmt::Display>(template: impl Into<Cow<'static, str>>, segments: impl IntoIterator<Item = S>) -> Self {
+        Self::new(Method::GET, template, segments)
+    }
+
+    /// A request of any method. `POST` is taken as unsafe to repeat, every other method as safe.
+    pub fn new<S: fmt::Display>(
+        method: Method,
+        template: impl Into<Cow<'static, str>>,
+        segments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let template = template.into();
+        let path = fill(&template, segments);
+        let repeat = if method == Method::POST { Repeat::Unsafe } else { Repeat::Safe };
+        Self {
+            method,
+            template,
+            path,
+            query: Vec::new(),
+            body: None,
+            problem: None,
+            repeat,
+            decode: Arc::new(|_| Ok(())),
+        }
+    }
+}
+
+impl<T> Request<T> {
+    /// Adds a query parameter that says *which* records are asked for.
+    pub fn query(self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
+        self.parameter(name.into(), value.to_string(), Role::Selects)
+    }
+
+    /// Adds a query parameter that says how the records are *shown*, or which part of them: the listing is the same
+    /// one without it. Offsets, page sizes and includes are of this kind.
+    pub fn shape(self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
+        self.parameter(name.into(), value.to_string(), Role::Shapes)
+    }
+
+    fn parameter(mut self, name: Cow<'static, str>, value: String, role: Role) -> Self {
+        self.query.push(Parameter { name, value, role });
+        self
+    }
+
+    /// Sends `body` as JSON.
+    pub fn body(mut self, body: &impl Serialize) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => self.body = Some(bytes.into()),
+            Err(error) => self = self.invalid(format!("the body can't be written as JSON: {error}")),
+        }
+        self
+    }
+
+    /// Marks the request as one that can't be sent, and says why. The first reason stays.
+    pub fn invalid(mut self, why: impl Into<String>) -> Self {
+        self.problem.get_or_insert_with(|| why.into());
+        self
+    }
+
+    /// Says whether the request may be repeated, where the method doesn't say it right.
+    pub fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Reads the answer's body as JSON into a `U`.
+    pub fn json<U: DeserializeOwned>(self) -> Request<U> {
+        self.read(|answer| decode::json(answer.body()))
+    }
+
+    /// Reads the answer's body as a page of records, whose JSON is an `E` around records of type `R`.
+    ///
+    /// A record that can't be read is an [`Entry::Unreadable`]; the others come as they should.
+    pub fn page<E: Envelope, R: DeserializeOwned>(self) -> Request<Listed<Entry<R>>> {
+        self.read(|answer| decode::page::<E, R>(answer.body()))
+    }
+
+    /// Reads the answer by a function of your own. It sees answers of success only (2xx).
+    pub fn read<U>(self, decode: impl Fn(&Answer) -> Result<U, DecodeError> + Send + Sync + 'static) -> Request<U> {
+        Request {
+            method: self.method,
+            template: self.template,
+            path: self.path,
+            query: self.query,
+            body: self.body,
+            problem: self.problem,
+            repeat: self.repeat,
+            decode: Arc::new(decode),
+        }
+    }
+
+    /// Changes what was read from the answer.
+    pub fn map<U>(self, change: impl Fn(T) -> U + Send + Sync + 'static) -> Request<U>
+    where
+        T: 'static,
+    {
+        let decode = Arc::clone(&self.decode);
+        self.read(move |answer| decode(answer).map(&change))
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path's template, as given.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// The path below the base URL, encoded, without a leading slash.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`] if a segment is empty, `.` or `..` (each would silently ask for another path), or
+    /// there are fewer or more segments than the template takes.
+    pub fn path(&self) -> Result<&str> {
+        self.path.as_deref().map_err(|why| Error::new(ErrorKind::InvalidRequest, why.clone()))
+    }
+
+    /// The query, encoded, without the `?`. Empty if there is none.
+    #[must_use]
+    pub fn query_string(&self) -> String {
+        let mut out = form_urlencoded::Serializer::new(String::new());
+        for parameter in &self.query {
+            out.append_pair(&parameter.name, &parameter.value);
+        }
+        out.finish()
+    }
+
+    /// The body, if there is one.
+    #[must_use]
+    pub fn body_bytes(&self) -> Option<&Bytes> {
+        self.body.as_ref()
+    }
+
+    /// Whether the request is safe to repeat.
+    #[must_use]
+    pub fn repeats(&self) -> Repeat {
+        self.repeat
+    }
+
+    /// Checks that the request can be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`], with what is wrong.
+    pub fn validate(&self) -> Result<()> {
+        match &self.problem {
+            Some(why) => Err(Error::new(ErrorKind::InvalidRequest, why.clone())),
+            None => self.path().map(drop),
+        }
+    }
+
+    /// Reads an answer the way this request's answers are read.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit.
+    pub fn decode(&self, answer: &Answer) -> Result<T, DecodeError> {
+        (self.decode)(answer)
+    }
+
+    pub(crate) fn operation(&self, api: &'static str) -> Operation {
+        Operation { api, method: self.method.clone(), template: format!("/{}", self.template) }
+    }
+}
+
+/// Fills a template's places. The reasons name the place, not the value: values may be anything.
+fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) -> Result<String, String> {
+    let mut segments = segments.into_iter();
+    let mut path = String::with_capacity(template.len() + 32);
+    for part in template.split('/') {
+        if !path.is_empty() {
+            path.push('/');
+        }
+        let Some(name) = part.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
+            path.push_str(part);
+            continue;
+        };
+        let Some(value) = segments.next() else { return Err(format!("the path's {name} is missing")) };
+        let value = value.to_string();
+        match value.as_str() {
+            "" => return Err(format!("the path's {name} is empty")),
+            "." | ".." => return Err(format!("the path's {name} is {value:?}, which would ask for another path")),
+            value => path.extend(utf8_percent_encode(value, SEGMENT)),
+        }
+    }
+    match segments.next() {
+        Some(_) => Err(format!("the path /{template} takes fewer segments")),
+        None => Ok(path),
+    }
+}
+
+impl<T> Clone for Request<T> {
+    fn clone(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            template: self.template.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            body: self.body.clone(),
+            problem: self.problem.clone(),
+            repeat: self.repeat,
+            decode: Arc::clone(&self.decode),
+        }
+    }
+}
+
+/// Shows the template and the parameters' names, and neither values nor body.
+impl<T> fmt::Debug for Request<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.query.iter().map(|it| &*it.name).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("template", &self.template)
+            .field("query", &names)
+            .field("body", &self.body.as_ref().map(|it| format_args!("{} bytes", it.len()).to_string()))
+            .field("problem", &self.problem)
+            .field("repeat", &self.repeat)
+            .finish_non_exhaustive()
+    }
+}

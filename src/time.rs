@@ -1,0 +1,42 @@
+//! Times on the wire: RFC 3339, with fractions and offsets, read strictly and written in UTC.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::{Error, Visitor};
+use serde::{Deserializer, Serializer};
+
+/// chrono's own `Deserialize` also takes `2024-1-2T3:4:5Z`, blanks and `UTC`; a time that was mangled on its way here
+/// would be read as something.
+pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc())
+}
+
+pub(crate) fn format(time: &DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+struct Rfc3339;
+
+impl Visitor<'_> for Rfc3339 {
+    type Value = DateTime<Utc>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a time by RFC 3339")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        parse(text).ok_or_else(|| E::custom("not a time by RFC 3339"))
+    }
+}
+
+/// For `#[serde(with = "crate::time::required")]`.
+pub(crate) mod required {
+    use super::{DateTime, Deserializer, Rfc3339, Serializer, Utc, format};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
+        from.deserialize_str(Rfc3339)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format(time))
+    }
+}

@@ -1,0 +1,82 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use http::Uri;
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A checked base URL: where a server's API begins.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Base {
+    url: Url,
+}
+
+impl Base {
+    /// Messages never quote the text: it may hold credentials, or be a key in the wrong variable.
+    pub(crate) fn parse(text: &str, allow_http: bool) -> Result<Self> {
+        let wrong = |message: &str| Err(Error::new(ErrorKind::Configuration, format!("the base URL {message}")));
+        let Ok(url) = Url::parse(text.trim()) else {
+            return wrong("isn't one: it takes the form https://host or https://host/path");
+        };
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return wrong("doesn't begin with https:// (or http:// for a server on this machine)");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong("holds credentials: give them to the builder instead, so that they are kept secret");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return wrong("has a query or a fragment, which can't be kept when paths are put behind it");
+        }
+        if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
+            return wrong(
+                "is plain http to another machine, where credentials can be read on the way: use https, or allow_http() if the network is safe",
+            );
+        }
+        Ok(Self { url })
+    }
+
+    /// Without TLS, an attempt at https would look like a failure to connect, which passes.
+    pub(crate) fn check_tls(&self) -> Result<()> {
+        if cfg!(not(feature = "rustls")) && self.url.scheme() == "https" {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "the base URL is https, and the crate was built without its feature `rustls`",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The absolute URI of an encoded path and query below the base.
+    pub(crate) fn join(&self, path: &str, query: &str) -> Result<Uri> {
+        let base = self.url.as_str().trim_end_matches('/');
+        let mut uri = String::with_capacity(base.len() + path.len() + query.len() + 2);
+        uri.push_str(base);
+        uri.push('/');
+        uri.push_str(path);
+        if !query.is_empty() {
+            uri.push('?');
+            uri.push_str(query);
+        }
+        uri.try_into()
+            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the URL is too long to be sent (64 KiB at most)"))
+    }
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+        None => false,
+    }
+}

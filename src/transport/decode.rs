@@ -1,0 +1,158 @@
+//! From bytes to values.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::error::ApiError;
+use crate::json::Json;
+use crate::page::{Entry, Envelope, Listed, UnreadableRecord};
+
+/// Why an answer's body could not be read as what was expected.
+///
+/// Says where (a path into the JSON) and what was expected there, and never what stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    Empty,
+    Unfit { path: String, reason: String },
+    Refused(ApiError),
+}
+
+impl DecodeError {
+    /// The body is empty where something was expected.
+    #[must_use]
+    pub fn empty() -> Self {
+        Problem::Empty.into()
+    }
+
+    /// Something doesn't fit, at a path into the JSON (empty for the whole).
+    pub fn unfit(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Problem::Unfit { path: path.into(), reason: reason.into() }.into()
+    }
+
+    /// The body says that the server refused, whatever the status says.
+    #[must_use]
+    pub fn refused(error: ApiError) -> Self {
+        Problem::Refused(error).into()
+    }
+
+    pub(crate) fn into_problem(self) -> Problem {
+        self.problem
+    }
+}
+
+impl From<Problem> for DecodeError {
+    fn from(problem: Problem) -> Self {
+        Self { problem }
+    }
+}
+
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::unfit("", reason(&error))
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Problem::Empty => f.write_str("the body is empty"),
+            Problem::Unfit { path, reason } if path.is_empty() => f.write_str(reason),
+            Problem::Unfit { path, reason } => write!(f, "{path}: {reason}"),
+            Problem::Refused(api) => api.fmt(f),
+        }
+    }
+}
+
+impl StdError for DecodeError {}
+
+/// Reads a whole body as JSON.
+pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> {
+    let text = text(body)?;
+    serde_json::from_str(text).map_err(|error| located::<T>(text, &error))
+}
+
+/// Reads a page in one pass; only if that fails, record by record.
+pub(crate) fn page<E: Envelope, R: DeserializeOwned>(body: &Bytes) -> Result<Listed<Entry<R>>, DecodeError> {
+    let text = text(body)?;
+    if let Ok(page) = serde_json::from_str::<E::Of<R>>(text) {
+        return Ok(page.into().map(Entry::Record));
+    }
+    let raw: Listed<Box<RawValue>> = match serde_json::from_str::<E::Of<Box<RawValue>>>(text) {
+        Ok(page) => page.into(),
+        // The page itself doesn't fit, not a record of it.
+        Err(error) => return Err(located::<E::Of<Box<RawValue>>>(text, &error)),
+    };
+    let mut index = 0;
+    Ok(raw.map(|raw| {
+        let entry = record(index, raw);
+        index += 1;
+        entry
+    }))
+}
+
+fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>) -> Entry<R> {
+    match serde_json::from_str(raw.get()) {
+        Ok(record) => Entry::Record(record),
+        Err(error) => {
+            let (path, reason) = match located::<R>(raw.get(), &error).problem {
+                Problem::Unfit { path, reason } => (path, reason),
+                Problem::Empty | Problem::Refused(_) => (String::new(), reason(&error)),
+            };
+            Entry::Unreadable(UnreadableRecord::new(index, path, reason, Json::from_raw(raw)))
+        }
+    }
+}
+
+/// One check of the whole is cheaper than serde_json's piece by piece. A byte order mark is let pass.
+fn text(body: &Bytes) -> Result<&str, DecodeError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        DecodeError::unfit("", format!("not UTF-8 from byte {} of {} on", error.valid_up_to(), body.len()))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_ascii().is_empty() { Err(DecodeError::empty()) } else { Ok(text) }
+}
+
+/// Reads again, this time keeping track of the path. What was read once without it costs nothing on the good way.
+fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> DecodeError {
+    let mut from = serde_json::Deserializer::from_str(text);
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut from) {
+        Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
+        _ => String::new(),
+    };
+    DecodeError::unfit(path, reason(error))
+}
+
+/// serde_json's message without the values that it quotes: they are a record's.
+fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    if !error.is_data() || message.starts_with("missing field") || message.starts_with("duplicate field") {
+        return message;
+    }
+    let mut out = String::with_capacity(message.len());
+    let mut chars = message.chars();
+    while let Some(next) = chars.next() {
+        match next {
+            '"' | '`' => {
+                while let Some(inner) = chars.next() {
+                    match inner {
+                        '\\' => drop(chars.next()),
+                        inner if inner == next => break,
+                        _ => {}
+                    }
+                }
+                out.push_str("(..)");
+            }
+            next => out.push(next),
+        }
+    }
+    out
+}

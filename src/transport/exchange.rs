@@ -1,0 +1,192 @@
+//! The seam to the network, and the one place that touches reqwest.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// One request in, one answer's head out, with the body as a stream.
+///
+/// What every client sends goes through one of these. By default that's reqwest ([`HttpExchange`]); in tests it may be
+/// the in-memory door of `testing::World`, and it may be yours: to record, to cache, or to use another HTTP stack.
+///
+/// Requests come signed, with an absolute URI. An implementation sends each *once*: it follows no redirect, retries
+/// nothing and keeps no cookies, since the client decides those.
+#[async_trait]
+pub trait Exchange: fmt::Debug + Send + Sync + 'static {
+    /// Sends the request and waits for the head of the answer.
+    ///
+    /// Dropping the future ends the attempt.
+    ///
+    /// # Errors
+    ///
+    /// If no head of an answer came. Any status is an answer.
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError>;
+}
+
+/// An answer's body, piece by piece, after any decompression.
+pub struct Body {
+    stream: Pin<Box<dyn Stream<Item = Result<Bytes, ExchangeError>> + Send>>,
+}
+
+impl Body {
+    /// A body that comes in pieces.
+    pub fn new(pieces: impl Stream<Item = Result<Bytes, ExchangeError>> + Send + 'static) -> Self {
+        Self { stream: Box::pin(pieces) }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(whole: Bytes) -> Self {
+        Self::new(stream::iter((!whole.is_empty()).then_some(Ok(whole))))
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, ExchangeError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.stream.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body(..)")
+    }
+}
+
+/// Why an exchange failed, and whether the server may have seen the request.
+#[derive(Debug)]
+pub struct ExchangeError {
+    stage: Stage,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+/// How far an exchange got before it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// No connection was made: nothing of the request left.
+    Connect,
+    /// The request, or part of it, may have been sent.
+    Sent,
+}
+
+impl ExchangeError {
+    /// A failure to connect: provably nothing of the request was sent.
+    pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { stage: Stage::Connect, source: source.into() }
+    }
+
+    /// A failure after something may have been sent.
+    pub fn sent(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { stage: Stage::Sent, source: source.into() }
+    }
+
+    /// How far it got.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
+        self.source
+    }
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stage {
+            Stage::Connect => "no connection",
+            Stage::Sent => "the connection broke",
+        })
+    }
+}
+
+impl StdError for ExchangeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Exchanges over the network, by reqwest.
+///
+/// The client's builder makes one; make it yourself to share connections between clients.
+#[derive(Clone, Debug)]
+pub struct HttpExchange {
+    client: reqwest::Client,
+}
+
+/// Servers let idle connections go after 15 s (node's usual) to 60 s, and a request that meets the closing gets no
+/// answer. Ours go first.
+const IDLE: Duration = Duration::from_secs(10);
+
+impl HttpExchange {
+    /// The usual way, with a limit on the time to connect. `None` sets none.
+    ///
+    /// No redirects, no cookies, no retries by the HTTP stack, no `Referer`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if TLS can't be set up: a machine without any root certificates, for one.
+    pub fn new(connect_timeout: Option<Duration>) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .pool_idle_timeout(IDLE);
+        if let Some(limit) = connect_timeout {
+            builder = builder.connect_timeout(limit);
+        }
+        // Where another crate switches on reqwest's native TLS, that becomes the default: not what was tested here.
+        #[cfg(feature = "rustls")]
+        {
+            builder = builder.tls_backend_rustls();
+        }
+        let client = builder.build().map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the HTTP client can't be set up").with_source(error.without_url())
+        })?;
+        Ok(Self { client })
+    }
+
+    /// Over a client of your own, with whatever proxies, certificates and limits it has.
+    ///
+    /// Build it with `redirect(Policy::none())` and without a cookie store. Neither can be seen from here: with
+    /// redirects on, a key in a header of its own travels to wherever a server points, and cookies outrank tokens on
+    /// some servers.
+    #[must_use]
+    pub fn from_reqwest(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl Exchange for HttpExchange {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let request = reqwest::Request::try_from(request).map_err(failure)?;
+        let mut answer = self.client.execute(request).await.map_err(failure)?;
+        let mut head = http::Response::new(());
+        *head.status_mut() = answer.status();
+        *head.version_mut() = answer.version();
+        *head.headers_mut() = std::mem::take(answer.headers_mut());
+        let pieces = stream::try_unfold(answer, |mut answer| async move {
+            Ok(answer.chunk().await.map_err(failure)?.map(|piece| (piece, answer)))
+        });
+        Ok(head.map(|()| Body::new(pieces.into_stream().fuse())))
+    }
+}
+
+fn failure(error: reqwest::Error) -> ExchangeError {
+    // With the URL goes the query, and with that what was asked for.
+    let error = error.without_url();
+    if error.is_connect() || error.is_builder() { ExchangeError::connect(error) } else { ExchangeError::sent(error) }
+}

@@ -1,0 +1,73 @@
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::header::CONTENT_LENGTH;
+
+use super::exchange::Body;
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::Answer;
+
+/// More of an error's body than this is not read: its status is what matters, and a proxy's error page may be any size.
+const ERROR_BODY: usize = 64 * 1024;
+
+/// Reads an answer to its end, or to the cap, which counts after decompression.
+pub(super) async fn whole(answer: http::Response<Body>, cap: usize) -> Result<Answer> {
+    let (head, body) = answer.into_parts();
+    let body = if head.status.is_success() {
+        let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(0);
+        Pieces { body, cap, room: cap }.join(announced).await?
+    } else {
+        error_body(body, ERROR_BODY.min(cap)).await
+    };
+    Ok(Answer::from_parts(head, body))
+}
+
+/// A body on its way in, and how much of it is still taken.
+struct Pieces {
+    body: Body,
+    cap: usize,
+    room: usize,
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let Some(piece) = self.body.next().await else { return Ok(None) };
+        let piece = piece.map_err(|error| {
+            Error::new(ErrorKind::Transport, "the connection broke inside the answer's body")
+                .with_source(error.into_source())
+        })?;
+        self.room = self.room.checked_sub(piece.len()).ok_or_else(|| too_large(self.cap))?;
+        Ok(Some(piece))
+    }
+
+    /// A body of one piece, as small ones are, isn't copied.
+    async fn join(mut self, announced: usize) -> Result<Bytes> {
+        if announced > self.cap {
+            return Err(too_large(self.cap));
+        }
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut whole = BytesMut::with_capacity(announced.max(2 * (first.len() + second.len())));
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(piece) = self.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+}
+
+fn too_large(cap: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the answer is larger than the {cap} bytes that the client takes"))
+}
+
+/// As much of an error's body as is of use. That it breaks off is no news beside its status.
+async fn error_body(mut body: Body, cap: usize) -> Bytes {
+    let mut out = BytesMut::new();
+    while out.len() < cap {
+        match body.next().await {
+            Some(Ok(piece)) => out.extend_from_slice(&piece[..piece.len().min(cap - out.len())]),
+            Some(Err(_)) | None => break,
+        }
+    }
+    out.freeze()
+}

@@ -1,0 +1,56 @@
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use crate::auth::{Secret, Signature};
+use crate::error::Error;
+
+/// What must not be shown of one attempt: a server may send it back.
+pub(super) struct Secrets {
+    texts: Vec<Secret>,
+}
+
+/// A server's sentence longer than this is cut.
+const LONGEST: usize = 2_000;
+
+impl Secrets {
+    /// Every header that signing added or changed, and what the signature names beyond. Marks those headers, so that
+    /// nothing below prints them either.
+    pub(super) fn of(
+        unsigned: &http::Request<Bytes>,
+        signed: &mut http::Request<Bytes>,
+        signature: &Signature,
+    ) -> Self {
+        let mut texts = signature.hidden().to_vec();
+        for (name, value) in signed.headers_mut() {
+            if unsigned.headers().get(name) == Some(value) {
+                continue;
+            }
+            value.set_sensitive(true);
+            if let Ok(text) = value.to_str() {
+                texts.push(Secret::from(text));
+            }
+        }
+        texts.retain(|it| !it.expose().is_empty());
+        // The longest first: what is left of "Bearer abc" once "abc" is gone would be no match.
+        texts.sort_by_key(|it| std::cmp::Reverse(it.expose().len()));
+        Self { texts }
+    }
+
+    /// The error without any of them in the server's words, which are cut to a bearable length besides.
+    pub(super) fn scrub(&self, error: Error) -> Error {
+        error.map_text(|text| {
+            let mut text = self.texts.iter().fold(Zeroizing::new(text), |text, secret| {
+                if text.contains(secret.expose()) {
+                    Zeroizing::new(text.replace(secret.expose(), "[redacted]"))
+                } else {
+                    text
+                }
+            });
+            if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
+                text.truncate(cut);
+                text.push('…');
+            }
+            std::mem::take(&mut *text)
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! What an answer means.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, StatusCode};
+use url::Url;
+
+use super::decode::Problem;
+use super::retry::retry_after;
+use crate::error::{ApiError, Error, ErrorKind, RequestOutcome, Result, is_transient_status};
+use crate::request::{Answer, Request};
+
+/// How one API words its failures. Plain functions: each API's folder has one of these.
+#[derive(Debug)]
+pub struct Dialect {
+    /// The API's name in messages.
+    pub(crate) name: &'static str,
+    /// Reads the body of an answer that isn't a success.
+    pub(crate) read_error: fn(&str) -> Option<ApiError>,
+    /// What to do about it, where the answer gives the cause away.
+    pub(crate) hint: fn(&Circumstance<'_>) -> Option<&'static str>,
+}
+
+/// What a hint may be drawn from.
+#[derive(Debug)]
+pub struct Circumstance<'a> {
+    pub(crate) kind: ErrorKind,
+    pub(crate) status: StatusCode,
+    pub(crate) api: Option<&'a ApiError>,
+    /// Whether the body is a web page.
+    pub(crate) web_page: bool,
+}
+
+/// Turns an answer into the value that it holds, or into the error that it is.
+pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer) -> Result<T> {
+    let error = match refusal(dialect, answer) {
+        Some(error) => error,
+        None => match request.decode(answer) {
+            Ok(value) => return Ok(value),
+            Err(error) => match error.into_problem() {
+                Problem::Empty => Error::new(ErrorKind::NotJson, "the answer's body is empty"),
+                Problem::Refused(api) => Error::new(ErrorKind::Refused, "refused").with_api(Some(api)),
+                Problem::Unfit { path, reason } if path.is_empty() => {
+                    Error::new(ErrorKind::Decode, format!("the answer isn't what was expected: {reason}"))
+                }
+                Problem::Unfit { path, reason } => {
+                    Error::new(ErrorKind::Decode, format!("the answer isn't what was expected: at {path}: {reason}"))
+                }
+            },
+        },
+    };
+    let status = answer.status();
+    let api = error.api().cloned();
+    let here = Circumstance { kind: error.kind(), status, api: api.as_ref(), web_page: is_web_page(answer) };
+    let hint = (dialect.hint)(&here).or_else(|| general_hint(&here));
+    let transient = error.is_transient() || is_transient_status(status);
+    Err(error
+        .with_hint(hint)
+        .with_status(status)
+        .with_transient(transient)
+        .with_request_id(request_id(answer.headers()))
+        .with_retry_after(retry_after(answer.headers())))
+}
+
+/// The error of an answer whose body need not be read for that.
+fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
+    let status = answer.status();
+    if status.is_redirection() {
+        if let Some(location) = answer.headers().get(LOCATION) {
+            let place =
+                location.to_str().ok().and_then(place).unwrap_or_else(|| "a place that can't be read".to_owned());
+            return Some(Error::new(ErrorKind::Redirect, format!("answered {status}, pointing at {place}")));
+        }
+    }
+    if !status.is_success() {
+        let api = error_text(answer).and_then(|text| (dialect.read_error)(text).or_else(|| plain(text)));
+        return Some(Error::new(ErrorKind::of_status(status), format!("answered {status}")).with_api(api));
+    }
+    if let Some(coding) = coding(answer.headers()) {
+        return Some(Error::new(
+            ErrorKind::NotJson,
+            format!("the answer is coded as {coding:?}, which wasn't asked for"),
+        ));
+    }
+    is_web_page(answer).then(|| Error::new(ErrorKind::NotJson, "the answer is a web page"))
+}
+
+/// The body of an error, if it is text at all: it may come cut short, in a coding, or as anything.
+fn error_text(answer: &Answer) -> Option<&str> {
+    if coding(answer.headers()).is_some() {
+        return None;
+    }
+    let body = answer.body();
+    match std::str::from_utf8(body) {
+        Ok(text) => Some(text),
+        Err(error) => std::str::from_utf8(&body[..error.valid_up_to()]).ok(),
+    }
+}
+
+/// An error that is a plain sentence, as rate limiters and proxies send them, under whatever content type. A web page
+/// is none, and neither is broken JSON.
+fn plain(text: &str) -> Option<ApiError> {
+    let line = text.lines().map(str::trim).find(|it| !it.is_empty())?;
+    if line.starts_with(['<', '{', '[']) || line.contains('\u{fffd}') || line.chars().any(char::is_control) {
+        return None;
+    }
+    Some(ApiError::new().with_message(Some(line.to_owned())))
+}
+
+/// A content coding that is still on the body: one that wasn't asked for.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let coding = headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim().to_ascii_lowercase();
+    (!coding.is_empty() && coding != "identity").then_some(coding)
+}
+
+/// By the content type if there is one, else by its first sign.
+fn is_web_page(answer: &Answer) -> bool {
+    match answer.headers().get(CONTENT_TYPE) {
+        Some(kind) => kind.to_str().is_ok_and(|it| {
+            let kind = it.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+        }),
+        None => answer.body().trim_ascii_start().starts_with(b"<"),
+    }
+}
+
+/// A place without its query, fragment and credentials.
+fn place(location: &str) -> Option<String> {
+    match Url::parse(location) {
+        Ok(mut url) => {
+            url.set_query(None);
+            url.set_fragment(None);
+            url.set_username("").ok()?;
+            url.set_password(None).ok()?;
+            Some(url.into())
+        }
+        // Relative to where it was asked: same host.
+        Err(_) => Some(location.split(['?', '#']).next().unwrap_or_default().to_owned()),
+    }
+}
+
+fn general_hint(here: &Circumstance<'_>) -> Option<&'static str> {
+    match here.kind {
+        ErrorKind::NotJson if here.web_page => Some(
+            "a web page in place of JSON: does the base URL lack a part of its path, or does a login stand in between?",
+        ),
+        ErrorKind::Redirect => {
+            Some("redirects are not followed, as credentials would travel along: make the right place the base URL")
+        }
+        _ => None,
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    ["x-request-id", "x-correlation-id"].into_iter().find_map(|name| Some(headers.get(name)?.to_str().ok()?.to_owned()))
+}
+
+/// What an answer says of a request's effect. A server that failed may have failed after it did what was asked;
+/// that an overloaded one turned the request away is only certain where it says when to come again.
+pub(super) fn outcome(status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
+    match status.as_u16() {
+        503 if retry_after.is_some() => RequestOutcome::Refused,
+        408 | 500.. => RequestOutcome::Unknown,
+        300..=499 => RequestOutcome::Refused,
+        _ => RequestOutcome::Unknown,
+    }
+}

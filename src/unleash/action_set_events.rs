@@ -1,0 +1,140 @@
+//! The events of an action set.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{ActionSet, ActionSetEvent};
+use crate::id::Id;
+use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Window};
+use crate::request::Request;
+use crate::transport::Transport;
+
+/// The events of action sets: see
+/// [`UnleashClient::action_set_events`](super::UnleashClient::action_set_events).
+#[derive(Clone, Copy, Debug)]
+pub struct ActionSetEvents<'a> {
+    pub(super) transport: &'a Transport,
+}
+
+impl ActionSetEvents<'_> {
+    /// The events of one action set, newest first.
+    ///
+    /// Takes an [`EventsQuery`], or a project and the id of the set.
+    ///
+    /// The API gives no total: the end of the listing is proved by one more request, and how many events there are is
+    /// only known when they have been read. Events that come while one reads are not among those given; read again for
+    /// them.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+    /// let mut events = client.action_set_events().list(("default", 7)).items();
+    /// while let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     println!("{} {} {}", event.id, event.created_at, event.state);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Told when it is awaited or polled: an empty project or id, `.` or `..`, and a page size of 0 before anything is
+    /// sent.
+    ///
+    /// [Unleash: get action events for a specific action set](https://docs.getunleash.io/api/get-actions-events)
+    pub fn list(&self, query: impl Into<EventsQuery>) -> Listing<EventsQuery> {
+        Listing::new(self.transport.clone(), query.into())
+    }
+}
+
+/// Which events are meant: those of one action set of one project.
+///
+/// ```
+/// use actionlog::unleash::EventsQuery;
+///
+/// let query = EventsQuery::new("default", 7);
+/// assert_eq!(query, ("default", 7).into());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EventsQuery {
+    project: String,
+    action_set: String,
+}
+
+impl EventsQuery {
+    /// The events of the action set with this id.
+    pub fn new(project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Self {
+        Self::with_text_id(project, action_set.into().to_string())
+    }
+
+    /// The events of the action set with this id, which may be any text.
+    ///
+    /// A way out only: servers give ids that are integers, and answer 500 to others at times.
+    pub fn with_text_id(project: impl Into<String>, action_set: impl Into<String>) -> Self {
+        Self { project: project.into(), action_set: action_set.into() }
+    }
+
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// The action set's id.
+    #[must_use]
+    pub fn action_set(&self) -> &str {
+        &self.action_set
+    }
+}
+
+impl<P: Into<String>, I: Into<Id<ActionSet>>> From<(P, I)> for EventsQuery {
+    fn from((project, action_set): (P, I)) -> Self {
+        Self::new(project, action_set)
+    }
+}
+
+impl fmt::Display for EventsQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "action set {} of project {}", self.action_set, self.project)
+    }
+}
+
+impl Paginate for EventsQuery {
+    type Item = ActionSetEvent;
+
+    fn request(&self, window: Window) -> Request<Listed<Entry<ActionSetEvent>>> {
+        Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set])
+            .shape("limit", window.limit)
+            .shape("offset", window.offset)
+            .page::<Around, ActionSetEvent>()
+    }
+
+    fn identity(&self, event: &ActionSetEvent) -> Identity {
+        (&event.id).into()
+    }
+
+    fn page_sizes(&self) -> PageSizes {
+        PageSizes::unbounded(50)
+    }
+}
+
+/// The JSON around the events.
+struct Around;
+
+impl Envelope for Around {
+    type Of<R: DeserializeOwned> = Body<R>;
+}
+
+#[derive(Deserialize)]
+struct Body<R> {
+    #[serde(rename = "actionSetEvents")]
+    events: Vec<R>,
+}
+
+impl<R> From<Body<R>> for Listed<R> {
+    fn from(body: Body<R>) -> Self {
+        Self::new(body.events)
+    }
+}

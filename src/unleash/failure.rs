@@ -1,0 +1,54 @@
+//! How the server words its failures.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::error::{ApiError, ErrorKind};
+use crate::transport::{Circumstance, Dialect};
+
+pub(super) static DIALECT: Dialect = Dialect { name: "unleash", read_error, hint };
+
+/// Of a real server's errors, every part but the message is missing somewhere.
+#[derive(Deserialize)]
+struct Body {
+    id: Option<String>,
+    name: Option<String>,
+    message: Option<String>,
+    #[serde(default)]
+    details: Option<Vec<Detail>>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    message: Option<String>,
+    description: Option<String>,
+}
+
+fn read_error(body: &str) -> Option<ApiError> {
+    let body: Body = serde_json::from_str(body).ok()?;
+    let details = body.details.unwrap_or_default().into_iter().filter_map(|it| it.message.or(it.description)).collect();
+    Some(ApiError::new().with_id(body.id).with_name(body.name).with_message(body.message).with_details(details))
+}
+
+fn hint(here: &Circumstance<'_>) -> Option<&'static str> {
+    let message = here.api.and_then(ApiError::message).unwrap_or_default();
+    match here.status {
+        StatusCode::NOT_FOUND if message.contains("is not available") => Some(
+            "this server has no action set events: they are part of Unleash Enterprise, and in beta. If it is one, does the base URL have a path too much?",
+        ),
+        StatusCode::NOT_FOUND if here.web_page => {
+            Some("a web page in place of JSON: does the base URL lack a part of its path?")
+        }
+        StatusCode::FORBIDDEN if here.api.is_some_and(|it| it.name().is_none()) => Some(
+            "a token of this kind can't read events: it takes a personal access token, a service account's token or an admin token, not a backend, frontend or client token",
+        ),
+        StatusCode::FORBIDDEN => Some("the user that this token belongs to lacks the permission"),
+        StatusCode::UNAUTHORIZED => Some(
+            "the token is mistyped, expired or deleted; a server whose database is down also answers this to a good one",
+        ),
+        _ if here.kind == ErrorKind::NotJson && here.web_page => Some(
+            "a web page in place of JSON: the base URL looks wrong. It is what comes before /api, with the path that the server is served under, if any",
+        ),
+        _ => None,
+    }
+}
