@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::auth::{self, Authenticate, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::exchange::{Exchange, HttpExchange};
-use crate::transport::{Base, Dialect, Timeouts, Transport};
+use crate::transport::{Base, Dialect, RetryPolicy, Timeouts, Transport};
 
 /// Bodies above this are refused unless set otherwise.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -51,6 +51,7 @@ pub struct ClientBuilder<C: Client> {
     exchange: Option<Arc<dyn Exchange>>,
     timeouts: Timeouts,
     max_body: usize,
+    retry: RetryPolicy,
     pub(crate) options: C::Options,
 }
 
@@ -63,6 +64,7 @@ impl<C: Client> ClientBuilder<C> {
             exchange: None,
             timeouts: Timeouts::default(),
             max_body: MAX_BODY,
+            retry: RetryPolicy::default(),
             options: C::Options::default(),
         }
     }
@@ -119,6 +121,12 @@ impl<C: Client> ClientBuilder<C> {
         self
     }
 
+    /// How often and how soon failed attempts are repeated.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
     /// Exchanges requests and answers in another way than over a connection of its own: see [`Exchange`].
     pub fn exchange(mut self, exchange: impl Exchange) -> Self {
         self.exchange = Some(Arc::new(exchange));
@@ -149,7 +157,7 @@ impl<C: Client> ClientBuilder<C> {
                 Arc::new(HttpExchange::new(self.timeouts.connect)?)
             }
         };
-        let transport = Transport::new(base, C::dialect(), auth, exchange, self.timeouts, self.max_body);
+        let transport = Transport::new(base, C::dialect(), auth, exchange, self.timeouts, self.max_body, self.retry);
         C::assemble(transport, self.options)
     }
 }

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 
 use crate::error::Result;
 use crate::request::Request;
-use crate::transport::{CallOptions, Transport};
+use crate::transport::{CallOptions, RetryPolicy, Transport};
 
 /// One call, before it is made. Await it.
 ///
@@ -45,6 +45,12 @@ impl<T> Call<T> {
     /// as it takes. As the client has it unless set.
     pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.options.operation = Some(limit.into());
+        self
+    }
+
+    /// How often and how soon failed attempts are repeated. As the client has it unless set.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.retry = Some(policy);
         self
     }
 

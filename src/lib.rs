@@ -22,6 +22,7 @@ pub use id::{Id, Identified};
 pub use json::Json;
 pub use page::{Entry, Items, Listing, Page, Pages, Paginate};
 pub use request::{Answer, Repeat, Request};
+pub use transport::RetryPolicy;
 pub use transport::decode::DecodeError;
 pub use transport::exchange::{Body, Exchange, ExchangeError, HttpExchange, Stage};
 pub use unleash::UnleashClient;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,6 +49,7 @@ pub struct Request<T> {
     problem: Option<String>,
     repeat: Repeat,
     decode: Decode<T>,
+    gone: Option<Arc<dyn Fn() -> T + Send + Sync>>,
 }
 
 /// One pair of a query.
@@ -101,6 +102,7 @@ impl Request<()> {
             problem: None,
             repeat,
             decode: Arc::new(|_| Ok(())),
+            gone: None,
         }
     }
 }
@@ -166,6 +168,7 @@ impl<T> Request<T> {
             problem: self.problem,
             repeat: self.repeat,
             decode: Arc::new(decode),
+            gone: None,
         }
     }
 
@@ -175,7 +178,24 @@ impl<T> Request<T> {
         T: 'static,
     {
         let decode = Arc::clone(&self.decode);
-        self.read(move |answer| decode(answer).map(&change))
+        let gone = self.gone.clone();
+        let change = Arc::new(change);
+        let again = Arc::clone(&change);
+        let mut mapped = self.read(move |answer| decode(answer).map(&*change));
+        mapped.gone = gone.map(|gone| Arc::new(move || again(gone())) as _);
+        mapped
+    }
+
+    /// For a deletion: says what it gives if a *repeated* attempt finds nothing. The attempt before may well have
+    /// deleted it, and its answer got lost.
+    pub fn if_gone(mut self, value: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        self.gone = Some(Arc::new(value));
+        self
+    }
+
+    pub(crate) fn already_gone(&self, status: StatusCode, may_have_been_done: bool) -> Option<T> {
+        let missing = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        (missing && may_have_been_done).then(|| self.gone.as_ref().map(|value| value()))?
     }
 
     /// The method.
@@ -285,6 +305,7 @@ impl<T> Clone for Request<T> {
             problem: self.problem.clone(),
             repeat: self.repeat,
             decode: Arc::clone(&self.decode),
+            gone: self.gone.clone(),
         }
     }
 }

@@ -45,7 +45,7 @@ impl HeaderKey {
 }
 
 /// Says what is wrong with a key, without showing it.
-fn check(key: &str) -> Result<(), &'static str> {
+pub(super) fn check(key: &str) -> Result<(), &'static str> {
     if key.is_empty() {
         Err("the key is empty")
     } else if key.trim() != key {
@@ -57,7 +57,7 @@ fn check(key: &str) -> Result<(), &'static str> {
     }
 }
 
-fn sensitive(text: &Secret) -> Result<HeaderValue, AuthError> {
+pub(super) fn sensitive(text: &Secret) -> Result<HeaderValue, AuthError> {
     let mut value = HeaderValue::from_str(text.expose())
         .map_err(|_| AuthError::new("the key holds a character that a header can't"))?;
     value.set_sensitive(true);

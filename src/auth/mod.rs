@@ -3,6 +3,7 @@
 //! Every client's builder has shortcuts for the two usual ways, `.api_key(..)` and `.bearer(..)`. For others, give
 //! `.authenticator(..)` one of this module's, or your own [`Authenticate`].
 
+mod cached;
 mod key;
 mod secret;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use cached::{Cached, Token, TokenSource};
 pub use key::{Basic, HeaderKey, NoAuth, SignWith, basic, bearer, header, none, raw, sign_with};
 pub use secret::Secret;
 
@@ -53,6 +55,15 @@ pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
     /// nothing is sent.
     async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError>;
 
+    /// Told that the server refused (401) what this signed, with the signature that was refused. Says whether signing
+    /// anew may help; it is asked once a call at most, and the request then goes out again without a wait.
+    ///
+    /// A fixed key can't help itself: the default gives up.
+    fn refused(&self, signature: &Signature) -> Refused {
+        let _ = signature;
+        Refused::GiveUp
+    }
+
     /// Says before anything is sent whether this can ever work. Called when a client is built.
     ///
     /// # Errors
@@ -63,10 +74,21 @@ pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// What to do about a signature that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Sign anew: there is something fresher, or there may be.
+    TryAgain,
+    /// The same would go out again.
+    GiveUp,
+}
+
 /// What a request was signed with.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Signature {
+    generation: u64,
     hidden: Vec<Secret>,
 }
 
@@ -83,6 +105,19 @@ impl Signature {
     pub fn hiding(mut self, secret: Secret) -> Self {
         self.hidden.push(secret);
         self
+    }
+
+    /// With a number for the credentials used, so that a late refusal of old ones can be told from one of those in use.
+    #[must_use = "returns the changed signature"]
+    pub fn with_generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// The number of the credentials used; 0 unless set.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(crate) fn hidden(&self) -> &[Secret] {

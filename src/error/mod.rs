@@ -216,6 +216,10 @@ impl Error {
         })
     }
 
+    pub(crate) fn with_outcome(self, outcome: RequestOutcome) -> Self {
+        self.with(|it| it.outcome = outcome)
+    }
+
     pub(crate) fn with_transient(self, transient: bool) -> Self {
         self.with(|it| it.transient = transient)
     }

@@ -4,7 +4,7 @@ use super::reader::Extent;
 use super::{Entry, Items, Listed, Page, Pages, Paginate, Window};
 use crate::call::Call;
 use crate::request::Request;
-use crate::transport::{CallOptions, Transport};
+use crate::transport::{CallOptions, RetryPolicy, Transport};
 
 /// A listing, before anything of it is asked for.
 ///
@@ -70,6 +70,12 @@ impl<Q: Paginate> Listing<Q> {
     /// How long one page may take with all attempts at it, for this listing: `None` for as long as it takes.
     pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.options.operation = Some(limit.into());
+        self
+    }
+
+    /// How often and how soon failed attempts at a page are repeated, for this listing.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.retry = Some(policy);
         self
     }
 

@@ -48,11 +48,14 @@ pub struct Pages<Q: Paginate> {
     pages: u64,
 }
 
+/// A page on its way.
+type Asked<T> = BoxFuture<'static, Result<Listed<Entry<T>>>>;
+
 enum State<T> {
     /// Nothing under way.
     Idle,
     /// The request that `walk.window()` names, after a pause if there was an error.
-    Asking(BoxFuture<'static, Result<Listed<Entry<T>>>>),
+    Asking(Asked<T>),
     Ended,
 }
 
@@ -77,7 +80,7 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// The next request, or how the reading ended.
-    fn ask(&self) -> Result<BoxFuture<'static, Result<Listed<Entry<Q::Item>>>>, Option<End>> {
+    fn ask(&self) -> Result<Asked<Q::Item>, Option<End>> {
         if self.is_full() {
             return Err(None);
         }

@@ -15,16 +15,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
-use tokio::time::{Instant, timeout_at};
+pub use retry::RetryPolicy;
+use retry::{Budget, Decision};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use base::Base;
 use exchange::{Exchange, Stage};
 use scrub::Secrets;
 pub(crate) use verdict::{Circumstance, Dialect};
 
-use crate::auth::Authenticate;
+use crate::auth::{Authenticate, Refused, Signature};
 use crate::error::{Error, ErrorKind, RequestOutcome, Result};
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Repeat, Request};
 
 /// How long things may take. `None` is without limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl Default for Timeouts {
 pub(crate) struct CallOptions {
     pub(crate) attempt: Option<Option<Duration>>,
     pub(crate) operation: Option<Option<Duration>>,
+    pub(crate) retry: Option<RetryPolicy>,
 }
 
 /// Everything a client holds but its API's own options. Clones share it.
@@ -66,14 +69,18 @@ struct Inner {
     timeouts: Timeouts,
     max_body: usize,
     headers: HeaderMap,
+    retry: RetryPolicy,
+    budget: Budget,
 }
 
-/// What is known of a call so far; outlives the future that a timeout drops.
+/// What is known of a call so far; outlives the future that a time limit drops.
 #[derive(Debug, Default)]
 struct Progress {
     attempts: u32,
-    /// Whether the server may have seen the request.
-    seen: bool,
+    /// Whether an attempt is under way.
+    in_flight: bool,
+    /// Whether an attempt ended in a way that leaves open whether it had its effect.
+    unknown: bool,
 }
 
 impl Transport {
@@ -84,11 +91,24 @@ impl Transport {
         exchange: Arc<dyn Exchange>,
         timeouts: Timeouts,
         max_body: usize,
+        retry: RetryPolicy,
     ) -> Self {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("actionlog/", env!("CARGO_PKG_VERSION"))));
-        Self { inner: Arc::new(Inner { base, dialect, auth, exchange, timeouts, max_body, headers }) }
+        Self {
+            inner: Arc::new(Inner {
+                base,
+                dialect,
+                auth,
+                exchange,
+                timeouts,
+                max_body,
+                headers,
+                retry,
+                budget: Budget::new(),
+            }),
+        }
     }
 
     /// Sends a request until it has an answer or there is no more to try, and reads the answer.
@@ -96,40 +116,62 @@ impl Transport {
         let mut progress = Progress::default();
         let limit = options.operation.unwrap_or(self.inner.timeouts.operation);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let result = within(deadline, self.attempts(request, options, &mut progress)).await.unwrap_or_else(|Elapsed| {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!("not done within the operation's {limit:?}", limit = limit.unwrap_or_default()),
-            ))
-        });
-        result.map_err(|error| {
-            let outcome = match error.status() {
-                Some(_) if error.kind() == ErrorKind::Refused => RequestOutcome::Refused,
-                Some(status) => verdict::outcome(status, error.retry_after()),
-                None if progress.seen => RequestOutcome::Unknown,
-                None => RequestOutcome::NotSent,
-            };
+        let result = within(deadline, self.attempts(request, options, deadline, &mut progress)).await;
+        result.unwrap_or_else(|Elapsed| Err(overdue("not done within the operation's", limit))).map_err(|error| {
+            let unknown = progress.unknown || progress.in_flight;
+            let outcome = if unknown { RequestOutcome::Unknown } else { error.outcome() };
             error.with_attempts(progress.attempts, outcome).with_operation(request.operation(self.inner.dialect.name))
         })
     }
 
     /// The loop. The limit on the whole operation is around it.
-    async fn attempts<T>(&self, request: &Request<T>, options: CallOptions, progress: &mut Progress) -> Result<T> {
+    async fn attempts<T>(
+        &self,
+        request: &Request<T>,
+        options: CallOptions,
+        deadline: Option<Instant>,
+        progress: &mut Progress,
+    ) -> Result<T> {
+        let policy = options.retry.unwrap_or(self.inner.retry);
         let unsigned = self.write(request)?;
+        let mut renewed = false;
+        let mut spent = 0;
         loop {
-            let (signed, secrets) = self.sign(&unsigned).await?;
+            let (signed, signature, secrets) = self.sign(&unsigned).await?;
             progress.attempts += 1;
-            let result = match self.exchange(signed, options, progress).await {
-                Ok(answer) => verdict::judge(self.inner.dialect, request, &answer),
-                Err(error) => Err(error),
-            };
-            let error = match result {
-                Ok(value) => return Ok(value),
+            progress.in_flight = true;
+            let result = self.exchange(signed, options).await;
+            progress.in_flight = false;
+            let judged = result.and_then(|answer| match request.already_gone(answer.status(), progress.unknown) {
+                Some(value) => Ok(value),
+                None => verdict::judge(self.inner.dialect, request, &answer),
+            });
+            let error = match judged {
+                Ok(value) => {
+                    self.inner.budget.give_back(spent);
+                    return Ok(value);
+                }
                 Err(error) => secrets.scrub(error),
             };
-            match retry::decide(request.repeats(), progress.attempts, &error) {
-                retry::Decision::GiveUp => return Err(error),
+            progress.unknown |= error.outcome() == RequestOutcome::Unknown;
+            if error.kind() == ErrorKind::Unauthorized && !renewed {
+                renewed = true;
+                if self.inner.auth.refused(&signature) == Refused::TryAgain {
+                    continue;
+                }
             }
+            let repeatable = request.repeats() == Repeat::Safe || !progress.unknown;
+            let Decision::Again { least, jitter } = policy.decide(repeatable, progress.attempts, &error) else {
+                return Err(error);
+            };
+            let wait = least + jitter.mul_f64(fastrand::f64());
+            let cost = Budget::cost(&error);
+            let in_time = deadline.is_none_or(|deadline| Instant::now() + wait < deadline);
+            if !in_time || !self.inner.budget.take(cost) {
+                return Err(error);
+            }
+            spent += cost;
+            sleep(wait).await;
         }
     }
 
@@ -147,7 +189,7 @@ impl Transport {
         Ok(out)
     }
 
-    async fn sign(&self, unsigned: &http::Request<Bytes>) -> Result<(http::Request<Bytes>, Secrets)> {
+    async fn sign(&self, unsigned: &http::Request<Bytes>) -> Result<(http::Request<Bytes>, Signature, Secrets)> {
         let mut signed = unsigned.clone();
         let signature = self.inner.auth.sign(&mut signed).await.map_err(|error| {
             Error::new(ErrorKind::Credentials, "there are no credentials to sign with")
@@ -155,43 +197,32 @@ impl Transport {
                 .with_source(error)
         })?;
         let secrets = Secrets::of(unsigned, &mut signed, &signature);
-        Ok((signed, secrets))
+        Ok((signed, signature, secrets))
     }
 
     /// One attempt: the request out, and the whole answer in.
-    async fn exchange(
-        &self,
-        signed: http::Request<Bytes>,
-        options: CallOptions,
-        progress: &mut Progress,
-    ) -> Result<Answer> {
+    async fn exchange(&self, signed: http::Request<Bytes>, options: CallOptions) -> Result<Answer> {
         let limit = options.attempt.unwrap_or(self.inner.timeouts.attempt);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        // Until the exchange says otherwise: a future that is dropped half-way says nothing.
-        let seen_before = std::mem::replace(&mut progress.seen, true);
         let exchange = async {
-            let answer = match self.inner.exchange.exchange(signed).await {
-                Ok(answer) => answer,
-                Err(error) if error.stage() == Stage::Connect => {
-                    progress.seen = seen_before;
-                    return Err(
-                        Error::new(ErrorKind::Connect, "the server can't be reached").with_source(error.into_source())
-                    );
+            match self.inner.exchange.exchange(signed).await {
+                Ok(answer) => read::whole(answer, self.inner.max_body).await,
+                Err(error) => Err(match error.stage() {
+                    Stage::Connect => Error::new(ErrorKind::Connect, "the server can't be reached"),
+                    Stage::Sent => Error::new(ErrorKind::Transport, "the connection broke before an answer came")
+                        .with_outcome(RequestOutcome::Unknown),
                 }
-                Err(error) => {
-                    return Err(Error::new(ErrorKind::Transport, "the connection broke before an answer came")
-                        .with_source(error.into_source()));
-                }
-            };
-            read::whole(answer, self.inner.max_body).await
+                .with_source(error.into_source())),
+            }
         };
         within(deadline, exchange).await.unwrap_or_else(|Elapsed| {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!("no whole answer within the attempt's {limit:?}", limit = limit.unwrap_or_default()),
-            ))
+            Err(overdue("no whole answer within the attempt's", limit).with_outcome(RequestOutcome::Unknown))
         })
     }
+}
+
+fn overdue(what: &str, limit: Option<Duration>) -> Error {
+    Error::new(ErrorKind::Timeout, format!("{what} {:?}", limit.unwrap_or_default()))
 }
 
 struct Elapsed;

@@ -3,7 +3,7 @@ use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
 
 use super::exchange::Body;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, RequestOutcome, Result};
 use crate::request::Answer;
 
 /// More of an error's body than this is not read: its status is what matters, and a proxy's error page may be any size.
@@ -34,6 +34,7 @@ impl Pieces {
         let piece = piece.map_err(|error| {
             Error::new(ErrorKind::Transport, "the connection broke inside the answer's body")
                 .with_source(error.into_source())
+                .with_outcome(RequestOutcome::Unknown)
         })?;
         self.room = self.room.checked_sub(piece.len()).ok_or_else(|| too_large(self.cap))?;
         Ok(Some(piece))
@@ -58,6 +59,7 @@ impl Pieces {
 
 fn too_large(cap: usize) -> Error {
     Error::new(ErrorKind::TooLarge, format!("the answer is larger than the {cap} bytes that the client takes"))
+        .with_outcome(RequestOutcome::Unknown)
 }
 
 /// As much of an error's body as is of use. That it breaks off is no news beside its status.

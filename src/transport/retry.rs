@@ -1,23 +1,144 @@
 //! Whether to try again: decided here, purely; waited for in the loop.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
-use crate::error::Error;
-use crate::request::Repeat;
+use crate::error::{Error, ErrorKind};
+
+/// How often and how soon failed attempts are repeated.
+///
+/// An attempt is repeated if the failure [may pass](Error::is_transient) and repeating is safe: the request reads or sets
+/// what it names, or provably never left, or the server turned it away and said when to come again.
+///
+/// The wait before the n-th repetition is random between zero and `base` doubled n - 1 times, up to `cap`. Where the
+/// server says how long to wait, that is waited, with as much at random on top; if it says longer than
+/// `longest_retry_after`, the call fails at once, with the wait in [`Error::retry_after`]. A call never waits beyond
+/// its time limit: it fails before.
+///
+/// ```
+/// use std::time::Duration;
+/// use actionlog::{RetryPolicy, UnleashClient};
+///
+/// let patient = RetryPolicy::default().max_attempts(8).cap(Duration::from_secs(30));
+/// let client = UnleashClient::builder("https://unleash.example.com").bearer("token").retry(patient).build()?;
+/// # Ok::<(), actionlog::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    max_attempts: u32,
+    base: Duration,
+    cap: Duration,
+    longest_retry_after: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 4 attempts, 200 ms doubling up to 10 s, and up to 60 s where the server says so.
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            base: Duration::from_millis(200),
+            cap: Duration::from_secs(10),
+            longest_retry_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Every request is sent once. (But for a token that was refused and could be renewed.)
+    #[must_use]
+    pub fn off() -> Self {
+        Self::default().max_attempts(1)
+    }
+
+    /// How many attempts a call has, the first one counted. 0 counts as 1.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// The longest wait before the first repetition.
+    #[must_use]
+    pub fn base(mut self, wait: Duration) -> Self {
+        self.base = wait;
+        self
+    }
+
+    /// The longest wait before any repetition, unless the server says otherwise.
+    #[must_use]
+    pub fn cap(mut self, wait: Duration) -> Self {
+        self.cap = wait;
+        self
+    }
+
+    /// The longest wait that is taken from the server.
+    #[must_use]
+    pub fn longest_retry_after(mut self, wait: Duration) -> Self {
+        self.longest_retry_after = wait;
+        self
+    }
+
+    /// What to do after the attempt number `attempts` has failed. `repeatable`: whether doing it twice does no harm.
+    pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
+        let turned_away =
+            matches!(error.status().map(|it| it.as_u16()), Some(429 | 503)) && error.retry_after().is_some();
+        // A token source has its own ways to try again.
+        let passes = error.is_transient() && error.kind() != ErrorKind::Credentials;
+        if !passes || attempts >= self.max_attempts || !(repeatable || turned_away) {
+            return Decision::GiveUp;
+        }
+        let jitter = self.base.saturating_mul(1 << (attempts - 1).min(20)).min(self.cap);
+        match error.retry_after() {
+            Some(wait) if wait > self.longest_retry_after => Decision::GiveUp,
+            least => Decision::Again { least: least.unwrap_or_default(), jitter },
+        }
+    }
+}
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// The error is the call's.
     GiveUp,
+    /// Try again after `least` and a random part of `jitter`.
+    Again { least: Duration, jitter: Duration },
 }
 
-/// Nothing is repeated yet: a failed attempt fails the call.
-pub(super) fn decide(_repeat: Repeat, _attempts: u32, _error: &Error) -> Decision {
-    Decision::GiveUp
+/// Repetitions that a client and its clones may still make. Without it, a server that fails under load is asked four
+/// times as much by everybody.
+#[derive(Debug)]
+pub(super) struct Budget {
+    tokens: Mutex<u32>,
+}
+
+const TOKENS: u32 = 500;
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { tokens: Mutex::new(TOKENS) }
+    }
+
+    /// What repeating costs after this error: a timeout held a connection for long.
+    pub(super) fn cost(error: &Error) -> u32 {
+        if error.kind() == ErrorKind::Timeout { 10 } else { 5 }
+    }
+
+    /// Takes the cost of a repetition, if there is as much.
+    pub(super) fn take(&self, cost: u32) -> bool {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = tokens.checked_sub(cost);
+        *tokens = left.unwrap_or(*tokens);
+        left.is_some()
+    }
+
+    /// Gives back what a call that came through had cost, and at least one.
+    pub(super) fn give_back(&self, cost: u32) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        *tokens = tokens.saturating_add(cost.max(1)).min(TOKENS);
+    }
 }
 
 /// How long the server asks to be left alone: `retry-after-ms`, or `Retry-After` in seconds or as a date. A date is
@@ -42,6 +163,69 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn failed(kind: ErrorKind, status: Option<u16>, retry_after: Option<Duration>) -> Error {
+        let error = Error::new(kind, "").with_retry_after(retry_after);
+        match status {
+            Some(status) => error
+                .with_status(status.try_into().unwrap())
+                .with_transient(crate::error::is_transient_status(status.try_into().unwrap())),
+            None => error,
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_is_what_may_pass_and_is_safe_to_repeat() {
+        let again = |repeatable, error: &Error| RetryPolicy::default().decide(repeatable, 1, error) != Decision::GiveUp;
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            let error = failed(ErrorKind::Server, Some(status), None);
+            assert!(again(true, &error), "{status}");
+            assert!(!again(false, &error), "{status}");
+        }
+        for status in [400, 401, 403, 404, 409, 422, 501, 505] {
+            assert!(!again(true, &failed(ErrorKind::Server, Some(status), None)), "{status}");
+        }
+        for (status, turned_away) in [(429, true), (503, true), (500, false), (502, false)] {
+            let error = failed(ErrorKind::Server, Some(status), Some(Duration::from_secs(1)));
+            assert_eq!(again(false, &error), turned_away, "{status}");
+        }
+        for kind in [ErrorKind::Transport, ErrorKind::Timeout, ErrorKind::Connect] {
+            assert!(again(true, &failed(kind, None, None)));
+            assert!(!again(false, &failed(kind, None, None)));
+        }
+        for kind in [ErrorKind::Decode, ErrorKind::NotJson, ErrorKind::TooLarge] {
+            assert!(!again(true, &failed(kind, None, None)));
+        }
+        assert!(!again(true, &failed(ErrorKind::Credentials, None, None).with_transient(true)));
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap_and_a_long_retry_after_is_not_waited_for() {
+        let policy = RetryPolicy::default().max_attempts(100);
+        let error = failed(ErrorKind::Transport, None, None);
+        let jitter = |attempts| match policy.decide(true, attempts, &error) {
+            Decision::Again { least: Duration::ZERO, jitter } => jitter.as_millis(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([1, 2, 3, 6, 7, 50].map(jitter), [200, 400, 800, 6400, 10_000, 10_000]);
+        let asked = |seconds| {
+            policy.decide(true, 1, &failed(ErrorKind::RateLimited, Some(429), Some(Duration::from_secs(seconds))))
+        };
+        assert_eq!(asked(60), Decision::Again { least: Duration::from_secs(60), jitter: Duration::from_millis(200) });
+        assert_eq!(asked(61), Decision::GiveUp);
+        assert_eq!(RetryPolicy::off().decide(true, 1, &error), Decision::GiveUp);
+    }
+
+    #[test]
+    fn the_budget_pays_for_a_hundred_repetitions_and_what_successes_give_back() {
+        let budget = Budget::new();
+        assert_eq!((0..1000).filter(|_| budget.take(5)).count(), 100);
+        budget.give_back(0);
+        assert!(!budget.take(5));
+        budget.give_back(5);
+        assert!(budget.take(5));
+        assert!(!budget.take(5));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Dialect {
 
 /// What a hint may be drawn from.
 #[derive(Debug)]
-pub struct Circumstance<'a> {
+pub(crate) struct Circumstance<'a> {
     pub(crate) kind: ErrorKind,
     pub(crate) status: StatusCode,
     pub(crate) api: Option<&'a ApiError>,
@@ -54,24 +54,26 @@ pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer)
     let api = error.api().cloned();
     let here = Circumstance { kind: error.kind(), status, api: api.as_ref(), web_page: is_web_page(answer) };
     let hint = (dialect.hint)(&here).or_else(|| general_hint(&here));
+    let wait = retry_after(answer.headers());
+    let outcome = outcome(&error, status, wait);
     let transient = error.is_transient() || is_transient_status(status);
     Err(error
         .with_hint(hint)
         .with_status(status)
         .with_transient(transient)
         .with_request_id(request_id(answer.headers()))
-        .with_retry_after(retry_after(answer.headers())))
+        .with_retry_after(wait)
+        .with_outcome(outcome))
 }
 
 /// The error of an answer whose body need not be read for that.
 fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
     let status = answer.status();
-    if status.is_redirection() {
-        if let Some(location) = answer.headers().get(LOCATION) {
-            let place =
-                location.to_str().ok().and_then(place).unwrap_or_else(|| "a place that can't be read".to_owned());
-            return Some(Error::new(ErrorKind::Redirect, format!("answered {status}, pointing at {place}")));
-        }
+    if let Some(location) = answer.headers().get(LOCATION)
+        && status.is_redirection()
+    {
+        let place = location.to_str().ok().and_then(place).unwrap_or_else(|| "a place that can't be read".to_owned());
+        return Some(Error::new(ErrorKind::Redirect, format!("answered {status}, pointing at {place}")));
     }
     if !status.is_success() {
         let api = error_text(answer).and_then(|text| (dialect.read_error)(text).or_else(|| plain(text)));
@@ -158,8 +160,9 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 /// What an answer says of a request's effect. A server that failed may have failed after it did what was asked;
 /// that an overloaded one turned the request away is only certain where it says when to come again.
-pub(super) fn outcome(status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
+fn outcome(error: &Error, status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
     match status.as_u16() {
+        _ if error.kind() == ErrorKind::Refused => RequestOutcome::Refused,
         503 if retry_after.is_some() => RequestOutcome::Refused,
         408 | 500.. => RequestOutcome::Unknown,
         300..=499 => RequestOutcome::Refused,
