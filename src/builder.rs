@@ -69,6 +69,10 @@ impl<C: Client> ClientBuilder<C> {
         }
     }
 
+    pub(crate) fn set_base_url(&mut self, base_url: String) {
+        self.base_url = base_url;
+    }
+
     /// Signs with a key, in the header where this API takes it.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
         self.auth = Some(Arc::from(C::key(key.into())));

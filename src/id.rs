@@ -11,7 +11,46 @@ use crate::page::Identity;
 /// Something that has an id; the model itself, as a rule.
 pub trait Identified {
     /// What its ids are made of.
-    type Key: Clone + fmt::Debug + fmt::Display + Eq + Ord + Hash + Send + Sync + Unpin + 'static;
+    type Key: Key;
+}
+
+/// What ids are made of: integers or texts. Sealed.
+pub trait Key: Clone + fmt::Debug + fmt::Display + Eq + Ord + Hash + Send + Sync + Unpin + sealed::Key {}
+
+impl Key for i64 {}
+
+impl Key for Box<str> {}
+
+mod sealed {
+    use serde::{Deserialize, Deserializer, Serialize};
+
+    use crate::page::Identity;
+
+    pub trait Key: Serialize + Sized + 'static {
+        fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
+
+        fn identity(&self) -> Identity;
+    }
+
+    impl Key for i64 {
+        fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            crate::integer::required::deserialize(from)
+        }
+
+        fn identity(&self) -> Identity {
+            (*self).into()
+        }
+    }
+
+    impl Key for Box<str> {
+        fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            Self::deserialize(from)
+        }
+
+        fn identity(&self) -> Identity {
+            (&**self).into()
+        }
+    }
 }
 
 /// The id of a `T`: one of a signal can't go where one of an event belongs.
@@ -75,9 +114,9 @@ impl<T: Identified<Key = Box<str>>> From<String> for Id<T> {
     }
 }
 
-impl<T: Identified<Key = i64>> From<&Id<T>> for Identity {
+impl<T: Identified> From<&Id<T>> for Identity {
     fn from(id: &Id<T>) -> Self {
-        id.0.into()
+        sealed::Key::identity(&id.0)
     }
 }
 
@@ -138,20 +177,14 @@ impl<T: Identified> fmt::Display for Id<T> {
     }
 }
 
-impl<T: Identified> Serialize for Id<T>
-where
-    T::Key: Serialize,
-{
+impl<T: Identified> Serialize for Id<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de, T: Identified> Deserialize<'de> for Id<T>
-where
-    T::Key: Deserialize<'de>,
-{
+impl<'de, T: Identified> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::Key::deserialize(deserializer).map(Self)
+        sealed::Key::read(deserializer).map(Self)
     }
 }

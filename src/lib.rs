@@ -2,23 +2,30 @@
 
 mod builder;
 mod call;
+mod check;
 mod environment;
 mod error;
 mod id;
+mod integer;
 mod json;
 mod open_enum;
 mod request;
 mod time;
 mod transport;
 
+pub mod arklow;
 pub mod auth;
+pub mod integration;
 pub mod page;
 pub mod unleash;
 
+pub use arklow::ArklowClient;
 pub use builder::{Client, ClientBuilder};
 pub use call::Call;
+pub use check::{Check, Finding};
 pub use error::{ApiError, Error, ErrorKind, RequestOutcome, Result};
-pub use id::{Id, Identified};
+pub use id::{Id, Identified, Key};
+pub use integration::IntegrationClient;
 pub use json::Json;
 pub use page::{Entry, Items, Listing, Page, Pages, Paginate};
 pub use request::{Answer, Repeat, Request};

@@ -281,17 +281,27 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
             continue;
         };
         let Some(value) = segments.next() else { return Err(format!("the path's {name} is missing")) };
-        let value = value.to_string();
-        match value.as_str() {
-            "" => return Err(format!("the path's {name} is empty")),
-            "." | ".." => return Err(format!("the path's {name} is {value:?}, which would ask for another path")),
-            value => path.extend(utf8_percent_encode(value, SEGMENT)),
-        }
+        path.push_str(&encode(&value.to_string()).map_err(|why| format!("the path's {name} is {why}"))?);
     }
     match segments.next() {
         Some(_) => Err(format!("the path /{template} takes fewer segments")),
         None => Ok(path),
     }
+}
+
+fn encode(segment: &str) -> Result<String, &'static str> {
+    match segment {
+        "" => Err("empty"),
+        "." => Err("\".\", which would ask for another path"),
+        ".." => Err("\"..\", which would ask for another path"),
+        segment => Ok(utf8_percent_encode(segment, SEGMENT).to_string()),
+    }
+}
+
+/// Encodes each segment of a path.
+pub(crate) fn encode_path(path: &str) -> Result<String, String> {
+    let segments: Result<Vec<_>, _> = path.split('/').map(encode).collect();
+    segments.map(|it| it.join("/")).map_err(|why| format!("a segment of it is {why}"))
 }
 
 impl<T> Clone for Request<T> {

@@ -40,3 +40,24 @@ pub(crate) mod required {
         to.serialize_str(&format(time))
     }
 }
+
+/// For `#[serde(default, with = "crate::time::optional", ..)]`: absent, null, or a time.
+pub(crate) mod optional {
+    use serde::Deserialize;
+
+    use super::{DateTime, Deserializer, Serializer, Utc, required};
+
+    #[derive(Deserialize)]
+    struct Time(#[serde(deserialize_with = "required::deserialize")] DateTime<Utc>);
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+        Ok(Option::<Time>::deserialize(from)?.map(|it| it.0))
+    }
+
+    pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => required::serialize(time, to),
+            None => to.serialize_none(),
+        }
+    }
+}

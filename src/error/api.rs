@@ -73,6 +73,14 @@ impl ApiError {
         &self.details
     }
 
+    /// The first of several, with the others among its details.
+    pub(crate) fn first_of(errors: Vec<Self>) -> Self {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next().unwrap_or_default();
+        first.details.extend(errors.map(|it| it.to_string()));
+        first
+    }
+
     pub(crate) fn map_text(self, change: impl Fn(String) -> String) -> Self {
         Self {
             id: self.id.map(&change),

@@ -31,6 +31,7 @@ pub use reader::{Items, Pages};
 use crate::error::{ApiError, Error, ErrorKind};
 use crate::json::Json;
 use crate::request::Request;
+use crate::transport::decode::DecodeError;
 
 /// What an API says of one of its listings: how a part of it is asked for, and how its records are told apart.
 ///
@@ -40,7 +41,8 @@ use crate::request::Request;
 /// ```
 /// use std::num::NonZeroU32;
 /// use actionlog::page::{Entry, Envelope, Identity, Listed, PageSizes, Paginate, Window};
-/// use actionlog::Request;
+/// use actionlog::{DecodeError, Request};
+/// use serde::de::DeserializeOwned;
 ///
 /// /// The events of one integration of an Unleash server.
 /// #[derive(Clone, Debug)]
@@ -55,12 +57,12 @@ use crate::request::Request;
 /// #[derive(serde::Deserialize)]
 /// struct Body<R> { #[serde(rename = "integrationEvents")] events: Vec<R> }
 ///
-/// impl<R> From<Body<R>> for Listed<R> {
-///     fn from(body: Body<R>) -> Self { Listed::new(body.events) }
-/// }
-///
 /// impl Envelope for Around {
-///     type Of<R: serde::de::DeserializeOwned> = Body<R>;
+///     type Of<R: DeserializeOwned> = Body<R>;
+///
+///     fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
+///         Ok(Listed::new(body.events))
+///     }
 /// }
 ///
 /// impl Paginate for IntegrationEvents {
@@ -298,7 +300,14 @@ impl<R> Listed<R> {
 /// raw to be read on its own.
 pub trait Envelope {
     /// The body of an answer, with records read as `R`.
-    type Of<R: DeserializeOwned>: DeserializeOwned + Into<Listed<R>>;
+    type Of<R: DeserializeOwned>: DeserializeOwned;
+
+    /// Takes the records, and what stands beside them, out of a body.
+    ///
+    /// # Errors
+    ///
+    /// If the body says that the server refused, or has no list where one belongs: an absent list is not an empty one.
+    fn open<R: DeserializeOwned>(body: Self::Of<R>) -> Result<Listed<R>, DecodeError>;
 }
 
 /// One page of a listing.

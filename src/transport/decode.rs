@@ -84,10 +84,10 @@ pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> 
 pub(crate) fn page<E: Envelope, R: DeserializeOwned>(body: &Bytes) -> Result<Listed<Entry<R>>, DecodeError> {
     let text = text(body)?;
     if let Ok(page) = serde_json::from_str::<E::Of<R>>(text) {
-        return Ok(page.into().map(Entry::Record));
+        return Ok(E::open(page)?.map(Entry::Record));
     }
     let raw: Listed<Box<RawValue>> = match serde_json::from_str::<E::Of<Box<RawValue>>>(text) {
-        Ok(page) => page.into(),
+        Ok(page) => E::open(page)?,
         // The page itself doesn't fit, not a record of it.
         Err(error) => return Err(located::<E::Of<Box<RawValue>>>(text, &error)),
     };

@@ -10,6 +10,7 @@ use crate::id::Id;
 use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Window};
 use crate::request::Request;
 use crate::transport::Transport;
+use crate::transport::decode::DecodeError;
 
 /// The events of action sets: see
 /// [`UnleashClient::action_set_events`](super::UnleashClient::action_set_events).
@@ -125,16 +126,14 @@ struct Around;
 
 impl Envelope for Around {
     type Of<R: DeserializeOwned> = Body<R>;
+
+    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
+        Ok(Listed::new(body.events))
+    }
 }
 
 #[derive(Deserialize)]
 struct Body<R> {
     #[serde(rename = "actionSetEvents")]
     events: Vec<R>,
-}
-
-impl<R> From<Body<R>> for Listed<R> {
-    fn from(body: Body<R>) -> Self {
-        Self::new(body.events)
-    }
 }

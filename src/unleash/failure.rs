@@ -30,10 +30,15 @@ fn read_error(body: &str) -> Option<ApiError> {
     Some(ApiError::new().with_id(body.id).with_name(body.name).with_message(body.message).with_details(details))
 }
 
+/// What a server says of a path that it doesn't have, as opposed to a thing that it doesn't have.
+pub(super) fn says_no_such_api(message: &str) -> bool {
+    message.contains("is not available")
+}
+
 fn hint(here: &Circumstance<'_>) -> Option<&'static str> {
     let message = here.api.and_then(ApiError::message).unwrap_or_default();
     match here.status {
-        StatusCode::NOT_FOUND if message.contains("is not available") => Some(
+        StatusCode::NOT_FOUND if says_no_such_api(message) => Some(
             "this server has no action set events: they are part of Unleash Enterprise, and in beta. If it is one, does the base URL have a path too much?",
         ),
         StatusCode::NOT_FOUND if here.web_page => {

@@ -187,6 +187,7 @@ pub struct ActionEvent {
     /// What is executed, by name: `TOGGLE_FEATURE_ON`, say.
     pub action: String,
     /// Its place in the order of execution.
+    #[serde(with = "crate::integer::required")]
     pub sort_order: i64,
     /// With which parameters: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]

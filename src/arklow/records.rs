@@ -1,0 +1,283 @@
+//! The action records of an organisation.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Trouble, troubles};
+use super::{ActionDefinition, ActionRecord, SearchEncoding};
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::id::Id;
+use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
+use crate::request::Request;
+use crate::transport::Transport;
+use crate::transport::decode::{self, DecodeError};
+
+/// An organisation's action records: see [`ArklowClient::records`](super::ArklowClient::records).
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) setting: &'a Setting,
+}
+
+/// What the client was told of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) org_id: Arc<str>,
+    pub(super) search: SearchEncoding,
+    pub(super) count: Total,
+}
+
+impl Records<'_> {
+    /// The records that a query selects.
+    ///
+    /// The order isn't documented. Whether the answer's `count` is that of all records or of the page isn't either:
+    /// unless the client's [`count_means`](crate::ClientBuilder::count_means) says, it ends a listing only where it
+    /// can't be a page's.
+    ///
+    /// Errors that the server gives beside records are in [`Page::errors`](crate::Page::errors), and in a stream of
+    /// records an [`ErrorKind::Partial`](crate::ErrorKind::Partial) after those of that page.
+    ///
+    /// ```no_run
+    /// use actionlog::arklow::RecordsQuery;
+    ///
+    /// # async fn example(client: actionlog::ArklowClient) -> actionlog::Result<()> {
+    /// let failed = RecordsQuery::new().search("status", "failed").include_state();
+    /// let mut records = client.records().list(failed).items();
+    /// while let Some(record) = records.next().await {
+    ///     let record = record?;
+    ///     println!("{} {:?}", record.id, record.state.and_then(|it| it.error_message));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Told when it is awaited or polled: a page size of 0 or above 50 before anything is sent.
+    ///
+    /// Arklow: List action records.
+    pub fn list(&self, query: impl Into<RecordsQuery>) -> Listing<RecordListing> {
+        Listing::new(self.transport.clone(), RecordListing { setting: self.setting.clone(), query: query.into() })
+    }
+
+    /// How many records a query selects, without the records.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::ArklowClient) -> actionlog::Result<()> {
+    /// let all = client.records().count(()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if the server gives errors beside the count: it may not count
+    /// all. [`ErrorKind::Decode`](crate::ErrorKind::Decode) if there is none.
+    ///
+    /// Arklow: List action records, `count_only`.
+    pub fn count(&self, query: impl Into<RecordsQuery>) -> Call<u64> {
+        let listing = RecordListing { setting: self.setting.clone(), query: query.into() };
+        let request = listing.select().shape("count_only", true).read(|answer| {
+            let body: Body<serde::de::IgnoredAny> = decode::json(answer.body())?;
+            match (troubles(body.errors), body.data.and_then(|it| it.count)) {
+                (errors, _) if !errors.is_empty() => Err(refused(errors)),
+                (_, Some(count)) => Ok(count),
+                (_, None) => Err(DecodeError::unfit("data.count", "missing")),
+            }
+        });
+        Call::new(self.transport.clone(), request)
+    }
+}
+
+/// Which records are meant, and what is shown of them. All, without state and definition, unless said otherwise.
+///
+/// ```
+/// use actionlog::arklow::RecordsQuery;
+///
+/// let query = RecordsQuery::new().variant("refund").version(3).include_state();
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecordsQuery {
+    search: Option<Search>,
+    action_definition_id: Option<Id<ActionDefinition>>,
+    variant: Option<String>,
+    version: Option<i64>,
+    include_definition: bool,
+    include_state: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Search {
+    field: String,
+    value: String,
+    op: Op,
+}
+
+/// The only one that the API has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Op {
+    Eq,
+}
+
+impl RecordsQuery {
+    /// All records.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only records whose `field` equals `value`. A second call replaces the first: the API takes one.
+    #[must_use]
+    pub fn search(mut self, field: impl Into<String>, value: impl Into<String>) -> Self {
+        self.search = Some(Search { field: field.into(), value: value.into(), op: Op::Eq });
+        self
+    }
+
+    /// Only records of this definition.
+    #[must_use]
+    pub fn action_definition(mut self, id: impl Into<Id<ActionDefinition>>) -> Self {
+        self.action_definition_id = Some(id.into());
+        self
+    }
+
+    /// Only records of definitions of this variant.
+    #[must_use]
+    pub fn variant(mut self, variant: impl Into<String>) -> Self {
+        self.variant = Some(variant.into());
+        self
+    }
+
+    /// Only records of definitions of this version.
+    #[must_use]
+    pub fn version(mut self, version: i64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Shows each record's definition.
+    #[must_use]
+    pub fn include_definition(mut self) -> Self {
+        self.include_definition = true;
+        self
+    }
+
+    /// Shows each record's state: without it a record bears no time and no status.
+    #[must_use]
+    pub fn include_state(mut self) -> Self {
+        self.include_state = true;
+        self
+    }
+}
+
+impl From<()> for RecordsQuery {
+    /// All records.
+    fn from((): ()) -> Self {
+        Self::new()
+    }
+}
+
+/// The listing that a [`RecordsQuery`] selects, as the client asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordListing {
+    setting: Setting,
+    query: RecordsQuery,
+}
+
+impl RecordListing {
+    /// Which records, without which part of them.
+    fn select(&self) -> Request<()> {
+        let query = &self.query;
+        let mut request = Request::get("v1/orgs/{org_id}/actions/records", [&self.setting.org_id]);
+        if let Some(Search { field, value, .. }) = &query.search {
+            request = match self.setting.search {
+                SearchEncoding::DeepObject => {
+                    request.query("search[field]", field).query("search[value]", value).query("search[op]", "eq")
+                }
+                SearchEncoding::Plain => request.query("field", field).query("value", value).query("op", "eq"),
+                // An object of texts: it can always be written.
+                SearchEncoding::Json => match serde_json::to_string(&query.search) {
+                    Ok(json) => request.query("search", json),
+                    Err(error) => request.invalid(format!("the search can't be written as JSON: {error}")),
+                },
+            };
+        }
+        if let Some(id) = &query.action_definition_id {
+            request = request.query("action_definition_id", id);
+        }
+        if let Some(variant) = &query.variant {
+            request = request.query("variant", variant);
+        }
+        if let Some(version) = query.version {
+            request = request.query("version", version);
+        }
+        request
+    }
+}
+
+impl Paginate for RecordListing {
+    type Item = ActionRecord;
+
+    fn request(&self, window: Window) -> Request<Listed<Entry<ActionRecord>>> {
+        let mut request = self.select().shape("take", window.limit).shape("skip", window.offset);
+        if self.query.include_definition {
+            request = request.shape("include_definition", true);
+        }
+        if self.query.include_state {
+            request = request.shape("include_state", true);
+        }
+        request.page::<Around, ActionRecord>()
+    }
+
+    fn identity(&self, record: &ActionRecord) -> Identity {
+        (&record.id).into()
+    }
+
+    fn page_sizes(&self) -> PageSizes {
+        PageSizes::up_to(50)
+    }
+
+    fn total(&self) -> Total {
+        self.setting.count
+    }
+}
+
+/// The JSON around the records.
+struct Around;
+
+#[derive(Deserialize)]
+struct Body<R> {
+    // `Option` fields may be absent: the page requires both, and a server in trouble may not.
+    data: Option<Data<R>>,
+    errors: Option<Vec<Trouble>>,
+}
+
+#[derive(Deserialize)]
+struct Data<R> {
+    items: Option<Vec<R>>,
+    #[serde(default, deserialize_with = "crate::integer::count")]
+    count: Option<u64>,
+}
+
+impl Envelope for Around {
+    type Of<R: DeserializeOwned> = Body<R>;
+
+    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
+        let errors = troubles(body.errors);
+        let (items, count) = body.data.map_or((None, None), |it| (it.items, it.count));
+        match items {
+            Some(items) => Ok(Listed::new(items).with_total(count).with_errors(errors)),
+            None if !errors.is_empty() => Err(refused(errors)),
+            None => Err(DecodeError::unfit("data.items", "there is no list of records")),
+        }
+    }
+}
+
+/// The first error, with the others as its details.
+fn refused(errors: Vec<ApiError>) -> DecodeError {
+    DecodeError::refused(ApiError::first_of(errors))
+}

@@ -1,0 +1,126 @@
+//! Whether a client would work, asked before it has to.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a client's `check` found: whether the base URL is right, the credentials good, and the API there.
+///
+/// ```no_run
+/// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+/// let check = client.check().await;
+/// println!("{check}");
+/// check.into_result()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "what was found is in it"]
+pub struct Check {
+    finding: Finding,
+    error: Option<Error>,
+}
+
+/// The one thing that a [`Check`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Finding {
+    /// All is well.
+    Ready,
+    /// Nobody answers there, or not in time.
+    Unreachable,
+    /// Somebody else answers there: a web page, a redirect.
+    WrongBaseUrl,
+    /// The credentials are missing or not accepted, or there were none to sign with.
+    BadCredentials,
+    /// The credentials are known and not enough.
+    NotAllowed,
+    /// The server doesn't have this API.
+    NoSuchApi,
+    /// The server is there, and fails or asks to be left alone: try later.
+    Busy,
+    /// None of the above: see the error.
+    Unclear,
+}
+
+impl Check {
+    /// Judges by the outcome of a small request.
+    pub(crate) fn of<T>(result: Result<T>, not_found: Finding) -> Self {
+        let error = match result {
+            Ok(_) => return Self { finding: Finding::Ready, error: None },
+            Err(error) => error,
+        };
+        let finding = match error.kind() {
+            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Transport => Finding::Unreachable,
+            ErrorKind::Redirect | ErrorKind::NotJson => Finding::WrongBaseUrl,
+            ErrorKind::Unauthorized | ErrorKind::Credentials => Finding::BadCredentials,
+            ErrorKind::Forbidden => Finding::NotAllowed,
+            ErrorKind::NotFound if error.api().is_none() => Finding::WrongBaseUrl,
+            ErrorKind::NotFound => not_found,
+            ErrorKind::Decode => Finding::NoSuchApi,
+            ErrorKind::RateLimited | ErrorKind::Server => Finding::Busy,
+            _ => Finding::Unclear,
+        };
+        let error = (finding != Finding::Ready).then_some(error);
+        Self { finding, error }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        self.finding
+    }
+
+    /// Whether all is well.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.finding == Finding::Ready
+    }
+
+    /// A sentence on what to do.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        let general = match self.finding {
+            Finding::Ready => "nothing to do",
+            Finding::Unreachable => "is the server up, and the base URL's host and port right?",
+            Finding::WrongBaseUrl => "is the base URL right, with every part of its path?",
+            Finding::BadCredentials => "is the token right, and not expired?",
+            Finding::NotAllowed => "does the token, or its user, have the permission to read these logs?",
+            Finding::NoSuchApi => "is this the right server, and does its version or edition have this API?",
+            Finding::Busy => "try again later",
+            Finding::Unclear => "see the error",
+        };
+        self.error.as_ref().and_then(Error::hint).unwrap_or(general)
+    }
+
+    /// The error behind it, unless all is well.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// Nothing if all is well, else the error.
+    ///
+    /// # Errors
+    ///
+    /// The [`error`](Self::error).
+    pub fn into_result(self) -> Result<()> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let finding = match self.finding {
+            Finding::Ready => return f.write_str("ready"),
+            Finding::Unreachable => "unreachable",
+            Finding::WrongBaseUrl => "wrong base URL",
+            Finding::BadCredentials => "bad credentials",
+            Finding::NotAllowed => "not allowed",
+            Finding::NoSuchApi => "no such API",
+            Finding::Busy => "busy",
+            Finding::Unclear => "unclear",
+        };
+        write!(f, "{finding}: {}", self.hint())
+    }
+}

@@ -1,0 +1,75 @@
+//! Integers as other people's systems write them: `5`, and `5.0` too.
+
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serializer};
+
+struct Integer;
+
+/// From here on not every integer is an `f64`.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl Visitor<'_> for Integer {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an integer")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &"an integer of 64 bits"))
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
+        if number.fract() == 0.0 && number.abs() <= EXACT {
+            Ok(number as i64)
+        } else {
+            Err(E::invalid_type(Unexpected::Float(number), &self))
+        }
+    }
+}
+
+/// For `#[serde(with = "crate::integer::required")]`.
+pub(crate) mod required {
+    use super::{Deserializer, Integer, Serializer};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        from.deserialize_i64(Integer)
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub(crate) fn serialize<S: Serializer>(number: &i64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i64(*number)
+    }
+}
+
+/// For `#[serde(default, with = "crate::integer::optional", ..)]`: absent, null, or an integer.
+pub(crate) mod optional {
+    use super::{Deserialize, Deserializer, Serializer, required};
+
+    #[derive(Deserialize)]
+    struct Wrapped(#[serde(deserialize_with = "required::deserialize")] i64);
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+        Ok(Option::<Wrapped>::deserialize(from)?.map(|it| it.0))
+    }
+
+    pub(crate) fn serialize<S: Serializer>(number: &Option<i64>, to: S) -> Result<S::Ok, S::Error> {
+        match number {
+            Some(number) => required::serialize(number, to),
+            None => to.serialize_none(),
+        }
+    }
+}
+
+/// For `#[serde(default, deserialize_with = "crate::integer::count")]`: a number of things. One that makes no sense
+/// is none: a page isn't lost for its total.
+pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(optional::deserialize(from)?.and_then(|it| it.try_into().ok()))
+}

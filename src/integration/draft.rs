@@ -1,0 +1,183 @@
+//! What is written: the body of a create or an update.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::models::milliseconds;
+use super::{ActionLog, ActionType, Integration, LogStatus};
+use crate::id::Id;
+use crate::json::Json;
+
+/// What a record must say, by name: none can be forgotten, and none taken for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct RequiredFields {
+    /// The integration that does it.
+    pub integration_id: Id<Integration>,
+    /// What kind of thing it does.
+    pub action_type: ActionType,
+    /// What kind of entity it does it to.
+    pub entity_type: String,
+    /// How it went.
+    pub status: LogStatus,
+}
+
+/// A record to be written. What isn't set isn't sent.
+///
+/// ```
+/// use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+/// use serde_json::json;
+///
+/// let draft = ActionLogDraft::new(RequiredFields {
+///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+///     action_type: ActionType::Sync,
+///     entity_type: "product".into(),
+///     status: LogStatus::Success,
+/// })
+/// .entity_id("4711")
+/// .payload(&json!({"price": 12}));
+/// ```
+///
+/// Without one of the four it doesn't compile:
+///
+/// ```compile_fail,E0063
+/// use actionlog::integration::{ActionLogDraft, ActionType, RequiredFields};
+///
+/// let draft = ActionLogDraft::new(RequiredFields {
+///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+///     action_type: ActionType::Sync,
+///     entity_type: "product".into(),
+/// });
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[must_use = "a draft does nothing until it is created or updated"]
+pub struct ActionLogDraft {
+    integration_id: Id<Integration>,
+    action_type: ActionType,
+    entity_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entity_id: Option<String>,
+    status: LogStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_count: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    execution_time: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<Json>,
+    /// What is wrong with it; told when it is sent.
+    #[serde(skip)]
+    problem: Option<String>,
+}
+
+impl ActionLogDraft {
+    /// A draft that says what it must.
+    pub fn new(fields: RequiredFields) -> Self {
+        Self {
+            integration_id: fields.integration_id,
+            action_type: fields.action_type,
+            entity_type: fields.entity_type,
+            status: fields.status,
+            entity_id: None,
+            payload: None,
+            response: None,
+            error_message: None,
+            retry_count: None,
+            execution_time: None,
+            metadata: None,
+            problem: None,
+        }
+    }
+
+    pub(super) fn of(log: ActionLog) -> Self {
+        Self {
+            integration_id: log.integration_id,
+            action_type: log.action_type,
+            entity_type: log.entity_type,
+            status: log.status,
+            entity_id: log.entity_id,
+            payload: log.payload,
+            response: log.response,
+            error_message: log.error_message,
+            retry_count: Some(log.retry_count),
+            execution_time: log.execution_time,
+            metadata: log.metadata,
+            problem: None,
+        }
+    }
+
+    /// How it went.
+    pub fn status(mut self, status: LogStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Which entity.
+    pub fn entity_id(mut self, id: impl Into<String>) -> Self {
+        self.entity_id = Some(id.into());
+        self
+    }
+
+    /// What was sent. Must be a JSON object; if it isn't, that is told when the draft is sent, before anything leaves.
+    pub fn payload(mut self, payload: &impl Serialize) -> Self {
+        self.payload = self.object("payload", payload);
+        self
+    }
+
+    /// What came back. Must be a JSON object, as [`payload`](Self::payload).
+    pub fn response(mut self, response: &impl Serialize) -> Self {
+        self.response = self.object("response", response);
+        self
+    }
+
+    /// More about it. Must be a JSON object, as [`payload`](Self::payload).
+    pub fn metadata(mut self, metadata: &impl Serialize) -> Self {
+        self.metadata = self.object("metadata", metadata);
+        self
+    }
+
+    /// Why it failed.
+    pub fn error_message(mut self, message: impl Into<String>) -> Self {
+        self.error_message = Some(message.into());
+        self
+    }
+
+    /// Takes the error message away, for a record that had failed and then succeeded.
+    pub fn clear_error_message(mut self) -> Self {
+        self.error_message = None;
+        self
+    }
+
+    /// How often it was tried again.
+    pub fn retry_count(mut self, retries: u64) -> Self {
+        self.retry_count = Some(retries);
+        self
+    }
+
+    /// How long it took; sent in milliseconds, with a fraction.
+    pub fn took(mut self, time: Duration) -> Self {
+        self.execution_time = Some(time.as_secs_f64() * 1000.0);
+        self
+    }
+
+    fn object(&mut self, name: &str, value: &impl Serialize) -> Option<Json> {
+        let problem = match Json::from_serialize(value) {
+            Ok(json) if json.as_str().starts_with('{') => return Some(json),
+            Ok(_) => format!("the {name} isn't a JSON object"),
+            Err(error) => format!("the {name} can't be written as JSON: {error}"),
+        };
+        self.problem.get_or_insert(problem);
+        None
+    }
+
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+}

@@ -1,0 +1,356 @@
+//! The records of the log: list, create, get, update, delete.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Word;
+use super::{ActionLog, ActionLogDraft, Running, UpdateMethod};
+use crate::call::Call;
+use crate::error::Result;
+use crate::id::Id;
+use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
+use crate::request::Request;
+use crate::transport::Transport;
+use crate::transport::decode::{self, DecodeError};
+
+/// The records of the log: see [`IntegrationClient::logs`](super::IntegrationClient::logs).
+#[derive(Clone, Debug)]
+pub struct Logs {
+    pub(super) transport: Transport,
+    pub(super) setting: Arc<Setting>,
+}
+
+/// What the client was told of the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    /// Where the collection is, below the base URL; its segments are encoded.
+    pub(super) collection: String,
+    pub(super) update: UpdateMethod,
+}
+
+impl Logs {
+    /// The records that a query selects, in its order; the newest first unless it says otherwise.
+    ///
+    /// ```no_run
+    /// use actionlog::integration::LogsQuery;
+    /// use serde_json::json;
+    ///
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let failed = LogsQuery::new().filter(&json!({"status": "failed"}));
+    /// let mut logs = client.logs().list(failed).items();
+    /// while let Some(log) = logs.next().await {
+    ///     let log = log?;
+    ///     println!("{} {} {:?}", log.id, log.entity_type, log.error_message);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Told when it is awaited or polled: a page size of 0 or above 100, and a filter that can't be written as JSON, before
+    /// anything is sent.
+    ///
+    /// Integration action logs: List.
+    pub fn list(&self, query: impl Into<LogsQuery>) -> Listing<LogListing> {
+        let listing = LogListing { setting: Arc::clone(&self.setting), query: query.into() };
+        Listing::new(self.transport.clone(), listing)
+    }
+
+    /// Writes a new record, and gives it as stored.
+    ///
+    /// It is sent once: where an answer doesn't come, the record may or may not have been written, and
+    /// [`outcome`](crate::Error::outcome) says so. Only what provably had no effect is sent again.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) before anything is sent if something of the draft can't be
+    /// written; [`Rejected`](crate::ErrorKind::Rejected) if the server doesn't take it.
+    ///
+    /// Integration action logs: Create.
+    pub fn create(&self, draft: ActionLogDraft) -> Call<ActionLog> {
+        self.call(written(self.setting.all(Method::POST), &draft).read(one))
+    }
+
+    /// The record with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    ///
+    /// Integration action logs: Get.
+    pub fn get(&self, id: impl Into<Id<ActionLog>>) -> Call<ActionLog> {
+        self.call(self.setting.one(Method::GET, &id.into()).read(one))
+    }
+
+    /// Replaces the record with this id, and gives it as stored.
+    ///
+    /// What the draft doesn't say is gone afterwards. To change a part, begin with
+    /// [`into_draft`](ActionLog::into_draft) of the record.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    ///
+    /// Integration action logs: Update.
+    pub fn update(&self, id: impl Into<Id<ActionLog>>, draft: ActionLogDraft) -> Call<ActionLog> {
+        let method = match self.setting.update {
+            UpdateMethod::Put => Method::PUT,
+            UpdateMethod::Patch => Method::PATCH,
+        };
+        self.call(written(self.setting.one(method, &id.into()), &draft).read(one))
+    }
+
+    /// Deletes the record with this id.
+    ///
+    /// If an attempt got no answer and the next finds nothing, it's taken as done by the first.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    ///
+    /// Integration action logs: Delete.
+    pub fn delete(&self, id: impl Into<Id<ActionLog>>) -> Call<Deleted> {
+        let request = self.setting.one(Method::DELETE, &id.into()).read(|answer| {
+            // Any success will do: 204 has no body.
+            if answer.body().is_empty() {
+                return Ok(Deleted { message: None });
+            }
+            let word: Word = decode::json(answer.body())?;
+            word.check()?;
+            Ok(Deleted { message: word.message })
+        });
+        self.call(request.if_gone(|| Deleted { message: None }))
+    }
+
+    /// Logs an action that is about to begin, and gives a handle to say how it ended.
+    ///
+    /// Writes the draft with the status `pending`, and takes the time from now on.
+    ///
+    /// ```no_run
+    /// use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+    /// use serde_json::json;
+    ///
+    /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(json!({})) }
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let running = client.logs().begin(ActionLogDraft::new(RequiredFields {
+    ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+    ///     action_type: ActionType::Update,
+    ///     entity_type: "product".into(),
+    ///     status: LogStatus::Pending,
+    /// })).await?;
+    /// let log = match push_product().await {
+    ///     Ok(response) => running.succeeded_with(&response).await?,
+    ///     Err(error) => running.failed(error).await?,
+    /// };
+    /// println!("{} took {:?}", log.id, log.took());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub async fn begin(&self, draft: ActionLogDraft) -> Result<Running> {
+        Running::begin(self.clone(), draft).await
+    }
+
+    fn call<T>(&self, request: Request<T>) -> Call<T> {
+        Call::new(self.transport.clone(), request)
+    }
+}
+
+impl Setting {
+    fn all(&self, method: Method) -> Request<()> {
+        Request::new(method, self.collection.clone(), [] as [&str; 0])
+    }
+
+    fn one(&self, method: Method, id: &Id<ActionLog>) -> Request<()> {
+        Request::new(method, format!("{}/{{id}}", self.collection), [id])
+    }
+}
+
+fn written(request: Request<()>, draft: &ActionLogDraft) -> Request<()> {
+    match draft.problem() {
+        Some(problem) => request.invalid(problem),
+        None => request.body(draft),
+    }
+}
+
+/// Reads `{success, data}`.
+fn one(answer: &crate::request::Answer) -> Result<ActionLog, DecodeError> {
+    #[derive(Deserialize)]
+    struct Around {
+        data: ActionLog,
+    }
+    // First what a refusal looks like: its `data` may be anything.
+    decode::json::<Word>(answer.body())?.check()?;
+    Ok(decode::json::<Around>(answer.body())?.data)
+}
+
+/// What a deletion gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deleted {
+    /// What the server says of it, if it says anything.
+    pub message: Option<String>,
+}
+
+/// Which records are meant, and in which order. All, the newest first, unless said otherwise.
+///
+/// ```
+/// use actionlog::integration::{LogsQuery, SortOrder};
+///
+/// let query = LogsQuery::new().sort("updatedAt").order(SortOrder::Asc).search("refund");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogsQuery {
+    sort: Option<String>,
+    order: Option<SortOrder>,
+    filter: Option<String>,
+    search: Option<String>,
+    /// What is wrong with it; told when it is sent.
+    problem: Option<String>,
+}
+
+/// Which end comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SortOrder {
+    /// The smallest, or the oldest.
+    Asc,
+    /// The largest, or the newest. The server's own choice.
+    Desc,
+}
+
+impl fmt::Display for SortOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asc => "asc",
+            Self::Desc => "desc",
+        })
+    }
+}
+
+impl LogsQuery {
+    /// All records.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sorted by this field.
+    #[must_use]
+    pub fn sort(mut self, field: impl Into<String>) -> Self {
+        self.sort = Some(field.into());
+        self
+    }
+
+    /// Which end comes first.
+    #[must_use]
+    pub fn order(mut self, order: SortOrder) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// Only records that meet conditions, given as any value that can be written as JSON. The language of the conditions
+    /// is the server's; the ids suggest MongoDB's.
+    ///
+    /// One that can't be written is told when the listing is asked for, before anything is sent.
+    #[must_use]
+    pub fn filter(mut self, conditions: &impl Serialize) -> Self {
+        match serde_json::to_string(conditions) {
+            Ok(json) => self.filter = Some(json),
+            Err(error) => self.problem = Some(format!("the filter can't be written as JSON: {error}")),
+        }
+        self
+    }
+
+    /// Only records with this in one of their text fields.
+    #[must_use]
+    pub fn search(mut self, term: impl Into<String>) -> Self {
+        self.search = Some(term.into());
+        self
+    }
+}
+
+impl From<()> for LogsQuery {
+    /// All records.
+    fn from((): ()) -> Self {
+        Self::new()
+    }
+}
+
+/// The listing that a [`LogsQuery`] selects, as the client asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogListing {
+    setting: Arc<Setting>,
+    query: LogsQuery,
+}
+
+impl Paginate for LogListing {
+    type Item = ActionLog;
+
+    fn request(&self, window: Window) -> Request<Listed<Entry<ActionLog>>> {
+        let LogsQuery { sort, order, filter, search, problem } = &self.query;
+        let mut request = self.setting.all(Method::GET).shape("limit", window.limit).shape("offset", window.offset);
+        if let Some(sort) = sort {
+            request = request.query("sort", sort);
+        }
+        if let Some(order) = order {
+            request = request.query("order", order);
+        }
+        if let Some(filter) = filter {
+            request = request.query("filter", filter);
+        }
+        if let Some(search) = search {
+            request = request.query("search", search);
+        }
+        if let Some(problem) = problem {
+            request = request.invalid(problem);
+        }
+        request.page::<Around, ActionLog>()
+    }
+
+    fn identity(&self, log: &ActionLog) -> Identity {
+        (&log.id).into()
+    }
+
+    fn page_sizes(&self) -> PageSizes {
+        PageSizes::up_to(100)
+    }
+
+    fn total(&self) -> Total {
+        Total::OfListing
+    }
+}
+
+/// The JSON around the records.
+struct Around;
+
+#[derive(Deserialize)]
+struct Body<R> {
+    success: Option<bool>,
+    data: Option<Vec<R>>,
+    #[serde(default, deserialize_with = "crate::integer::count")]
+    total: Option<u64>,
+    message: Option<String>,
+    error: Option<super::failure::Reason>,
+}
+
+impl Envelope for Around {
+    type Of<R: DeserializeOwned> = Body<R>;
+
+    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
+        Word { success: body.success, message: body.message, error: body.error }.check()?;
+        match body.data {
+            Some(records) => Ok(Listed::new(records).with_total(body.total)),
+            None => Err(DecodeError::unfit("data", "there is no list of records")),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One action, logged from start to end.
+
+use std::fmt;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::logs::Logs;
+use super::{ActionLog, ActionLogDraft, LogStatus};
+use crate::call::Call;
+use crate::error::Result;
+
+/// An action that was logged as pending: see [`Logs::begin`]. Say how it ended.
+///
+/// Each way to say so replaces the record, with the time that the action took. It can be said again if it doesn't come
+/// through. Dropped without a word, the record stays pending.
+#[derive(Debug)]
+#[must_use = "until it is said how the action ended, its log stays pending"]
+pub struct Running {
+    logs: Logs,
+    log: ActionLog,
+    draft: ActionLogDraft,
+    begun: Instant,
+}
+
+impl Running {
+    pub(super) async fn begin(logs: Logs, draft: ActionLogDraft) -> Result<Self> {
+        let begun = Instant::now();
+        let draft = draft.status(LogStatus::Pending);
+        let log = logs.create(draft.clone()).await?;
+        Ok(Self { logs, log, draft, begun })
+    }
+
+    /// The record, as it was when the action began.
+    #[must_use]
+    pub fn log(&self) -> &ActionLog {
+        &self.log
+    }
+
+    /// It succeeded.
+    pub fn succeeded(&self) -> Call<ActionLog> {
+        self.end(self.draft.clone().status(LogStatus::Success))
+    }
+
+    /// It succeeded, and this came back, which must be a JSON object.
+    pub fn succeeded_with(&self, response: &impl Serialize) -> Call<ActionLog> {
+        self.end(self.draft.clone().status(LogStatus::Success).response(response))
+    }
+
+    /// It failed, and this is why. Mind what the message holds: it is stored.
+    pub fn failed(&self, why: impl fmt::Display) -> Call<ActionLog> {
+        self.end(self.draft.clone().status(LogStatus::Failed).error_message(why.to_string()))
+    }
+
+    /// It failed, and is tried again, for the `retries`th time. The time goes on.
+    pub fn retrying(&mut self, retries: u64, why: impl fmt::Display) -> Call<ActionLog> {
+        self.draft = self.draft.clone().retry_count(retries);
+        self.end(self.draft.clone().status(LogStatus::Retrying).error_message(why.to_string()))
+    }
+
+    fn end(&self, draft: ActionLogDraft) -> Call<ActionLog> {
+        self.logs.update(self.log.id.clone(), draft.took(self.begun.elapsed()))
+    }
+}
