@@ -35,6 +35,13 @@ impl<T> Call<T> {
         self
     }
 
+    pub(crate) fn map<U>(self, change: impl Fn(T) -> U + Send + Sync + 'static) -> Call<U>
+    where
+        T: 'static,
+    {
+        Call { transport: self.transport, request: self.request.map(change), options: self.options }
+    }
+
     /// How long one attempt may take: `None` for as long as it takes. As the client has it unless set.
     pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.options.attempt = Some(limit.into());

@@ -1,7 +1,11 @@
 //! Whether a client would work, asked before it has to.
 
 use std::fmt;
+use std::future::IntoFuture;
 
+use futures_core::future::BoxFuture;
+
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a client's `check` found: whether the base URL is right, the credentials good, and the API there.
@@ -43,9 +47,38 @@ pub enum Finding {
     Unclear,
 }
 
+/// A check, before it is made. Await it: it gives a [`Check`].
+#[must_use = "a check does nothing until it is awaited"]
+pub struct Checking<T> {
+    call: Call<T>,
+    not_found: fn(&Error) -> Finding,
+}
+
+impl<T> Checking<T> {
+    /// By a small call, and what it means if that finds nothing.
+    pub(crate) fn new(call: Call<T>, not_found: fn(&Error) -> Finding) -> Self {
+        Self { call, not_found }
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for Checking<T> {
+    type Output = Check;
+    type IntoFuture = BoxFuture<'static, Check>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Check::of(self.call.await, self.not_found) })
+    }
+}
+
+impl<T> fmt::Debug for Checking<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checking").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
 impl Check {
     /// Judges by the outcome of a small request.
-    pub(crate) fn of<T>(result: Result<T>, not_found: Finding) -> Self {
+    fn of<T>(result: Result<T>, not_found: fn(&Error) -> Finding) -> Self {
         let error = match result {
             Ok(_) => return Self { finding: Finding::Ready, error: None },
             Err(error) => error,
@@ -56,7 +89,7 @@ impl Check {
             ErrorKind::Unauthorized | ErrorKind::Credentials => Finding::BadCredentials,
             ErrorKind::Forbidden => Finding::NotAllowed,
             ErrorKind::NotFound if error.api().is_none() => Finding::WrongBaseUrl,
-            ErrorKind::NotFound => not_found,
+            ErrorKind::NotFound => not_found(&error),
             ErrorKind::Decode => Finding::NoSuchApi,
             ErrorKind::RateLimited | ErrorKind::Server => Finding::Busy,
             _ => Finding::Unclear,

@@ -22,7 +22,7 @@ pub mod unleash;
 pub use arklow::ArklowClient;
 pub use builder::{Client, ClientBuilder};
 pub use call::Call;
-pub use check::{Check, Finding};
+pub use check::{Check, Checking, Finding};
 pub use error::{ApiError, Error, ErrorKind, RequestOutcome, Result};
 pub use id::{Id, Identified, Key};
 pub use integration::IntegrationClient;

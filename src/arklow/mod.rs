@@ -17,10 +17,10 @@ pub use records::{RecordListing, Records, RecordsQuery};
 use crate::auth::{self, Authenticate, Secret};
 use crate::builder::{Client, ClientBuilder, sealed};
 use crate::call::Call;
-use crate::check::{Check, Finding};
+use crate::check::{Checking, Finding};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::page::{Listing, Paginate, Total};
+use crate::page::{Listing, Page, Paginate, Total};
 use crate::request::Request;
 use crate::transport::{Dialect, Transport};
 
@@ -98,8 +98,8 @@ impl ArklowClient {
     }
 
     /// Asks for one record, to tell whether the base URL, the key and the organisation are right.
-    pub async fn check(&self) -> Check {
-        Check::of(self.records().list(()).page_size(1).page().await, Finding::NotAllowed)
+    pub fn check(&self) -> Checking<Page<ActionRecord>> {
+        Checking::new(self.records().list(()).page_size(1).page(), |_| Finding::NotAllowed)
     }
 
     /// A listing of your own on this server: see [`Paginate`].

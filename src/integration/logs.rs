@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::failure::Word;
 use super::{ActionLog, ActionLogDraft, Running, UpdateMethod};
 use crate::call::Call;
-use crate::error::Result;
 use crate::id::Id;
 use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
 use crate::request::Request;
@@ -129,7 +128,7 @@ impl Logs {
 
     /// Logs an action that is about to begin, and gives a handle to say how it ended.
     ///
-    /// Writes the draft with the status `pending`, and takes the time from now on.
+    /// Writes the draft with the status `pending`, and takes the time from when that is done.
     ///
     /// ```no_run
     /// use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
@@ -155,8 +154,8 @@ impl Logs {
     /// # Errors
     ///
     /// As [`create`](Self::create).
-    pub async fn begin(&self, draft: ActionLogDraft) -> Result<Running> {
-        Running::begin(self.clone(), draft).await
+    pub fn begin(&self, draft: ActionLogDraft) -> Call<Running> {
+        Running::begin(self, draft)
     }
 
     fn call<T>(&self, request: Request<T>) -> Call<T> {

@@ -21,10 +21,10 @@ pub use running::Running;
 use crate::auth::{self, Authenticate, Secret};
 use crate::builder::{Client, ClientBuilder, sealed};
 use crate::call::Call;
-use crate::check::{Check, Finding};
+use crate::check::{Checking, Finding};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::page::{Listing, Paginate};
+use crate::page::{Listing, Page, Paginate};
 use crate::request::{self, Request};
 use crate::transport::{Dialect, Transport};
 
@@ -91,8 +91,8 @@ impl IntegrationClient {
     }
 
     /// Asks for one record, to tell whether the base URL, the collection's path and the credentials are right.
-    pub async fn check(&self) -> Check {
-        Check::of(self.logs().list(()).page_size(1).page().await, Finding::NoSuchApi)
+    pub fn check(&self) -> Checking<Page<ActionLog>> {
+        Checking::new(self.logs().list(()).page_size(1).page(), |_| Finding::NoSuchApi)
     }
 
     /// A listing of your own on this server: see [`Paginate`].

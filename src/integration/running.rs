@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::logs::Logs;
 use super::{ActionLog, ActionLogDraft, LogStatus};
 use crate::call::Call;
-use crate::error::Result;
 
 /// An action that was logged as pending: see [`Logs::begin`]. Say how it ended.
 ///
@@ -24,11 +23,15 @@ pub struct Running {
 }
 
 impl Running {
-    pub(super) async fn begin(logs: Logs, draft: ActionLogDraft) -> Result<Self> {
-        let begun = Instant::now();
+    pub(super) fn begin(logs: &Logs, draft: ActionLogDraft) -> Call<Self> {
         let draft = draft.status(LogStatus::Pending);
-        let log = logs.create(draft.clone()).await?;
-        Ok(Self { logs, log, draft, begun })
+        let logs = logs.clone();
+        logs.create(draft.clone()).map(move |log| Self {
+            logs: logs.clone(),
+            log,
+            draft: draft.clone(),
+            begun: Instant::now(),
+        })
     }
 
     /// The record, as it was when the action began.

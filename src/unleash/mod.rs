@@ -19,10 +19,10 @@ pub use models::{
 use crate::auth::{self, Authenticate, Secret};
 use crate::builder::{Client, ClientBuilder, sealed};
 use crate::call::Call;
-use crate::check::{Check, Finding};
+use crate::check::{Checking, Finding};
 use crate::environment::Environment;
-use crate::error::{ApiError, Error, Result};
-use crate::page::{Listing, Paginate};
+use crate::error::{ApiError, Result};
+use crate::page::{Listing, Page, Paginate};
 use crate::request::Request;
 use crate::transport::{Dialect, Transport};
 
@@ -89,14 +89,12 @@ impl UnleashClient {
     ///
     /// It asks for the events of action set 1 of the project `default`, and is content if that doesn't exist. A user who
     /// may not see that project is [`NotAllowed`](Finding::NotAllowed): to check another, ask for a page of it.
-    pub async fn check(&self) -> Check {
-        let result = self.action_set_events().list(("default", 1)).page_size(1).page().await;
-        let missing = |error: &Error| error.api().and_then(ApiError::message).is_some_and(failure::says_no_such_api);
-        let not_found = match &result {
-            Err(error) if missing(error) => Finding::NoSuchApi,
+    pub fn check(&self) -> Checking<Page<ActionSetEvent>> {
+        let call = self.action_set_events().list(("default", 1)).page_size(1).page();
+        Checking::new(call, |error| match error.api().and_then(ApiError::message) {
+            Some(message) if failure::says_no_such_api(message) => Finding::NoSuchApi,
             _ => Finding::Ready,
-        };
-        Check::of(result, not_found)
+        })
     }
 
     /// A listing of your own on this server: see [`Paginate`].
