@@ -17,6 +17,8 @@ pub mod arklow;
 pub mod auth;
 pub mod integration;
 pub mod page;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod unleash;
 
 pub use arklow::ArklowClient;

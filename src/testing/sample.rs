@@ -1,0 +1,201 @@
+//! Plausible records, the same each time.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+/// 2025-03-03T06:00:00Z, from which on events come every few minutes.
+const BEGIN: i64 = 1_740_981_600;
+
+/// So many events of action set 1 of the project `default`, newest first, as the server lists them.
+///
+/// A team lets its monitoring toggle feature flags. Most runs succeed, some fail with details, one in 40 has only just
+/// started, and one in 50 is in a state that no reference page has. The set was edited now and then, so its actions
+/// differ. Ids and times increase from event to event; the oldest is the same whatever the count, and so is the next.
+///
+/// ```
+/// use actionlog::testing::sample;
+/// use actionlog::unleash::ActionSetEvent;
+///
+/// let events = sample::action_set_events(120);
+/// let newest = ActionSetEvent::deserialize(&events[0])?;
+/// assert_eq!(newest.created_at.to_rfc3339(), "2025-03-04T02:00:14+00:00");
+/// # use serde::Deserialize;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn action_set_events(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(|number| event(number, "default", 1)).collect()
+}
+
+/// The event with this number, from 1.
+pub(super) fn event(number: usize, project: &str, action_set: i64) -> Value {
+    let outcome = Outcome::of(number);
+    let started = time(number, 0);
+    let signal_id = 4200 + number * 3;
+    let actions = actions(number, project, &outcome);
+    let mut set = json!({
+        "id": action_set,
+        "project": project,
+        "createdAt": time(0, 0),
+        "createdByUserId": 3,
+        "name": "Contain checkout failures",
+        "description": "Switches the new checkout off when monitoring says that it hurts",
+        "actorId": 17,
+        "enabled": true,
+        "actions": actions,
+        "match": {
+            "source": "signal-endpoint",
+            "sourceId": 5,
+            "payload": {
+                "severity": { "inverted": false, "operator": "IN", "caseInsensitive": true, "values": ["critical", "page"] },
+            },
+        },
+    });
+    // Before it was edited, the set had no description; an old server doesn't say whether it's enabled.
+    if number <= 20 {
+        set["description"] = Value::Null;
+        if let Some(set) = set.as_object_mut() {
+            set.remove("enabled");
+        }
+    }
+    json!({
+        "id": 9000 + number,
+        "actionSetId": action_set,
+        "signalId": signal_id,
+        "createdAt": started,
+        "state": outcome.state(),
+        "signal": signal(number, signal_id),
+        "actionSet": set,
+    })
+}
+
+enum Outcome {
+    Started,
+    Success,
+    /// Which action failed, and what it said.
+    Failed(usize, String),
+    /// A state that a later version of the server may have.
+    New,
+}
+
+impl Outcome {
+    fn of(number: usize) -> Self {
+        if number.is_multiple_of(40) {
+            return Self::Started;
+        }
+        if number % 50 == 30 {
+            return Self::New;
+        }
+        let failures = [
+            "Unexpected error: connect ETIMEDOUT 10.4.0.12:5432",
+            "You don't have the required permissions to perform this operation. To perform this action, you need the \"UPDATE_FEATURE_ENVIRONMENT\" permission.",
+            "Could not find feature with name checkout-express",
+            "Change requests are enabled for this environment: the flag can't be changed directly",
+        ];
+        match number {
+            number if number % 7 == 3 => Self::Failed(0, failures[number / 7 % failures.len()].to_owned()),
+            number if number % 11 == 5 => Self::Failed(1, failures[number / 11 % failures.len()].to_owned()),
+            _ => Self::Success,
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Success => "success",
+            Self::Failed(..) => "failed",
+            Self::New => "throttled",
+        }
+    }
+
+    /// The state of the action at this place in the order, and its details.
+    fn of_action(&self, place: usize) -> (&'static str, Value) {
+        match self {
+            Self::Success => ("success", Value::Null),
+            Self::Failed(failed, details) if place == *failed => ("failed", json!(details)),
+            Self::Failed(failed, _) if place < *failed => ("success", Value::Null),
+            Self::Started if place == 0 => ("started", Value::Null),
+            Self::Started | Self::New | Self::Failed(..) => ("not started", Value::Null),
+        }
+    }
+}
+
+/// The set's actions, as it had them then: edited after every 30 events.
+fn actions(number: usize, project: &str, outcome: &Outcome) -> Vec<Value> {
+    let editions: [&[(&str, &str)]; 4] = [
+        &[("TOGGLE_FEATURE_OFF", "checkout-v2"), ("TOGGLE_FEATURE_ON", "checkout-classic")],
+        &[
+            ("TOGGLE_FEATURE_OFF", "checkout-v2"),
+            ("TOGGLE_FEATURE_OFF", "checkout-express"),
+            ("TOGGLE_FEATURE_ON", "checkout-classic"),
+        ],
+        &[("TOGGLE_FEATURE_ON", "checkout-read-only"), ("TOGGLE_FEATURE_OFF", "recommendations")],
+        &[("DISABLE_FEATURE_STRATEGY", "checkout-v2"), ("TOGGLE_FEATURE_ON", "status-banner")],
+    ];
+    let edition = number / 30 % editions.len();
+    let action = |(place, &(action, feature)): (usize, &(&str, &str))| {
+        let (state, details) = outcome.of_action(place);
+        json!({
+            "id": 100 + edition * 10 + place,
+            "createdAt": time(edition * 30, 0),
+            "createdByUserId": 3,
+            "action": action,
+            "sortOrder": place + 1,
+            "executionParams": { "project": project, "environment": "production", "featureName": feature },
+            "state": state,
+            "details": details,
+        })
+    };
+    editions[edition].iter().enumerate().map(action).collect()
+}
+
+/// What the monitoring reported, a second before the set ran.
+fn signal(number: usize, id: usize) -> Value {
+    let payload = match number % 4 {
+        0 => json!({
+            "alertname": "CheckoutErrorRateHigh",
+            "severity": "critical",
+            "service": "checkout",
+            "errorRate": 0.05 + (number % 17) as f64 / 100.0,
+            "threshold": 0.05,
+        }),
+        1 => json!({
+            "alertname": "CheckoutLatencyHigh",
+            "severity": "page",
+            "service": "checkout",
+            "p99Milliseconds": 1800 + number % 13 * 210,
+            "labels": { "region": (["eu-west-1", "us-east-1", "ap-south-1"][number % 3]), "cluster": "shop" },
+        }),
+        2 => json!({
+            "monitor": { "id": 77120 + number % 5, "name": "Payment provider is down", "tags": ["team:payments", "env:production"] },
+            "severity": "CRITICAL",
+            "transition": "Triggered",
+        }),
+        _ => {
+            json!({ "severity": "page", "check": "synthetic: place an order", "failures": number % 3 + 2, "note": null })
+        }
+    };
+    let mut signal = json!({
+        "id": id,
+        "payload": payload,
+        "createdAt": time(number, -1),
+        "source": "signal-endpoint",
+        "sourceId": 5,
+        "createdBySourceTokenId": if number.is_multiple_of(9) { Value::Null } else { json!(12) },
+    });
+    if number.is_multiple_of(25) {
+        // Sent without a body.
+        if let Some(signal) = signal.as_object_mut() {
+            signal.remove("payload");
+        }
+    }
+    signal
+}
+
+/// When the event with this number began: ten minutes apart, give or take some seconds.
+fn time(number: usize, seconds: i64) -> String {
+    let number = i64::from(i32::try_from(number).unwrap_or(i32::MAX));
+    let after = TimeDelta::seconds(number * 600 + number * 37 % 53 + seconds);
+    let begin: DateTime<Utc> = DateTime::from_timestamp(BEGIN, 0).unwrap_or_default();
+    (begin + after).to_rfc3339_opts(SecondsFormat::Millis, true)
+}

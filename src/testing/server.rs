@@ -1,0 +1,82 @@
+//! The door by the network.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::World;
+
+/// A [`World`] on a port of this machine: see [`World::listen`].
+///
+/// Dropping it stops it; [`stop`](Self::stop) also waits until it has.
+#[derive(Debug)]
+#[must_use = "the server stops when it is dropped"]
+pub struct Server {
+    address: SocketAddr,
+    /// Dropped, it ends the task.
+    alive: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(super) async fn start(world: World) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (alive, gone) = oneshot::channel();
+        let task = tokio::spawn(serve(world, listener, gone));
+        Ok(Self { address, alive, task })
+    }
+
+    /// Its URL, as a client takes it: `http://127.0.0.1:1234`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops it, and waits until its connections are closed and its port is free.
+    pub async fn stop(self) {
+        drop(self.alive);
+        // The task's own end is all that is waited for; it has nothing to tell.
+        let _ = self.task.await;
+    }
+}
+
+async fn serve(world: World, listener: TcpListener, mut gone: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut gone => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(world.clone(), stream))),
+                // Out of file descriptors, as a rule: without a pause this would spin.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(world: World, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| respond(world.clone(), request));
+    // An error here is a client that went away.
+    let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn respond(world: World, request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(world.answer(&Request::from_parts(head, body)).map(Full::new))
+}

@@ -1,0 +1,433 @@
+//! What speaks Unleash's contract.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::{World, json as answer_json, sample};
+use crate::id::Id;
+use crate::request::Answer;
+use crate::unleash::ActionSet;
+
+/// How many events are given to those who don't say.
+const DEFAULT_PAGE: u64 = 50;
+
+/// As on the recorded listing that is most like the one of events.
+const LARGEST_PAGE: u64 = 100;
+
+/// Offsets are 64-bit integers to the database.
+const LARGEST_OFFSET: f64 = 9_223_372_036_854_775_807.0;
+
+/// What stands for an Unleash server in a [`World`]: the events of its action sets, and who may read them.
+///
+/// Errors, credentials and the way `limit` and `offset` are read are as recorded from a real server, version 8.2.0. Its
+/// answer with events in it was *not*: that path is part of Enterprise, and the server was the open source edition. The
+/// events come as the reference page has them, and are cut into pages as the recorded server does it on its path
+/// for the events of integrations:
+///
+/// - `limit` is 50 unless given; 0, less, more than the [largest](Self::largest_page), or no number is 50 too. `1.5`
+///   is 1. `offset` is 0 unless it's a positive number. Nothing of that is refused.
+/// - `limit` or `offset` given twice is refused with 400, an offset above 63 bits is a 500.
+/// - A project, or an action set, that isn't known has no events: 200, and an empty list.
+/// - `//` in a path is taken as `/`. What is not below `/api` is a web page, with 200.
+///
+/// ```
+/// use actionlog::testing::World;
+///
+/// let world = World::new();
+/// world.unleash().accept_token("user:secret").add_sample_events("default", 1, 120).add_raw("default", 1, "{}");
+/// assert_eq!(world.unleash().count("default", 1), 121);
+/// ```
+#[derive(Clone, Debug)]
+pub struct UnleashWorld {
+    world: World,
+}
+
+/// What a server does with a `limit` above its largest page. See [`UnleashWorld::oversized`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Oversized {
+    /// It gives its default page of 50, or its largest if that's less. What was recorded of the other listings.
+    #[default]
+    DefaultPage,
+    /// It gives its largest page.
+    LargestPage,
+}
+
+/// A project, and the id of an action set as it stands in a path.
+type Key = (String, String);
+
+/// The state of the fake. Events as JSON texts, newest first.
+pub(super) struct State {
+    events: HashMap<Key, Vec<String>>,
+    accepted: Vec<String>,
+    wrong_kind: Vec<String>,
+    without_permission: Vec<String>,
+    open_source: bool,
+    largest_page: u64,
+    oversized: Oversized,
+    errors: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            events: HashMap::new(),
+            accepted: Vec::new(),
+            wrong_kind: Vec::new(),
+            without_permission: Vec::new(),
+            open_source: false,
+            largest_page: LARGEST_PAGE,
+            oversized: Oversized::default(),
+            errors: 0,
+        }
+    }
+}
+
+impl UnleashWorld {
+    pub(super) fn of(world: World) -> Self {
+        Self { world }
+    }
+
+    /// Adds an event at the head: it is now the newest. An action set's first event makes the action set.
+    ///
+    /// The record is held as the JSON that it's written as; nothing checks whether it is an event.
+    ///
+    /// ```
+    /// use actionlog::testing::{World, sample};
+    ///
+    /// let world = World::new();
+    /// for event in sample::action_set_events(3).iter().rev() {
+    ///     world.unleash().add_event("default", 1, event)?;
+    /// }
+    /// assert_eq!(world.unleash().count("default", 1), 3);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the record can't be written as JSON.
+    pub fn add_event(
+        &self,
+        project: impl Into<String>,
+        action_set: impl Into<Id<ActionSet>>,
+        record: impl Serialize,
+    ) -> serde_json::Result<()> {
+        let text = serde_json::to_string(&record)?;
+        self.add_raw(project, action_set, text);
+        Ok(())
+    }
+
+    /// Adds a text in an event's place, at the head.
+    ///
+    /// `{}`, `null` or an event of a future version make a record that can't be read. A text that isn't JSON breaks the
+    /// whole page that it's on.
+    pub fn add_raw(
+        &self,
+        project: impl Into<String>,
+        action_set: impl Into<Id<ActionSet>>,
+        text: impl Into<String>,
+    ) -> &Self {
+        let key = key(project, action_set);
+        self.change(|state| state.events.entry(key).or_default().insert(0, text.into()))
+    }
+
+    /// Adds plausible events at the head, newer than those that are there: see [`sample`].
+    pub fn add_sample_events(
+        &self,
+        project: impl Into<String>,
+        action_set: impl Into<Id<ActionSet>>,
+        count: usize,
+    ) -> &Self {
+        let project = project.into();
+        let action_set = action_set.into();
+        self.change(|state| {
+            let events = state.events.entry(key(project.clone(), action_set)).or_default();
+            let held = events.len();
+            let new = (held + 1..=held + count).rev().map(|number| sample::event(number, &project, *action_set.get()));
+            events.splice(0..0, new.map(|event| event.to_string()));
+        })
+    }
+
+    /// Takes an event away, by its place: 0 is the newest. Gives its text, or nothing if there is none at that place.
+    pub fn remove(
+        &self,
+        project: impl Into<String>,
+        action_set: impl Into<Id<ActionSet>>,
+        index: usize,
+    ) -> Option<String> {
+        let key = key(project, action_set);
+        let mut state = self.world.lock();
+        let events = state.unleash.events.get_mut(&key)?;
+        (index < events.len()).then(|| events.remove(index))
+    }
+
+    /// How many events an action set has.
+    #[must_use]
+    pub fn count(&self, project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> usize {
+        let key = key(project, action_set);
+        self.world.lock().unleash.events.get(&key).map_or(0, Vec::len)
+    }
+
+    /// Lets this token in. From then on a request needs one that is let in; until then all are good, and none is too.
+    ///
+    /// It may come as it is, or after `Bearer` in any letter case and any number of blanks. Anything else gets a 401,
+    /// whose body tells a header that's missing from one that's wrong.
+    pub fn accept_token(&self, token: impl Into<String>) -> &Self {
+        self.change(|state| state.accepted.push(token.into()))
+    }
+
+    /// Knows this token as one that isn't for this API, such as a backend's: it gets a 403 whose body has a `message`
+    /// and nothing else.
+    pub fn accept_token_of_wrong_kind(&self, token: impl Into<String>) -> &Self {
+        self.change(|state| state.wrong_kind.push(token.into()))
+    }
+
+    /// Knows this token as one of a user without the permission: it gets a 403 named `PermissionError`.
+    ///
+    /// Which permission a real server names on this path wasn't recorded; `ADMIN` is what it names elsewhere.
+    pub fn accept_token_without_permission(&self, token: impl Into<String>) -> &Self {
+        self.change(|state| state.without_permission.push(token.into()))
+    }
+
+    /// Makes it a server without this API, as the open source edition is: whoever gets in is told that the path isn't
+    /// available, with 404.
+    pub fn open_source(&self) -> &Self {
+        self.change(|state| state.open_source = true)
+    }
+
+    /// The most events that it gives at once; 100 unless set. No page is longer, the default page included.
+    ///
+    /// The reference page names no largest, and the real one was not recorded.
+    pub fn largest_page(&self, events: u32) -> &Self {
+        self.change(|state| state.largest_page = events.into())
+    }
+
+    /// What it does with a `limit` above its [largest page](Self::largest_page).
+    pub fn oversized(&self, oversized: Oversized) -> &Self {
+        self.change(|state| state.oversized = oversized)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> &Self {
+        change(&mut self.world.lock().unleash);
+        self
+    }
+}
+
+impl State {
+    /// `None` for what is not below `/api`.
+    pub(super) fn answer(&mut self, request: &Request<Bytes>) -> Option<Answer> {
+        let path = collapse(request.uri().path());
+        let mut segments = path.trim_start_matches('/').split('/');
+        if !segments.next()?.eq_ignore_ascii_case("api") {
+            return None;
+        }
+        Some(match self.authenticate(request.headers()) {
+            Access::Refused(refusal) => refusal,
+            _ if self.open_source => self.no_such_path(&path),
+            access => match route(request.method(), &segments.collect::<Vec<_>>()) {
+                None => self.no_such_path(&path),
+                Some(_) if matches!(access, Access::WithoutPermission) => self.no_permission(),
+                Some(key) => self.list(&key, request.uri().query().unwrap_or_default()),
+            },
+        })
+    }
+
+    fn authenticate(&mut self, headers: &HeaderMap) -> Access {
+        let sent = headers.get(AUTHORIZATION).map(|it| token(it.as_bytes())).unwrap_or_default();
+        let is_sent = |known: &Vec<String>| known.iter().any(|it| it.as_bytes() == sent);
+        if is_sent(&self.wrong_kind) {
+            let message = "invalid token: expected a different token type for this endpoint";
+            return Access::Refused(answer_json(StatusCode::FORBIDDEN, json!({ "message": message }).to_string()));
+        }
+        if is_sent(&self.without_permission) {
+            return Access::WithoutPermission;
+        }
+        if self.accepted.is_empty() || is_sent(&self.accepted) {
+            return Access::Full;
+        }
+        if sent.is_empty() {
+            return Access::Refused(self.error(
+                StatusCode::UNAUTHORIZED,
+                "AuthenticationRequired",
+                "You must log in to use Unleash. Your request had no authorization header, so we could not authorize you. Try logging in at /auth/simple/login",
+                &[("path", "/auth/simple/login".into()), ("type", "password".into()), ("defaultHidden", false.into())],
+            ));
+        }
+        Access::Refused(self.error(
+            StatusCode::UNAUTHORIZED,
+            "UnauthorizedError",
+            "You must log in to use Unleash.",
+            &[],
+        ))
+    }
+
+    fn list(&mut self, key: &Key, query: &str) -> Answer {
+        let mut limit = Parameter::default();
+        let mut offset = Parameter::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            for (parameter, its) in [(&mut limit, "limit"), (&mut offset, "offset")] {
+                match name.strip_prefix(its) {
+                    Some("") => parameter.values.push(value.to_string()),
+                    Some(rest) if rest.starts_with('[') => parameter.nested = true,
+                    _ => {}
+                }
+            }
+        }
+        for (parameter, name) in [(&limit, "limit"), (&offset, "offset")] {
+            if parameter.nested || parameter.values.len() > 1 {
+                return self.not_a_text(name, parameter);
+            }
+        }
+        let offset = offset.number().unwrap_or_default();
+        if offset > LARGEST_OFFSET {
+            return out_of_range(offset);
+        }
+        let limit = self.page_size(limit.number());
+        let skip = if offset > 0.0 { offset as usize } else { 0 };
+        let events = self.events.get(key).map(Vec::as_slice).unwrap_or_default();
+        let page: Vec<&str> = events.iter().skip(skip).take(limit as usize).map(String::as_str).collect();
+        answer_json(StatusCode::OK, format!(r#"{{"actionSetEvents":[{}]}}"#, page.join(",")))
+    }
+
+    fn page_size(&self, asked: Option<f64>) -> u64 {
+        let largest = self.largest_page;
+        match asked {
+            Some(asked) if asked >= 1.0 && asked.trunc() <= largest as f64 => asked as u64,
+            Some(asked) if asked >= 1.0 && self.oversized == Oversized::LargestPage => largest,
+            _ => DEFAULT_PAGE.min(largest),
+        }
+    }
+
+    fn no_such_path(&mut self, path: &str) -> Answer {
+        // The server's router writes its own prefix back, however it was sent.
+        let rest = path.get(4..).unwrap_or_default();
+        let message = format!("The path you were looking for (/api{rest}) is not available.");
+        self.error(StatusCode::NOT_FOUND, "NotFoundError", &message, &[])
+    }
+
+    fn no_permission(&mut self) -> Answer {
+        let message = "You don't have the required permissions to perform this operation. To perform this action, you need the \"ADMIN\" permission.";
+        self.error(StatusCode::FORBIDDEN, "PermissionError", message, &[("permissions", json!(["ADMIN"]))])
+    }
+
+    fn not_a_text(&mut self, name: &str, parameter: &Parameter) -> Answer {
+        let id = self.error_id();
+        let sent = if parameter.nested { "{}".to_owned() } else { json!(parameter.values).to_string() };
+        let body = json!({
+            "id": id,
+            "name": "BadDataError",
+            "message": "Request validation failed: your request body or params contain invalid data. Refer to the `details` list for more information.",
+            "details": [{
+                "message": format!("The `/query/{name}` property must be string. You sent {sent}."),
+                "path": format!("/query/{name}"),
+            }],
+        });
+        answer_json(StatusCode::BAD_REQUEST, body.to_string())
+    }
+
+    /// The shape of most errors; some have more fields.
+    fn error(&mut self, status: StatusCode, name: &str, message: &str, more: &[(&str, Value)]) -> Answer {
+        let mut body = json!({
+            "id": self.error_id(),
+            "name": name,
+            "message": message,
+            "details": [{ "message": message }],
+        });
+        for (key, value) in more {
+            body[*key] = value.clone();
+        }
+        answer_json(status, body.to_string())
+    }
+
+    /// Every error has its own id, and the same world the same ones each time.
+    fn error_id(&mut self) -> String {
+        self.errors += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.errors)
+    }
+}
+
+/// What a request's credentials are good for.
+enum Access {
+    Full,
+    WithoutPermission,
+    Refused(Answer),
+}
+
+/// What came for a name of the query.
+#[derive(Default)]
+struct Parameter {
+    values: Vec<String>,
+    /// Whether it came as an array or an object: `limit[a]=1`.
+    nested: bool,
+}
+
+impl Parameter {
+    /// Read as JavaScript reads numbers, all but a few rare forms.
+    fn number(&self) -> Option<f64> {
+        let text = self.values.first()?.trim();
+        let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(digits) => u64::from_str_radix(digits, 16).ok()? as f64,
+            None => text.parse::<f64>().ok()?,
+        };
+        number.is_finite().then_some(number)
+    }
+}
+
+/// The offsets that the database refuses give its words away.
+fn out_of_range(offset: f64) -> Answer {
+    let message = format!(
+        "select * from \"action_set_events\" where \"action_set_id\" = $1 order by \"id\" desc limit $2 offset $3 - value \"{offset}\" is out of range for type bigint"
+    );
+    let body = json!({ "name": "UnknownError", "message": message, "details": [{ "message": message }] });
+    answer_json(StatusCode::INTERNAL_SERVER_ERROR, body.to_string())
+}
+
+/// Which listing is meant, by the path's segments behind `/api`; the fixed ones count in any letter case.
+fn route(method: &Method, segments: &[&str]) -> Option<Key> {
+    let segments = match segments {
+        [segments @ .., ""] => segments,
+        segments => segments,
+    };
+    let [admin, projects, project, actions, action_set, events] = segments else { return None };
+    let fixed = [(admin, "admin"), (projects, "projects"), (actions, "actions"), (events, "events")];
+    if !matches!(*method, Method::GET | Method::HEAD) || fixed.iter().any(|(it, name)| !it.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    let project = percent_decode_str(project).decode_utf8_lossy().into_owned();
+    let action_set = percent_decode_str(action_set).decode_utf8_lossy().into_owned();
+    Some((project, action_set))
+}
+
+fn key(project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Key {
+    (project.into(), action_set.into().to_string())
+}
+
+fn collapse(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for next in path.chars() {
+        if next != '/' || !out.ends_with('/') {
+            out.push(next);
+        }
+    }
+    out
+}
+
+/// The token in a header's value: all of it, or what follows `Bearer`.
+fn token(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii();
+    match value.split_at_checked("bearer".len()) {
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case(b"bearer") && matches!(rest.first(), Some(b' ' | b'\t')) =>
+        {
+            rest.trim_ascii()
+        }
+        _ => value,
+    }
+}
