@@ -65,6 +65,8 @@ async fn serve(world: World, listener: TcpListener, mut gone: oneshot::Receiver<
             },
         }
     }
+    // First no new ones, then an end to those there are.
+    drop(listener);
     connections.shutdown().await;
 }
 

@@ -63,9 +63,18 @@ pub enum Oversized {
 /// A project, and the id of an action set as it stands in a path.
 type Key = (String, String);
 
-/// The state of the fake. Events as JSON texts, newest first.
+/// The events of an action set.
+#[derive(Default)]
+struct Log {
+    /// As JSON texts, newest first.
+    events: Vec<String>,
+    /// How many samples were ever added: their ids must not come twice.
+    samples: usize,
+}
+
+/// The state of the fake.
 pub(super) struct State {
-    events: HashMap<Key, Vec<String>>,
+    logs: HashMap<Key, Log>,
     accepted: Vec<String>,
     wrong_kind: Vec<String>,
     without_permission: Vec<String>,
@@ -78,7 +87,7 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> Self {
         Self {
-            events: HashMap::new(),
+            logs: HashMap::new(),
             accepted: Vec::new(),
             wrong_kind: Vec::new(),
             without_permission: Vec::new(),
@@ -135,7 +144,7 @@ impl UnleashWorld {
         text: impl Into<String>,
     ) -> &Self {
         let key = key(project, action_set);
-        self.change(|state| state.events.entry(key).or_default().insert(0, text.into()))
+        self.change(|state| state.logs.entry(key).or_default().events.insert(0, text.into()))
     }
 
     /// Adds plausible events at the head, newer than those that are there: see [`sample`].
@@ -148,10 +157,11 @@ impl UnleashWorld {
         let project = project.into();
         let action_set = action_set.into();
         self.change(|state| {
-            let events = state.events.entry(key(project.clone(), action_set)).or_default();
-            let held = events.len();
-            let new = (held + 1..=held + count).rev().map(|number| sample::event(number, &project, *action_set.get()));
-            events.splice(0..0, new.map(|event| event.to_string()));
+            let log = state.logs.entry(key(project.clone(), action_set)).or_default();
+            let new = log.samples + 1..=log.samples + count;
+            log.samples += count;
+            let new = new.rev().map(|number| sample::event(number, &project, *action_set.get()).to_string());
+            log.events.splice(0..0, new);
         })
     }
 
@@ -164,7 +174,7 @@ impl UnleashWorld {
     ) -> Option<String> {
         let key = key(project, action_set);
         let mut state = self.world.lock();
-        let events = state.unleash.events.get_mut(&key)?;
+        let events = &mut state.unleash.logs.get_mut(&key)?.events;
         (index < events.len()).then(|| events.remove(index))
     }
 
@@ -172,7 +182,7 @@ impl UnleashWorld {
     #[must_use]
     pub fn count(&self, project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> usize {
         let key = key(project, action_set);
-        self.world.lock().unleash.events.get(&key).map_or(0, Vec::len)
+        self.world.lock().unleash.logs.get(&key).map_or(0, |log| log.events.len())
     }
 
     /// Lets this token in. From then on a request needs one that is let in; until then all are good, and none is too.
@@ -291,7 +301,7 @@ impl State {
         }
         let limit = self.page_size(limit.number());
         let skip = if offset > 0.0 { offset as usize } else { 0 };
-        let events = self.events.get(key).map(Vec::as_slice).unwrap_or_default();
+        let events = self.logs.get(key).map(|log| log.events.as_slice()).unwrap_or_default();
         let page: Vec<&str> = events.iter().skip(skip).take(limit as usize).map(String::as_str).collect();
         answer_json(StatusCode::OK, format!(r#"{{"actionSetEvents":[{}]}}"#, page.join(",")))
     }

@@ -1,0 +1,576 @@
+//! The fake server: what it speaks, and that the client reads it whole through both doors.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use actionlog::testing::{Oversized, World, sample};
+use actionlog::unleash::{ActionSetEvent, ActionSetEventState};
+use actionlog::{Answer, Body, ErrorKind, Exchange, ExchangeError, RequestOutcome, UnleashClient};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, Request};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+const EVENTS: &str = "/api/admin/projects/default/actions/1/events";
+
+fn world(events: usize) -> World {
+    let world = World::new();
+    world.unleash().add_sample_events("default", 1, events);
+    world
+}
+
+fn client(world: &World) -> UnleashClient {
+    UnleashClient::builder("http://localhost").api_key("user:good").exchange(world.exchange()).build().unwrap()
+}
+
+fn request(target: &str, credentials: Option<&str>) -> Request<Bytes> {
+    let mut request = Request::get(target).body(Bytes::new()).unwrap();
+    if let Some(credentials) = credentials {
+        request.headers_mut().insert(AUTHORIZATION, credentials.parse().unwrap());
+    }
+    request
+}
+
+fn get(world: &World, target: &str, credentials: Option<&str>) -> (u16, Value) {
+    let answer = world.answer(&request(target, credentials));
+    assert_eq!(answer.headers()[CONTENT_TYPE], "application/json; charset=utf-8", "{target}");
+    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+}
+
+fn keys(body: &Value) -> Vec<&str> {
+    body.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// The ids on a page, as the world gives it.
+fn ids(world: &World, query: &str) -> Vec<i64> {
+    let (status, body) = get(world, &format!("{EVENTS}{query}"), None);
+    assert_eq!(status, 200, "{query}");
+    body["actionSetEvents"].as_array().unwrap().iter().map(|it| it["id"].as_i64().unwrap()).collect()
+}
+
+fn held(count: usize) -> Vec<i64> {
+    sample::action_set_events(count).iter().map(|it| it["id"].as_i64().unwrap()).collect()
+}
+
+async fn walked(client: &UnleashClient, page_size: u32) -> actionlog::Result<Vec<i64>> {
+    let events = client.action_set_events().list(("default", 1)).page_size(page_size).items();
+    events.map_ok(|event| event.id.into_inner()).try_collect().await
+}
+
+async fn error_of(world: &World) -> actionlog::Error {
+    client(world).action_set_events().list(("default", 1)).page().await.unwrap_err()
+}
+
+#[test]
+fn sample_events_are_events_and_every_kind_of_outcome_is_among_them() {
+    let events: Vec<_> =
+        sample::action_set_events(120).iter().map(|it| ActionSetEvent::deserialize(it).unwrap()).collect();
+    assert_eq!(events.len(), 120);
+    assert!(events.is_sorted_by(|newer, older| newer.id > older.id && newer.created_at > older.created_at));
+    assert!(events.iter().all(|it| it.signal.created_at < it.created_at && it.signal_id == it.signal.id));
+
+    for state in ActionSetEventState::KNOWN {
+        assert!(events.iter().any(|it| it.state == *state), "{state}");
+    }
+    assert!(events.iter().any(|it| matches!(it.state, ActionSetEventState::Unknown(_))));
+    for event in &events {
+        let failed = event.state == ActionSetEventState::Failed;
+        assert_eq!(event.failed_action().and_then(|it| it.details.as_ref()).is_some(), failed, "{}", event.id);
+    }
+    let names: HashSet<_> = events.iter().flat_map(|it| &it.action_set.actions).map(|it| &it.action).collect();
+    assert!(names.len() >= 3, "{names:?}");
+}
+
+#[test]
+fn sample_events_are_the_same_each_time_and_go_on_where_they_ended() {
+    assert_eq!(sample::action_set_events(120), sample::action_set_events(120));
+    assert_eq!(sample::action_set_events(120)[20..], sample::action_set_events(100)[..]);
+    let world = world(40);
+    world.unleash().add_sample_events("default", 1, 20);
+    assert_eq!(ids(&world, "?limit=100"), held(60));
+    world.unleash().remove("default", 1, 30);
+    world.unleash().add_sample_events("default", 1, 1);
+    assert_eq!(ids(&world, "?limit=1"), held(61)[..1]);
+}
+
+#[test]
+fn events_stand_newest_first_and_can_be_taken_away() {
+    let world = world(3);
+    world.unleash().add_event("default", 1, serde_json::json!({ "id": 77 })).unwrap();
+    assert_eq!(ids(&world, "")[0], 77);
+    assert_eq!(world.unleash().remove("default", 1, 0).as_deref(), Some(r#"{"id":77}"#));
+    assert_eq!(world.unleash().remove("default", 1, 3), None);
+    assert_eq!(world.unleash().remove("other", 1, 0), None);
+    assert_eq!(world.unleash().count("default", 1), 3);
+    assert_eq!(ids(&world, ""), held(3));
+}
+
+#[test]
+fn projects_and_action_sets_are_kept_apart_and_unknown_ones_are_empty() {
+    let world = world(2);
+    world.unleash().add_sample_events("web shop", 2, 1);
+    let (_, body) = get(&world, "/api/admin/projects/web%20shop/actions/2/events", None);
+    assert_eq!(body["actionSetEvents"][0]["actionSetId"], 2);
+    assert_eq!(body["actionSetEvents"][0]["actionSet"]["project"], "web shop");
+    for path in
+        ["projects/default/actions/2/events", "projects/none/actions/1/events", "projects/default/actions/x/events"]
+    {
+        let (status, body) = get(&world, &format!("/api/admin/{path}"), None);
+        assert_eq!((status, body), (200, serde_json::json!({ "actionSetEvents": [] })), "{path}");
+    }
+}
+
+#[test]
+fn limits_and_offsets_are_read_leniently() {
+    let world = world(120);
+    for (query, count) in [
+        ("", 50),
+        ("?limit=1", 1),
+        ("?limit=0", 50),
+        ("?limit=-1", 50),
+        ("?limit=abc", 50),
+        ("?limit=", 50),
+        ("?limit=1.5", 1),
+        ("?limit=1e1", 10),
+        ("?limit=0x10", 16),
+        ("?limit=%2B5", 5),
+        ("?limit=%205", 5),
+        ("?limit=100", 100),
+        ("?limit=101", 50),
+        ("?limit=99999999999999999999", 50),
+        ("?limit=Infinity", 50),
+        ("?limit=50&offset=100", 20),
+        ("?limit=50&offset=120", 0),
+        ("?limit=50&offset=100000", 0),
+        ("?limit=1&nope=1", 1),
+    ] {
+        assert_eq!(ids(&world, query).len(), count, "{query}");
+    }
+    for (offset, first) in [("-1", 0), ("abc", 0), ("Infinity", 0), ("", 0), ("1.5", 1), ("7", 7)] {
+        assert_eq!(ids(&world, &format!("?limit=1&offset={offset}")), held(120)[first..=first], "{offset}");
+    }
+}
+
+#[test]
+fn the_largest_page_is_a_switch_and_so_is_what_happens_above_it() {
+    let world = world(120);
+    world.unleash().largest_page(60);
+    assert_eq!(ids(&world, "?limit=61").len(), 50);
+    world.unleash().oversized(Oversized::LargestPage);
+    assert_eq!(ids(&world, "?limit=61").len(), 60);
+    world.unleash().largest_page(7);
+    assert_eq!(ids(&world, "").len(), 7);
+}
+
+#[test]
+fn a_limit_given_twice_or_as_an_object_is_refused() {
+    for query in ["limit=1&limit=2", "limit[]=1", "limit[a]=1", "offset=1&offset=1"] {
+        let (status, body) = get(&world(1), &format!("{EVENTS}?{query}"), None);
+        assert_eq!((status, keys(&body)), (400, vec!["details", "id", "message", "name"]), "{query}");
+        assert_eq!(body["name"], "BadDataError");
+        assert_eq!(keys(&body["details"][0]), ["message", "path"]);
+    }
+}
+
+#[test]
+fn an_offset_that_the_database_refuses_is_a_500_without_an_id() {
+    let (status, body) = get(&world(1), &format!("{EVENTS}?limit=1&offset=99999999999999999999"), None);
+    assert_eq!((status, keys(&body)), (500, vec!["details", "message", "name"]));
+    assert_eq!(body["name"], "UnknownError");
+    assert!(body["message"].as_str().unwrap().ends_with("\"100000000000000000000\" is out of range for type bigint"));
+}
+
+#[test]
+fn a_missing_token_and_a_wrong_one_get_different_bodies() {
+    let world = world(1);
+    world.unleash().accept_token("user:good");
+    for none in [None, Some(""), Some("  ")] {
+        let (status, body) = get(&world, EVENTS, none);
+        assert_eq!(status, 401);
+        assert_eq!(body["name"], "AuthenticationRequired");
+        assert_eq!(keys(&body), ["defaultHidden", "details", "id", "message", "name", "path", "type"]);
+    }
+    for wrong in
+        ["bad", "Bearer bad", "Bearer", "user:GOOD", "Basic user:good", "Bearer Bearer user:good", "\"user:good\""]
+    {
+        let (status, body) = get(&world, EVENTS, Some(wrong));
+        assert_eq!((status, keys(&body)), (401, vec!["details", "id", "message", "name"]), "{wrong}");
+        assert_eq!(body["name"], "UnauthorizedError");
+    }
+    for good in
+        ["user:good", "Bearer user:good", "bearer user:good", "BEARER  user:good", "Bearer\tuser:good", " user:good "]
+    {
+        assert_eq!(get(&world, EVENTS, Some(good)).0, 200, "{good:?}");
+    }
+}
+
+#[test]
+fn a_token_of_the_wrong_kind_and_a_user_without_the_permission_get_different_bodies() {
+    let world = world(1);
+    world.unleash().accept_token_of_wrong_kind("backend").accept_token_without_permission("viewer");
+    let (status, body) = get(&world, EVENTS, Some("Bearer backend"));
+    assert_eq!((status, keys(&body)), (403, vec!["message"]));
+    let (status, body) = get(&world, EVENTS, Some("viewer"));
+    assert_eq!((status, keys(&body)), (403, vec!["details", "id", "message", "name", "permissions"]));
+    assert_eq!(body["name"], "PermissionError");
+    // No token was asked for, so others are as good as none.
+    assert_eq!(get(&world, EVENTS, Some("any")).0, 200);
+    assert_eq!(get(&world, EVENTS, None).0, 200);
+}
+
+#[test]
+fn an_open_source_server_says_that_the_path_is_not_available_to_those_it_lets_in() {
+    let world = world(1);
+    world.unleash().open_source().accept_token("user:good").accept_token_without_permission("viewer");
+    world.unleash().accept_token_of_wrong_kind("backend");
+    let (status, body) = get(&world, EVENTS, Some("user:good"));
+    assert_eq!((status, keys(&body)), (404, vec!["details", "id", "message", "name"]));
+    assert_eq!(body["name"], "NotFoundError");
+    assert_eq!(body["message"], format!("The path you were looking for ({EVENTS}) is not available."));
+    assert_eq!(get(&world, EVENTS, Some("viewer")).0, 404);
+    assert_eq!(get(&world, EVENTS, Some("backend")).0, 403);
+    assert_eq!(get(&world, EVENTS, Some("bad")).0, 401);
+}
+
+#[test]
+fn an_unknown_path_of_the_api_is_not_found_and_slashes_are_collapsed() {
+    let world = world(1);
+    for (path, said) in [
+        ("/api/api/admin/projects/default/actions/1/events", "/api/api/admin/projects/default/actions/1/events"),
+        ("/api/admin/projects//actions/1/events", "/api/admin/projects/actions/1/events"),
+        ("/API/ADMIN/PROJECTS", "/api/ADMIN/PROJECTS"),
+        ("/api", "/api"),
+    ] {
+        let (status, body) = get(&world, path, None);
+        assert_eq!(status, 404, "{path}");
+        assert_eq!(body["message"], format!("The path you were looking for ({said}) is not available."));
+    }
+    for path in [format!("/{EVENTS}"), format!("{EVENTS}/"), EVENTS.replace("/api/admin", "/API//Admin")] {
+        assert_eq!(get(&world, &path, None).0, 200, "{path}");
+    }
+    let mut post = request(EVENTS, None);
+    *post.method_mut() = Method::POST;
+    assert_eq!(world.answer(&post).status(), 404);
+}
+
+#[test]
+fn what_is_not_below_api_is_a_web_page_for_anyone() {
+    let world = world(1);
+    world.unleash().accept_token("user:good");
+    for path in ["/", "/admin/projects/default/actions/1/events", "/apis"] {
+        let answer = world.answer(&request(path, None));
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    }
+}
+
+#[test]
+fn a_head_request_gets_the_length_without_the_body() {
+    let world = world(3);
+    let mut head = request(EVENTS, None);
+    *head.method_mut() = Method::HEAD;
+    let (head, whole) = (world.answer(&head), world.answer(&request(EVENTS, None)));
+    assert!(head.body().is_empty());
+    assert_eq!(head.headers(), whole.headers());
+    assert_eq!(whole.headers()[CONTENT_LENGTH], whole.body().len().to_string());
+}
+
+#[test]
+fn what_was_seen_holds_no_credentials() {
+    let world = World::new();
+    world.unleash().accept_token("user:secret");
+    drop(world.answer(&request(&format!("{EVENTS}?limit=2&offset=1"), Some("user:secret"))));
+    let seen = &world.requests()[0];
+    assert_eq!((&seen.method, seen.path.as_str()), (&Method::GET, EVENTS));
+    assert_eq!(seen.query, "limit=2&offset=1");
+    assert_eq!(seen.parameter("offset").as_deref(), Some("1"));
+    assert!(seen.has_header("Authorization"));
+    assert!(!format!("{seen:?}{world:?}{:?}{:?}", world.unleash(), world.exchange()).contains("secret"));
+}
+
+/// Through a door: the answer with its whole body.
+async fn through(door: &dyn Exchange, request: Request<Bytes>) -> Answer {
+    let (head, body) = door.exchange(request).await.unwrap().into_parts();
+    let body = body.try_fold(Vec::new(), async |mut whole, piece| {
+        whole.extend_from_slice(&piece);
+        Ok(whole)
+    });
+    Answer::from_parts(head, body.await.unwrap().into())
+}
+
+#[tokio::test]
+async fn both_doors_give_the_same_answers_to_the_byte() {
+    let make = || {
+        let world = world(60);
+        world.unleash().accept_token("user:good").accept_token_of_wrong_kind("backend").add_raw("default", 1, "null");
+        world
+    };
+    let (near, far) = (make(), make());
+    let server = far.listen().await.unwrap();
+    let network = actionlog::HttpExchange::new(None).unwrap();
+    for (method, target, credentials) in [
+        (Method::GET, format!("{EVENTS}?limit=50&offset=0"), Some("user:good")),
+        (Method::GET, format!("{EVENTS}?limit=50&offset=50"), Some("Bearer user:good")),
+        (Method::HEAD, EVENTS.to_owned(), Some("user:good")),
+        (Method::GET, EVENTS.to_owned(), None),
+        (Method::GET, EVENTS.to_owned(), Some("bad")),
+        (Method::GET, EVENTS.to_owned(), Some("backend")),
+        (Method::GET, format!("{EVENTS}?limit=1&limit=2"), Some("user:good")),
+        (Method::GET, format!("{EVENTS}?offset=1e30"), Some("user:good")),
+        (Method::GET, "//api//admin/none?a=b".to_owned(), Some("user:good")),
+        (Method::GET, "/".to_owned(), None),
+        (Method::POST, "/".to_owned(), None),
+    ] {
+        let mut to_network = request(&format!("{}{target}", server.url()), credentials);
+        *to_network.method_mut() = method.clone();
+        let mut to_memory = request(&format!("http://localhost{target}"), credentials);
+        *to_memory.method_mut() = method;
+        let near = through(&near.exchange(), to_memory).await;
+        let far = through(&network, to_network).await;
+        assert_eq!(near.status(), far.status(), "{target}");
+        assert_eq!(near.headers(), far.headers(), "{target}");
+        assert_eq!(near.body(), far.body(), "{target}");
+    }
+    let seen =
+        |world: &World| world.requests().into_iter().map(|it| (it.method, it.path, it.query)).collect::<Vec<_>>();
+    assert_eq!(seen(&near), seen(&far));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_gets_every_event_once_and_in_order_through_each_door_with_every_page_size() {
+    for count in [0, 1, 2, 7, 50, 51, 120] {
+        let world = world(count);
+        let server = world.listen().await.unwrap();
+        let network = UnleashClient::builder(server.url()).api_key("user:good").build().unwrap();
+        for page_size in [1, 2, 7, 50] {
+            for (door, client) in [("memory", client(&world)), ("network", network.clone())] {
+                assert_eq!(walked(&client, page_size).await.unwrap(), held(count), "{count} by {page_size}, {door}");
+            }
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_gives_less_than_asked_loses_nothing() {
+    let world = world(120);
+    for largest in [1, 2, 3, 7, 49] {
+        world.unleash().largest_page(largest);
+        for page_size in [1, 2, 7, 50] {
+            assert_eq!(walked(&client(&world), page_size).await.unwrap(), held(120), "{page_size}, at most {largest}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_above_the_largest_loses_nothing() {
+    let world = world(120);
+    for oversized in [Oversized::DefaultPage, Oversized::LargestPage] {
+        world.unleash().oversized(oversized);
+        assert_eq!(walked(&client(&world), 1000).await.unwrap(), held(120), "{oversized:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_record_costs_itself_and_no_other() {
+    for text in ["{}", "null", r#"{"id":1}"#, "[1,2]", r#""text""#] {
+        let world = world(60);
+        world.unleash().add_raw("default", 1, text).add_sample_events("default", 1, 59);
+        for page_size in [1, 2, 7, 50] {
+            let mut events = client(&world).action_set_events().list(("default", 1)).page_size(page_size).items();
+            let (mut read, mut unreadable) = (Vec::new(), Vec::new());
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => read.push(event.id.into_inner()),
+                    Err(error) => unreadable.push((read.len(), error)),
+                }
+            }
+            assert_eq!(read.len(), 119, "{text} by {page_size}");
+            assert!(read.is_sorted_by(|newer, older| newer > older));
+            let [(place, error)] = &unreadable[..] else {
+                panic!("{} unreadable, {text} by {page_size}", unreadable.len())
+            };
+            assert_eq!((*place, error.kind()), (59, ErrorKind::Record));
+            assert_eq!(error.record().unwrap().raw().as_str(), text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_that_come_and_go_while_one_reads_cost_no_other() {
+    let world = world(120);
+    let mut events = client(&world).action_set_events().list(("default", 1)).page_size(10).items();
+    let mut read = Vec::new();
+    while let Some(event) = events.next().await {
+        read.push(event.unwrap().id.into_inner());
+        match read.len() {
+            25 => drop(world.unleash().add_sample_events("default", 1, 4)),
+            55 => (0..20).for_each(|_| drop(world.unleash().remove("default", 1, 0))),
+            _ => {}
+        }
+    }
+    assert_eq!(read.iter().collect::<HashSet<_>>().len(), read.len(), "none twice");
+    let missed: Vec<_> = held(120).into_iter().filter(|it| !read.contains(it)).collect();
+    assert_eq!(missed, [] as [i64; 0]);
+}
+
+/// Adds events at the head and takes others away before every request.
+#[derive(Debug)]
+struct Meddler {
+    world: World,
+    random: Mutex<u64>,
+}
+
+impl Meddler {
+    fn below(&self, most: u64) -> u64 {
+        let mut state = self.random.lock().unwrap();
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 33) % most
+    }
+}
+
+#[async_trait::async_trait]
+impl Exchange for Meddler {
+    async fn exchange(&self, request: Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let unleash = self.world.unleash();
+        if self.below(3) == 0 {
+            unleash.add_sample_events("default", 1, self.below(6) as usize);
+        }
+        if self.below(3) == 0 {
+            for _ in 0..self.below(6) {
+                unleash.remove("default", 1, self.below(unleash.count("default", 1) as u64 + 1) as usize);
+            }
+        }
+        self.world.exchange().exchange(request).await
+    }
+}
+
+#[tokio::test]
+async fn events_that_stay_are_read_once_whatever_else_comes_and_goes() {
+    for seed in 0..3000 {
+        let meddler = Meddler { world: World::new(), random: Mutex::new(seed) };
+        let world = meddler.world.clone();
+        let (count, largest, page_size) = (meddler.below(70), 2 + meddler.below(12), 2 + meddler.below(12));
+        world.unleash().add_sample_events("default", 1, count as usize).largest_page(largest as u32);
+        let client = UnleashClient::builder("http://localhost").api_key("k").exchange(meddler).build().unwrap();
+
+        let before = held(count as usize);
+        let read = match walked(&client, page_size as u32).await {
+            Ok(read) => read,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Truncated, "{seed}");
+                continue;
+            }
+        };
+        world.unleash().largest_page(u32::MAX);
+        let after = ids(&world, "?limit=100000");
+        let missed: Vec<_> = before.iter().filter(|it| after.contains(it) && !read.contains(it)).collect();
+        let case = format!("seed {seed}: {count} by {page_size}, at most {largest}");
+        assert!(missed.is_empty(), "{case}: {missed:?} of {before:?} missed in {read:?}");
+        assert_eq!(read.iter().collect::<HashSet<_>>().len(), read.len(), "{case}: some came twice");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_unauthorized() {
+    let world = world(1);
+    world.unleash().accept_token("user:another");
+    let error = error_of(&world).await;
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthorized, RequestOutcome::Refused));
+    assert_eq!(error.api().unwrap().name(), Some("UnauthorizedError"));
+    assert!(error.hint().unwrap().contains("expired"));
+}
+
+#[tokio::test]
+async fn a_token_of_the_wrong_kind_is_forbidden_and_the_hint_says_which_kinds_are_right() {
+    let world = world(1);
+    world.unleash().accept_token_of_wrong_kind("user:good");
+    let error = error_of(&world).await;
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert!(error.hint().unwrap().contains("personal access token"), "{error}");
+}
+
+#[tokio::test]
+async fn a_user_without_the_permission_is_forbidden_and_the_hint_says_so() {
+    let world = world(1);
+    world.unleash().accept_token_without_permission("user:good");
+    let error = error_of(&world).await;
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert!(error.hint().unwrap().contains("lacks the permission"), "{error}");
+    assert!(error.to_string().contains("\"ADMIN\" permission"), "{error}");
+}
+
+#[tokio::test]
+async fn an_open_source_server_is_not_found_and_the_hint_names_enterprise() {
+    let world = world(1);
+    world.unleash().open_source();
+    let error = error_of(&world).await;
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.hint().unwrap().contains("Enterprise"), "{error}");
+}
+
+#[tokio::test]
+async fn a_base_url_without_its_path_meets_a_web_page_and_the_hint_names_the_base_url() {
+    let world = world(1);
+    let client =
+        UnleashClient::builder("http://localhost/unleash").api_key("k").exchange(world.exchange()).build().unwrap();
+    let error = client.action_set_events().list(("default", 1)).page().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotJson);
+    assert!(error.hint().unwrap().contains("base URL"), "{error}");
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_json_breaks_its_page() {
+    let world = world(1);
+    world.unleash().add_raw("default", 1, "{oops");
+    assert_eq!(error_of(&world).await.kind(), ErrorKind::Decode);
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_is_slept_by_the_paused_clock_and_the_attempts_limit_holds_for_it() {
+    let world = world(1);
+    let door = world.exchange().latency(Duration::from_secs(20));
+    let client = UnleashClient::builder("http://localhost").api_key("k").exchange(door).build().unwrap();
+    let begin = Instant::now();
+    client.action_set_events().list(("default", 1)).page().await.unwrap();
+    assert_eq!(begin.elapsed(), Duration::from_secs(20));
+
+    let hurried = client.action_set_events().list(("default", 1)).attempt_timeout(Duration::from_secs(19));
+    let error = hurried.operation_timeout(Duration::from_secs(19)).page().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, RequestOutcome::Unknown));
+    assert!(world.requests().len() >= 2);
+}
+
+#[tokio::test]
+async fn a_stopped_server_refuses_connections() {
+    let world = world(1);
+    let server = world.listen().await.unwrap();
+    let client = UnleashClient::builder(server.url()).api_key("k").operation_timeout(Duration::from_millis(300));
+    let client = client.build().unwrap();
+    let listing = client.action_set_events().list(("default", 1));
+    listing.clone().page().await.unwrap();
+    server.stop().await;
+    // The pooled connection's end may not have been seen yet.
+    let _ = listing.clone().page().await;
+    let error = listing.page().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout), "{error}");
+}
+
+#[tokio::test]
+async fn a_dropped_server_refuses_connections_and_closes_those_it_has() {
+    let server = World::new().listen().await.unwrap();
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut open = tokio::net::TcpStream::connect(&address).await.unwrap();
+    drop(server);
+    let mut rest = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut open, &mut rest);
+    // A reset is an end as well as a close.
+    let _ = tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the connection is closed");
+    let error = tokio::net::TcpStream::connect(&address).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
