@@ -15,11 +15,11 @@ const BEGIN: i64 = 1_740_981_600;
 /// ```
 /// use actionlog::testing::sample;
 /// use actionlog::unleash::ActionSetEvent;
+/// use serde::Deserialize;
 ///
 /// let events = sample::action_set_events(120);
 /// let newest = ActionSetEvent::deserialize(&events[0])?;
-/// assert_eq!(newest.created_at.to_rfc3339(), "2025-03-04T02:00:14+00:00");
-/// # use serde::Deserialize;
+/// assert_eq!(newest.created_at.to_rfc3339(), "2025-03-04T02:00:41+00:00");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[must_use]
