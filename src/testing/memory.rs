@@ -24,6 +24,20 @@ impl InMemory {
     /// Lets every answer take this long. The request is in the world at once, as one is that its sender gives up on.
     ///
     /// It is slept by tokio's clock: with time paused it costs none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use actionlog::UnleashClient;
+    /// use actionlog::testing::World;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let slow = World::new().exchange().latency(Duration::from_secs(20));
+    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").exchange(slow).build()?;
+    /// client.action_set_events().list(("default", 1)).page().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use = "returns the changed value"]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;

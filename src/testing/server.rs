@@ -20,6 +20,18 @@ use super::World;
 /// A [`World`] on a port of this machine: see [`World::listen`].
 ///
 /// Dropping it stops it; [`stop`](Self::stop) also waits until it has.
+///
+/// ```
+/// use actionlog::testing::World;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let server = World::new().listen().await?;
+/// assert!(server.url().starts_with("http://127.0.0.1:"));
+/// server.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "the server stops when it is dropped"]
 pub struct Server {

@@ -137,6 +137,14 @@ impl UnleashWorld {
     ///
     /// `{}`, `null` or an event of a future version make a record that can't be read. A text that isn't JSON breaks the
     /// whole page that it's on.
+    ///
+    /// ```
+    /// use actionlog::testing::World;
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 1, 10).add_raw("default", 1, r#"{"id": null}"#);
+    /// assert_eq!(world.unleash().count("default", 1), 11);
+    /// ```
     pub fn add_raw(
         &self,
         project: impl Into<String>,
@@ -166,6 +174,15 @@ impl UnleashWorld {
     }
 
     /// Takes an event away, by its place: 0 is the newest. Gives its text, or nothing if there is none at that place.
+    ///
+    /// ```
+    /// use actionlog::testing::World;
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 1, 10);
+    /// assert!(world.unleash().remove("default", 1, 9).is_some());
+    /// assert!(world.unleash().remove("default", 1, 9).is_none());
+    /// ```
     pub fn remove(
         &self,
         project: impl Into<String>,
@@ -189,12 +206,40 @@ impl UnleashWorld {
     ///
     /// It may come as it is, or after `Bearer` in any letter case and any number of blanks. Anything else gets a 401,
     /// whose body tells a header that's missing from one that's wrong.
+    ///
+    /// ```
+    /// use actionlog::testing::World;
+    /// use bytes::Bytes;
+    ///
+    /// let world = World::new();
+    /// world.unleash().accept_token("user:secret");
+    /// let events = "/api/admin/projects/default/actions/1/events";
+    /// let with = http::Request::get(events).header("Authorization", "Bearer user:secret").body(Bytes::new())?;
+    /// let without = http::Request::get(events).body(Bytes::new())?;
+    /// assert_eq!((world.answer(&with).status().as_u16(), world.answer(&without).status().as_u16()), (200, 401));
+    /// # Ok::<(), http::Error>(())
+    /// ```
     pub fn accept_token(&self, token: impl Into<String>) -> &Self {
         self.change(|state| state.accepted.push(token.into()))
     }
 
     /// Knows this token as one that isn't for this API, such as a backend's: it gets a 403 whose body has a `message`
     /// and nothing else.
+    ///
+    /// ```
+    /// use actionlog::testing::World;
+    /// use actionlog::{ErrorKind, UnleashClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// world.unleash().accept_token_of_wrong_kind("backend");
+    /// let client = UnleashClient::builder("http://localhost").api_key("backend").exchange(world.exchange()).build()?;
+    /// let answer = client.action_set_events().list(("default", 1)).page().await;
+    /// assert_eq!(answer.map_err(|error| error.kind()), Err(ErrorKind::Forbidden));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn accept_token_of_wrong_kind(&self, token: impl Into<String>) -> &Self {
         self.change(|state| state.wrong_kind.push(token.into()))
     }
@@ -208,6 +253,21 @@ impl UnleashWorld {
 
     /// Makes it a server without this API, as the open source edition is: whoever gets in is told that the path isn't
     /// available, with 404.
+    ///
+    /// ```
+    /// use actionlog::testing::World;
+    /// use actionlog::{ErrorKind, UnleashClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// world.unleash().open_source();
+    /// let client = UnleashClient::builder("http://localhost").api_key("backend").exchange(world.exchange()).build()?;
+    /// let answer = client.action_set_events().list(("default", 1)).page().await;
+    /// assert_eq!(answer.map_err(|error| error.kind()), Err(ErrorKind::NotFound));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open_source(&self) -> &Self {
         self.change(|state| state.open_source = true)
     }
@@ -215,6 +275,21 @@ impl UnleashWorld {
     /// The most events that it gives at once; 100 unless set. No page is longer, the default page included.
     ///
     /// The reference page names no largest, and the real one was not recorded.
+    ///
+    /// ```
+    /// use actionlog::testing::World;
+    /// use actionlog::UnleashClient;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 1, 50).largest_page(7);
+    /// let client = UnleashClient::builder("http://localhost").api_key("backend").exchange(world.exchange()).build()?;
+    /// let answer = client.action_set_events().list(("default", 1)).page().await;
+    /// assert_eq!(answer?.entries.len(), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn largest_page(&self, events: u32) -> &Self {
         self.change(|state| state.largest_page = events.into())
     }
