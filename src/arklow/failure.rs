@@ -16,7 +16,7 @@ struct Body {
 }
 
 /// One of an answer's `errors`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Trouble {
     code: Option<String>,
     message: Option<String>,

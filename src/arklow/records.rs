@@ -10,7 +10,7 @@ use super::{ActionDefinition, ActionRecord, SearchEncoding};
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::id::Id;
-use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
+use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
@@ -221,8 +221,9 @@ impl RecordListing {
 
 impl Paginate for RecordListing {
     type Item = ActionRecord;
+    type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<Listed<Entry<ActionRecord>>> {
+    fn request(&self, window: Window) -> Request<()> {
         let mut request = self.select().shape("take", window.limit).shape("skip", window.offset);
         if self.query.include_definition {
             request = request.shape("include_definition", true);
@@ -230,10 +231,10 @@ impl Paginate for RecordListing {
         if self.query.include_state {
             request = request.shape("include_state", true);
         }
-        request.page::<Around, ActionRecord>()
+        request
     }
 
-    fn identity(&self, record: &ActionRecord) -> Identity {
+    fn identity(record: &ActionRecord) -> Identity {
         (&record.id).into()
     }
 
@@ -247,16 +248,18 @@ impl Paginate for RecordListing {
 }
 
 /// The JSON around the records.
-struct Around;
+#[derive(Debug)]
+pub enum Around {}
 
-#[derive(Deserialize)]
-struct Body<R> {
+/// An answer's body.
+#[derive(Debug, Deserialize)]
+pub struct Body<R> {
     // `Option` fields may be absent: the page requires both, and a server in trouble may not.
     data: Option<Data<R>>,
     errors: Option<Vec<Trouble>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Data<R> {
     items: Option<Vec<R>>,
     #[serde(default, deserialize_with = "crate::integer::count")]

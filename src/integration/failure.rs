@@ -11,7 +11,7 @@ pub(super) static DIALECT: Dialect = Dialect { name: "integration", read_error, 
 
 /// What an answer says of itself. What a failure's body looks like isn't documented: `success: false` with `message` or
 /// `error`, by the look of the others.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Word {
     pub(super) success: Option<bool>,
     pub(super) message: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Word {
 }
 
 /// A sentence, or an object that has one.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(from = "crate::json::Json")]
 pub(super) struct Reason(ApiError);
 

@@ -11,7 +11,7 @@ use super::failure::Word;
 use super::{ActionLog, ActionLogDraft, Running, UpdateMethod};
 use crate::call::Call;
 use crate::id::Id;
-use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
+use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
@@ -294,8 +294,9 @@ pub struct LogListing {
 
 impl Paginate for LogListing {
     type Item = ActionLog;
+    type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<Listed<Entry<ActionLog>>> {
+    fn request(&self, window: Window) -> Request<()> {
         let LogsQuery { sort, order, filter, search, problem } = &self.query;
         let mut request = self.setting.all(Method::GET).shape("limit", window.limit).shape("offset", window.offset);
         if let Some(sort) = sort {
@@ -313,10 +314,10 @@ impl Paginate for LogListing {
         if let Some(problem) = problem {
             request = request.invalid(problem);
         }
-        request.page::<Around, ActionLog>()
+        request
     }
 
-    fn identity(&self, log: &ActionLog) -> Identity {
+    fn identity(log: &ActionLog) -> Identity {
         (&log.id).into()
     }
 
@@ -330,10 +331,12 @@ impl Paginate for LogListing {
 }
 
 /// The JSON around the records.
-struct Around;
+#[derive(Debug)]
+pub enum Around {}
 
-#[derive(Deserialize)]
-struct Body<R> {
+/// An answer's body.
+#[derive(Debug, Deserialize)]
+pub struct Body<R> {
     success: Option<bool>,
     data: Option<Vec<R>>,
     #[serde(default, deserialize_with = "crate::integer::count")]

@@ -112,11 +112,12 @@ impl<Q: Paginate> Listing<Q> {
 /// The request for a window, if it is one that the API takes.
 pub(super) fn ask<Q: Paginate>(query: &Q, window: Window) -> Request<Listed<Entry<Q::Item>>> {
     let request = query.request(window);
-    match query.page_sizes().largest {
+    let request = match query.page_sizes().largest {
         _ if window.limit == 0 => request.invalid("a page size of 0 asks for nothing"),
         Some(largest) if window.limit > largest => {
             request.invalid(format!("a page size of {} is more than the {largest} that the API takes", window.limit))
         }
         _ => request,
-    }
+    };
+    request.page::<Q::Envelope, Q::Item>()
 }

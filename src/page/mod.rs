@@ -40,7 +40,7 @@ use crate::transport::decode::DecodeError;
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use actionlog::page::{Entry, Envelope, Identity, Listed, PageSizes, Paginate, Window};
+/// use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate, Window};
 /// use actionlog::{DecodeError, Request};
 /// use serde::de::DeserializeOwned;
 ///
@@ -67,15 +67,15 @@ use crate::transport::decode::DecodeError;
 ///
 /// impl Paginate for IntegrationEvents {
 ///     type Item = Event;
+///     type Envelope = Around;
 ///
-///     fn request(&self, window: Window) -> Request<Listed<Entry<Event>>> {
+///     fn request(&self, window: Window) -> Request<()> {
 ///         Request::get("api/admin/addons/{id}/events", [self.integration])
 ///             .shape("limit", window.limit)
 ///             .shape("offset", window.offset)
-///             .page::<Around, Event>()
 ///     }
 ///
-///     fn identity(&self, event: &Event) -> Identity {
+///     fn identity(event: &Event) -> Identity {
 ///         Identity::from(event.id.as_str())
 ///     }
 ///
@@ -87,13 +87,16 @@ use crate::transport::decode::DecodeError;
 /// ```
 pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
     /// A record.
-    type Item: Send + Unpin + 'static;
+    type Item: DeserializeOwned + Send + Unpin + 'static;
 
-    /// Asks for one window of the listing.
-    fn request(&self, window: Window) -> Request<Listed<Entry<Self::Item>>>;
+    /// The JSON around the records of an answer.
+    type Envelope: Envelope;
+
+    /// Asks for one window of the listing. How the answer is read follows from the two types.
+    fn request(&self, window: Window) -> Request<()>;
 
     /// What tells a record from the others.
-    fn identity(&self, item: &Self::Item) -> Identity;
+    fn identity(item: &Self::Item) -> Identity;
 
     /// How many records may be asked for at once.
     fn page_sizes(&self) -> PageSizes;
@@ -298,7 +301,7 @@ impl<R> Listed<R> {
 ///
 /// Made for both ways to read a page: in one pass with the records typed, and, if one of them doesn't fit, with each kept
 /// raw to be read on its own.
-pub trait Envelope {
+pub trait Envelope: 'static {
     /// The body of an answer, with records read as `R`.
     type Of<R: DeserializeOwned>: DeserializeOwned;
 

@@ -103,7 +103,7 @@ impl<Q: Paginate> Pages<Q> {
             .records
             .iter()
             .map(|entry| match entry {
-                Entry::Record(record) => self.query.identity(record),
+                Entry::Record(record) => Q::identity(record),
                 Entry::Unreadable(record) => Identity::of_raw(record.raw()),
             })
             .collect();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ActionSet, ActionSetEvent};
 use crate::id::Id;
-use crate::page::{Entry, Envelope, Identity, Listed, Listing, PageSizes, Paginate, Window};
+use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Window};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::DecodeError;
@@ -104,15 +104,15 @@ impl fmt::Display for EventsQuery {
 
 impl Paginate for EventsQuery {
     type Item = ActionSetEvent;
+    type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<Listed<Entry<ActionSetEvent>>> {
+    fn request(&self, window: Window) -> Request<()> {
         Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set])
             .shape("limit", window.limit)
             .shape("offset", window.offset)
-            .page::<Around, ActionSetEvent>()
     }
 
-    fn identity(&self, event: &ActionSetEvent) -> Identity {
+    fn identity(event: &ActionSetEvent) -> Identity {
         (&event.id).into()
     }
 
@@ -122,7 +122,8 @@ impl Paginate for EventsQuery {
 }
 
 /// The JSON around the events.
-struct Around;
+#[derive(Debug)]
+pub enum Around {}
 
 impl Envelope for Around {
     type Of<R: DeserializeOwned> = Body<R>;
@@ -132,8 +133,9 @@ impl Envelope for Around {
     }
 }
 
-#[derive(Deserialize)]
-struct Body<R> {
+/// An answer's body.
+#[derive(Debug, Deserialize)]
+pub struct Body<R> {
     #[serde(rename = "actionSetEvents")]
     events: Vec<R>,
 }
