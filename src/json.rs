@@ -1,8 +1,10 @@
 //! Free-form JSON, kept as sent.
 
+use std::any::type_name;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -10,6 +12,9 @@ use serde_json::value::RawValue;
 ///
 /// Nothing is lost or changed: numbers keep all their digits, objects the order of their keys and their repeated ones.
 /// It is parsed when you ask, into what you ask for.
+///
+/// serde_json writes it back byte for byte. Other formats, which can't hold free-form JSON, get and give a text that is
+/// JSON.
 ///
 /// Two are equal if their texts are: `1.0` and `1.00` differ, and so do `{"a":1}` and `{ "a": 1 }`.
 ///
@@ -109,14 +114,46 @@ impl TryFrom<serde_json::Value> for Json {
     }
 }
 
+/// What serde_json's own serialisers and deserialisers look for to hand a text through as it is.
+const AS_IT_IS: &str = "$serde_json::private::RawValue";
+
+/// From JSON text: the text, as it is. From other formats: a text that is JSON.
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Self).map_err(D::Error::custom)
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any JSON")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Json, A::Error> {
+                Box::<RawValue>::deserialize(MapAccessDeserializer::new(map)).map(Json)
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Json, D::Error> {
+                inner.deserialize_string(self)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Json, E> {
+                Json::from_text(text).map_err(|_| E::custom("a text that isn't JSON"))
+            }
+        }
+
+        deserializer.deserialize_newtype_struct(AS_IT_IS, Text)
     }
 }
 
+/// By serde_json: the text, byte for byte. By other formats: a text that is JSON.
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        // No format says which one it is. Those that wrap another carry its type in their own.
+        if type_name::<S>().contains("serde_json::") {
+            self.0.serialize(serializer)
+        } else {
+            serializer.serialize_newtype_struct("Json", self.as_str())
+        }
     }
 }

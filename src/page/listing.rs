@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::reader::Extent;
-use super::{Entry, Items, Listed, Page, Pages, Paginate, Window};
+use super::{Entry, Items, Listed, Page, Pages, Paginate, Window, WithRaw};
 use crate::call::Call;
 use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
@@ -102,6 +102,31 @@ impl<Q: Paginate> Listing<Q> {
     /// All records, as a stream. Nothing is asked for until it is polled.
     pub fn items(self) -> Items<Q> {
         Items::new(self.pages())
+    }
+
+    /// Keeps the text of each record beside it, as the server sent it: for an export that writes just that, or for fields
+    /// that this crate doesn't know.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::ArklowClient) -> actionlog::Result<()> {
+    /// let mut records = client.records().list(()).with_raw().items();
+    /// while let Some(record) = records.next().await {
+    ///     let record = record?;
+    ///     println!("{}\t{}", record.id, record.raw());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_raw(self) -> Listing<WithRaw<Q>> {
+        Listing {
+            transport: self.transport,
+            query: WithRaw::new(self.query),
+            options: self.options,
+            page_size: self.page_size,
+            start: self.start,
+            max_items: self.max_items,
+            max_pages: self.max_pages,
+        }
     }
 
     fn limit(&self) -> u32 {

@@ -18,6 +18,7 @@
 //! It costs one request at the end of a listing whose API gives no total.
 
 mod listing;
+mod raw;
 mod reader;
 mod walk;
 
@@ -26,7 +27,8 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 pub use listing::Listing;
-pub use reader::{Items, Pages};
+pub use raw::{Raw, WithRaw};
+pub use reader::{Entries, Items, Pages};
 
 use crate::error::{ApiError, Error, ErrorKind};
 use crate::json::Json;
@@ -208,6 +210,7 @@ impl<T> Entry<T> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct UnreadableRecord {
     index: usize,
+    id: Option<String>,
     path: String,
     reason: String,
     raw: Json,
@@ -215,13 +218,19 @@ pub struct UnreadableRecord {
 
 impl UnreadableRecord {
     pub(crate) fn new(index: usize, path: String, reason: String, raw: Json) -> Self {
-        Self { index, path, reason, raw }
+        Self { index, id: id_of(&raw), path, reason, raw }
     }
 
     /// Its place in the answer that it came in, from 0.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
+    }
+
+    /// Its id, if it has one that can be read.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// The path, inside the record, of what doesn't fit; empty for the record as a whole.
@@ -252,11 +261,24 @@ impl UnreadableRecord {
     }
 }
 
+/// `id` or `_id`, a text or a whole number; not more than an id is long, as it gets into messages.
+fn id_of(raw: &Json) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Identified {
+        #[serde(alias = "_id")]
+        id: Json,
+    }
+    let id = raw.parse::<Identified>().ok()?.id;
+    let text = id.parse::<String>().ok().or_else(|| Some(id.parse::<i64>().ok()?.to_string()))?;
+    (text.len() <= 64 && !text.chars().any(char::is_control)).then_some(text)
+}
+
 /// Shows where and why, and not the record.
 impl fmt::Debug for UnreadableRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnreadableRecord")
             .field("index", &self.index)
+            .field("id", &self.id)
             .field("path", &self.path)
             .field("reason", &self.reason)
             .finish_non_exhaustive()

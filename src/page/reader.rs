@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::listing::ask;
 use super::walk::{End, Walk};
 use super::{Entry, Identity, Listed, Page, Paginate};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::transport::{CallOptions, Transport};
 
 /// A stream is polled again after an error that may pass, and then waits this long unless the server says otherwise;
@@ -190,17 +190,48 @@ impl<Q: Paginate> fmt::Debug for Pages<Q> {
 
 /// Reads a listing record by record, by the rules of [the module](crate::page).
 ///
-/// A record that can't be read is an `Err` that [says so](Error::is_record), and the next one comes after it. Made by
-/// [`Listing::items`](super::Listing::items); lazy, and a page is asked for when the one before is used up.
+/// A record that can't be read is an `Err` that [says so](Error::is_record), and the next one comes after it. An adaptor
+/// that ends at the first error (`try_next`, `try_collect`) ends there too: see [`or_raw`](Self::or_raw).
+///
+/// Made by [`Listing::items`](super::Listing::items); lazy, and a page is asked for when the one before is used up.
 #[must_use = "streams do nothing unless polled"]
 pub struct Items<Q: Paginate> {
-    pages: Pages<Q>,
-    ready: VecDeque<Result<Q::Item>>,
+    entries: Entries<Q>,
 }
 
 impl<Q: Paginate> Items<Q> {
     pub(super) fn new(pages: Pages<Q>) -> Self {
-        Self { pages, ready: VecDeque::new() }
+        Self { entries: Entries { pages, ready: VecDeque::new() } }
+    }
+
+    /// The same records, with one that can't be read as a value of its own, and not as an error.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::{Entry, UnleashClient, testing::World};
+    /// use futures_util::TryStreamExt;
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    ///
+    /// let mut entries = client.action_set_events().list(("default", 7)).items().or_raw();
+    /// let (mut records, mut unreadable) = (0, Vec::new());
+    /// while let Some(entry) = entries.try_next().await? {
+    ///     match entry {
+    ///         Entry::Record(_) => records += 1,
+    ///         Entry::Unreadable(record) => unreadable.push(record.raw().to_string()),
+    ///     }
+    /// }
+    /// assert_eq!((records, unreadable), (2, vec![r#"{"id": 9}"#.to_owned()]));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub fn or_raw(self) -> Entries<Q> {
+        self.entries
     }
 
     /// The next record. `None` at the end.
@@ -224,18 +255,56 @@ impl<Q: Paginate> Stream for Items<Q> {
     type Item = Result<Q::Item>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let entry = ready!(self.entries.poll_next_unpin(cx));
+        Poll::Ready(entry.map(|entry| entry.and_then(Entry::into_result)))
+    }
+}
+
+impl<Q: Paginate> fmt::Debug for Items<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("entries", &self.entries).finish()
+    }
+}
+
+/// Reads a listing record by record, with what can't be read as a value: see [`Items::or_raw`].
+#[must_use = "streams do nothing unless polled"]
+pub struct Entries<Q: Paginate> {
+    pages: Pages<Q>,
+    ready: VecDeque<Result<Entry<Q::Item>>>,
+}
+
+impl<Q: Paginate> Entries<Q> {
+    /// The next record, or what came in a record's place. `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Items::next`], but for unreadable records, which are none here.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the request goes on when it is called again.
+    pub async fn next(&mut self) -> Option<Result<Entry<Q::Item>>> {
+        StreamExt::next(self).await
+    }
+}
+
+impl<Q: Paginate> Stream for Entries<Q> {
+    type Item = Result<Entry<Q::Item>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(item) = this.ready.pop_front() {
-                return Poll::Ready(Some(item));
+            if let Some(entry) = this.ready.pop_front() {
+                return Poll::Ready(Some(entry));
             }
             match ready!(this.pages.poll_next_unpin(cx)) {
                 Some(Ok(page)) => {
-                    this.ready.extend(page.entries.into_iter().map(Entry::into_result));
-                    this.ready.extend(page.errors.into_iter().take(1).map(|error| {
-                        Err(Error::new(ErrorKind::Partial, "the server gave errors beside the records")
-                            .with_api(Some(error)))
-                    }));
+                    this.ready.extend(page.entries.into_iter().map(Ok));
+                    if !page.errors.is_empty() {
+                        let error = Error::new(ErrorKind::Partial, "the server gave errors beside the records")
+                            .with_api(Some(ApiError::first_of(page.errors)));
+                        this.ready.push_back(Err(error));
+                    }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
@@ -244,8 +313,8 @@ impl<Q: Paginate> Stream for Items<Q> {
     }
 }
 
-impl<Q: Paginate> fmt::Debug for Items<Q> {
+impl<Q: Paginate> fmt::Debug for Entries<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("pages", &self.pages).field("ready", &self.ready.len()).finish()
+        f.debug_struct("Entries").field("pages", &self.pages).field("ready", &self.ready.len()).finish()
     }
 }

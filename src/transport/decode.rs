@@ -76,7 +76,11 @@ impl StdError for DecodeError {}
 
 /// Reads a whole body as JSON.
 pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> {
-    let text = text(body)?;
+    typed(text(body)?)
+}
+
+/// Reads a text as JSON, and says where it doesn't fit if it doesn't.
+pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| located::<T>(text, &error))
 }
 

@@ -1,0 +1,93 @@
+//! Records with their text beside them.
+
+use std::ops::Deref;
+
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Identity, PageSizes, Paginate, Total, Window};
+use crate::json::Json;
+use crate::request::Request;
+use crate::transport::decode;
+
+/// A record, with its text as the server sent it beside it. Acts as the record otherwise.
+///
+/// It is written as the text: byte for byte what came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raw<T> {
+    record: T,
+    raw: Json,
+}
+
+impl<T> Raw<T> {
+    /// The text.
+    #[must_use]
+    pub fn raw(&self) -> &Json {
+        &self.raw
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn into_record(self) -> T {
+        self.record
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn into_parts(self) -> (T, Json) {
+        (self.record, self.raw)
+    }
+}
+
+impl<T> Deref for Raw<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.record
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Raw<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = Json::deserialize(from)?;
+        let record = decode::typed(raw.as_str()).map_err(D::Error::custom)?;
+        Ok(Self { record, raw })
+    }
+}
+
+impl<T> Serialize for Raw<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.raw.serialize(to)
+    }
+}
+
+/// A listing whose records keep their text: see [`Listing::with_raw`](super::Listing::with_raw).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithRaw<Q>(Q);
+
+impl<Q> WithRaw<Q> {
+    pub(super) fn new(query: Q) -> Self {
+        Self(query)
+    }
+}
+
+impl<Q: Paginate> Paginate for WithRaw<Q> {
+    type Item = Raw<Q::Item>;
+    type Envelope = Q::Envelope;
+
+    fn request(&self, window: Window) -> Request<()> {
+        self.0.request(window)
+    }
+
+    fn identity(item: &Raw<Q::Item>) -> Identity {
+        Q::identity(&item.record)
+    }
+
+    fn page_sizes(&self) -> PageSizes {
+        self.0.page_sizes()
+    }
+
+    fn total(&self) -> Total {
+        self.0.total()
+    }
+}
