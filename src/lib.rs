@@ -29,7 +29,7 @@ pub use error::{ApiError, Error, ErrorKind, RequestOutcome, Result};
 pub use id::{Id, Identified, Key};
 pub use integration::IntegrationClient;
 pub use json::Json;
-pub use page::{Entry, Items, Listing, Page, Pages, Paginate};
+pub use page::{Collected, Cursor, Entry, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
 pub use request::{Answer, Repeat, Request};
 pub use transport::RetryPolicy;
 pub use transport::decode::DecodeError;

@@ -230,6 +230,10 @@ impl<T> Request<T> {
         out.finish()
     }
 
+    pub(crate) fn parameters(&self) -> &[Parameter] {
+        &self.query
+    }
+
     /// The body, if there is one.
     #[must_use]
     pub fn body_bytes(&self) -> Option<&Bytes> {

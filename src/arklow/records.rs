@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -240,6 +241,15 @@ impl Paginate for RecordListing {
 
     fn page_sizes(&self) -> PageSizes {
         PageSizes::up_to(50)
+    }
+
+    /// Only with its state a record bears a time: that of the last change. It has no time of creation.
+    fn bears_time(&self) -> bool {
+        self.query.include_state
+    }
+
+    fn time_of(record: &ActionRecord) -> Option<DateTime<Utc>> {
+        record.state.as_ref()?.updated_at
     }
 
     fn total(&self) -> Total {

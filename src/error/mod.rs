@@ -14,7 +14,7 @@ pub use api::ApiError;
 pub(crate) use kind::is_transient_status;
 pub use kind::{ErrorKind, RequestOutcome};
 
-use crate::page::UnreadableRecord;
+use crate::page::{Cursor, UnreadableRecord};
 
 /// A specialised `Result`, with [`Error`] filled in.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -63,6 +63,7 @@ struct Inner {
     attempts: u32,
     outcome: RequestOutcome,
     transient: bool,
+    cursor: Option<Arc<Cursor>>,
 }
 
 /// Which call an error belongs to: the API, the method and the path's template, never its values.
@@ -90,6 +91,7 @@ impl Error {
                 attempts: 0,
                 outcome: RequestOutcome::NotSent,
                 transient: kind.is_transient(),
+                cursor: None,
             }),
         }
     }
@@ -141,6 +143,13 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> RequestOutcome {
         self.inner.outcome
+    }
+
+    /// For an error of a stream: the place behind what was given, to go on from with
+    /// [`resume`](crate::Listing::resume).
+    #[must_use]
+    pub fn cursor(&self) -> Option<&Cursor> {
+        self.inner.cursor.as_deref()
     }
 
     /// A sentence on what to do about it, where the cause is likely enough to say. `Display` prints it too.
@@ -214,6 +223,10 @@ impl Error {
             it.attempts = attempts;
             it.outcome = outcome;
         })
+    }
+
+    pub(crate) fn with_cursor(self, cursor: Option<Cursor>) -> Self {
+        self.with(|it| it.cursor = cursor.map(Arc::new))
     }
 
     pub(crate) fn with_outcome(self, outcome: RequestOutcome) -> Self {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -323,6 +324,14 @@ impl Paginate for LogListing {
 
     fn page_sizes(&self) -> PageSizes {
         PageSizes::up_to(100)
+    }
+
+    fn bears_time(&self) -> bool {
+        true
+    }
+
+    fn time_of(log: &ActionLog) -> Option<DateTime<Utc>> {
+        log.created_at
     }
 
     fn total(&self) -> Total {

@@ -1,81 +1,106 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::reader::Extent;
-use super::{Entry, Items, Listed, Page, Pages, Paginate, Window, WithRaw};
+use super::since::Since;
+use super::walk::{Plan, Rules};
+use super::{Collected, Cursor, Entry, Items, Listed, Page, Pages, Paginate, Window, WithRaw};
 use crate::call::Call;
 use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
 
+/// How many identities are remembered unless set.
+const REMEMBERED: usize = 10_000;
+
+/// How many more requests may bring nothing than bring something, unless set.
+const BUDGET: u64 = 200;
+
 /// A listing, before anything of it is asked for.
 ///
-/// Take one page of it ([`page`](Self::page)), or all of it as a stream, by pages ([`pages`](Self::pages)) or by records
-/// ([`items`](Self::items)).
+/// Take one page of it ([`page`](Self::page)), or all of it: as a stream by pages ([`pages`](Self::pages)) or by records
+/// ([`items`](Self::items)), or at once ([`collect`](Self::collect)).
 #[derive(Clone, Debug)]
 #[must_use = "a listing does nothing until a page, or a stream of it, is asked for"]
 pub struct Listing<Q: Paginate> {
     transport: Transport,
     query: Q,
+    settings: Settings,
+}
+
+/// What is set of a listing, whatever its records are read as.
+#[derive(Clone, Debug)]
+struct Settings {
     options: CallOptions,
     page_size: Option<u32>,
     start: u64,
     max_items: Option<u64>,
     max_pages: Option<u64>,
+    since: Option<Since>,
+    resume: Option<Cursor>,
+    remembered: usize,
+    budget: u64,
+    rules: Rules,
 }
 
 impl<Q: Paginate> Listing<Q> {
     pub(crate) fn new(transport: Transport, query: Q) -> Self {
-        Self {
-            transport,
-            query,
+        let settings = Settings {
             options: CallOptions::default(),
             page_size: None,
             start: 0,
             max_items: None,
             max_pages: None,
-        }
+            since: None,
+            resume: None,
+            remembered: REMEMBERED,
+            budget: BUDGET,
+            rules: Rules::ALL,
+        };
+        Self { transport, query, settings }
     }
 
     /// How many records to ask for at once. The most that the API documents unless set.
     ///
     /// What it doesn't take (0, or more than that) is told when the listing is asked for, before anything is sent.
     pub fn page_size(mut self, records: u32) -> Self {
-        self.page_size = Some(records);
+        self.settings.page_size = Some(records);
         self
     }
 
     /// Begins behind this many records instead of at the head.
     pub fn start_offset(mut self, records: u64) -> Self {
-        self.start = records;
+        self.settings.start = records;
         self
     }
 
     /// Gives at most this many records, unreadable ones counted.
     pub fn max_items(mut self, records: u64) -> Self {
-        self.max_items = Some(records);
+        self.settings.max_items = Some(records);
         self
     }
 
     /// Gives at most this many pages.
     pub fn max_pages(mut self, pages: u64) -> Self {
-        self.max_pages = Some(pages);
+        self.settings.max_pages = Some(pages);
         self
     }
 
     /// How long one attempt at a page may take, for this listing: `None` for as long as it takes.
     pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.options.attempt = Some(limit.into());
+        self.settings.options.attempt = Some(limit.into());
         self
     }
 
     /// How long one page may take with all attempts at it, for this listing: `None` for as long as it takes.
     pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.options.operation = Some(limit.into());
+        self.settings.options.operation = Some(limit.into());
         self
     }
 
     /// How often and how soon failed attempts at a page are repeated, for this listing.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.options.retry = Some(policy);
+        self.settings.options.retry = Some(policy);
         self
     }
 
@@ -84,24 +109,105 @@ impl<Q: Paginate> Listing<Q> {
         &self.query
     }
 
+    /// Only records newer than this: those whose time, as [`Paginate::time_of`] tells it, is after `time`.
+    ///
+    /// Stops asking for pages once the listing has gone past it, which saves reading the whole of a long log for its
+    /// newest part; that is, once a record came that is older by more than the [slack](Self::slack), and as long as the
+    /// records came in the order of their times, the newest first. If they don't, it reads on to the end and gives those
+    /// that are newer; [`Summary::read_on`](super::Summary::read_on) says so. Records without a time, and unreadable
+    /// ones, are given.
+    ///
+    /// A listing whose records bear no time refuses, before anything is sent.
+    pub fn since(mut self, time: DateTime<Utc>) -> Self {
+        let slack = self.settings.since.map_or(Since::SLACK, |it| it.slack());
+        self.settings.since = Some(Since::new(time, slack));
+        self
+    }
+
+    /// How much older than asked for a record must be before [`since`](Self::since) stops: 5 minutes unless set. Call it
+    /// after `since`.
+    ///
+    /// Records are logged a little out of order by servers that have several clocks.
+    pub fn slack(mut self, slack: Duration) -> Self {
+        self.settings.since = self.settings.since.map(|it| it.with_slack(slack));
+        self
+    }
+
+    /// Goes on behind the place of a cursor.
+    ///
+    /// Records may be given again that were given before it, and none is skipped. It goes on with the query of the
+    /// cursor; for another it's refused, with what differs, before anything is sent. What limits a reading (most records,
+    /// most pages, `since`) counts from here; a start offset and a cursor exclude each other.
+    pub fn resume(mut self, cursor: Cursor) -> Self {
+        self.settings.resume = Some(cursor);
+        self
+    }
+
+    /// How many records are remembered for recognising them: 10,000 unless set, 1 at least.
+    ///
+    /// Memory is bounded by it. If records are moved back and forth over more than these, one may be given twice.
+    pub fn remember(mut self, records: usize) -> Self {
+        self.settings.remembered = records;
+        self
+    }
+
+    /// How many more requests may bring nothing new than bring something before the reading gives up, with
+    /// [`Truncated`](crate::ErrorKind::Truncated): 200 unless set.
+    ///
+    /// Requests that bring nothing are those at a listing's end, those that go back for a place that was lost, and those
+    /// that the server answers with what is known. A reading of `n` records makes at most `2 n + 201` requests, whatever the
+    /// server does; failed ones aren't counted.
+    pub fn budget(mut self, requests: u64) -> Self {
+        self.settings.budget = requests;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn rules(mut self, rules: Rules) -> Self {
+        self.settings.rules = rules;
+        self
+    }
+
     /// One page, at the start offset. Await it.
     pub fn page(self) -> Call<Page<Q::Item>> {
-        let window = Window { offset: self.start, limit: self.limit() };
+        let window = Window { offset: self.settings.start, limit: self.limit() };
         let total = self.query.total();
         let request = ask(&self.query, window).map(move |listed| Page::of(window, listed, total));
-        Call::new(self.transport, request).with_options(self.options)
+        Call::new(self.transport, request).with_options(self.settings.options)
     }
 
     /// All pages, as a stream. Nothing is asked for until it is polled.
     pub fn pages(self) -> Pages<Q> {
-        let extent =
-            Extent { start: self.start, limit: self.limit(), max_items: self.max_items, max_pages: self.max_pages };
-        Pages::new(self.transport, self.query, self.options, extent)
+        let limit = self.limit();
+        let Settings { options, start, max_items, max_pages, since, resume, remembered, budget, rules, .. } =
+            self.settings;
+        let (total, order) = (self.query.total(), self.query.order());
+        let plan = Plan { start, limit, total, order, remembered, budget, rules };
+        Pages::new(self.transport, self.query, options, Extent { plan, max_items, max_pages, since, resume })
     }
 
     /// All records, as a stream. Nothing is asked for until it is polled.
     pub fn items(self) -> Items<Q> {
         Items::new(self.pages())
+    }
+
+    /// All records at once, with how the reading went.
+    ///
+    /// Whatever happens, what was read is kept: an error that the retries didn't get over is beside the records, and so is
+    /// the cursor to go on from. Mind the memory: a long log is better read as a stream.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let logs = client.logs().list(()).collect().await;
+    /// println!("{}", logs.summary.verdict);
+    /// for log in logs.complete()? {
+    ///     println!("{}", log.id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn collect(self) -> Collected<Q::Item> {
+        Collected::of(self.items().or_raw()).await
     }
 
     /// Keeps the text of each record beside it, as the server sent it: for an export that writes just that, or for fields
@@ -118,19 +224,11 @@ impl<Q: Paginate> Listing<Q> {
     /// # }
     /// ```
     pub fn with_raw(self) -> Listing<WithRaw<Q>> {
-        Listing {
-            transport: self.transport,
-            query: WithRaw::new(self.query),
-            options: self.options,
-            page_size: self.page_size,
-            start: self.start,
-            max_items: self.max_items,
-            max_pages: self.max_pages,
-        }
+        Listing { transport: self.transport, query: WithRaw::new(self.query), settings: self.settings }
     }
 
     fn limit(&self) -> u32 {
-        self.page_size.unwrap_or(self.query.page_sizes().usual)
+        self.settings.page_size.unwrap_or(self.query.page_sizes().usual)
     }
 }
 

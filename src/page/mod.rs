@@ -17,18 +17,29 @@
 //!
 //! It costs one request at the end of a listing whose API gives no total.
 
+mod collected;
+mod cursor;
+mod known;
 mod listing;
 mod raw;
 mod reader;
+mod since;
+mod summary;
 mod walk;
 
 use std::fmt;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use collected::Collected;
+pub use cursor::Cursor;
 pub use listing::Listing;
 pub use raw::{Raw, WithRaw};
-pub use reader::{Entries, Items, Pages};
+pub use reader::{Entries, Items, Pages, SummaryHandle, WithCursor};
+pub use summary::{Cut, Doubt, Summary, Verdict};
 
 use crate::error::{ApiError, Error, ErrorKind};
 use crate::json::Json;
@@ -103,6 +114,24 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
     /// How many records may be asked for at once.
     fn page_sizes(&self) -> PageSizes;
 
+    /// Whether records keep their places relative to each other. [`Order::MayChange`] unless said otherwise, which costs a
+    /// request at the end: the head is read again, for what moved there.
+    fn order(&self) -> Order {
+        Order::MayChange
+    }
+
+    /// Whether this listing's records bear a time, that [`time_of`](Self::time_of) tells. They don't unless said
+    /// otherwise.
+    fn bears_time(&self) -> bool {
+        false
+    }
+
+    /// The time of a record, by which [`since`](Listing::since) goes.
+    fn time_of(item: &Self::Item) -> Option<DateTime<Utc>> {
+        let _ = item;
+        None
+    }
+
     /// What the total in an answer counts. [`Total::Open`] unless said otherwise.
     fn total(&self) -> Total {
         Total::Open
@@ -151,6 +180,15 @@ pub enum Total {
     Open,
 }
 
+/// Whether records keep their places relative to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// They do: the order is by something that doesn't change.
+    Fixed,
+    /// They may not, or it isn't known.
+    MayChange,
+}
+
 /// What tells one record of a listing from the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity(Id);
@@ -158,9 +196,9 @@ pub struct Identity(Id);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Id {
     Number(i64),
-    Text(Box<str>),
-    /// Of a record that can't be read: of its raw text.
-    Hash(u128),
+    Text(Arc<str>),
+    /// Of a record that can't be read: of its raw text, and how many of the same text came before it in its answer.
+    Hash(u128, u32),
 }
 
 impl From<i64> for Identity {
@@ -177,9 +215,36 @@ impl From<&str> for Identity {
 
 impl Identity {
     /// SipHash with its zero key: the same over runs, machines and versions.
-    pub(crate) fn of_raw(raw: &Json) -> Self {
+    fn of_raw(raw: &Json, nth: u32) -> Self {
         let hash = siphasher::sip128::SipHasher24::new().hash(raw.as_str().as_bytes());
-        Self(Id::Hash(hash.as_u128()))
+        Self(Id::Hash(hash.as_u128(), nth))
+    }
+}
+
+/// As a text with its kind before it: the same under every format and every feature of serde_json.
+impl Serialize for Identity {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Id::Number(id) => to.collect_str(&format_args!("n{id}")),
+            Id::Text(id) => to.collect_str(&format_args!("t{id}")),
+            Id::Hash(hash, nth) => to.collect_str(&format_args!("h{hash:032x}.{nth}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Identity {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let id = text.split_at_checked(1).and_then(|(kind, id)| match kind {
+            "n" => Some(Id::Number(id.parse().ok()?)),
+            "t" => Some(Id::Text(id.into())),
+            "h" => {
+                let (hash, nth) = id.split_once('.')?;
+                Some(Id::Hash(u128::from_str_radix(hash, 16).ok()?, nth.parse().ok()?))
+            }
+            _ => None,
+        });
+        id.map(Self).ok_or_else(|| serde::de::Error::custom("not an identity"))
     }
 }
 
@@ -263,7 +328,7 @@ impl UnreadableRecord {
 
 /// `id` or `_id`, a text or a whole number; not more than an id is long, as it gets into messages.
 fn id_of(raw: &Json) -> Option<String> {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Identified {
         #[serde(alias = "_id")]
         id: Json,

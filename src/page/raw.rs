@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 
+use chrono::{DateTime, Utc};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Identity, PageSizes, Paginate, Total, Window};
+use super::{Identity, Order, PageSizes, Paginate, Total, Window};
 use crate::json::Json;
 use crate::request::Request;
 use crate::transport::decode;
@@ -85,6 +86,18 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
 
     fn page_sizes(&self) -> PageSizes {
         self.0.page_sizes()
+    }
+
+    fn order(&self) -> Order {
+        self.0.order()
+    }
+
+    fn bears_time(&self) -> bool {
+        self.0.bears_time()
+    }
+
+    fn time_of(item: &Raw<Q::Item>) -> Option<DateTime<Utc>> {
+        Q::time_of(&item.record)
     }
 
     fn total(&self) -> Total {

@@ -1,8 +1,9 @@
 //! The walk, carried out: pages and items as streams.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
+use super::cursor::{Cursor, Fingerprint, Position};
 use super::listing::ask;
-use super::walk::{End, Walk};
-use super::{Entry, Identity, Listed, Page, Paginate};
+use super::since::Since;
+use super::summary::{Cut, Doubt, End, Summary, Verdict};
+use super::walk::{Give, Plan, Walk};
+use super::{Entry, Identity, Listed, Page, Paginate, Window};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::transport::{CallOptions, Transport};
 
@@ -22,13 +26,14 @@ use crate::transport::{CallOptions, Transport};
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How much of a listing is wanted.
-#[derive(Clone, Copy, Debug)]
+/// How much of a listing is wanted, and from where.
+#[derive(Clone, Debug)]
 pub(super) struct Extent {
-    pub(super) start: u64,
-    pub(super) limit: u32,
+    pub(super) plan: Plan,
     pub(super) max_items: Option<u64>,
     pub(super) max_pages: Option<u64>,
+    pub(super) since: Option<Since>,
+    pub(super) resume: Option<Cursor>,
 }
 
 /// Reads a listing page by page, by the rules of [the module](crate::page).
@@ -41,11 +46,30 @@ pub struct Pages<Q: Paginate> {
     query: Q,
     options: CallOptions,
     extent: Extent,
+    /// Which listing it is; or why nothing can be asked for.
+    listing: Result<Fingerprint>,
     walk: Walk,
+    position: Position,
     state: State<Q::Item>,
     errors_in_a_row: u32,
-    items: u64,
+    /// How long the server asked to be left alone.
+    retry_after: Option<Duration>,
     pages: u64,
+    counts: Counts,
+    handle: Option<SummaryHandle>,
+}
+
+/// What the walk doesn't see.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    given: u64,
+    unreadable: u64,
+    /// The server gave errors of its own beside records.
+    partial: bool,
+    /// Unreadable records of the same text came.
+    alike: bool,
+    /// Records were held back for `max_items`.
+    cut: bool,
 }
 
 /// A page on its way.
@@ -55,22 +79,73 @@ enum State<T> {
     /// Nothing under way.
     Idle,
     /// The request that `walk.window()` names, after a pause if there was an error.
-    Asking(Asked<T>),
+    Asking(Window, Asked<T>),
     Ended,
+}
+
+/// What an answer brought.
+struct Batch<T> {
+    window: Window,
+    records: Vec<Given<T>>,
+    total: Option<u64>,
+    errors: Vec<ApiError>,
+}
+
+/// A record to be given, and what that does to the reader's place.
+struct Given<T> {
+    /// `None` if it's older than asked for.
+    entry: Option<Entry<T>>,
+    id: Identity,
+    give: Give,
+    /// Whether it came with the head, when that was read again.
+    from_head: bool,
 }
 
 impl<Q: Paginate> Pages<Q> {
     pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
-        let walk = Walk::new(extent.start, extent.limit, query.total());
-        Self { transport, query, options, extent, walk, state: State::Idle, errors_in_a_row: 0, items: 0, pages: 0 }
+        let window = Window { offset: 0, limit: extent.plan.limit };
+        let listing = Fingerprint::of(transport.base().origin(), &query.request(window));
+        let (walk, position) = match &extent.resume {
+            Some(cursor) => (Walk::resume(extent.plan.clone(), cursor), Position::resume(cursor)),
+            None => (Walk::new(extent.plan.clone()), Position::at(extent.plan.start)),
+        };
+        let listing = listing.and_then(|listing| {
+            let resume = extent.resume.as_ref();
+            resume.map_or(Ok(()), |cursor| cursor.check(&listing))?;
+            let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidRequest, why));
+            if resume.is_some() && extent.plan.start > 0 {
+                return refuse("a start offset and a cursor to go on from exclude each other");
+            }
+            if extent.since.is_some() && !query.bears_time() {
+                return refuse("the records of this listing bear no time that `since` could go by");
+            }
+            Ok(listing)
+        });
+        Self {
+            transport,
+            query,
+            options,
+            extent,
+            listing,
+            walk,
+            position,
+            state: State::Idle,
+            errors_in_a_row: 0,
+            retry_after: None,
+            pages: 0,
+            counts: Counts::default(),
+            handle: None,
+        }
     }
 
     /// The next page. `None` at the end.
     ///
     /// # Errors
     ///
-    /// What kept the page from being read. After an error that [may pass](Error::is_transient), calling again asks for
-    /// the same page, after a wait; after any other the stream has ended.
+    /// What kept the page from being read, with the [cursor](Error::cursor) to go on from. After an error that
+    /// [may pass](Error::is_transient), calling again asks for the same page, after a wait (inside of the call: 1 s,
+    /// doubled with each error in a row up to 30 s, or as long as the server said); after any other the stream has
+    /// ended. [`ErrorKind::Truncated`] if it ends before the listing does.
     ///
     /// # Cancel safety
     ///
@@ -79,88 +154,205 @@ impl<Q: Paginate> Pages<Q> {
         StreamExt::next(self).await
     }
 
-    /// The next request, or how the reading ended.
-    fn ask(&self) -> Result<Asked<Q::Item>, Option<End>> {
-        if self.is_full() {
-            return Err(None);
+    /// The place behind the page that was given last. `None` if the query can't be asked for.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        let listing = self.listing.as_ref().ok()?.clone();
+        let resumed = self.extent.resume.as_ref();
+        let whole = self.extent.plan.start == 0 && !self.counts.partial && resumed.is_none_or(Cursor::is_whole);
+        Some(self.position.cursor(listing, self.walk.anchors(), self.walk.tally().steady_total(), whole))
+    }
+
+    /// How the reading went so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let tally = self.walk.tally();
+        Summary {
+            seen: self.counts.given,
+            late: tally.late,
+            unreadable: self.counts.unreadable,
+            repeats: tally.repeats,
+            lost_places: tally.lost_places,
+            totals: tally.totals,
+            requests: tally.requests,
+            read_on: self.extent.since.as_ref().is_some_and(|it| !it.is_in_order()),
+            verdict: self.verdict(),
         }
-        let request = ask(&self.query, self.walk.window().map_err(Some)?);
+    }
+
+    fn verdict(&self) -> Verdict {
+        let cut = match self.walk.end() {
+            _ if self.counts.cut => Some(Cut::MaxItems),
+            None => Some(Cut::NotFinished),
+            Some(_) if !matches!(self.state, State::Ended) => Some(Cut::NotFinished),
+            Some(End::Lost) => Some(Cut::Lost),
+            Some(End::Emptied) => Some(Cut::Emptied),
+            Some(End::MaxItems) => Some(Cut::MaxItems),
+            Some(End::MaxPages) => Some(Cut::MaxPages),
+            Some(End::Failed) => Some(Cut::Failed),
+            Some(_) if self.counts.partial => Some(Cut::PartialErrors),
+            Some(_) if self.extent.plan.start > 0 => Some(Cut::StartOffset),
+            Some(_) if self.extent.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cut::EarlierPart),
+            Some(End::Proved | End::Unproved | End::Since) => None,
+        };
+        if let Some(cut) = cut {
+            return Verdict::Truncated(cut);
+        }
+        let before = self.extent.resume.as_ref().map_or(0, Cursor::seen);
+        let doubt = match self.walk.end() {
+            Some(End::Since) => Some(Doubt::Since),
+            _ if self.counts.alike => Some(Doubt::Alike),
+            _ => self.walk.doubt(before),
+        };
+        doubt.map_or(Verdict::Complete, Verdict::AsFarAsKnown)
+    }
+
+    /// A handle to the summary, that stays when this is given to an adaptor.
+    fn handle(&mut self) -> SummaryHandle {
+        let summary = self.summary();
+        self.handle.get_or_insert_with(|| SummaryHandle(Arc::new(Mutex::new(summary)))).clone()
+    }
+
+    fn report(&self) {
+        if let Some(handle) = &self.handle {
+            *handle.0.lock().unwrap_or_else(PoisonError::into_inner) = self.summary();
+        }
+    }
+
+    fn with_cursor(&self, error: Error) -> Error {
+        error.with_cursor(self.cursor())
+    }
+
+    fn ask(&self, window: Window) -> Asked<Q::Item> {
+        let request = ask(&self.query, window);
         let transport = self.transport.clone();
         let options = self.options;
         let errors = self.errors_in_a_row;
-        Ok(Box::pin(async move {
+        let retry_after = self.retry_after;
+        Box::pin(async move {
             if errors > 0 {
-                sleep(PAUSE.saturating_mul(1 << (errors - 1).min(6)).min(LONGEST_PAUSE)).await;
+                let pause = PAUSE.saturating_mul(1 << (errors - 1).min(6)).min(LONGEST_PAUSE);
+                sleep(retry_after.unwrap_or(pause)).await;
             }
             transport.send(&request, options).await
-        }))
+        })
     }
 
-    /// What of an answer is new, as a page.
-    fn take(&mut self, mut listed: Listed<Entry<Q::Item>>) -> Option<Page<Q::Item>> {
-        let window = self.walk.window().ok()?;
+    /// What of an answer is new.
+    fn take(&mut self, window: Window, listed: Listed<Entry<Q::Item>>) -> Batch<Q::Item> {
+        self.counts.partial |= !listed.errors.is_empty();
+        let mut alike = HashMap::new();
         let ids: Vec<Identity> = listed
             .records
             .iter()
             .map(|entry| match entry {
                 Entry::Record(record) => Q::identity(record),
-                Entry::Unreadable(record) => Identity::of_raw(record.raw()),
+                Entry::Unreadable(record) => {
+                    let nth: &mut u32 = alike.entry(record.raw().as_str()).or_default();
+                    self.counts.alike |= *nth > 0;
+                    *nth += 1;
+                    Identity::of_raw(record.raw(), *nth - 1)
+                }
             })
             .collect();
+        let from_head = self.walk.is_on_head();
         let give = self.walk.observe(&ids, listed.total);
-        let mut give = give.into_iter();
-        listed.records.retain(|_| give.next().unwrap_or(false));
-        if let Some(most) = self.extent.max_items {
-            let room = most.saturating_sub(self.items);
-            listed.records.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        let mut records: Vec<_> = ids
+            .into_iter()
+            .zip(listed.records)
+            .zip(give)
+            .filter(|(_, give)| *give != Give::No)
+            .map(|((id, entry), give)| Given { entry: Some(entry), id, give, from_head })
+            .collect();
+        if let Some(since) = &mut self.extent.since {
+            for record in &mut records {
+                let time = match &record.entry {
+                    Some(Entry::Record(record)) => Q::time_of(record),
+                    _ => None,
+                };
+                if time.is_some_and(|time| !since.wants(time, matches!(record.give, Give::Next(_)))) {
+                    record.entry = None;
+                }
+            }
+            if since.is_past() {
+                self.walk.stop(End::Since);
+            }
         }
-        self.items += listed.records.len() as u64;
-        if listed.records.is_empty() && listed.errors.is_empty() {
+        Batch { window, records, total: listed.total, errors: listed.errors }
+    }
+
+    /// Gives a record: from here on the cursor is behind it. `None` if there's nothing to give.
+    fn give(&mut self, given: Given<Q::Item>) -> Option<Entry<Q::Item>> {
+        if given.entry.is_some() && self.extent.max_items.is_some_and(|most| self.counts.given >= most) {
+            self.counts.cut = true;
             return None;
         }
-        self.pages += 1;
-        Some(Page::of(window, listed, self.query.total()))
+        // What came late is given late again by a walk that goes on from here.
+        if !given.from_head {
+            self.position.seen += 1;
+        }
+        if let Give::Next(place) = given.give {
+            self.position.advance(given.id, place);
+        }
+        let entry = given.entry?;
+        self.counts.given += 1;
+        self.counts.unreadable += u64::from(matches!(entry, Entry::Unreadable(_)));
+        Some(entry)
     }
 
-    fn is_full(&self) -> bool {
-        self.extent.max_items.is_some_and(|most| self.items >= most)
-            || self.extent.max_pages.is_some_and(|most| self.pages >= most)
+    fn is_full(&self) -> Option<End> {
+        let items = self.extent.max_items.is_some_and(|most| self.counts.given >= most).then_some(End::MaxItems);
+        items.or_else(|| self.extent.max_pages.is_some_and(|most| self.pages >= most).then_some(End::MaxPages))
     }
-}
 
-impl<Q: Paginate> Stream for Pages<Q> {
-    type Item = Result<Page<Q::Item>>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch<Q::Item>>>> {
         loop {
-            match &mut this.state {
+            match &mut self.state {
                 State::Ended => return Poll::Ready(None),
-                State::Idle => match this.ask() {
-                    Ok(request) => this.state = State::Asking(request),
-                    Err(end) => {
-                        this.state = State::Ended;
-                        if let Some(error) = end.and_then(truncated) {
-                            return Poll::Ready(Some(Err(error)));
+                State::Idle => {
+                    if let Err(error) = &self.listing {
+                        let error = error.clone();
+                        self.walk.stop(End::Failed);
+                        self.state = State::Ended;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    if self.walk.end().is_none()
+                        && let Some(end) = self.is_full()
+                    {
+                        self.walk.stop(end);
+                    }
+                    match self.walk.window() {
+                        Some(window) if !self.counts.cut => self.state = State::Asking(window, self.ask(window)),
+                        _ => {
+                            self.state = State::Ended;
+                            if let Some(error) = self.walk.end().and_then(truncated) {
+                                return Poll::Ready(Some(Err(self.with_cursor(error))));
+                            }
                         }
                     }
-                },
-                State::Asking(request) => {
+                }
+                State::Asking(window, request) => {
+                    let window = *window;
                     let answer = ready!(request.as_mut().poll(cx));
-                    this.state = State::Idle;
+                    self.state = State::Idle;
                     match answer {
                         Ok(listed) => {
-                            this.errors_in_a_row = 0;
-                            if let Some(page) = this.take(listed) {
-                                return Poll::Ready(Some(Ok(page)));
+                            self.errors_in_a_row = 0;
+                            self.retry_after = None;
+                            let batch = self.take(window, listed);
+                            if !batch.records.is_empty() || !batch.errors.is_empty() {
+                                self.pages += 1;
+                                return Poll::Ready(Some(Ok(batch)));
                             }
                         }
                         Err(error) => {
-                            this.errors_in_a_row += 1;
+                            self.errors_in_a_row += 1;
+                            self.retry_after = error.retry_after();
                             if !error.is_transient() {
-                                this.state = State::Ended;
+                                self.walk.stop(End::Failed);
+                                self.state = State::Ended;
                             }
-                            return Poll::Ready(Some(Err(error)));
+                            return Poll::Ready(Some(Err(self.with_cursor(error))));
                         }
                     }
                 }
@@ -169,22 +361,55 @@ impl<Q: Paginate> Stream for Pages<Q> {
     }
 }
 
+impl<Q: Paginate> Stream for Pages<Q> {
+    type Item = Result<Page<Q::Item>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let page = loop {
+            match ready!(this.poll_batch(cx)) {
+                Some(Ok(batch)) => {
+                    let given: Vec<_> = batch.records.into_iter().filter_map(|it| this.give(it)).collect();
+                    if given.is_empty() && batch.errors.is_empty() {
+                        continue;
+                    }
+                    let listed = Listed { records: given, total: batch.total, errors: batch.errors };
+                    break Some(Ok(Page::of(batch.window, listed, this.query.total())));
+                }
+                Some(Err(error)) => break Some(Err(error)),
+                None => break None,
+            }
+        };
+        this.report();
+        Poll::Ready(page)
+    }
+}
+
 fn truncated(end: End) -> Option<Error> {
     let why = match end {
-        End::Proved | End::Unproved => return None,
-        End::Lost => "the place in it could not be found again",
+        End::Lost => "the place in it could not be found again, or nothing new came, for too many requests",
         End::Emptied => "it was emptied while it was read",
+        _ => return None,
     };
     Some(Error::new(ErrorKind::Truncated, format!("the listing was not read to its end: {why}")))
 }
 
 impl<Q: Paginate> fmt::Debug for Pages<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages")
-            .field("query", &self.query)
-            .field("items", &self.items)
-            .field("pages", &self.pages)
-            .finish_non_exhaustive()
+        f.debug_struct("Pages").field("query", &self.query).field("summary", &self.summary()).finish_non_exhaustive()
+    }
+}
+
+/// Tells how a reading goes, while its stream is elsewhere: see [`Items::summarised`].
+#[derive(Clone, Debug)]
+pub struct SummaryHandle(Arc<Mutex<Summary>>);
+
+impl SummaryHandle {
+    /// How the reading went, up to the last record that was given. Until the stream has given its `None`, the verdict is
+    /// that it [isn't finished](Cut::NotFinished).
+    #[must_use]
+    pub fn get(&self) -> Summary {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -201,7 +426,7 @@ pub struct Items<Q: Paginate> {
 
 impl<Q: Paginate> Items<Q> {
     pub(super) fn new(pages: Pages<Q>) -> Self {
-        Self { entries: Entries { pages, ready: VecDeque::new() } }
+        Self { entries: Entries { pages, ready: VecDeque::new(), errors: Vec::new() } }
     }
 
     /// The same records, with one that can't be read as a value of its own, and not as an error.
@@ -234,6 +459,52 @@ impl<Q: Paginate> Items<Q> {
         self.entries
     }
 
+    /// The same records, each with the place behind it: what was done with a record can be stored together with where to
+    /// go on. Safe with adaptors that read ahead of what is done (`chunks`, `buffered`), as the place travels along.
+    ///
+    /// The place behind a record that can't be read is in its error.
+    pub fn with_cursor(self) -> WithCursor<Q> {
+        WithCursor { items: self }
+    }
+
+    /// A handle to how the reading goes, which stays when the stream is given to an adaptor.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::{UnleashClient, testing::World};
+    /// use futures_util::TryStreamExt;
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 7, 120);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    ///
+    /// let (events, summary) = client.action_set_events().list(("default", 7)).items().summarised();
+    /// let ids: Vec<_> = events.map_ok(|it| it.id).try_collect().await?;
+    /// assert_eq!(summary.get().seen, ids.len() as u64);
+    /// println!("{}", summary.get().verdict);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub fn summarised(mut self) -> (Self, SummaryHandle) {
+        let handle = self.entries.pages.handle();
+        (self, handle)
+    }
+
+    /// The place behind the record that was given last. `None` if the query can't be asked for.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.entries.cursor()
+    }
+
+    /// How the reading went so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.entries.summary()
+    }
+
     /// The next record. `None` at the end.
     ///
     /// # Errors
@@ -256,7 +527,10 @@ impl<Q: Paginate> Stream for Items<Q> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let entry = ready!(self.entries.poll_next_unpin(cx));
-        Poll::Ready(entry.map(|entry| entry.and_then(Entry::into_result)))
+        Poll::Ready(entry.map(|entry| match entry?.into_result() {
+            Ok(record) => Ok(record),
+            Err(error) => Err(self.entries.pages.with_cursor(error)),
+        }))
     }
 }
 
@@ -266,11 +540,48 @@ impl<Q: Paginate> fmt::Debug for Items<Q> {
     }
 }
 
+/// Records, each with the place behind it: see [`Items::with_cursor`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct WithCursor<Q: Paginate> {
+    items: Items<Q>,
+}
+
+impl<Q: Paginate> WithCursor<Q> {
+    /// The next record, and the place behind it. `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Items::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the request goes on when it is called again.
+    pub async fn next(&mut self) -> Option<Result<(Q::Item, Cursor)>> {
+        StreamExt::next(self).await
+    }
+}
+
+impl<Q: Paginate> Stream for WithCursor<Q> {
+    type Item = Result<(Q::Item, Cursor)>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.items.poll_next_unpin(cx));
+        Poll::Ready(item.map(|item| {
+            // There is one wherever a record came from.
+            let cursor = || self.items.cursor().ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "no place"));
+            item.and_then(|item| Ok((item, cursor()?)))
+        }))
+    }
+}
+
 /// Reads a listing record by record, with what can't be read as a value: see [`Items::or_raw`].
 #[must_use = "streams do nothing unless polled"]
 pub struct Entries<Q: Paginate> {
     pages: Pages<Q>,
-    ready: VecDeque<Result<Entry<Q::Item>>>,
+    ready: VecDeque<Given<Q::Item>>,
+    /// The server's own errors, told behind the records that they came with.
+    errors: Vec<ApiError>,
 }
 
 impl<Q: Paginate> Entries<Q> {
@@ -286,30 +597,51 @@ impl<Q: Paginate> Entries<Q> {
     pub async fn next(&mut self) -> Option<Result<Entry<Q::Item>>> {
         StreamExt::next(self).await
     }
+
+    /// The place behind what was given last. `None` if the query can't be asked for.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.pages.cursor()
+    }
+
+    /// How the reading went so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.pages.summary()
+    }
+
+    fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Entry<Q::Item>>>> {
+        loop {
+            while let Some(given) = self.ready.pop_front() {
+                if let Some(entry) = self.pages.give(given) {
+                    return Poll::Ready(Some(Ok(entry)));
+                }
+            }
+            if !self.errors.is_empty() {
+                let errors = std::mem::take(&mut self.errors);
+                let error = Error::new(ErrorKind::Partial, "the server gave errors beside the records")
+                    .with_api(Some(ApiError::first_of(errors)));
+                return Poll::Ready(Some(Err(self.pages.with_cursor(error))));
+            }
+            match ready!(self.pages.poll_batch(cx)) {
+                Some(Ok(batch)) => {
+                    self.ready = batch.records.into();
+                    self.errors = batch.errors;
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
 }
 
 impl<Q: Paginate> Stream for Entries<Q> {
     type Item = Result<Entry<Q::Item>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            if let Some(entry) = this.ready.pop_front() {
-                return Poll::Ready(Some(entry));
-            }
-            match ready!(this.pages.poll_next_unpin(cx)) {
-                Some(Ok(page)) => {
-                    this.ready.extend(page.entries.into_iter().map(Ok));
-                    if !page.errors.is_empty() {
-                        let error = Error::new(ErrorKind::Partial, "the server gave errors beside the records")
-                            .with_api(Some(ApiError::first_of(page.errors)));
-                        this.ready.push_back(Err(error));
-                    }
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
+        let entry = ready!(self.poll_entry(cx));
+        self.pages.report();
+        Poll::Ready(entry)
     }
 }
 

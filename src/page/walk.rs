@@ -1,198 +1,399 @@
 //! The walk: which window to ask for next, and what of its answer is new. Pure.
+//!
+//! A dialogue: [`Walk::window`] says what to ask for, [`Walk::observe`] takes what was answered, until it has ended.
 
-use std::collections::{HashSet, VecDeque};
+use super::cursor::Cursor;
+use super::known::Known;
+use super::summary::{Doubt, End, Tally};
+use super::{Identity, Order, Total, Window};
 
-use super::{Identity, Total, Window};
+/// How many of the listing's first records are kept, to recognise its head again.
+const ANCHORS: usize = 4;
 
-/// How many identities are remembered for recognising records.
-const REMEMBERED: usize = 10_000;
-
-/// How many requests in a row may bring nothing new, or be spent on finding the place again, before the walk gives up.
-const FRUITLESS: u32 = 200;
-
-/// A walk from a place in a listing to its end.
-///
-/// A dialogue: [`window`](Self::window) says what to ask for, [`observe`](Self::observe) takes what was answered.
-#[derive(Debug)]
-pub(super) struct Walk {
-    limit: u32,
-    total: Total,
-    /// Where the next window begins.
-    offset: u64,
-    known: Known,
-    /// Set while the place is lost and the listing is read anew from its head: what was given since. `known` is kept
-    /// whole until a record of it is met.
-    anew: Option<Known>,
-    /// How often in a row the walk went back.
-    steps_back: u32,
-    /// How often in a row the same window was empty.
-    empty: u32,
-    /// The largest answer so far: what the server has shown that it gives.
-    largest: usize,
-    fruitless: u32,
-    end: Option<End>,
+/// What a walk is told before it begins.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) start: u64,
+    pub(super) limit: u32,
+    pub(super) total: Total,
+    pub(super) order: Order,
+    /// How many identities are remembered.
+    pub(super) remembered: usize,
+    /// How many more requests may bring nothing than bring something.
+    pub(super) budget: u64,
+    pub(super) rules: Rules,
 }
 
-/// How a walk ended.
+/// Which rules hold. All of them; each can be switched off alone in tests, to show what it's good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// A known record stood alone where there was room, or a total that may be believed said so.
-    Proved,
-    /// Nothing more came, and the server gives single records, which can't overlap.
-    Unproved,
-    /// It kept changing faster than it could be read.
-    Lost,
-    /// What was there is gone.
-    Emptied,
+pub(super) struct Rules {
+    /// R1: windows overlap by a record that is known.
+    pub(super) overlap: bool,
+    /// R2: what comes next is what follows the last known record, not what follows a sum.
+    pub(super) last_known: bool,
+    /// R3: go back if nothing is known.
+    pub(super) go_back: bool,
+    /// R4: only a known record alone ends a listing.
+    pub(super) prove_end: bool,
+    /// A total ends a listing only where it's known to be one.
+    pub(super) doubt_total: bool,
+    /// Read the head again in the end.
+    pub(super) read_head: bool,
+    /// Ask again where an answer is empty.
+    pub(super) ask_twice: bool,
+}
+
+impl Rules {
+    pub(super) const ALL: Self = Self {
+        overlap: true,
+        last_known: true,
+        go_back: true,
+        prove_end: true,
+        doubt_total: true,
+        read_head: true,
+        ask_twice: true,
+    };
+}
+
+/// A walk from a place in a listing to its end.
+#[derive(Debug)]
+pub(super) struct Walk {
+    plan: Plan,
+    pass: Pass,
+    /// What was given before the head is read again; `None` until then.
+    given: Option<Known>,
+    head: Head,
+    /// The largest answer so far: what the server has shown that it gives.
+    largest: usize,
+    /// How a proved end was reached, while the head is still to be read.
+    proof: Option<End>,
+    end: Option<End>,
+    resumed: bool,
+    tally: Tally,
+}
+
+/// One way through the listing, from some place towards its end.
+#[derive(Debug, Default)]
+struct Pass {
+    /// Where the next window begins.
+    offset: u64,
+    /// What was met on this way. Everything before a record of it was met too.
+    known: Known,
+    /// Set while the place is lost and the listing is read anew from its head: what was met since. `known` is kept whole
+    /// until a record of it is met.
+    anew: Option<Known>,
+    /// How often in a row it went back.
+    steps_back: u32,
+    /// How often in a row the window was empty.
+    empty: u32,
+}
+
+/// The head of the listing, as it was and as it is.
+#[derive(Debug, Default)]
+struct Head {
+    /// The first records, as they came.
+    anchors: Vec<Identity>,
+    /// How many records were met on the second way, and whether they were the anchors, in order.
+    met: usize,
+    same: bool,
+    /// The anchor that was met last, if it was the last record met.
+    last_anchor: Option<usize>,
+}
+
+/// What to do with a record of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Give {
+    /// Nothing: it was given before.
+    No,
+    /// Give it: it comes next in the listing, at this place.
+    Next(u64),
+    /// Give it: it stands before what was given already.
+    Late,
 }
 
 impl Walk {
-    pub(super) fn new(start: u64, limit: u32, total: Total) -> Self {
+    pub(super) fn new(plan: Plan) -> Self {
+        let pass = Pass { offset: plan.start, known: Known::new(plan.remembered), ..Pass::default() };
         Self {
-            limit,
-            total,
-            offset: start,
-            known: Known::default(),
-            anew: None,
-            steps_back: 0,
-            empty: 0,
+            plan,
+            pass,
+            given: None,
+            head: Head::default(),
             largest: 0,
-            fruitless: 0,
+            proof: None,
             end: None,
+            resumed: false,
+            tally: Tally::default(),
         }
     }
 
-    /// What to ask for next. `Err` once the walk has ended.
-    pub(super) fn window(&self) -> Result<Window, End> {
-        match self.end {
-            None => Ok(Window { offset: self.offset, limit: self.limit }),
-            Some(end) => Err(end),
+    /// A walk that goes on from a cursor.
+    pub(super) fn resume(plan: Plan, cursor: &Cursor) -> Self {
+        let mut walk = Self::new(plan);
+        walk.resumed = cursor.seen() > 0;
+        walk.pass.offset = cursor.place();
+        walk.head.anchors = cursor.head().to_vec();
+        for id in cursor.known() {
+            walk.pass.known.add(id);
         }
+        if walk.resumed {
+            walk.tally.resume(cursor.total());
+        }
+        walk
     }
 
-    /// Takes the answer to [`window`](Self::window), and says for each of its records whether to give it.
-    pub(super) fn observe(&mut self, answer: &[Identity], total: Option<u64>) -> Vec<bool> {
+    /// Whether the head is being read again.
+    pub(super) fn is_on_head(&self) -> bool {
+        self.given.is_some()
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    pub(super) fn anchors(&self) -> &[Identity] {
+        &self.head.anchors
+    }
+
+    /// Ends it from outside.
+    pub(super) fn stop(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    /// What to ask for next. `None` once it has ended.
+    pub(super) fn window(&self) -> Option<Window> {
+        self.end.is_none().then_some(Window { offset: self.pass.offset, limit: self.plan.limit })
+    }
+
+    /// Takes the answer to [`window`](Self::window), and says what to do with each of its records.
+    pub(super) fn observe(&mut self, answer: &[Identity], total: Option<u64>) -> Vec<Give> {
+        self.tally.requests += 1;
+        self.tally.note_total(self.plan.total, total, answer.len());
         self.largest = self.largest.max(answer.len());
-        let mut give = vec![false; answer.len()];
+        let mut give = vec![Give::No; answer.len()];
         if answer.is_empty() {
             self.observe_empty();
         } else {
             self.observe_records(answer, total, &mut give);
         }
-        if give.contains(&true) && self.anew.is_none() {
-            self.fruitless = 0;
-        } else {
-            self.fruitless += 1;
-            if self.fruitless >= FRUITLESS && self.end.is_none() {
-                self.end = Some(End::Lost);
-            }
+        let given = give.iter().filter(|it| **it != Give::No).count() as u64;
+        self.tally.seen += given;
+        if given > 0 {
+            self.tally.fruitful += 1;
+        }
+        if self.tally.requests - self.tally.fruitful > self.plan.budget + self.tally.fruitful {
+            self.stop(End::Lost);
         }
         give
     }
 
-    fn observe_records(&mut self, answer: &[Identity], total: Option<u64>, give: &mut [bool]) {
-        self.empty = 0;
-        let singles = self.largest < 2;
-        let first = self.known.is_empty();
-        let last_known = answer.iter().rposition(|id| self.knows(id));
-        if last_known.is_none() && !first && !singles {
-            if self.offset > 0 {
-                return self.step_back();
+    fn observe_records(&mut self, answer: &[Identity], total: Option<u64>, give: &mut [Give]) {
+        let rules = self.plan.rules;
+        let singles = self.singles();
+        let on_head = self.given.is_some();
+        let pass = &mut self.pass;
+        pass.empty = 0;
+        let first = pass.known.is_empty();
+        let last_known = answer.iter().rposition(|id| pass.knows(id));
+        if last_known.is_none() && !first && !singles && rules.go_back {
+            if pass.steps_back == 0 {
+                self.tally.lost_places += 1;
             }
-            // Not even the head is known: all that was read is gone, or far down. Read on from here until it's met.
-            self.anew.get_or_insert_default();
+            self.tally.shifted = true;
+            if pass.offset > 0 {
+                return pass.step_back(self.plan.limit);
+            }
+            // Not even the head is known: what was read is gone, or far down. Read on from here until it's met.
+            pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
         }
-        self.steps_back = 0;
-        let met = self.anew.is_some() && answer.iter().any(|id| self.known.contains(id));
-        for (id, give) in answer.iter().zip(give.iter_mut()) {
-            *give = !self.knows(id);
-            if *give {
-                self.anew.as_mut().unwrap_or(&mut self.known).add(id.clone());
+        if !first && last_known != Some(0) {
+            self.tally.shifted = true;
+        }
+        pass.steps_back = 0;
+        let met = pass.anew.is_some() && answer.iter().any(|id| pass.known.contains(id));
+        // On known ground up to here; what comes behind is next.
+        let next_from = if rules.last_known { last_known.map_or(0, |it| it + 1) } else { 0 };
+        for (index, (id, give)) in answer.iter().zip(give.iter_mut()).enumerate() {
+            let new = !pass.knows(id);
+            if new {
+                pass.anew.as_mut().unwrap_or(&mut pass.known).add(id.clone());
+            }
+            if let Some(given) = &mut self.given {
+                if !self.head.reached(self.resumed) && !given.contains(id) {
+                    *give = Give::Late;
+                    self.tally.late += 1;
+                    given.add(id.clone());
+                }
+                if new {
+                    self.head.meet(id);
+                }
+            } else if new {
+                *give = if index >= next_from { Give::Next(pass.offset + index as u64) } else { Give::Late };
+                if index < next_from {
+                    self.tally.inserted += 1;
+                } else if self.head.anchors.len() < ANCHORS
+                    && self.plan.start == 0
+                    && pass.anew.is_none()
+                    && !self.resumed
+                {
+                    self.head.anchors.push(id.clone());
+                }
+            }
+            if *give == Give::No && Some(index) != last_known {
+                self.tally.repeats += 1;
             }
         }
         if met {
             // Back on known ground.
-            for id in self.anew.take().into_iter().flat_map(Known::into_order) {
-                self.known.add(id);
+            for id in pass.anew.take().into_iter().flat_map(Known::into_order) {
+                pass.known.add(id);
             }
         }
         let received = answer.len() as u64;
-        let behind = self.offset + received;
-        if !singles && received == 1 && last_known == Some(0) {
-            self.end = Some(End::Proved);
-        } else if self.may_end_by(total, behind) && received < u64::from(self.limit) {
-            self.end = Some(if singles && self.offset > 0 { End::Unproved } else { End::Proved });
+        let behind = pass.offset + received;
+        let alone = received == 1 && last_known == Some(0) && !singles;
+        let short = received < u64::from(self.plan.limit);
+        let by_total = short && self.may_end_by(total, behind);
+        if on_head && self.head.is_met() {
+            self.end_head();
+        } else if by_total {
+            self.reach_end(if singles && behind > 1 { End::Unproved } else { End::Proved });
+        } else if alone || (short && !rules.prove_end) {
+            self.reach_end(End::Proved);
         }
         // One record of overlap; single records have none to spare.
-        self.offset = if singles { behind } else { behind - 1 };
+        let overlap = u64::from(!self.singles() && rules.overlap);
+        self.pass.offset = behind - overlap;
     }
 
     fn observe_empty(&mut self) {
-        self.empty += 1;
-        let first = self.known.is_empty();
-        let singles = self.largest < 2;
-        match self.empty {
+        let singles = self.singles();
+        let pass = &mut self.pass;
+        pass.empty += 1;
+        let first = pass.known.is_empty();
+        let offset = pass.offset;
+        let patience = if self.plan.rules.ask_twice { 1 } else { 0 };
+        if pass.empty <= patience {
             // It may be a hiccup.
-            1 => {}
-            _ if first && self.offset == 0 => self.end = Some(End::Proved),
-            _ if first || (singles && self.offset > 0) => self.end = Some(End::Unproved),
-            2 if self.offset == 0 => {}
-            _ if self.offset == 0 => self.end = Some(End::Emptied),
-            _ => {
-                self.empty = 0;
-                self.step_back();
+        } else if first {
+            self.reach_end(if offset == 0 { End::Proved } else { End::Unproved });
+        } else if !self.plan.rules.prove_end {
+            self.reach_end(End::Proved);
+        } else if singles && pass.offset > 0 {
+            self.reach_end(End::Unproved);
+        } else if pass.offset == 0 {
+            if pass.empty > 2 * patience {
+                self.stop(End::Emptied);
             }
+        } else {
+            pass.empty = 0;
+            if pass.steps_back == 0 {
+                self.tally.lost_places += 1;
+            }
+            self.tally.shifted = true;
+            pass.step_back(self.plan.limit);
         }
     }
 
-    fn step_back(&mut self) {
-        let stride = u64::from(self.limit.saturating_sub(1).max(1)).saturating_mul(1 << self.steps_back.min(40));
-        self.steps_back += 1;
-        self.offset = self.offset.saturating_sub(stride);
+    /// The end of the listing. Records may have moved to its head meanwhile: then that is read again first.
+    fn reach_end(&mut self, end: End) {
+        if self.given.is_some() {
+            return self.end_head();
+        }
+        let may_have_moved = self.tally.shifted || self.plan.order == Order::MayChange;
+        let from_head = self.plan.start == 0 && !self.head.anchors.is_empty();
+        if !(may_have_moved && from_head && self.plan.rules.read_head) {
+            self.end = Some(end);
+            return;
+        }
+        self.proof = Some(end);
+        let pass = Pass { known: Known::new(self.plan.remembered), ..Pass::default() };
+        let done = std::mem::replace(&mut self.pass, pass);
+        self.tally.forgot |= done.known.has_forgotten();
+        let mut given = done.known;
+        for id in done.anew.into_iter().flat_map(Known::into_order).chain(self.head.anchors.iter().cloned()) {
+            given.add(id);
+        }
+        self.given = Some(given);
+        self.head.same = true;
+    }
+
+    fn end_head(&mut self) {
+        self.tally.reordered |= !(self.head.same && self.head.met >= self.head.anchors.len());
+        self.end = self.proof;
     }
 
     fn may_end_by(&self, total: Option<u64>, behind: u64) -> bool {
-        match self.total {
+        let above = self.pass.offset > 0 || !self.plan.rules.doubt_total;
+        match self.plan.total {
             Total::OfListing => total == Some(behind),
-            // Above an offset, a page's count can't reach as far.
-            Total::Open => self.offset > 0 && total == Some(behind),
-            Total::OfPage => false,
+            // At an offset, a page's count can't reach as far.
+            Total::Open => above && total == Some(behind),
+            Total::OfPage => !self.plan.rules.doubt_total && total == Some(behind),
         }
     }
 
+    /// Whether the server gives no more than one record at once, as far as it has shown.
+    fn singles(&self) -> bool {
+        self.largest < 2 || self.plan.limit < 2
+    }
+
+    /// What stands against calling it complete, though its end was proved.
+    pub(super) fn doubt(&self, seen_before: u64) -> Option<Doubt> {
+        let tally = &self.tally;
+        let forgot = tally.forgot || self.pass.known.has_forgotten();
+        let distinct = seen_before + tally.seen;
+        if self.end == Some(End::Unproved) {
+            return Some(Doubt::SingleRecords);
+        }
+        tally.doubt_of_total(distinct).or_else(|| {
+            let unsure = forgot || (self.resumed && tally.inserted + tally.lost_places + tally.late > 0);
+            match () {
+                () if tally.reordered => Some(Doubt::Reordered),
+                () if unsure && tally.shifted => Some(Doubt::BeyondMemory),
+                () => None,
+            }
+        })
+    }
+}
+
+impl Pass {
     fn knows(&self, id: &Identity) -> bool {
         self.known.contains(id) || self.anew.as_ref().is_some_and(|anew| anew.contains(id))
     }
+
+    fn step_back(&mut self, limit: u32) {
+        let stride = u64::from(limit.saturating_sub(1).max(1)).saturating_mul(1 << self.steps_back.min(40));
+        self.steps_back += 1;
+        self.offset = self.offset.saturating_sub(stride);
+    }
 }
 
-/// The identities given last, a bounded number of them.
-#[derive(Debug, Default)]
-struct Known {
-    set: HashSet<Identity>,
-    order: VecDeque<Identity>,
-}
-
-impl Known {
-    fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    fn contains(&self, id: &Identity) -> bool {
-        self.set.contains(id)
-    }
-
-    fn add(&mut self, id: Identity) {
-        if self.set.insert(id.clone()) {
-            self.order.push_back(id);
+impl Head {
+    /// Takes the next record of the listing as it is now.
+    fn meet(&mut self, id: &Identity) {
+        if self.is_met() {
+            return;
         }
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.set.remove(&oldest);
-        }
+        let anchor = self.anchors.iter().position(|it| it == id);
+        self.same &= self.anchors.get(self.met).is_none_or(|it| it == id);
+        self.met += 1;
+        // Two anchors in a row, in their order: old ground. (One, where there is no more.)
+        let in_a_row = anchor > self.last_anchor && (self.last_anchor.is_some() || self.anchors.len() == 1);
+        self.last_anchor = if in_a_row && !self.same { Some(usize::MAX) } else { anchor };
     }
 
-    fn into_order(self) -> VecDeque<Identity> {
-        self.order
+    /// Whether what was the head has been met again.
+    fn is_met(&self) -> bool {
+        self.last_anchor == Some(usize::MAX) || (self.same && self.met >= self.anchors.len())
+    }
+
+    /// Whether what comes now was given by the walk that this one goes on with, which remembers little of it.
+    fn reached(&self, resumed: bool) -> bool {
+        resumed && self.is_met()
     }
 }

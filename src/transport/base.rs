@@ -36,6 +36,11 @@ impl Base {
         Ok(Self { url })
     }
 
+    /// Scheme, host and port, and the path that all others are below.
+    pub(crate) fn origin(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
     /// Without TLS, an attempt at https would look like a failure to connect, which passes.
     pub(crate) fn check_tls(&self) -> Result<()> {
         if cfg!(not(feature = "rustls")) && self.url.scheme() == "https" {

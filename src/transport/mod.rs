@@ -111,6 +111,10 @@ impl Transport {
         }
     }
 
+    pub(crate) fn base(&self) -> &Base {
+        &self.inner.base
+    }
+
     /// Sends a request until it has an answer or there is no more to try, and reads the answer.
     pub(crate) async fn send<T>(&self, request: &Request<T>, options: CallOptions) -> Result<T> {
         let mut progress = Progress::default();

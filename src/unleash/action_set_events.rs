@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{ActionSet, ActionSetEvent};
 use crate::id::Id;
-use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Window};
+use crate::page::{Envelope, Identity, Listed, Listing, Order, PageSizes, Paginate, Window};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::DecodeError;
@@ -118,6 +119,19 @@ impl Paginate for EventsQuery {
 
     fn page_sizes(&self) -> PageSizes {
         PageSizes::unbounded(50)
+    }
+
+    /// The newest first, by ids that increase.
+    fn order(&self) -> Order {
+        Order::Fixed
+    }
+
+    fn bears_time(&self) -> bool {
+        true
+    }
+
+    fn time_of(event: &ActionSetEvent) -> Option<DateTime<Utc>> {
+        Some(event.created_at)
     }
 }
 

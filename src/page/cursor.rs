@@ -1,0 +1,179 @@
+//! A place in a listing, to go on from.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::Identity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::{Request, Role};
+
+/// Cursors of another version are refused.
+const VERSION: u32 = 1;
+
+/// How far back the known records are that a cursor holds.
+const DISTANCES: [usize; 9] = [0, 1, 2, 3, 4, 8, 16, 32, 64];
+
+/// A place in a listing: what was given up to here, and how to find the place again.
+///
+/// A small serde value. Store it *after* what was given up to it is stored: it stays behind the reader, so going on from
+/// it may repeat records and never skips one. [`Listing::resume`](super::Listing::resume) goes on from it.
+///
+/// It holds the server's origin, the path, and a hash of each parameter that selects records; it can't be used for
+/// another listing. Page sizes, includes, limits and credentials are not part of it: these may differ when going on. It
+/// holds the ids of some records, and nothing else of them. The same place gives the same text on every machine.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use actionlog::{Cursor, UnleashClient, testing::World};
+///
+/// let world = World::new();
+/// world.unleash().add_sample_events("default", 7, 120);
+/// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+/// let listing = client.action_set_events().list(("default", 7));
+///
+/// let first = listing.clone().max_items(70).collect().await;
+/// let stored = serde_json::to_string(&first.cursor)?;
+///
+/// let cursor: Cursor = serde_json::from_str(&stored)?;
+/// let rest = listing.resume(cursor).collect().await;
+/// assert_eq!(first.items.len() + rest.items.len(), 120);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))] fn main() {}
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    version: u32,
+    listing: Fingerprint,
+    /// Where the last known record was.
+    place: u64,
+    /// The last known record, and some before it, the last first.
+    known: Vec<Identity>,
+    /// The first records of the listing.
+    head: Vec<Identity>,
+    /// How many distinct records were given.
+    seen: u64,
+    /// The total that the server gave all the time, if it did.
+    total: Option<u64>,
+    /// Whether everything up to here was given.
+    whole: bool,
+}
+
+/// Which listing it is, without what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fingerprint {
+    origin: String,
+    path: String,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Fingerprint {
+    pub(super) fn of<T>(origin: String, request: &Request<T>) -> Result<Self> {
+        let path = request.path()?.to_owned();
+        let mut parameters = BTreeMap::new();
+        for parameter in request.parameters().iter().filter(|it| it.role == Role::Selects) {
+            let hash = siphasher::sip128::SipHasher24::new().hash(parameter.value.as_bytes());
+            let all: &mut String = parameters.entry(parameter.name.to_string()).or_default();
+            all.push_str(&format!("{:032x}", hash.as_u128()));
+        }
+        Ok(Self { origin, path, parameters })
+    }
+
+    /// Names what differs, and not how.
+    fn difference(&self, other: &Self) -> Vec<String> {
+        let mut names = Vec::new();
+        if self.origin != other.origin {
+            names.push("the server".to_owned());
+        }
+        if self.path != other.path {
+            names.push("the path".to_owned());
+        }
+        let all = self.parameters.keys().chain(other.parameters.keys());
+        let mut differing: Vec<_> =
+            all.filter(|name| self.parameters.get(*name) != other.parameters.get(*name)).collect();
+        differing.sort();
+        differing.dedup();
+        names.extend(differing.into_iter().map(|name| format!("the parameter {name}")));
+        names
+    }
+}
+
+impl Cursor {
+    /// Checks that it's one of this listing.
+    pub(super) fn check(&self, listing: &Fingerprint) -> Result<()> {
+        if self.version != VERSION {
+            let message = format!("the cursor is of version {}, and this crate reads version {VERSION}", self.version);
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
+        let names = self.listing.difference(listing);
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the cursor is one of another listing: {} differ", names.join(", "));
+        Err(Error::new(ErrorKind::InvalidRequest, message))
+    }
+
+    /// How many distinct records were given up to here.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    pub(super) fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// The known records, the last one last.
+    pub(super) fn known(&self) -> Vec<Identity> {
+        self.known.iter().rev().cloned().collect()
+    }
+
+    pub(super) fn head(&self) -> &[Identity] {
+        &self.head
+    }
+
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+}
+
+/// The reader's place, moved on with each record that is given.
+#[derive(Clone, Debug)]
+pub(super) struct Position {
+    place: u64,
+    recent: VecDeque<Identity>,
+    pub(super) seen: u64,
+}
+
+impl Position {
+    pub(super) fn at(place: u64) -> Self {
+        Self { place, recent: VecDeque::new(), seen: 0 }
+    }
+
+    pub(super) fn resume(cursor: &Cursor) -> Self {
+        Self { place: cursor.place, recent: cursor.known().into(), seen: cursor.seen }
+    }
+
+    /// The record that comes next in the listing was given.
+    pub(super) fn advance(&mut self, id: Identity, place: u64) {
+        self.place = place;
+        self.recent.push_back(id);
+        if self.recent.len() > DISTANCES[DISTANCES.len() - 1] + 1 {
+            self.recent.pop_front();
+        }
+    }
+
+    pub(super) fn cursor(&self, listing: Fingerprint, head: &[Identity], total: Option<u64>, whole: bool) -> Cursor {
+        let known = DISTANCES.iter().filter_map(|it| self.recent.iter().rev().nth(*it)).cloned().collect();
+        let head = head.to_vec();
+        Cursor { version: VERSION, listing, place: self.place, known, head, seen: self.seen, total, whole }
+    }
+}

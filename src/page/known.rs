@@ -1,0 +1,47 @@
+use std::collections::{HashSet, VecDeque};
+
+use super::Identity;
+
+/// The identities met last, a bounded number of them, in the order in which they were met.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    set: HashSet<Identity>,
+    order: VecDeque<Identity>,
+    most: usize,
+    forgotten: bool,
+}
+
+impl Known {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: most.max(1), ..Self::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(super) fn contains(&self, id: &Identity) -> bool {
+        self.set.contains(id)
+    }
+
+    pub(super) fn add(&mut self, id: Identity) {
+        if self.set.insert(id.clone()) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+            self.forgotten = true;
+        }
+    }
+
+    /// Whether more were met than are remembered.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    pub(super) fn into_order(self) -> VecDeque<Identity> {
+        self.order
+    }
+}

@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Which records are new enough, and whether there may be more of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Since {
+    after: DateTime<Utc>,
+    slack: Duration,
+    /// The time of the last record, and whether each so far was no newer than the one before.
+    last: Option<DateTime<Utc>>,
+    in_order: bool,
+}
+
+impl Since {
+    pub(super) const SLACK: Duration = Duration::from_secs(300);
+
+    pub(super) fn new(after: DateTime<Utc>, slack: Duration) -> Self {
+        Self { after, slack, last: None, in_order: true }
+    }
+
+    pub(super) fn slack(&self) -> Duration {
+        self.slack
+    }
+
+    pub(super) fn with_slack(self, slack: Duration) -> Self {
+        Self { slack, ..self }
+    }
+
+    /// Takes the time of a record. `next`: whether it comes next in the listing, and not late.
+    pub(super) fn wants(&mut self, time: DateTime<Utc>, next: bool) -> bool {
+        if next {
+            self.in_order &= self.last.is_none_or(|last| time <= last);
+            self.last = Some(time);
+        }
+        time > self.after
+    }
+
+    /// Whether what comes now is all too old.
+    pub(super) fn is_past(&self) -> bool {
+        let slack = TimeDelta::from_std(self.slack).unwrap_or(TimeDelta::MAX);
+        let oldest = self.after.checked_sub_signed(slack).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        self.in_order && self.last.is_some_and(|last| last < oldest)
+    }
+
+    pub(super) fn is_in_order(&self) -> bool {
+        self.in_order
+    }
+}

@@ -1,0 +1,227 @@
+//! What a reading came to, and whether it's all.
+
+use std::fmt;
+
+use super::Total;
+
+/// How a reading of a listing went: what was given, what was dropped, and whether it is all.
+///
+/// From [`Listing::collect`](super::Listing::collect) beside the records, or from
+/// [`Items::summarised`](super::Items::summarised) beside a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// How many records were given, late and unreadable ones counted.
+    pub seen: u64,
+    /// How many of them were given late: they came to the head of the listing, or moved there, while it was read.
+    pub late: u64,
+    /// How many of them could not be read.
+    pub unreadable: u64,
+    /// How many came again and were dropped, but for the one by which each window overlaps.
+    pub repeats: u64,
+    /// How often the place in the listing was lost, and found again by going back.
+    pub lost_places: u64,
+    /// The smallest and the largest total that the server gave, if it gave any.
+    pub totals: Option<(u64, u64)>,
+    /// How many answers came. Failed requests aren't counted.
+    pub requests: u64,
+    /// Whether the records were not in the order of their time, so that [`since`](super::Listing::since) had to read on to
+    /// the listing's end.
+    pub read_on: bool,
+    /// Whether this is all.
+    pub verdict: Verdict,
+}
+
+/// Whether a reading gave all records of its listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Every record that was in the listing while it was read was given.
+    ///
+    /// The reading began at the head, its end was proved, the server gave one and the same total throughout, and as many
+    /// distinct records were given.
+    Complete,
+    /// The end was proved and nothing is known to be missing, but there is no total to hold against it, or it doesn't
+    /// bear it out.
+    AsFarAsKnown(Doubt),
+    /// Something is missing, or may be.
+    Truncated(Cut),
+}
+
+/// Why a reading that came to its end isn't called complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// The server gives no total, or none that is known to be one.
+    NoTotal,
+    /// The total changed while it was read.
+    TotalMoved,
+    /// The total is another number than that of the records given.
+    TotalDiffers,
+    /// Records came or moved to the head of the listing while it was read.
+    Reordered,
+    /// The server gives single records, which can't overlap: one that was removed may have hidden another.
+    SingleRecords,
+    /// Records moved, and more were read than are remembered: one may have been given twice and stand for another.
+    BeyondMemory,
+    /// Records of the same text, unreadable and without an id, can't be told apart.
+    Alike,
+    /// It ended at records older than was asked for.
+    Since,
+}
+
+/// Why a reading isn't whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cut {
+    /// It isn't at its end yet, or was given up before.
+    NotFinished,
+    /// An error ended it.
+    Failed,
+    /// As many records were given as were asked for at most.
+    MaxItems,
+    /// As many pages were given as were asked for at most.
+    MaxPages,
+    /// It didn't begin at the head.
+    StartOffset,
+    /// The place in the listing was lost, or the server brought nothing new, for more requests than the budget allows.
+    Lost,
+    /// What had been read was gone, and so was all the rest.
+    Emptied,
+    /// The server gave errors of its own beside records.
+    PartialErrors,
+    /// It went on from a reading that wasn't whole.
+    EarlierPart,
+}
+
+impl Verdict {
+    /// Whether all is there, for certain.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        *self == Self::Complete
+    }
+
+    /// Whether something is missing, or may be.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        matches!(self, Self::Truncated(_))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, why) = match self {
+            Self::Complete => return f.write_str("complete"),
+            Self::AsFarAsKnown(doubt) => (
+                "all as far as is known",
+                match doubt {
+                    Doubt::NoTotal => "the server gives no total",
+                    Doubt::TotalMoved => "the total changed meanwhile",
+                    Doubt::TotalDiffers => "the total is another number",
+                    Doubt::Reordered => "records came or moved to the head meanwhile",
+                    Doubt::SingleRecords => "the server gives single records",
+                    Doubt::BeyondMemory => "more was read than is remembered",
+                    Doubt::Alike => "unreadable records can't be told apart",
+                    Doubt::Since => "it ended at older records than asked for",
+                },
+            ),
+            Self::Truncated(cut) => (
+                "truncated",
+                match cut {
+                    Cut::NotFinished => "not at its end",
+                    Cut::Failed => "an error ended it",
+                    Cut::MaxItems => "as many records as asked for at most",
+                    Cut::MaxPages => "as many pages as asked for at most",
+                    Cut::StartOffset => "not begun at the head",
+                    Cut::Lost => "the place was lost",
+                    Cut::Emptied => "emptied meanwhile",
+                    Cut::PartialErrors => "the server gave errors beside records",
+                    Cut::EarlierPart => "the part before wasn't whole",
+                },
+            ),
+        };
+        write!(f, "{what}: {why}")
+    }
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A known record stood alone where there was room, or a total that may be believed said so.
+    Proved,
+    /// Nothing more came, and the server gives single records, which can't overlap.
+    Unproved,
+    /// Too many requests brought nothing.
+    Lost,
+    /// What was there is gone.
+    Emptied,
+    /// As many as were asked for.
+    MaxItems,
+    /// As many pages as were asked for.
+    MaxPages,
+    /// The rest is older than asked for.
+    Since,
+    /// An error that doesn't pass.
+    Failed,
+}
+
+/// What a walk counts as it goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) requests: u64,
+    /// Requests that brought something new.
+    pub(super) fruitful: u64,
+    pub(super) seen: u64,
+    pub(super) late: u64,
+    /// Given although they stand before what was known.
+    pub(super) inserted: u64,
+    pub(super) repeats: u64,
+    pub(super) lost_places: u64,
+    pub(super) totals: Option<(u64, u64)>,
+    /// An answer had no total.
+    without_total: bool,
+    /// A total that differs from its page's count, or is documented: it isn't the page's.
+    is_total: bool,
+    /// Something stood elsewhere than where it was seen before.
+    pub(super) shifted: bool,
+    /// The head isn't what it was.
+    pub(super) reordered: bool,
+    pub(super) forgot: bool,
+}
+
+impl Tally {
+    pub(super) fn note_total(&mut self, meaning: Total, total: Option<u64>, received: usize) {
+        let Some(total) = total else {
+            self.without_total = true;
+            return;
+        };
+        self.is_total |= match meaning {
+            Total::OfListing => true,
+            Total::OfPage => false,
+            Total::Open => total != received as u64,
+        };
+        let (least, most) = self.totals.unwrap_or((total, total));
+        self.totals = Some((least.min(total), most.max(total)));
+    }
+
+    /// The total, if every answer gave the same.
+    pub(super) fn steady_total(&self) -> Option<u64> {
+        self.totals.filter(|(least, most)| least == most && !self.without_total).map(|it| it.0)
+    }
+
+    /// For a walk that goes on: what was given before had this total.
+    pub(super) fn resume(&mut self, total: Option<u64>) {
+        self.totals = total.map(|it| (it, it));
+        self.without_total = total.is_none();
+    }
+
+    pub(super) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {
+        match self.totals {
+            None => Some(Doubt::NoTotal),
+            _ if self.without_total || !self.is_total => Some(Doubt::NoTotal),
+            Some((least, most)) if least != most => Some(Doubt::TotalMoved),
+            Some((total, _)) if total != distinct => Some(Doubt::TotalDiffers),
+            Some(_) => None,
+        }
+    }
+}
