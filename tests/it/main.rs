@@ -1,5 +1,9 @@
 //! The integration tests, in one binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod bad_input;
+mod recorded;
+mod support;
+mod unleash_requests;
 mod world;

@@ -1,0 +1,476 @@
+//! What a real server answered, played back: see `fixtures/unleash/README.md`.
+//!
+//! What is expected is worked out here from the recording, by the error kinds' documentation.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::time::Duration;
+
+use actionlog::page::{Entry, Envelope, Identity, Listed, PageSizes, Paginate, Window};
+use actionlog::unleash::ActionSetEvent;
+use actionlog::{Error, ErrorKind, HttpExchange, Json, Page, Request, RequestOutcome, Result, UnleashClient};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use wiremock::{MockServer, ResponseTemplate};
+
+use crate::support::{KEY, Raw, Then, first_page, fixture, promptly, serve};
+
+/// A server's sentence longer than this is cut.
+const LONGEST: usize = 2_000;
+
+/// What the server's end of a connection writes for itself when an answer is played back.
+const BY_HOP: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
+
+/// One recorded answer.
+struct Case {
+    name: String,
+    status_line: String,
+    status: u16,
+    headers: Vec<(String, String)>,
+    framing: String,
+    chunk_sizes: Vec<usize>,
+    /// Content coding left on.
+    body: Vec<u8>,
+}
+
+impl Case {
+    fn read(name: String, file: &Value) -> Self {
+        let response = &file["response"];
+        let text = |name: &str| response[name].as_str().expect("a text").to_owned();
+        let body = match response["body_encoding"].as_str().expect("a text") {
+            "utf-8" => text("body").into_bytes(),
+            "base64" => BASE64.decode(text("body")).expect("base64"),
+            other => panic!("{name}: the body is written in {other}"),
+        };
+        assert_eq!(response["body_len"], body.len(), "{name}: the body isn't as it was recorded");
+        let headers = response["headers"].as_array().expect("a list").iter().map(|pair| {
+            let part = |index: usize| pair[index].as_str().expect("a text").to_owned();
+            (part(0), part(1))
+        });
+        let sizes = response["chunk_sizes"].as_array().into_iter().flatten();
+        Self {
+            status_line: text("status_line"),
+            status: u16::try_from(response["status"].as_u64().expect("a number")).expect("a status"),
+            headers: headers.collect(),
+            framing: text("framing"),
+            chunk_sizes: sizes.map(|it| usize::try_from(it.as_u64().unwrap()).unwrap()).collect(),
+            body,
+            name,
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    }
+
+    fn is_json(&self) -> bool {
+        self.header("content-type").is_some_and(|it| it.starts_with("application/json"))
+    }
+
+    fn is_web_page(&self) -> bool {
+        self.header("content-type").is_some_and(|it| it.starts_with("text/html")) && self.body.starts_with(b"<")
+    }
+
+    /// The body without its coding; `None` if the client can't have it without.
+    fn plain(&self) -> Option<Vec<u8>> {
+        match self.header("content-encoding") {
+            None => Some(self.body.clone()),
+            Some("gzip") => {
+                let mut out = Vec::new();
+                GzDecoder::new(&*self.body).read_to_end(&mut out).expect("it was recorded whole");
+                Some(out)
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn plain_json(&self) -> Option<Value> {
+        self.is_json().then(|| serde_json::from_slice(&self.plain()?).ok()).flatten()
+    }
+
+    /// Whether the client can read the body as JSON, and should.
+    fn is_good_json(&self) -> bool {
+        self.status == 200 && self.plain_json().is_some()
+    }
+
+    fn template(&self) -> ResponseTemplate {
+        let kept = self.headers.iter().filter(|(name, _)| !BY_HOP.contains(&&*name.to_ascii_lowercase()));
+        kept.fold(ResponseTemplate::new(self.status), |out, (name, value)| out.append_header(&**name, &**value))
+            .set_body_bytes(self.body.clone())
+    }
+
+    /// The answer as it stood on the wire, down to its chunks.
+    fn wire(&self) -> Vec<u8> {
+        let mut out = format!("{}\r\n", self.status_line).into_bytes();
+        for (name, value) in &self.headers {
+            out.extend(format!("{name}: {value}\r\n").into_bytes());
+        }
+        out.extend(b"\r\n");
+        match &*self.framing {
+            "content-length" | "until-close" => out.extend(&self.body),
+            "no-body" => assert!(self.body.is_empty()),
+            "chunked" => {
+                assert_eq!(self.chunk_sizes.iter().sum::<usize>(), self.body.len(), "{}", self.name);
+                let mut rest = &*self.body;
+                for size in self.chunk_sizes.iter().filter(|size| **size > 0) {
+                    let (chunk, behind) = rest.split_at(*size);
+                    out.extend(format!("{size:x}\r\n").into_bytes());
+                    out.extend(chunk);
+                    out.extend(b"\r\n");
+                    rest = behind;
+                }
+                out.extend(b"0\r\n\r\n");
+            }
+            other => panic!("{}: framed by {other}", self.name),
+        }
+        out
+    }
+}
+
+/// The folders, with the number of files and of `GET`s in each, by the fixtures' own README.
+fn folders() -> Vec<(String, usize, usize)> {
+    let readme = fs::read_to_string(fixture("unleash/README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let name = cells.next()?.strip_suffix('`')?;
+        Some((name.to_owned(), cells.next()?.parse().ok()?, cells.next()?.parse().ok()?))
+    });
+    rows.collect()
+}
+
+/// The recorded `GET`s of a folder, and the number of all its files.
+fn read_folder(folder: &str) -> (Vec<Case>, usize) {
+    let mut paths: Vec<_> =
+        fs::read_dir(fixture("unleash").join(folder)).unwrap().map(|it| it.unwrap().path()).collect();
+    paths.sort();
+    let mut cases = Vec::new();
+    for path in &paths {
+        let file: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        if file["request"]["method"] == "GET" {
+            let name = format!("{folder}/{}", path.file_stem().unwrap().to_str().unwrap());
+            cases.push(Case::read(name, &file));
+        }
+    }
+    (cases, paths.len())
+}
+
+/// Every recorded `GET`. Fails if one is missing.
+fn cases() -> Vec<Case> {
+    let folders = folders();
+    assert_eq!(folders.len(), 10, "the README names ten folders");
+    let mut all = Vec::new();
+    for (folder, files, gets) in folders {
+        let (cases, found) = read_folder(&folder);
+        assert_eq!((found, cases.len()), (files, gets), "files and GETs of {folder}");
+        all.extend(cases);
+    }
+    all
+}
+
+/// A client on connections that are shared by all cases of a test.
+fn client(url: &str, exchange: &HttpExchange) -> UnleashClient {
+    UnleashClient::builder(url).api_key(KEY).exchange(exchange.clone()).build().unwrap()
+}
+
+fn exchange() -> HttpExchange {
+    HttpExchange::new(Duration::from_secs(5).into()).unwrap()
+}
+
+/// Gathers what differs, so that one run tells all of it.
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn compare<T: PartialEq + std::fmt::Debug>(&mut self, case: &Case, what: &str, got: T, expected: T) {
+        if got != expected {
+            self.0.push(format!("{}: {what} is {got:?} where {expected:?} was expected", case.name));
+        }
+    }
+
+    fn none(self) {
+        assert!(self.0.is_empty(), "{} differences:\n{}", self.0.len(), self.0.join("\n"));
+    }
+}
+
+fn expected_kind(case: &Case) -> ErrorKind {
+    match case.status {
+        200 if case.is_web_page() || case.plain().is_none() => ErrorKind::NotJson,
+        200 => ErrorKind::Decode,
+        301 => ErrorKind::Redirect,
+        304 => ErrorKind::UnexpectedStatus,
+        400 | 431 => ErrorKind::Rejected,
+        401 => ErrorKind::Unauthorized,
+        403 => ErrorKind::Forbidden,
+        404 => ErrorKind::NotFound,
+        429 => ErrorKind::RateLimited,
+        500 => ErrorKind::Server,
+        other => panic!("{}: what is to be made of {other}?", case.name),
+    }
+}
+
+/// A word of the hint that belongs there, or `None` where none belongs.
+fn expected_hint(case: &Case) -> Option<&'static str> {
+    let body = case.plain_json().unwrap_or_default();
+    match case.status {
+        200 if case.is_web_page() => Some("base URL looks wrong"),
+        301 => Some("redirects are not followed"),
+        401 => Some("mistyped, expired or deleted"),
+        403 if body["name"].is_null() => Some("a token of this kind"),
+        403 => Some("lacks the permission"),
+        404 if body["message"].as_str().is_some_and(|it| it.contains("is not available")) => Some("Unleash Enterprise"),
+        _ => None,
+    }
+}
+
+/// Message, name, id and details.
+type Said = (Option<String>, Option<String>, Option<String>, Vec<String>);
+
+/// What the server said, by the body alone.
+fn expected_said(case: &Case) -> Option<Said> {
+    if case.status < 400 {
+        return None;
+    }
+    let text = String::from_utf8(case.plain()?).ok()?;
+    if text.is_empty() || case.is_web_page() {
+        return None;
+    }
+    if !case.is_json() {
+        return Some((Some(text.trim().to_owned()), None, None, Vec::new()));
+    }
+    let body = case.plain_json().expect("every recorded error that says it's JSON is");
+    let member = |value: &Value, name: &str| value[name].as_str().map(cut);
+    let details = body["details"].as_array().into_iter().flatten();
+    let details = details.filter_map(|it| member(it, "message").or_else(|| member(it, "description"))).collect();
+    Some((member(&body, "message"), member(&body, "name"), member(&body, "id"), details))
+}
+
+/// Long sentences, of a server that repeats a long path, are cut.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn said(error: &Error) -> Option<Said> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    error.api().map(|api| (owned(api.message()), owned(api.name()), owned(api.id()), api.details().to_vec()))
+}
+
+fn compare(case: &Case, result: Result<Page<ActionSetEvent>>, differences: &mut Differences) {
+    let error = match result {
+        Err(error) => error,
+        Ok(page) => {
+            return differences.0.push(format!("{}: read as a page of {} events", case.name, page.entries.len()));
+        }
+    };
+    let kind = expected_kind(case);
+    let expected = expected_said(case);
+    let wait = case.header("retry-after").map(|it| Duration::from_secs(it.parse().expect("whole seconds")));
+    let transient = matches!(case.status, 429 | 500);
+    let outcome = match case.status {
+        200 | 500 => RequestOutcome::Unknown,
+        _ => RequestOutcome::Refused,
+    };
+    differences.compare(case, "the kind", error.kind(), kind);
+    differences.compare(case, "the status", error.status().map(|it| it.as_u16()), Some(case.status));
+    differences.compare(case, "the server's word", said(&error), expected.clone());
+    differences.compare(case, "the wait", error.retry_after(), wait);
+    differences.compare(case, "the request's id", error.request_id(), expected.as_ref().and_then(|it| it.2.as_deref()));
+    differences.compare(case, "whether it may pass", error.is_transient(), transient);
+    differences.compare(case, "the outcome", error.outcome(), outcome);
+    differences.compare(case, "whether it was sent", error.attempts() > 0, true);
+    match expected_hint(case) {
+        Some(words) if error.hint().is_some_and(|it| it.contains(words)) => {}
+        expected => differences.compare(case, "the hint", error.hint(), expected),
+    }
+    let shown = error.to_string();
+    let mut shows =
+        |text: &str| differences.compare(case, &format!("{text:?} in {shown:?}"), shown.contains(text), true);
+    shows("unleash: GET /api/admin/projects/{projectId}/actions/{id}/events: ");
+    match (kind, case.header("content-encoding")) {
+        (ErrorKind::Decode, _) => shows("actionSetEvents"),
+        (ErrorKind::NotJson, Some(coding)) => shows(coding),
+        (ErrorKind::Redirect, _) => shows(case.header("location").expect("a redirect has one")),
+        _ => {}
+    }
+    if let Some((Some(message), ..)) = &expected {
+        shows(message);
+    }
+}
+
+#[test]
+fn no_recording_is_lost_and_together_they_show_what_they_are_kept_for() {
+    let mut kinds = BTreeMap::new();
+    for case in cases() {
+        *kinds.entry(expected_kind(&case).to_string()).or_insert(0) += 1;
+    }
+    // Counted when they were recorded.
+    let expected = [
+        ("forbidden", 15),
+        ("not JSON", 7),
+        ("not found", 71),
+        ("rate limited", 9),
+        ("redirected", 1),
+        ("rejected", 13),
+        ("server error", 1),
+        ("unauthorized", 37),
+        ("unexpected JSON", 108),
+        ("unexpected status", 4),
+    ];
+    assert_eq!(kinds, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
+}
+
+#[tokio::test]
+async fn every_recorded_answer_is_the_error_that_it_is_and_never_a_page() {
+    let exchange = exchange();
+    let mut differences = Differences::default();
+    for case in cases() {
+        let server = serve(case.template()).await;
+        let result = first_page(&client(&server.uri(), &exchange)).await;
+        compare(&case, result, &mut differences);
+    }
+    differences.none();
+}
+
+#[tokio::test]
+async fn every_recorded_answer_is_the_same_error_with_its_own_framing_on_the_wire() {
+    let exchange = exchange();
+    let mut differences = Differences::default();
+    for case in cases() {
+        let server = Raw::start(Then::Send(case.wire())).await;
+        let result = first_page(&client(&server.url(), &exchange)).await;
+        compare(&case, result, &mut differences);
+    }
+    differences.none();
+}
+
+#[tokio::test]
+async fn every_recorded_json_is_handed_over_byte_for_byte() {
+    let exchange = exchange();
+    let mut differences = Differences::default();
+    let mut gzipped = 0;
+    let good: Vec<_> = cases().into_iter().filter(Case::is_good_json).collect();
+    assert_eq!(good.len(), 108);
+    for case in &good {
+        let server = serve(case.template()).await;
+        let request = Request::get("any/path", [] as [&str; 0]).json::<Json>();
+        let json = promptly(client(&server.uri(), &exchange).send(request)).await;
+        let text = json.map(|it| it.as_str().to_owned()).map_err(|it| it.to_string());
+        differences.compare(case, "the text", text, Ok(String::from_utf8(case.plain().unwrap()).unwrap()));
+        gzipped += usize::from(case.header("content-encoding").is_some());
+    }
+    assert_eq!(gzipped, 5, "some of them are to come compressed");
+    differences.none();
+}
+
+/// The events of one integration, which is a listing that the crate doesn't know.
+#[derive(Clone, Debug)]
+struct IntegrationEvents;
+
+#[derive(Debug, serde::Deserialize)]
+struct IntegrationEvent {
+    id: String,
+    state: String,
+}
+
+struct Around;
+
+#[derive(serde::Deserialize)]
+struct Body<R> {
+    #[serde(rename = "integrationEvents")]
+    events: Vec<R>,
+}
+
+impl<R> From<Body<R>> for Listed<R> {
+    fn from(body: Body<R>) -> Self {
+        Self::new(body.events)
+    }
+}
+
+impl Envelope for Around {
+    type Of<R: serde::de::DeserializeOwned> = Body<R>;
+}
+
+impl Paginate for IntegrationEvents {
+    type Item = IntegrationEvent;
+
+    fn request(&self, window: Window) -> Request<Listed<Entry<IntegrationEvent>>> {
+        Request::get("api/admin/addons/{id}/events", [1])
+            .shape("limit", window.limit)
+            .shape("offset", window.offset)
+            .page::<Around, IntegrationEvent>()
+    }
+
+    fn identity(&self, event: &IntegrationEvent) -> Identity {
+        Identity::from(event.id.as_str())
+    }
+
+    fn page_sizes(&self) -> PageSizes {
+        PageSizes::up_to(100)
+    }
+}
+
+/// Ids and states, by the recorded body.
+fn integration_events(case: &Case) -> Vec<(String, String)> {
+    let body = case.plain_json().expect("a 200 of this folder is JSON");
+    let text = |event: &Value, name: &str| event[name].as_str().expect("a text").to_owned();
+    let events = body["integrationEvents"].as_array().expect("a list");
+    events.iter().map(|it| (text(it, "id"), text(it, "state"))).collect()
+}
+
+#[tokio::test]
+async fn a_listing_of_ones_own_reads_the_recorded_pages_of_another_path() {
+    let exchange = exchange();
+    let mut differences = Differences::default();
+    let mut sizes = BTreeMap::new();
+    let (cases, _) = read_folder("addon-events-paging");
+    for case in cases.iter().filter(|it| it.status == 200) {
+        let server = serve(case.template()).await;
+        let page = promptly(client(&server.uri(), &exchange).listing(IntegrationEvents).page()).await.unwrap();
+        let got: Vec<_> = page.records().map(|it| (it.id.clone(), it.state.clone())).collect();
+        *sizes.entry(got.len()).or_insert(0) += 1;
+        differences.compare(case, "the number of entries", page.entries.len(), got.len());
+        differences.compare(case, "the list", got, integration_events(case));
+    }
+    differences.none();
+    assert_eq!(sizes.values().sum::<i32>(), 26, "pages by their length: {sizes:?}");
+    assert!(sizes.len() > 3, "pages of several lengths, an empty one among them: {sizes:?}");
+    assert!(sizes.contains_key(&0), "{sizes:?}");
+}
+
+/// Plays the largest recorded page back as the server would, cut to the windows that are asked for.
+async fn integration_server(case: &Case) -> MockServer {
+    let body = case.plain_json().unwrap();
+    let records = body["integrationEvents"].as_array().unwrap().clone();
+    serve(move |request: &wiremock::Request| {
+        let number = |name: &str| -> usize {
+            request.url.query_pairs().find(|(key, _)| key == name).unwrap().1.parse().unwrap()
+        };
+        let from = number("offset").min(records.len());
+        let to = (from + number("limit")).min(records.len());
+        ResponseTemplate::new(200).set_body_json(serde_json::json!({ "integrationEvents": records[from..to] }))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_walk_over_recorded_records_gives_each_of_them_once_and_in_order() {
+    let (cases, _) = read_folder("addon-events-paging");
+    let case = cases.iter().find(|it| it.name.ends_with("16-limit-100")).expect("the largest page");
+    let expected = integration_events(case);
+    assert_eq!(expected.len(), 100);
+    let server = integration_server(case).await;
+    for size in [2, 7, 50, 99, 100] {
+        let mut items = client(&server.uri(), &exchange()).listing(IntegrationEvents).page_size(size).items();
+        let mut got = Vec::new();
+        while let Some(item) = promptly(items.next()).await {
+            let item = item.unwrap();
+            got.push((item.id, item.state));
+        }
+        assert_eq!(got, expected, "by pages of {size}");
+    }
+}
