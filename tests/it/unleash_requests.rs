@@ -1,1 +1,537 @@
-//! x
+//! What the Unleash client sends, and what it makes of an event.
+
+use std::fs;
+use std::time::Duration;
+
+use actionlog::auth;
+use actionlog::page::{Entry, More, Window};
+use actionlog::unleash::{
+    ActionEventState, ActionSetEvent, ActionSetEventState, EventsQuery, SignalFilter, SignalSource,
+};
+use actionlog::{ClientBuilder, Id, Json, Request, UnleashClient};
+use serde_json::{Value, json};
+use wiremock::MockServer;
+
+use crate::support::{
+    KEY, Raw, Then, builder, client, event, first_page, fixture, page_of, promptly, received, serve_json,
+};
+
+const EMPTY: &str = r#"{"actionSetEvents":[]}"#;
+
+fn empty_on_the_wire() -> Then {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", EMPTY.len());
+    Then::Send((head + EMPTY).into_bytes())
+}
+
+/// The request line of what a client sent.
+async fn request_line<T: Send + 'static>(call: impl FnOnce(&UnleashClient) -> actionlog::Call<T>) -> String {
+    let server = Raw::start(empty_on_the_wire()).await;
+    promptly(call(&client(server.url()))).await.unwrap();
+    server.heads()[0].lines().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_first_page_is_asked_for_by_the_documented_path_and_query() {
+    let line = request_line(|it| it.action_set_events().list(("default", 1)).page()).await;
+    assert_eq!(line, "GET /api/admin/projects/default/actions/1/events?limit=50&offset=0 HTTP/1.1");
+}
+
+#[tokio::test]
+async fn page_size_and_start_offset_are_sent_as_they_are_given() {
+    let cases = [(1, 0), (50, 1), (1_000, 99), (u32::MAX, u64::MAX >> 1)];
+    for (limit, offset) in cases {
+        let line =
+            request_line(|it| it.action_set_events().list(("default", 1)).page_size(limit).start_offset(offset).page())
+                .await;
+        let expected =
+            format!("GET /api/admin/projects/default/actions/1/events?limit={limit}&offset={offset} HTTP/1.1");
+        assert_eq!(line, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_query_of_ones_own_arrives_encoded_and_in_its_order() {
+    let line = request_line(|it| {
+        it.send(
+            Request::get("api/admin/search/{what}", ["ev/ents"])
+                .query("type", "a b+c&d=e%20?#")
+                .query("q[x]", "ü\"'\\")
+                .shape("limit", 5)
+                .query("type", "")
+                .json::<Json>(),
+        )
+    })
+    .await;
+    assert_eq!(
+        line,
+        "GET /api/admin/search/ev%2Fents?type=a+b%2Bc%26d%3De%2520%3F%23&q%5Bx%5D=%C3%BC%22%27%5C&limit=5&type= HTTP/1.1"
+    );
+}
+
+#[tokio::test]
+async fn the_path_is_put_below_the_base_url_whatever_it_ends_with() {
+    let cases = [
+        ("", ""),
+        ("/", ""),
+        ("//", ""),
+        ("/unleash", "/unleash"),
+        ("/unleash/", "/unleash"),
+        ("/unleash//", "/unleash"),
+        ("/eu/team%20a", "/eu/team%20a"),
+    ];
+    for (behind, prefix) in cases {
+        let server = Raw::start(empty_on_the_wire()).await;
+        first_page(&client(server.url() + behind)).await.unwrap();
+        let expected = format!("GET {prefix}/api/admin/projects/default/actions/1/events?limit=50&offset=0 HTTP/1.1");
+        assert_eq!(server.heads()[0].lines().next(), Some(&*expected), "behind a base URL that ends in {behind:?}");
+    }
+}
+
+/// The headers of a GET, by name, of a client that is set up in this way.
+async fn headers(set_up: impl FnOnce(ClientBuilder<UnleashClient>) -> ClientBuilder<UnleashClient>) -> http::HeaderMap {
+    let server = serve_json(EMPTY).await;
+    let client = set_up(UnleashClient::builder(server.uri())).build().unwrap();
+    first_page(&client).await.unwrap();
+    let requests = received(&server).await;
+    assert_eq!(requests.len(), 1);
+    requests[0].headers.clone()
+}
+
+#[tokio::test]
+async fn each_way_to_sign_puts_its_header_and_no_other() {
+    type SetUp = fn(ClientBuilder<UnleashClient>) -> ClientBuilder<UnleashClient>;
+    let cases: [(&str, SetUp, Option<(&str, &str)>); 7] = [
+        ("api_key", |it| it.api_key("*:*.abc"), Some(("authorization", "*:*.abc"))),
+        ("bearer", |it| it.bearer("*:*.abc"), Some(("authorization", "Bearer *:*.abc"))),
+        ("raw", |it| it.authenticator(auth::raw("user:abc")), Some(("authorization", "user:abc"))),
+        // RFC 7617's own example, and one with letters beyond ASCII.
+        (
+            "basic",
+            |it| it.authenticator(auth::basic("Aladdin", "open sesame")),
+            Some(("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")),
+        ),
+        (
+            "basic in UTF-8",
+            |it| it.authenticator(auth::basic("test", "123\u{a3}")),
+            Some(("authorization", "Basic dGVzdDoxMjPCow==")),
+        ),
+        ("header", |it| it.authenticator(auth::header("X-Team-Key", "k1")), Some(("x-team-key", "k1"))),
+        ("none", |it| it.authenticator(auth::none()), None),
+    ];
+    for (name, set_up, expected) in cases {
+        let headers = headers(set_up).await;
+        let credentials: Vec<_> = headers
+            .iter()
+            .filter(|(name, _)| !["accept", "accept-encoding", "user-agent", "host"].contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(credentials, Vec::from_iter(expected), "signed by {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_who_asks_and_what_for_and_nothing_that_was_not_meant() {
+    let headers = headers(|it| it.api_key(KEY)).await;
+    let all = |name: &str| headers.get_all(name).iter().map(|it| it.to_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(all("accept"), ["application/json"]);
+    assert_eq!(all("user-agent"), [concat!("actionlog/", env!("CARGO_PKG_VERSION"))]);
+    assert_eq!(all("authorization"), [KEY]);
+    assert_eq!(all("accept-encoding"), if cfg!(feature = "gzip") { &["gzip"][..] } else { &[] });
+    for absent in ["cookie", "referer", "content-type", "content-length", "transfer-encoding", "origin"] {
+        assert_eq!(all(absent), [""; 0], "{absent}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_the_server_sets_is_not_sent_back() {
+    let answer = crate::support::json(EMPTY).append_header("set-cookie", "unleash-session=abc; Path=/");
+    let server = crate::support::serve(answer).await;
+    let client = client(server.uri());
+    for _ in 0..2 {
+        first_page(&client).await.unwrap();
+    }
+    let requests = received(&server).await;
+    assert_eq!(requests.len(), 2);
+    assert!(requests.iter().all(|it| !it.headers.contains_key("cookie")));
+}
+
+#[tokio::test]
+async fn a_body_is_sent_as_json_by_any_method() {
+    let server = serve_json(r#"{"id":1}"#).await;
+    let request = Request::new(http::Method::PUT, "api/admin/{x}", ["y"]).body(&json!({"a": [1, null]})).json::<Json>();
+    let answer = promptly(client(server.uri()).send(request)).await.unwrap();
+    assert_eq!(answer.as_str(), r#"{"id":1}"#);
+    let requests = received(&server).await;
+    assert_eq!((requests[0].method.as_str(), requests[0].url.path()), ("PUT", "/api/admin/y"));
+    assert_eq!(requests[0].headers["content-type"], "application/json");
+    assert_eq!(requests[0].body, br#"{"a":[1,null]}"#);
+}
+
+#[tokio::test]
+async fn clones_of_a_client_and_calls_at_once_do_not_get_in_each_others_way() {
+    let server = MockServer::start().await;
+    for id in 0..20 {
+        wiremock::Mock::given(wiremock::matchers::path(format!("/api/admin/projects/p/actions/{id}/events")))
+            .respond_with(crate::support::json(page_of(&[event(id).to_string()])).set_delay(Duration::from_millis(20)))
+            .mount(&server)
+            .await;
+    }
+    let client = client(server.uri());
+    let calls: Vec<_> = (0..20_i64)
+        .map(|id| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let page = promptly(client.action_set_events().list(("p", id)).page()).await.unwrap();
+                (id, page.into_records().unwrap()[0].id)
+            })
+        })
+        .collect();
+    for call in calls {
+        let (asked, got) = call.await.unwrap();
+        assert_eq!(*got.get(), asked);
+    }
+}
+
+// What is read.
+
+fn full_text() -> String {
+    fs::read_to_string(fixture("unleash/handmade/full-event.json")).unwrap()
+}
+
+async fn read(text: &str) -> ActionSetEvent {
+    let server = serve_json(text).await;
+    let page = first_page(&client(server.uri())).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
+    page.into_records().unwrap().remove(0)
+}
+
+/// Reads the one event of a page that this value is.
+async fn read_event(event: &Value) -> ActionSetEvent {
+    read(&page_of(&[event.to_string()])).await
+}
+
+#[tokio::test]
+async fn every_field_of_an_event_is_where_the_documentation_puts_it() {
+    let it = read(&full_text()).await;
+    assert_eq!(it.id, Id::new(4711));
+    assert_eq!(it.action_set_id, Id::new(7));
+    assert_eq!(it.signal_id, Id::new(90210));
+    assert_eq!(it.created_at.to_rfc3339(), "2026-03-08T09:15:30.125+00:00");
+    assert_eq!(it.state, ActionSetEventState::Failed);
+
+    let signal = &it.signal;
+    assert_eq!(signal.id, Id::new(90210));
+    let payload = signal.payload.as_ref().unwrap();
+    assert_eq!(
+        payload.as_str(),
+        r#"{"alert": "p99 > 2s",  "values": [1.50, 12345678901234567890123], "twice": 1, "twice": 2}"#
+    );
+    assert_eq!(signal.created_at.to_rfc3339(), "2026-03-08T09:15:29+00:00");
+    assert_eq!(signal.source, SignalSource::SignalEndpoint);
+    assert_eq!(signal.source_id, Id::new(31));
+    assert_eq!(signal.created_by_source_token_id, Some(Id::new(32)));
+
+    let set = &it.action_set;
+    assert_eq!(set.id, Id::new(7));
+    assert_eq!(set.project, "web-shop");
+    assert_eq!(set.created_at.to_rfc3339(), "2025-11-30T22:00:00+00:00");
+    assert_eq!(set.created_by_user_id, Id::new(51));
+    assert_eq!(set.name, "Switch off on alert");
+    assert_eq!(set.description.as_deref(), Some("Switches the new checkout off when it gets slow"));
+    assert_eq!(set.actor_id, Id::new(52));
+    assert!(!set.enabled);
+    assert_eq!(set.filter.source, SignalSource::SignalEndpoint);
+    assert_eq!(set.filter.source_id_raw.as_str(), "31");
+    assert_eq!(set.filter.source_id(), Some(Id::new(31)));
+    assert_eq!(
+        set.filter.payload.to_value().unwrap(),
+        json!({ "alert": { "inverted": false, "operator": "STR_CONTAINS", "caseInsensitive": true, "values": ["p99"] } })
+    );
+
+    assert_eq!(set.actions.len(), 3);
+    let [first, second, third] = &set.actions[..] else { unreachable!() };
+    assert_eq!(first.id, Id::new(101));
+    assert_eq!(first.created_at.to_rfc3339(), "2025-11-30T22:00:01.001+00:00");
+    assert_eq!(first.created_by_user_id, Id::new(53));
+    assert_eq!(first.action, "TOGGLE_FEATURE_OFF");
+    assert_eq!(first.sort_order, 0);
+    assert_eq!(
+        first.execution_params.as_ref().unwrap().as_str(),
+        r#"{"project": "web-shop", "environment": "production", "featureName": "new-checkout"}"#
+    );
+    assert_eq!(first.state, ActionEventState::Success);
+    assert_eq!(first.details, None);
+    assert_eq!((second.id, second.created_by_user_id, second.sort_order), (Id::new(102), Id::new(54), 1));
+    assert_eq!(second.created_at.to_rfc3339(), "2025-11-30T22:00:02.000002+00:00");
+    assert_eq!(second.action, "TOGGLE_FEATURE_ON");
+    assert_eq!(second.execution_params.as_ref().unwrap().as_str(), "{}");
+    assert_eq!(second.state, ActionEventState::Failed);
+    assert_eq!(second.details.as_deref(), Some("Could not find feature old-checkout"));
+    assert_eq!((third.id, third.created_by_user_id, third.sort_order), (Id::new(103), Id::new(55), 2));
+    assert_eq!((&third.execution_params, &third.state, &third.details), (&None, &ActionEventState::NotStarted, &None));
+    assert_eq!(it.failed_action().map(|it| it.id), Some(Id::new(102)));
+}
+
+/// The same value without members that are `null`, which are written as absent.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members.into_iter().filter(|(_, it)| !it.is_null()).map(|(name, it)| (name, without_nulls(it))).collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_read_and_written_again_is_the_same() {
+    let full = full_text();
+    let event = read(&full).await;
+    let sent: Value = serde_json::from_str(&full).unwrap();
+    let written = serde_json::to_string(&event).unwrap();
+    let expected = without_nulls(sent["actionSetEvents"][0].clone());
+    // Times of whole seconds are written without a fraction: the same moment in other words.
+    let same_moments = |value: &Value| value.to_string().replace(".000Z", "Z");
+    assert_eq!(same_moments(&serde_json::from_str(&written).unwrap()), same_moments(&expected));
+    assert!(written.contains(event.signal.payload.as_ref().unwrap().as_str()), "the payload's text is kept");
+    assert_eq!(serde_json::from_str::<ActionSetEvent>(&written).unwrap(), event);
+}
+
+#[tokio::test]
+async fn what_is_optional_may_be_absent_or_null() {
+    let optional = [
+        "/signal/payload",
+        "/signal/createdBySourceTokenId",
+        "/actionSet/description",
+        "/actionSet/enabled",
+        "/actionSet/actions/0/executionParams",
+        "/actionSet/actions/0/details",
+    ];
+    let action = json!({
+        "id": 1, "createdAt": "2026-01-01T00:00:00Z", "createdByUserId": 1, "action": "X", "sortOrder": 0,
+        "state": "success"
+    });
+    for null in [false, true] {
+        let mut value = event(1);
+        value["actionSet"]["actions"] = json!([action]);
+        for path in optional {
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            let parent = value.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            parent.remove(name);
+            if null {
+                parent.insert(name.to_owned(), Value::Null);
+            }
+        }
+        let it = read_event(&value).await;
+        assert_eq!(it.signal.payload, None);
+        assert_eq!(it.signal.created_by_source_token_id, None);
+        assert_eq!(it.action_set.description, None);
+        assert!(it.action_set.enabled, "a set is enabled where the server doesn't say");
+        assert_eq!(it.action_set.actions[0].execution_params, None);
+        assert_eq!(it.action_set.actions[0].details, None);
+    }
+}
+
+/// Every member that the documentation requires, as pointers into an event.
+const REQUIRED: [&str; 28] = [
+    "/id",
+    "/actionSetId",
+    "/signalId",
+    "/createdAt",
+    "/state",
+    "/signal",
+    "/actionSet",
+    "/signal/id",
+    "/signal/createdAt",
+    "/signal/source",
+    "/signal/sourceId",
+    "/actionSet/id",
+    "/actionSet/project",
+    "/actionSet/createdAt",
+    "/actionSet/createdByUserId",
+    "/actionSet/name",
+    "/actionSet/actorId",
+    "/actionSet/actions",
+    "/actionSet/match",
+    "/actionSet/match/source",
+    "/actionSet/match/sourceId",
+    "/actionSet/match/payload",
+    "/actionSet/actions/0/id",
+    "/actionSet/actions/0/createdAt",
+    "/actionSet/actions/0/createdByUserId",
+    "/actionSet/actions/0/action",
+    "/actionSet/actions/0/sortOrder",
+    "/actionSet/actions/0/state",
+];
+
+#[tokio::test]
+async fn what_is_required_and_absent_makes_its_record_unreadable_by_name() {
+    let full: Value = serde_json::from_str(&full_text()).unwrap();
+    for path in REQUIRED {
+        let mut value = full["actionSetEvents"][0].clone();
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        value.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).expect("it's in the full event");
+        let server = serve_json(page_of(&[value.to_string()])).await;
+        let page = first_page(&client(server.uri())).await.unwrap();
+        let [Entry::Unreadable(record)] = &page.entries[..] else { panic!("{path} is read as {:?}", page.entries) };
+        assert!(record.reason().contains(&format!("missing field `{name}`")), "{path}: {record:?}");
+        assert_eq!(record.raw().as_str(), value.to_string());
+        let inside = parent.trim_start_matches('/').replace("/0", "[0]").replace('/', ".");
+        assert_eq!(record.path(), inside, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn states_and_sources_of_tomorrow_are_kept_and_written_back_unchanged() {
+    let mut value = event(1);
+    value["state"] = json!("paused by admin");
+    value["signal"]["source"] = json!("signal-queue");
+    value["actionSet"]["enabled"] = json!(true);
+    value["actionSet"]["match"]["source"] = json!("");
+    value["actionSet"]["actions"] = json!([{
+        "id": 1, "createdAt": "2026-01-01T00:00:00Z", "createdByUserId": 1, "action": "X", "sortOrder": 0,
+        "state": "Success"
+    }]);
+    let it = read_event(&value).await;
+    assert_eq!(it.state, ActionSetEventState::Unknown("paused by admin".into()));
+    assert_eq!(it.signal.source, SignalSource::Unknown("signal-queue".into()));
+    assert_eq!(it.action_set.filter.source.as_str(), "");
+    // Texts are taken as they are: another case is another text.
+    assert_eq!(it.action_set.actions[0].state, ActionEventState::Unknown("Success".into()));
+    let same_moments = |value: Value| value.to_string().replace(".000Z", "Z");
+    assert_eq!(same_moments(serde_json::to_value(&it).unwrap()), same_moments(value));
+}
+
+#[tokio::test]
+async fn every_documented_state_and_source_has_a_name() {
+    let texts = |known: &[ActionSetEventState]| known.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(texts(ActionSetEventState::KNOWN), ["started", "success", "failed"]);
+    let states: Vec<_> = ActionEventState::KNOWN.iter().map(ActionEventState::as_str).collect();
+    assert_eq!(states, ["not started", "started", "success", "failed"]);
+    let sources: Vec<_> = SignalSource::KNOWN.iter().map(SignalSource::as_str).collect();
+    assert_eq!(sources, ["signal-endpoint"]);
+    for state in ActionSetEventState::KNOWN {
+        let mut value = event(1);
+        value["state"] = json!(state.as_str());
+        assert_eq!(read_event(&value).await.state, *state);
+    }
+}
+
+#[tokio::test]
+async fn fields_that_are_not_known_are_let_pass_at_every_level() {
+    let mut value = event(1);
+    for parent in ["", "/signal", "/actionSet", "/actionSet/match"] {
+        let parent = value.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        parent.insert("addedTomorrow".to_owned(), json!({ "id": "no number", "deep": [[[null]]] }));
+    }
+    let text = format!(r#"{{"schemaVersion":2,"actionSetEvents":[{value}],"links":{{"next":null}}}}"#);
+    assert_eq!(read(&text).await, read_event(&event(1)).await);
+}
+
+#[tokio::test]
+async fn times_with_fractions_and_offsets_are_the_moments_they_name() {
+    let cases = [
+        ("2026-11-21T20:18:03Z", "2026-11-21T20:18:03+00:00"),
+        ("2026-11-21T20:18:03.5Z", "2026-11-21T20:18:03.500+00:00"),
+        ("2026-11-21T20:18:03.123456789Z", "2026-11-21T20:18:03.123456789+00:00"),
+        ("2026-11-21T20:18:03.572+02:00", "2026-11-21T18:18:03.572+00:00"),
+        ("2026-11-21T23:30:00-05:30", "2026-11-22T05:00:00+00:00"),
+        ("2026-11-21t20:18:03z", "2026-11-21T20:18:03+00:00"),
+    ];
+    for (text, expected) in cases {
+        let mut value = event(1);
+        value["createdAt"] = json!(text);
+        assert_eq!(read_event(&value).await.created_at.to_rfc3339(), expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_time_makes_its_record_unreadable() {
+    let wrong = [
+        json!(""),
+        json!("yesterday"),
+        json!("2026-11-21"),
+        json!("2026-11-21T20:18:03"),
+        json!("2026-13-21T20:18:03Z"),
+        json!("2026-1-2T3:4:5Z"),
+        json!(" 2026-11-21T20:18:03Z"),
+        json!(1_795_292_283),
+        json!(null),
+    ];
+    for time in wrong {
+        let mut value = event(1);
+        value["createdAt"] = time.clone();
+        let server = serve_json(page_of(&[value.to_string()])).await;
+        let page = first_page(&client(server.uri())).await.unwrap();
+        let [Entry::Unreadable(record)] = &page.entries[..] else { panic!("{time} is read as {:?}", page.entries) };
+        assert_eq!(record.path(), "createdAt", "{time}");
+    }
+}
+
+#[test]
+fn a_filters_source_is_an_id_if_its_number_is_one() {
+    let cases = [
+        ("31", Some(31_i64)),
+        ("0", Some(0)),
+        ("-1", Some(-1)),
+        ("9007199254740993", Some(9_007_199_254_740_993)),
+        ("1.5", None),
+        ("1e300", None),
+        ("null", None),
+        (r#""31""#, None),
+    ];
+    for (text, expected) in cases {
+        let json = format!(r#"{{"source":"signal-endpoint","sourceId":{text},"payload":{{}}}}"#);
+        let filter: SignalFilter = serde_json::from_str(&json).unwrap();
+        assert_eq!(filter.source_id_raw.as_str(), text);
+        assert_eq!(filter.source_id(), expected.map(Id::new), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn payloads_of_every_kind_keep_their_text() {
+    let texts = [
+        r"{}",
+        r#"{"b":1,"a":2}"#,
+        r#"{"n":1.0,"m":1.00,"big":123456789012345678901234567890,"e":1E+400}"#,
+        r#"{"s":"\u00fc\/\ud83d\ude00"}"#,
+        r#"{ "blank" :	[ ] }"#,
+        r#"[1,"two",null]"#,
+        r#""text""#,
+    ];
+    for text in texts {
+        let record = event(1).to_string().replace(r#""payload":{}"#, &format!(r#""payload":{text}"#));
+        let record = record.replacen(r#""signal":{"#, &format!(r#""signal":{{"payload":{text},"#), 1);
+        let it = read(&page_of(&[record])).await;
+        assert_eq!(it.signal.payload.unwrap().as_str(), text);
+        assert_eq!(it.action_set.filter.payload.as_str(), text);
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_what_was_asked_for_and_that_nothing_is_known_of_what_follows() {
+    let server = serve_json(page_of(&[event(3).to_string(), event(2).to_string()])).await;
+    let list = client(server.uri()).action_set_events().list(("default", 1)).page_size(2).start_offset(4);
+    let page = promptly(list.page()).await.unwrap();
+    assert_eq!(page.window, Window { offset: 4, limit: 2 });
+    assert_eq!((page.total, page.more), (None, More::Unknown));
+    assert!(page.errors.is_empty());
+    assert_eq!(page.records().map(|it| *it.id.get()).collect::<Vec<_>>(), [3, 2]);
+}
+
+#[tokio::test]
+async fn ids_are_taken_as_numbers_ids_or_any_text() {
+    let set: Id<actionlog::unleash::ActionSet> = Id::new(8);
+    let queries: [(EventsQuery, &str); 4] = [
+        (("p", 7).into(), "/p/actions/7/"),
+        (("p".to_owned(), set).into(), "/p/actions/8/"),
+        (EventsQuery::new("p", i64::MIN), "/p/actions/-9223372036854775808/"),
+        (EventsQuery::with_text_id("p", "a b"), "/p/actions/a%20b/"),
+    ];
+    for (query, path) in queries {
+        let server = Raw::start(empty_on_the_wire()).await;
+        let client = builder(server.url()).build().unwrap();
+        promptly(client.action_set_events().list(query).page()).await.unwrap();
+        assert!(server.heads()[0].starts_with(&format!("GET /api/admin/projects{path}events?")), "{path}");
+    }
+}
