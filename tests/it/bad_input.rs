@@ -13,6 +13,8 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+#[cfg(feature = "rustls")]
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use wiremock::{MockServer, Respond, ResponseTemplate};
 
@@ -31,7 +33,7 @@ fn wire(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut out = GzEncoder::new(Vec::new(), Compression::best());
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     out.write_all(plain).unwrap();
     out.finish().unwrap()
 }
@@ -145,6 +147,16 @@ async fn a_page_size_of_nothing_is_refused_before_anything_is_sent() {
     assert_eq!(promptly(items.next()).await.unwrap().unwrap_err().kind(), ErrorKind::InvalidRequest);
     assert!(promptly(items.next()).await.is_none(), "the stream has ended");
     assert_eq!(received(&server).await.len(), 0);
+}
+
+#[tokio::test]
+async fn the_largest_start_offset_is_sent_and_its_answer_read() {
+    let server = serve_json(page_of(&[event(1).to_string()])).await;
+    let list = client(server.uri()).action_set_events().list(("default", 1)).start_offset(u64::MAX);
+    let page = promptly(list.clone().page()).await.unwrap();
+    assert_eq!(page.window.offset, u64::MAX);
+    let first = promptly(list.items().next()).await.unwrap().unwrap();
+    assert_eq!(*first.id.get(), 1);
 }
 
 #[tokio::test]
@@ -302,9 +314,6 @@ fn keys_that_no_header_can_hold_are_told_when_the_client_is_built_and_not_shown(
         ("a blank before", " hunter2"),
         ("a tab behind", "hunter2\t"),
         ("a no-break space behind", "hunter2\u{a0}"),
-        ("letters beyond ASCII", "hunter2ключ"),
-        ("a letter of Latin-1", "hunter2é"),
-        ("a byte order mark", "\u{feff}hunter2"),
         ("nothing", ""),
         ("a blank", " "),
         ("a line break", "\n"),
@@ -317,7 +326,22 @@ fn keys_that_no_header_can_hold_are_told_when_the_client_is_built_and_not_shown(
     }
     for (what, password) in [("a line break in a password", "hunter2\n"), ("a NUL in a password", "hunt\0hunter2")] {
         refuses(auth::basic("admin", password), what, "hunter2");
-        refuses(auth::basic(password, "x"), what, "hunter2");
+        refuses(auth::basic(password, "hunter3"), what, "hunter3");
+    }
+}
+
+#[test]
+fn keys_beyond_ascii_are_told_when_the_client_is_built_and_not_shown() {
+    let keys = [
+        ("letters of another script", "hunter2ключ"),
+        ("a letter of Latin-1", "hunter2é"),
+        ("a byte order mark", "\u{feff}hunter2"),
+        ("a blank of no width", "hunter2\u{200b}"),
+    ];
+    for (what, key) in keys {
+        refuses(auth::raw(key), what, "hunter2");
+        refuses(auth::bearer(key), what, "hunter2");
+        refuses(auth::header("x-key", key), what, "hunter2");
     }
 }
 
@@ -644,7 +668,7 @@ async fn every_status_has_the_kind_that_is_documented_for_it() {
 
 #[tokio::test]
 async fn error_bodies_of_every_shape_leave_the_status_standing() {
-    let bodies: [(&[u8], Option<&str>); 20] = [
+    let bodies: [(&[u8], Option<&str>); 15] = [
         (b"", None),
         (b"  \n ", None),
         (b"plain words", Some("plain words")),
@@ -657,25 +681,30 @@ async fn error_bodies_of_every_shape_leave_the_status_standing() {
         (br#"{"message":null,"name":null,"id":null,"details":null}"#, None),
         (br#"{"message":"good","details":[]}"#, Some("good")),
         (br#"{"message":"good","details":[{}]}"#, Some("good")),
-        (br#"{"message":"good","details":["in plain words"]}"#, Some("good")),
-        (br#"{"message":"good","details":"in plain words"}"#, Some("good")),
-        (br#"{"message":"good","details":{"field":"name"}}"#, Some("good")),
-        (br#"{"message":"good","id":17}"#, Some("good")),
         (b"[]", None),
-        (b"null", None),
         (b"\xff\xfe\x00", None),
         (b"\x1b[2Jhidden", None),
     ];
-    let mut wrong = Vec::new();
     for (body, message) in bodies {
         let error = made_of(ResponseTemplate::new(503).set_body_raw(body, "application/json")).await;
         assert_eq!(error.kind(), ErrorKind::Server);
-        let got = error.api().and_then(|it| it.message());
-        if got != message {
-            wrong.push(format!("{}: {got:?}", String::from_utf8_lossy(body)));
-        }
+        assert_eq!(error.api().and_then(|it| it.message()), message, "{}", String::from_utf8_lossy(body));
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn the_message_of_an_error_is_read_whatever_stands_beside_it() {
+    let bodies = [
+        r#"{"message":"good","details":["in plain words"]}"#,
+        r#"{"message":"good","details":"in plain words"}"#,
+        r#"{"message":"good","details":{"field":"name"}}"#,
+        r#"{"message":"good","id":17}"#,
+        r#"{"message":"good","name":{}}"#,
+    ];
+    for body in bodies {
+        let error = made_of(ResponseTemplate::new(400).set_body_raw(body, "application/json")).await;
+        assert_eq!(error.api().and_then(|it| it.message()), Some("good"), "{body}");
+    }
 }
 
 // Sizes.
@@ -712,14 +741,14 @@ async fn a_body_up_to_the_cap_is_taken_and_one_byte_more_is_not() {
 #[cfg(feature = "gzip")]
 #[tokio::test]
 async fn a_body_that_swells_over_the_cap_when_decompressed_is_not_taken() {
-    let swollen = format!(r#"{{"actionSetEvents":[]{}}}"#, " ".repeat(64 << 20));
+    let swollen = format!(r#"{{"actionSetEvents":[]{}}}"#, " ".repeat(33 << 20));
     let small = gzip(swollen.as_bytes());
-    assert!(small.len() < 100_000, "{} bytes on the wire", small.len());
+    assert!(small.len() < 1_000_000, "{} bytes on the wire", small.len());
     let answer = json_answer(small.clone()).insert_header("content-encoding", "gzip");
     let server = serve(answer).await;
     let client = builder(server.uri()).max_body_bytes(1 << 20).build().unwrap();
     assert_eq!(first_error(&client).await.kind(), ErrorKind::TooLarge);
-    // By default, too: 64 MiB are more than the 32 that are documented.
+    // By default, too: 33 MiB are more than the 32 that are documented.
     assert_eq!(first_error(&crate::support::client(server.uri())).await.kind(), ErrorKind::TooLarge);
     let server = Raw::start(Then::Send(wire("500 Oops", "content-encoding: gzip\r\n", &small))).await;
     assert_eq!(first_error(&crate::support::client(server.url())).await.kind(), ErrorKind::Server);
@@ -847,26 +876,19 @@ async fn nobody_listening_is_no_connection_and_nothing_was_sent() {
     assert!(std::error::Error::source(&error).is_some(), "the source says which way");
 }
 
+#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn tls_to_a_server_without_it_is_no_connection_and_nothing_was_sent() {
-    if cfg!(not(feature = "rustls")) {
-        return;
-    }
-    let server = Raw::start(Then::Close).await;
-    let plain = Raw::start(Then::Send(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
-    drop(server);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            use tokio::io::AsyncWriteExt as _;
             drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
         }
     });
     let error = first_error(&client(url)).await;
     task.abort();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, RequestOutcome::NotSent), "{error:?}");
-    drop(plain);
 }
 
 // Time.
@@ -1060,6 +1082,29 @@ async fn a_token_with_odd_letters_is_not_shown_in_the_place_that_a_redirect_name
     }
 }
 
+#[tokio::test]
+async fn a_token_that_comes_back_in_small_letters_as_a_coding_is_not_shown() {
+    let token = "user:SECRET-PART";
+    let server = serve(json_answer(EMPTY).insert_header("content-encoding", token)).await;
+    let client = UnleashClient::builder(server.uri()).api_key(token).build().unwrap();
+    let shown = all_shown(&first_error(&client).await);
+    assert!(!shown.to_lowercase().contains("secret-part"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_header_beyond_ascii_of_a_signer_of_ones_own_is_not_shown_either() {
+    let token = "hunter2-\u{e9}";
+    let server = serve(ResponseTemplate::new(401).set_body_json(json!({ "message": token }))).await;
+    let signer = auth::sign_with(move |request| {
+        let value = http::HeaderValue::from_bytes(token.as_bytes()).map_err(auth::AuthError::new)?;
+        request.headers_mut().insert("x-key", value);
+        Ok(auth::Signature::new())
+    });
+    let client = UnleashClient::builder(server.uri()).authenticator(signer).build().unwrap();
+    let shown = all_shown(&first_error(&client).await);
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
 // Records that can't be read.
 
 /// Ways to spoil an event, each with something secret in it where that fits.
@@ -1141,17 +1186,6 @@ async fn a_record_that_can_not_be_read_names_its_place_in_the_page_and_in_itself
     assert!(error.is_record());
     assert!(error.to_string().contains("record 1 of the page"), "{error}");
     assert!(error.to_string().contains("actionSet.actions[0]"), "{error}");
-}
-
-#[tokio::test]
-async fn a_list_in_place_of_a_record_is_not_read_as_one() {
-    // The members of an event in their order, without their names.
-    let whole = event(1);
-    let names = ["id", "actionSetId", "signalId", "createdAt", "state", "signal", "actionSet"];
-    let list = Value::Array(names.iter().map(|it| whole[*it].clone()).collect());
-    let server = serve_json(page_of(&[list.to_string()])).await;
-    let page = first_page(&client(server.uri())).await.unwrap();
-    assert!(matches!(page.entries[..], [Entry::Unreadable(_)]), "{:?}", page.entries);
 }
 
 #[tokio::test]

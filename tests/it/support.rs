@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -100,7 +100,8 @@ async fn headers(set_up: impl FnOnce(ClientBuilder<UnleashClient>) -> ClientBuil
 #[tokio::test]
 async fn each_way_to_sign_puts_its_header_and_no_other() {
     type SetUp = fn(ClientBuilder<UnleashClient>) -> ClientBuilder<UnleashClient>;
-    let cases: [(&str, SetUp, Option<(&str, &str)>); 7] = [
+    type Header = (&'static str, &'static str);
+    let cases: [(&str, SetUp, Option<Header>); 7] = [
         ("api_key", |it| it.api_key("*:*.abc"), Some(("authorization", "*:*.abc"))),
         ("bearer", |it| it.bearer("*:*.abc"), Some(("authorization", "Bearer *:*.abc"))),
         ("raw", |it| it.authenticator(auth::raw("user:abc")), Some(("authorization", "user:abc"))),
