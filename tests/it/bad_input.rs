@@ -20,7 +20,7 @@ use wiremock::{MockServer, Respond, ResponseTemplate};
 
 use crate::support::{
     KEY, Raw, Then, all_shown, builder, client, event, first_error, first_page, json as json_answer, listing, page_of,
-    promptly, received, serve, serve_json,
+    promptly, received, serve, serve_json, unsigned,
 };
 
 const EMPTY: &str = r#"{"actionSetEvents":[]}"#;
@@ -280,7 +280,7 @@ fn credentials_in_the_base_url_are_refused_and_not_shown() {
 
 #[test]
 fn a_client_without_a_word_on_credentials_is_not_built() {
-    let error = UnleashClient::builder("https://app.example.com").build().unwrap_err();
+    let error = unsigned("https://app.example.com").build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     for way in ["api_key", "bearer", "authenticator", "auth::none()"] {
         assert!(error.to_string().contains(way), "{error}");
@@ -289,7 +289,7 @@ fn a_client_without_a_word_on_credentials_is_not_built() {
 
 /// Fails unless a client isn't built by these credentials, and nothing that is printed shows `secret`.
 fn refuses(auth: impl Authenticate, what: &str, secret: &str) {
-    let builder = UnleashClient::builder("http://localhost").authenticator(auth);
+    let builder = unsigned("http://localhost").authenticator(auth);
     let before = format!("{builder:?}{builder:#?}");
     let Err(error) = builder.build() else { panic!("a client was built by {what}") };
     assert_eq!(error.kind(), ErrorKind::Configuration, "{what}");
@@ -348,7 +348,7 @@ fn keys_beyond_ascii_are_told_when_the_client_is_built_and_not_shown() {
 #[test]
 fn a_header_name_that_can_not_be_one_is_told_when_the_client_is_built() {
     for name in ["", "x key", "x:key", "ключ", "x\nkey"] {
-        let client = UnleashClient::builder("http://localhost").authenticator(auth::header(name, "hunter2"));
+        let client = unsigned("http://localhost").authenticator(auth::header(name, "hunter2"));
         let error = client.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{name:?}");
         assert!(all_shown(&error).contains("header's name"), "{error:?}");
@@ -1006,21 +1006,17 @@ fn echoing_answers(echo: &str) -> Vec<ResponseTemplate> {
 async fn credentials_that_a_server_sends_back_are_shown_nowhere() {
     type Signer = fn() -> Box<dyn FnOnce(String) -> UnleashClient>;
     let signers: [(&str, Signer); 5] = [
-        ("raw", || Box::new(|url| UnleashClient::builder(url).api_key("*:*.hunter2").build().unwrap())),
-        ("bearer", || Box::new(|url| UnleashClient::builder(url).bearer("user:hunter2").build().unwrap())),
-        ("basic", || {
-            Box::new(|url| UnleashClient::builder(url).authenticator(auth::basic("admin", "hunter2")).build().unwrap())
-        }),
-        ("header", || {
-            Box::new(|url| UnleashClient::builder(url).authenticator(auth::header("x-key", "hunter2")).build().unwrap())
-        }),
+        ("raw", || Box::new(|url| unsigned(url).api_key("*:*.hunter2").build().unwrap())),
+        ("bearer", || Box::new(|url| unsigned(url).bearer("user:hunter2").build().unwrap())),
+        ("basic", || Box::new(|url| unsigned(url).authenticator(auth::basic("admin", "hunter2")).build().unwrap())),
+        ("header", || Box::new(|url| unsigned(url).authenticator(auth::header("x-key", "hunter2")).build().unwrap())),
         ("a signer of one's own", || {
             Box::new(|url| {
                 let signer = auth::sign_with(|request| {
                     request.headers_mut().insert("x-key", "hunter2".parse().unwrap());
                     Ok(auth::Signature::new())
                 });
-                UnleashClient::builder(url).authenticator(signer).build().unwrap()
+                unsigned(url).authenticator(signer).build().unwrap()
             })
         }),
     ];
@@ -1065,7 +1061,7 @@ async fn a_token_that_is_cut_by_the_cap_on_bodies_is_not_shown_in_part() {
     let token = "user:0123456789abcdef0123456789abcdef";
     let server = serve(ResponseTemplate::new(401).set_body_string(format!("{token} is not known"))).await;
     for cap in [10, 20, 36] {
-        let client = UnleashClient::builder(server.uri()).api_key(token).max_body_bytes(cap).build().unwrap();
+        let client = unsigned(server.uri()).api_key(token).max_body_bytes(cap).build().unwrap();
         let shown = all_shown(&first_error(&client).await);
         assert!(!shown.contains("user:01234"), "with a cap of {cap}: {shown}");
     }
@@ -1076,7 +1072,7 @@ async fn a_token_with_odd_letters_is_not_shown_in_the_place_that_a_redirect_name
     let token = r#"user:"secret|{part}^"#;
     for location in [format!("https://sso.example.com/{token}"), format!("/login/{token}")] {
         let server = serve(ResponseTemplate::new(302).insert_header("location", &*location)).await;
-        let client = UnleashClient::builder(server.uri()).api_key(token).build().unwrap();
+        let client = unsigned(server.uri()).api_key(token).build().unwrap();
         let shown = all_shown(&first_error(&client).await);
         assert!(!shown.contains("secret"), "{shown}");
     }
@@ -1086,7 +1082,7 @@ async fn a_token_with_odd_letters_is_not_shown_in_the_place_that_a_redirect_name
 async fn a_token_that_comes_back_in_small_letters_as_a_coding_is_not_shown() {
     let token = "user:SECRET-PART";
     let server = serve(json_answer(EMPTY).insert_header("content-encoding", token)).await;
-    let client = UnleashClient::builder(server.uri()).api_key(token).build().unwrap();
+    let client = unsigned(server.uri()).api_key(token).build().unwrap();
     let shown = all_shown(&first_error(&client).await);
     assert!(!shown.to_lowercase().contains("secret-part"), "{shown}");
 }
@@ -1100,7 +1096,7 @@ async fn a_header_beyond_ascii_of_a_signer_of_ones_own_is_not_shown_either() {
         request.headers_mut().insert("x-key", value);
         Ok(auth::Signature::new())
     });
-    let client = UnleashClient::builder(server.uri()).authenticator(signer).build().unwrap();
+    let client = unsigned(server.uri()).authenticator(signer).build().unwrap();
     let shown = all_shown(&first_error(&client).await);
     assert!(!shown.contains("hunter2"), "{shown}");
 }

@@ -16,7 +16,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use wiremock::{MockServer, ResponseTemplate};
 
-use crate::support::{KEY, Raw, Then, first_page, fixture, promptly, serve};
+use crate::support::{Raw, Then, builder, first_page, fixture, promptly, serve};
 
 /// A server's sentence longer than this is cut.
 const LONGEST: usize = 2_000;
@@ -176,7 +176,7 @@ fn cases() -> Vec<Case> {
 
 /// A client on connections that are shared by all cases of a test.
 fn client(url: &str, exchange: &HttpExchange) -> UnleashClient {
-    UnleashClient::builder(url).api_key(KEY).exchange(exchange.clone()).build().unwrap()
+    builder(url).exchange(exchange.clone()).build().unwrap()
 }
 
 fn exchange() -> HttpExchange {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wiremock::MockServer;
 
 use crate::support::{
-    KEY, Raw, Then, builder, client, event, first_page, fixture, page_of, promptly, received, serve_json,
+    KEY, Raw, Then, builder, client, event, first_page, fixture, page_of, promptly, received, serve_json, unsigned,
 };
 
 const EMPTY: &str = r#"{"actionSetEvents":[]}"#;
@@ -90,7 +90,7 @@ async fn the_path_is_put_below_the_base_url_whatever_it_ends_with() {
 /// The headers of a GET, by name, of a client that is set up in this way.
 async fn headers(set_up: impl FnOnce(ClientBuilder<UnleashClient>) -> ClientBuilder<UnleashClient>) -> http::HeaderMap {
     let server = serve_json(EMPTY).await;
-    let client = set_up(UnleashClient::builder(server.uri())).build().unwrap();
+    let client = set_up(unsigned(server.uri())).build().unwrap();
     first_page(&client).await.unwrap();
     let requests = received(&server).await;
     assert_eq!(requests.len(), 1);
