@@ -2,8 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod arklow;
 mod bad_input;
 mod recorded;
 mod support;
 mod unleash_requests;
+mod wire;
 mod world;

@@ -1,0 +1,199 @@
+//! What the tests of the wire share: servers that answer as told, and clients of them.
+
+use std::collections::VecDeque;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actionlog::{ArklowClient, Body, Error, Exchange, ExchangeError, IntegrationClient, RetryPolicy, UnleashClient};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+pub(crate) const KEY: &str = "key-4711-secret";
+
+/// The usual policy, but for the time it takes.
+pub(crate) fn quick() -> RetryPolicy {
+    RetryPolicy::default().base(Duration::from_millis(1))
+}
+
+pub(crate) fn arklow(server: &MockServer) -> ArklowClient {
+    arklow_with(server, |it| it)
+}
+
+pub(crate) fn arklow_with(
+    server: &MockServer,
+    change: impl FnOnce(actionlog::ClientBuilder<ArklowClient>) -> actionlog::ClientBuilder<ArklowClient>,
+) -> ArklowClient {
+    change(ArklowClient::builder("4711").base_url(server.uri()).api_key(KEY).retry(quick())).build().unwrap()
+}
+
+pub(crate) fn integration(server: &MockServer) -> IntegrationClient {
+    integration_with(server, |it| it)
+}
+
+pub(crate) fn integration_with(
+    server: &MockServer,
+    change: impl FnOnce(actionlog::ClientBuilder<IntegrationClient>) -> actionlog::ClientBuilder<IntegrationClient>,
+) -> IntegrationClient {
+    change(IntegrationClient::builder(server.uri()).bearer(KEY).retry(quick())).build().unwrap()
+}
+
+pub(crate) fn unleash(server: &MockServer) -> UnleashClient {
+    UnleashClient::builder(server.uri()).api_key(KEY).retry(quick()).build().unwrap()
+}
+
+/// An answer with this status and JSON.
+pub(crate) fn json(status: u16, body: impl Into<String>) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_raw(body.into(), "application/json")
+}
+
+/// A server that gives these answers, one after the other, and the last of them ever after.
+pub(crate) async fn server(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(InTurn::new(answers)).mount(&server).await;
+    server
+}
+
+pub(crate) struct InTurn {
+    left: Mutex<VecDeque<ResponseTemplate>>,
+}
+
+impl InTurn {
+    pub(crate) fn new(answers: impl IntoIterator<Item = ResponseTemplate>) -> Self {
+        Self { left: Mutex::new(answers.into_iter().collect()) }
+    }
+}
+
+impl Respond for InTurn {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        let mut left = self.left.lock().unwrap();
+        if left.len() > 1 { left.pop_front().unwrap() } else { left.front().unwrap().clone() }
+    }
+}
+
+pub(crate) async fn requests(server: &MockServer) -> Vec<Request> {
+    server.received_requests().await.unwrap()
+}
+
+/// The one request that arrived.
+pub(crate) async fn only_request(server: &MockServer) -> Request {
+    let mut requests = requests(server).await;
+    assert_eq!(requests.len(), 1, "one request should have arrived");
+    requests.remove(0)
+}
+
+/// Path and query as they were sent.
+pub(crate) fn target(request: &Request) -> String {
+    match request.url.query() {
+        Some(query) => format!("{}?{query}", request.url.path()),
+        None => request.url.path().to_owned(),
+    }
+}
+
+pub(crate) fn query(request: &Request) -> &str {
+    request.url.query().unwrap_or_default()
+}
+
+/// What a query says of a name, decoded, as a number.
+pub(crate) fn number(request: &Request, name: &str) -> usize {
+    let (_, value) = request.url.query_pairs().find(|(it, _)| it == name).unwrap();
+    value.parse().unwrap()
+}
+
+pub(crate) fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// An error with all of its causes, as a reporter would print them.
+pub(crate) fn whole_story(error: &Error) -> String {
+    let mut story = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        story = format!("{story}: {error}");
+        source = error.source();
+    }
+    story
+}
+
+/// How an exchange in memory goes.
+pub(crate) enum Reply {
+    Answer(u16, Vec<(&'static str, &'static str)>, String),
+    /// The connection breaks before an answer.
+    Cut,
+    /// There is no connection.
+    NoConnection,
+    /// Nothing ever comes.
+    Never,
+    /// The same, later.
+    After(Duration, Box<Reply>),
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
+        Self::Answer(status, vec![("content-type", "application/json")], body.into())
+    }
+}
+
+type Answering = dyn Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync;
+
+/// An exchange in memory: keeps what was asked, and answers by a function of the request and its number, from 0.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    seen: Arc<Mutex<Vec<http::Request<Bytes>>>>,
+    count: Arc<AtomicUsize>,
+    answer: Arc<Answering>,
+}
+
+impl Memory {
+    pub(crate) fn new(answer: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
+        Self { seen: Arc::default(), count: Arc::default(), answer: Arc::new(answer) }
+    }
+
+    pub(crate) fn seen(&self) -> Vec<http::Request<Bytes>> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// What stood in the header of each request; empty where it was missing.
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let text = |it: &http::Request<Bytes>| it.headers().get(name).map_or("", |it| it.to_str().unwrap()).to_owned();
+        self.seen().iter().map(text).collect()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memory")
+    }
+}
+
+#[async_trait]
+impl Exchange for Memory {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        let mut reply = (self.answer)(number, &request);
+        self.seen.lock().unwrap().push(request);
+        loop {
+            match reply {
+                Reply::Answer(status, headers, body) => {
+                    let mut answer = http::Response::builder().status(status);
+                    for (name, value) in headers {
+                        answer = answer.header(name, value);
+                    }
+                    return Ok(answer.body(Body::from(Bytes::from(body))).unwrap());
+                }
+                Reply::Cut => return Err(ExchangeError::sent("cut")),
+                Reply::NoConnection => return Err(ExchangeError::connect("nobody there")),
+                Reply::Never => std::future::pending().await,
+                Reply::After(wait, later) => {
+                    tokio::time::sleep(wait).await;
+                    reply = *later;
+                }
+            }
+        }
+    }
+}
