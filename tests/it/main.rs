@@ -3,7 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod arklow;
+mod auth;
 mod bad_input;
+mod integration;
 mod recorded;
 mod support;
 mod unleash_requests;
