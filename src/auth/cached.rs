@@ -181,10 +181,12 @@ impl<S: TokenSource> Cached<S> {
                 let Ok(turn) = self.fetching.try_lock() else { return Ok(token) };
                 match self.current() {
                     Some((renewed, false)) => Ok(renewed),
-                    _ => Ok(self.fetch(turn).await.unwrap_or_else(|_| {
-                        self.held().not_before = Some(Instant::now() + PAUSE);
-                        token
-                    })),
+                    _ => self.fetch(turn).await.or_else(|error| {
+                        let now = Instant::now();
+                        self.held().not_before = Some(now + PAUSE);
+                        // It may have ended meanwhile.
+                        if token.ends.is_some_and(|ends| now >= ends) { Err(error) } else { Ok(token) }
+                    }),
                 }
             }
             None => {
