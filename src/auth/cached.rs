@@ -56,8 +56,8 @@ impl Token {
 
 /// Signs with a token from a source, and fetches it as seldom as it can.
 ///
-/// The token is fetched when it is first needed, once for all who wait for it, and again some time before it ends: one
-/// caller then renews it while the others go on with the one in use, which is kept for as long as it is good if the
+/// The token is fetched when it is first needed, once for all who wait for it (who share the error, too, if it fails),
+/// and again some time before it ends: one caller then renews it while the others go on with the one in use, which is kept for as long as it is good if the
 /// renewal fails. A token that the server refuses is dropped, and the request signed anew, once; the refusal of one that
 /// has been replaced meanwhile drops nothing.
 ///
@@ -102,6 +102,9 @@ struct Held {
     generation: u64,
     /// Not before this is the token in use tried to be renewed.
     not_before: Option<Instant>,
+    /// How many fetches have failed, and how the last of them did: those who waited for it fail with it.
+    failures: u64,
+    failure: Option<AuthError>,
 }
 
 #[derive(Clone, Debug)]
@@ -190,16 +193,33 @@ impl<S: TokenSource> Cached<S> {
                 }
             }
             None => {
+                let failures = self.held().failures;
                 let turn = self.fetching.lock().await;
-                match self.current() {
-                    Some((token, _)) => Ok(token),
+                if let Some((token, _)) = self.current() {
+                    return Ok(token);
+                }
+                match self.failure_since(failures) {
+                    Some(error) => Err(error),
                     None => self.fetch(turn).await,
                 }
             }
         }
     }
 
+    fn failure_since(&self, failures: u64) -> Option<AuthError> {
+        let held = self.held();
+        if held.failures == failures { None } else { held.failure.clone() }
+    }
+
     async fn fetch(&self, _turn: MutexGuard<'_, ()>) -> Result<HeldToken, AuthError> {
+        self.fetch_now().await.inspect_err(|error| {
+            let mut held = self.held();
+            held.failures += 1;
+            held.failure = Some(error.clone());
+        })
+    }
+
+    async fn fetch_now(&self) -> Result<HeldToken, AuthError> {
         let fetch = timeout(self.patience, FETCHING.scope(self.serial, self.source.fetch()));
         let Ok(fetched) = fetch.await else {
             return Err(AuthError::transient(format!("the token source gave no token within {:?}", self.patience)));

@@ -9,6 +9,7 @@ mod secret;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -128,21 +129,21 @@ impl Signature {
 /// Why a request could not be signed.
 ///
 /// Its source is shown to whoever reads the call's error: keep secrets out of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AuthError {
     transient: bool,
-    source: Box<dyn StdError + Send + Sync>,
+    source: Arc<dyn StdError + Send + Sync>,
 }
 
 impl AuthError {
     /// A failure that stays.
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { transient: false, source: source.into() }
+        Self { transient: false, source: Arc::from(source.into()) }
     }
 
     /// A failure that may pass: a token source that can't be reached just now.
     pub fn transient(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { transient: true, source: source.into() }
+        Self { transient: true, source: Arc::from(source.into()) }
     }
 
     /// Whether it may pass.

@@ -629,3 +629,27 @@ async fn signing_anew_is_tried_once_a_call_whatever_the_authenticator_says() {
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(memory.seen().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
+    let source = Source::new(|number| match number {
+        1 => (HOUR, Ok(token(1))),
+        2 => (Duration::from_secs(1), Err(AuthError::new("the vault is sealed"))),
+        _ => now(Ok(token(number))),
+    });
+    let memory = ready();
+    let client = client(Cached::new(source.clone()).fetch_timeout(Duration::from_secs(7)), &memory);
+    for (seconds, transient, why) in [(7, true, "no token within 7s"), (1, false, "the vault is sealed")] {
+        let begun = Instant::now();
+        for call in join_all((0..50).map(|_| spawn_call(&client))).await {
+            let error = call.unwrap().unwrap_err();
+            assert_not_sent(&error);
+            assert_eq!(error.is_transient(), transient);
+            assert!(whole_story(&error).contains(why), "{}", whole_story(&error));
+        }
+        assert_eq!(begun.elapsed().as_secs(), seconds);
+    }
+    assert_eq!(source.fetches(), 2);
+    call(&client).await.unwrap();
+    assert_eq!(signed_by(&memory), ["token-3"], "who comes later fetches anew");
+}
