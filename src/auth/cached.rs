@@ -184,12 +184,16 @@ impl<S: TokenSource> Cached<S> {
                 let Ok(turn) = self.fetching.try_lock() else { return Ok(token) };
                 match self.current() {
                     Some((renewed, false)) => Ok(renewed),
-                    _ => self.fetch(turn).await.or_else(|error| {
-                        let now = Instant::now();
-                        self.held().not_before = Some(now + PAUSE);
-                        // It may have ended meanwhile.
-                        if token.ends.is_some_and(|ends| now >= ends) { Err(error) } else { Ok(token) }
-                    }),
+                    _ => {
+                        // Before it, as it may be dropped: then the next caller isn't held up by it as well.
+                        self.held().not_before = Some(Instant::now() + PAUSE);
+                        self.fetch(turn).await.or_else(|error| {
+                            let now = Instant::now();
+                            self.held().not_before = Some(now + PAUSE);
+                            // It may have ended meanwhile.
+                            if token.ends.is_some_and(|ends| now >= ends) { Err(error) } else { Ok(token) }
+                        })
+                    }
                 }
             }
             None => {

@@ -1,6 +1,7 @@
 //! Credentials, over an exchange in memory and with the clock in hand.
 
 use std::fmt;
+use std::future::IntoFuture;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -472,7 +473,7 @@ async fn a_caller_that_goes_away_does_not_leave_the_others_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_while_it_renews_does_not_keep_others_from_renewing() {
+async fn a_caller_that_goes_away_while_it_renews_keeps_the_others_from_neither_calling_nor_renewing() {
     let source = Source::new(|number| match number {
         2 => (HOUR, Ok(token(2))),
         _ => now(Ok(token(number).expires_in(HOUR))),
@@ -486,7 +487,9 @@ async fn a_caller_that_goes_away_while_it_renews_does_not_keep_others_from_renew
     renewing.abort();
     renewing.await.unwrap_err();
     call(&client).await.unwrap();
-    assert_eq!(signed_by(&memory), ["token-1", "token-3"]);
+    advance(Duration::from_secs(10)).await;
+    call(&client).await.unwrap();
+    assert_eq!(signed_by(&memory), ["token-1", "token-1", "token-3"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -652,4 +655,21 @@ async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
     assert_eq!(source.fetches(), 2);
     call(&client).await.unwrap();
     assert_eq!(signed_by(&memory), ["token-3"], "who comes later fetches anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_does_not_hold_up_caller_after_caller() {
+    let source = Source::new(|number| match number {
+        1 => now(Ok(token(1).expires_in(HOUR))),
+        _ => (HOUR, Ok(token(number))),
+    });
+    let memory = ready();
+    let client = client(Cached::new(source.clone()), &memory);
+    call(&client).await.unwrap();
+    advance(HOUR - Duration::from_secs(100)).await;
+    // The one that renews runs out of time, and its fetch is dropped with it.
+    let call_in_time = || client.send(probe()).operation_timeout(Duration::from_secs(3)).into_future();
+    let results = [call_in_time().await, call_in_time().await, call_in_time().await];
+    assert!(results[1].is_ok() && results[2].is_ok(), "{results:?}");
+    assert_eq!(source.fetches(), 2);
 }
