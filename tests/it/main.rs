@@ -5,6 +5,7 @@
 mod arklow;
 mod auth;
 mod bad_input;
+mod check;
 mod integration;
 mod recorded;
 mod support;

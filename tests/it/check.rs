@@ -1,0 +1,159 @@
+//! Whether a client would work, asked before it has to.
+
+use actionlog::{ArklowClient, Check, ErrorKind, Finding, IntegrationClient, UnleashClient};
+use wiremock::{MockServer, ResponseTemplate};
+
+use crate::wire::{KEY, Memory, Reply, arklow, integration, json, quick, requests, server, target, unleash};
+
+const ARKLOW: &str = r#"{"data": {"items": [], "count": 0}, "errors": null}"#;
+const INTEGRATION: &str = r#"{"success": true, "data": [], "total": 0}"#;
+const UNLEASH: &str = r#"{"actionSetEvents": []}"#;
+
+/// The names of the three, with what each found.
+async fn check_all(server: &MockServer) -> [(&'static str, Check); 3] {
+    [
+        ("arklow", arklow(server).check().await),
+        ("integration", integration(server).check().await),
+        ("unleash", unleash(server).check().await),
+    ]
+}
+
+fn assert_found(check: &Check, finding: Finding, case: &str) {
+    assert_eq!(check.finding(), finding, "{case}: {check:?}");
+    assert_eq!(check.is_ready(), finding == Finding::Ready, "{case}");
+    assert_eq!(check.error().is_none(), finding == Finding::Ready, "{case}");
+    assert_eq!(check.clone().into_result().is_ok(), finding == Finding::Ready, "{case}");
+    assert!(!check.hint().is_empty(), "{case}");
+    assert!(check.is_ready() || check.to_string().contains(check.hint()), "{case}: {check}");
+    assert!(!format!("{check} {check:?}").contains(KEY), "{case}");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_as_it_should_is_ready_after_one_small_request() {
+    let answering = |body: &str| server([json(200, body)]);
+
+    let server = answering(ARKLOW).await;
+    assert_found(&arklow(&server).check().await, Finding::Ready, "arklow");
+    assert_eq!(requests(&server).await.len(), 1);
+    assert_eq!(target(&requests(&server).await[0]), "/v1/orgs/4711/actions/records?take=1&skip=0");
+
+    let server = answering(INTEGRATION).await;
+    assert_found(&integration(&server).check().await, Finding::Ready, "integration");
+    assert_eq!(requests(&server).await.len(), 1);
+    assert_eq!(target(&requests(&server).await[0]), "/integration-action-logs?limit=1&offset=0");
+
+    let server = answering(UNLEASH).await;
+    assert_found(&unleash(&server).check().await, Finding::Ready, "unleash");
+    assert_eq!(requests(&server).await.len(), 1);
+    let path = "/api/admin/projects/default/actions/1/events?limit=1&offset=0";
+    assert_eq!(target(&requests(&server).await[0]), path);
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_no_matter() {
+    let server = server([json(200, r#"{"data": {"items": [7], "count": 1}, "errors": null}"#)]).await;
+    assert_found(&arklow(&server).check().await, Finding::Ready, "arklow");
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_unreachable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let arklow = ArklowClient::builder("1").base_url(&url).api_key(KEY).retry(quick()).build().unwrap();
+    let integration = IntegrationClient::builder(&url).bearer(KEY).retry(quick()).build().unwrap();
+    let unleash = UnleashClient::builder(&url).api_key(KEY).retry(quick()).build().unwrap();
+    for check in [arklow.check().await, integration.check().await, unleash.check().await] {
+        assert_found(&check, Finding::Unreachable, "closed port");
+        assert_eq!(check.error().unwrap().kind(), ErrorKind::Connect);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_is_unreachable() {
+    let memory = Memory::new(|_, _| Reply::Cut);
+    let client = UnleashClient::builder("https://unleash.example.com")
+        .api_key(KEY)
+        .retry(quick())
+        .exchange(memory.clone())
+        .build()
+        .unwrap();
+    assert_found(&client.check().await, Finding::Unreachable, "cut");
+    assert_eq!(memory.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn each_answer_is_found_to_be_what_it_is() {
+    let said = r#"{"success": false, "message": "it was said", "errors": [{"code": "c", "message": "it was said"}]}"#;
+    let html = || ResponseTemplate::new(200).set_body_raw("<!doctype html><html></html>", "text/html");
+    let cases = [
+        (html(), Finding::WrongBaseUrl),
+        (ResponseTemplate::new(302).insert_header("location", "https://login.example.com/"), Finding::WrongBaseUrl),
+        (ResponseTemplate::new(301).insert_header("location", "https://elsewhere.example.com/"), Finding::WrongBaseUrl),
+        (ResponseTemplate::new(404).set_body_raw("<html>nothing here</html>", "text/html"), Finding::WrongBaseUrl),
+        (ResponseTemplate::new(404), Finding::WrongBaseUrl),
+        (json(401, said), Finding::BadCredentials),
+        (ResponseTemplate::new(401), Finding::BadCredentials),
+        (json(403, said), Finding::NotAllowed),
+        (ResponseTemplate::new(403), Finding::NotAllowed),
+        (json(200, r#"{"hello": "world"}"#), Finding::NoSuchApi),
+        (json(200, r"[]"), Finding::NoSuchApi),
+        (json(429, said).insert_header("retry-after", "0"), Finding::Busy),
+        (json(429, said).insert_header("retry-after", "3600"), Finding::Busy),
+        (json(500, said), Finding::Busy),
+        (json(503, said), Finding::Busy),
+        (json(418, said), Finding::Unclear),
+    ];
+    for (answer, finding) in cases {
+        let server = server([answer]).await;
+        for (name, check) in check_all(&server).await {
+            assert_found(&check, finding, name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_404_with_words_means_differs_from_api_to_api() {
+    let envelope = r#"{"data": null, "errors": [{"code": "not_found", "message": "no such organisation"}]}"#;
+    let server_of = |body: &str| server([json(404, body)]);
+
+    let server = server_of(envelope).await;
+    assert_found(&arklow(&server).check().await, Finding::NotAllowed, "arklow");
+    let server = server_of(r#"{"success": false, "message": "no such path"}"#).await;
+    assert_found(&integration(&server).check().await, Finding::NoSuchApi, "integration");
+    let missing = r#"{"id": "1", "name": "NotFoundError", "message": "The path /api/admin/x is not available."}"#;
+    let server = server_of(missing).await;
+    let check = unleash(&server).check().await;
+    assert_found(&check, Finding::NoSuchApi, "unleash");
+    assert!(check.hint().contains("Enterprise"), "{check}");
+}
+
+#[tokio::test]
+async fn an_unleash_server_without_action_set_1_is_ready() {
+    let body = r#"{"id": "1", "name": "NotFoundError", "message": "Could not find action set with id 1"}"#;
+    let server = server([json(404, body)]).await;
+    let check = unleash(&server).check().await;
+    assert_found(&check, Finding::Ready, "unleash");
+}
+
+#[tokio::test]
+async fn a_refusal_in_an_answer_of_success_is_not_taken_for_ready() {
+    let body = r#"{"success": false, "message": "no", "data": null, "errors": [{"message": "no"}]}"#;
+    let server = server([json(200, body)]).await;
+    assert_found(&arklow(&server).check().await, Finding::Unclear, "arklow");
+    assert_found(&integration(&server).check().await, Finding::Unclear, "integration");
+}
+
+#[tokio::test]
+async fn a_source_without_tokens_is_found_before_anything_is_sent() {
+    let memory = Memory::new(|_, _| Reply::json(200, INTEGRATION));
+    let client = IntegrationClient::builder("https://logs.example.com")
+        .authenticator(actionlog::auth::sign_with(|_| Err(actionlog::auth::AuthError::new("the vault is sealed"))))
+        .exchange(memory.clone())
+        .build()
+        .unwrap();
+    let check = client.check().await;
+    assert_found(&check, Finding::BadCredentials, "integration");
+    assert_eq!(check.error().unwrap().kind(), ErrorKind::Credentials);
+    assert!(memory.seen().is_empty());
+}
