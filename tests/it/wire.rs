@@ -130,7 +130,7 @@ pub(crate) enum Reply {
     /// Nothing ever comes.
     Never,
     /// The same, later.
-    After(Duration, Box<Reply>),
+    After(Duration, Box<Self>),
 }
 
 impl Reply {
