@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 
+use crate::json::Json;
+
 struct Integer;
 
 /// From here on not every integer is an `f64`.
@@ -71,5 +73,9 @@ pub(crate) mod optional {
 /// For `#[serde(default, deserialize_with = "crate::integer::count")]`: a number of things. One that makes no sense
 /// is none: a page isn't lost for its total.
 pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    Ok(optional::deserialize(from)?.and_then(|it| it.try_into().ok()))
+    #[derive(Deserialize)]
+    struct Count(#[serde(deserialize_with = "required::deserialize")] i64);
+
+    let count = Option::<Json>::deserialize(from)?;
+    Ok(count.and_then(|it| it.parse::<Count>().ok()?.0.try_into().ok()))
 }

@@ -281,6 +281,11 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
             path.push('/');
         }
         let Some(name) = part.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
+            if matches!(part, "" | "." | "..")
+                || !part.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@".contains(&it))
+            {
+                return Err(format!("the path's template can't hold the segment {part:?}"));
+            }
             path.push_str(part);
             continue;
         };

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, loose};
+use crate::json::Json;
 use crate::transport::{Circumstance, Dialect};
 
 pub(super) static DIALECT: Dialect = Dialect { name: "arklow", read_error, hint };
@@ -11,29 +12,17 @@ pub(super) static DIALECT: Dialect = Dialect { name: "arklow", read_error, hint 
 /// What a failure's body looks like isn't documented: the envelope of a page, presumably.
 #[derive(Deserialize)]
 struct Body {
-    errors: Option<Vec<Trouble>>,
-    message: Option<String>,
-}
-
-/// One of an answer's `errors`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Trouble {
-    code: Option<String>,
-    message: Option<String>,
-}
-
-pub(super) fn troubles(list: Option<Vec<Trouble>>) -> Vec<ApiError> {
-    let list = list.unwrap_or_default().into_iter();
-    list.map(|it| ApiError::new().with_name(it.code).with_message(it.message)).collect()
+    errors: Option<Json>,
+    message: Option<Json>,
 }
 
 fn read_error(body: &str) -> Option<ApiError> {
-    let body: Body = serde_json::from_str(body).ok()?;
-    let errors = troubles(body.errors);
-    if errors.is_empty() {
-        return body.message.map(|message| ApiError::new().with_message(Some(message)));
+    let Body { errors, message } = serde_json::from_str(body).ok()?;
+    let mut errors = loose::errors(errors.as_ref());
+    if let Some(message) = loose::text(message.as_ref()) {
+        errors.push(ApiError::new().with_message(Some(message)));
     }
-    Some(ApiError::first_of(errors))
+    (!errors.is_empty()).then(|| ApiError::first_of(errors))
 }
 
 fn hint(here: &Circumstance<'_>) -> Option<&'static str> {

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Trouble, troubles};
 use super::{ActionDefinition, ActionRecord, SearchEncoding};
 use crate::call::Call;
-use crate::error::ApiError;
+use crate::error::{ApiError, loose};
 use crate::id::Id;
+use crate::json::Json;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
 use crate::request::Request;
 use crate::transport::Transport;
@@ -83,7 +83,7 @@ impl Records<'_> {
         let listing = RecordListing { setting: self.setting.clone(), query: query.into() };
         let request = listing.select().shape("count_only", true).read(|answer| {
             let body: Body<serde::de::IgnoredAny> = decode::json(answer.body())?;
-            match (troubles(body.errors), body.data.and_then(|it| it.count)) {
+            match (loose::errors(body.errors.as_ref()), body.data.and_then(|it| it.count)) {
                 (errors, _) if !errors.is_empty() => Err(refused(errors)),
                 (_, Some(count)) => Ok(count),
                 (_, None) => Err(DecodeError::unfit("data.count", "missing")),
@@ -266,7 +266,7 @@ pub enum Around {}
 pub struct Body<R> {
     // `Option` fields may be absent: the page requires both, and a server in trouble may not.
     data: Option<Data<R>>,
-    errors: Option<Vec<Trouble>>,
+    errors: Option<Json>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -280,7 +280,7 @@ impl Envelope for Around {
     type Of<R: DeserializeOwned> = Body<R>;
 
     fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-        let errors = troubles(body.errors);
+        let errors = loose::errors(body.errors.as_ref());
         let (items, count) = body.data.map_or((None, None), |it| (it.items, it.count));
         match items {
             Some(items) => Ok(Listed::new(items).with_total(count).with_errors(errors)),

@@ -12,7 +12,7 @@ use super::{AuthError, Authenticate, Secret, Signature};
 /// A fixed text in a header: see [`header`], [`raw`] and [`bearer`].
 #[derive(Clone)]
 pub struct HeaderKey {
-    name: Result<HeaderName, String>,
+    name: Option<HeaderName>,
     prefix: &'static str,
     key: Secret,
 }
@@ -22,23 +22,25 @@ pub struct HeaderKey {
 /// A name that can't be a header's, and a key that is empty or holds a line break or blanks at its ends, are told when
 /// the client is built.
 pub fn header(name: impl Into<String>, key: impl Into<Secret>) -> HeaderKey {
-    let name = name.into();
-    HeaderKey { name: name.parse().map_err(|_| name), prefix: "", key: key.into() }
+    // Not kept if it's none: it may be the key, in the wrong place.
+    let name: String = name.into();
+    HeaderKey { name: name.parse().ok(), prefix: "", key: key.into() }
 }
 
 /// Signs by `Authorization: KEY`, as some servers take it without a scheme.
 pub fn raw(key: impl Into<Secret>) -> HeaderKey {
-    HeaderKey { name: Ok(AUTHORIZATION), prefix: "", key: key.into() }
+    HeaderKey { name: Some(AUTHORIZATION), prefix: "", key: key.into() }
 }
 
 /// Signs by `Authorization: Bearer TOKEN`.
 pub fn bearer(token: impl Into<Secret>) -> HeaderKey {
-    HeaderKey { name: Ok(AUTHORIZATION), prefix: "Bearer ", key: token.into() }
+    HeaderKey { name: Some(AUTHORIZATION), prefix: "Bearer ", key: token.into() }
 }
 
 impl HeaderKey {
     fn pair(&self) -> Result<(HeaderName, HeaderValue), AuthError> {
-        let name = self.name.clone().map_err(|name| AuthError::new(format!("{name:?} can't be a header's name")))?;
+        let name =
+            self.name.clone().ok_or_else(|| AuthError::new("what was given as the header's name can't be one"))?;
         check(self.key.expose()).map_err(AuthError::new)?;
         Ok((name, sensitive(&Secret::from(format!("{}{}", self.prefix, self.key.expose())))?))
     }
@@ -50,6 +52,8 @@ pub(super) fn check(key: &str) -> Result<(), &'static str> {
         Err("the key is empty")
     } else if key.trim() != key {
         Err("the key begins or ends with a blank or a line break; was it read from a file?")
+    } else if !key.is_ascii() {
+        Err("the key holds a character beyond ASCII; was it copied with a mark before it?")
     } else if key.chars().any(|it| it.is_control() && it != '\t') {
         Err("the key holds a line break or another control character")
     } else {
@@ -84,7 +88,7 @@ impl fmt::Debug for HeaderKey {
 }
 
 /// Signs by user and password: see [`basic`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Basic {
     user: String,
     password: Secret,
@@ -103,7 +107,9 @@ impl Authenticate for Basic {
         let coded = Secret::from(BASE64.encode(pair.expose()));
         let value = sensitive(&Secret::from(format!("Basic {}", coded.expose())))?;
         request.headers_mut().insert(AUTHORIZATION, value);
-        Ok(Signature::new().hiding(coded).hiding(self.password.clone()))
+        // Some services take a key as the user, and no password.
+        let key = if self.password.expose().is_empty() { self.user.as_str().into() } else { self.password.clone() };
+        Ok(Signature::new().hiding(coded).hiding(key))
     }
 
     fn validate(&self) -> Result<(), AuthError> {
@@ -117,6 +123,12 @@ impl Authenticate for Basic {
             ));
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Basic").field("password", &self.password).finish_non_exhaustive()
     }
 }
 

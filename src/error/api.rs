@@ -73,6 +73,11 @@ impl ApiError {
         &self.details
     }
 
+    /// Whether it says nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The first of several, with the others among its details.
     pub(crate) fn first_of(errors: Vec<Self>) -> Self {
         let mut errors = errors.into_iter();

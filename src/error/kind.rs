@@ -220,4 +220,6 @@ pub enum RequestOutcome {
     Refused,
     /// The request left, and what came of it isn't known. It may have had its effect.
     Unknown,
+    /// The server did what it was asked; the error is about what it answered.
+    Answered,
 }

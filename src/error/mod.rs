@@ -2,6 +2,7 @@
 
 mod api;
 mod kind;
+pub(crate) mod loose;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -89,7 +90,10 @@ impl Error {
                 request_id: None,
                 retry_after: None,
                 attempts: 0,
-                outcome: RequestOutcome::NotSent,
+                outcome: match kind {
+                    ErrorKind::Record | ErrorKind::Partial | ErrorKind::Truncated => RequestOutcome::Answered,
+                    _ => RequestOutcome::NotSent,
+                },
                 transient: kind.is_transient(),
                 cursor: None,
             }),

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, loose};
+use crate::json::Json;
 use crate::transport::decode::DecodeError;
 use crate::transport::{Circumstance, Dialect};
 
@@ -14,29 +15,9 @@ pub(super) static DIALECT: Dialect = Dialect { name: "integration", read_error, 
 #[derive(Debug, Deserialize)]
 pub(super) struct Word {
     pub(super) success: Option<bool>,
-    pub(super) message: Option<String>,
-    pub(super) error: Option<Reason>,
-}
-
-/// A sentence, or an object that has one.
-#[derive(Debug, Deserialize)]
-#[serde(from = "crate::json::Json")]
-pub(super) struct Reason(ApiError);
-
-impl From<crate::json::Json> for Reason {
-    fn from(json: crate::json::Json) -> Self {
-        #[derive(Deserialize)]
-        struct Parts {
-            #[serde(alias = "code")]
-            name: Option<String>,
-            message: Option<String>,
-        }
-        Self(match (json.parse::<String>(), json.parse::<Parts>()) {
-            (Ok(sentence), _) => ApiError::new().with_message(Some(sentence)),
-            (_, Ok(parts)) => ApiError::new().with_name(parts.name).with_message(parts.message),
-            _ => ApiError::new(),
-        })
-    }
+    pub(super) message: Option<Json>,
+    pub(super) error: Option<Json>,
+    pub(super) errors: Option<Json>,
 }
 
 impl Word {
@@ -45,20 +26,22 @@ impl Word {
         if self.success == Some(false) { Err(DecodeError::refused(self.reason())) } else { Ok(()) }
     }
 
+    pub(super) fn message(&self) -> Option<String> {
+        loose::text(self.message.as_ref())
+    }
+
+    /// The message first, and what else there is as its details.
     fn reason(&self) -> ApiError {
-        match (&self.message, &self.error) {
-            (Some(message), Some(Reason(error))) if error.message().is_none() => {
-                error.clone().with_message(Some(message.clone()))
-            }
-            (Some(message), Some(Reason(error))) if error.message() == Some(message) => error.clone(),
-            (Some(message), Some(Reason(error))) => {
-                let name = error.name().map(str::to_owned);
-                let details = error.message().map(str::to_owned).into_iter().collect();
-                ApiError::new().with_name(name).with_message(Some(message.clone())).with_details(details)
-            }
-            (None, Some(Reason(error))) => error.clone(),
-            (message, None) => ApiError::new().with_message(message.clone()),
+        let mut errors = loose::errors(self.error.as_ref());
+        errors.extend(loose::errors(self.errors.as_ref()));
+        let name = errors.iter().find_map(ApiError::name).map(str::to_owned);
+        let mut texts: Vec<_> = errors.iter().filter_map(ApiError::message).map(str::to_owned).collect();
+        if let Some(message) = self.message() {
+            texts.retain(|it| *it != message);
+            texts.insert(0, message);
         }
+        let mut texts = texts.into_iter();
+        ApiError::new().with_name(name).with_message(texts.next()).with_details(texts.collect())
     }
 }
 

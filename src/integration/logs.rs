@@ -12,6 +12,7 @@ use super::failure::Word;
 use super::{ActionLog, ActionLogDraft, Running, UpdateMethod};
 use crate::call::Call;
 use crate::id::Id;
+use crate::json::Json;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
 use crate::request::Request;
 use crate::transport::Transport;
@@ -122,7 +123,7 @@ impl Logs {
             }
             let word: Word = decode::json(answer.body())?;
             word.check()?;
-            Ok(Deleted { message: word.message })
+            Ok(Deleted { message: word.message() })
         });
         self.call(request.if_gone(|| Deleted { message: None }))
     }
@@ -265,7 +266,7 @@ impl LogsQuery {
     #[must_use]
     pub fn filter(mut self, conditions: &impl Serialize) -> Self {
         match serde_json::to_string(conditions) {
-            Ok(json) => self.filter = Some(json),
+            Ok(json) => (self.filter, self.problem) = (Some(json), None),
             Err(error) => self.problem = Some(format!("the filter can't be written as JSON: {error}")),
         }
         self
@@ -350,15 +351,16 @@ pub struct Body<R> {
     data: Option<Vec<R>>,
     #[serde(default, deserialize_with = "crate::integer::count")]
     total: Option<u64>,
-    message: Option<String>,
-    error: Option<super::failure::Reason>,
+    message: Option<Json>,
+    error: Option<Json>,
+    errors: Option<Json>,
 }
 
 impl Envelope for Around {
     type Of<R: DeserializeOwned> = Body<R>;
 
     fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-        Word { success: body.success, message: body.message, error: body.error }.check()?;
+        Word { success: body.success, message: body.message, error: body.error, errors: body.errors }.check()?;
         match body.data {
             Some(records) => Ok(Listed::new(records).with_total(body.total)),
             None => Err(DecodeError::unfit("data", "there is no list of records")),

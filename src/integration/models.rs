@@ -132,7 +132,8 @@ impl ActionLog {
 }
 
 fn retries<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    Ok(crate::integer::count(from)?.unwrap_or_default())
+    let retries = crate::integer::optional::deserialize(from)?.unwrap_or_default();
+    retries.try_into().map_err(|_| serde::de::Error::custom("a number of retries below zero"))
 }
 
 /// A whole number is written as one: `12`, as it came, and not `12.0`.

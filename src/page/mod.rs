@@ -320,13 +320,13 @@ impl UnreadableRecord {
         let place = if self.path.is_empty() { String::new() } else { format!(" at {}", self.path) };
         Error::new(
             ErrorKind::Record,
-            format!("record {} of the page can't be read{place}: {}", self.index, self.reason),
+            format!("record {} of its answer can't be read{place}: {}", self.index, self.reason),
         )
         .with_record(self)
     }
 }
 
-/// `id` or `_id`, a text or a whole number; not more than an id is long, as it gets into messages.
+/// `id` or `_id`, a text or a whole number, not more than an id is long.
 fn id_of(raw: &Json) -> Option<String> {
     #[derive(Deserialize)]
     struct Identified {
@@ -343,7 +343,6 @@ impl fmt::Debug for UnreadableRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnreadableRecord")
             .field("index", &self.index)
-            .field("id", &self.id)
             .field("path", &self.path)
             .field("reason", &self.reason)
             .finish_non_exhaustive()
@@ -430,7 +429,7 @@ pub enum More {
 
 impl<T> Page<T> {
     pub(crate) fn of(window: Window, listed: Listed<Entry<T>>, total: Total) -> Self {
-        let end = window.offset + listed.records.len() as u64;
+        let end = window.offset.saturating_add(listed.records.len() as u64);
         let more = match (total, listed.total) {
             (Total::OfListing, Some(total)) if total > end => More::Yes,
             (Total::OfListing, Some(total)) if total == end && !listed.records.is_empty() => More::No,

@@ -56,6 +56,8 @@ pub struct Pages<Q: Paginate> {
     retry_after: Option<Duration>,
     pages: u64,
     counts: Counts,
+    /// The server's own errors that were told last: those of an answer without news aren't told again.
+    told: Vec<ApiError>,
     handle: Option<SummaryHandle>,
 }
 
@@ -134,6 +136,7 @@ impl<Q: Paginate> Pages<Q> {
             retry_after: None,
             pages: 0,
             counts: Counts::default(),
+            told: Vec::new(),
             handle: None,
         }
     }
@@ -340,7 +343,9 @@ impl<Q: Paginate> Pages<Q> {
                             self.errors_in_a_row = 0;
                             self.retry_after = None;
                             let batch = self.take(window, listed);
-                            if !batch.records.is_empty() || !batch.errors.is_empty() {
+                            let told = self.told == batch.errors;
+                            self.told.clone_from(&batch.errors);
+                            if !batch.records.is_empty() || !told {
                                 self.pages += 1;
                                 return Poll::Ready(Some(Ok(batch)));
                             }

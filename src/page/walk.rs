@@ -232,7 +232,8 @@ impl Walk {
                     self.head.meet(id);
                 }
             } else if new {
-                *give = if index >= next_from { Give::Next(pass.offset + index as u64) } else { Give::Late };
+                *give =
+                    if index >= next_from { Give::Next(pass.offset.saturating_add(index as u64)) } else { Give::Late };
                 if index < next_from {
                     self.tally.inserted += 1;
                 } else if self.head.anchors.len() < ANCHORS
@@ -254,10 +255,13 @@ impl Walk {
             }
         }
         let received = answer.len() as u64;
-        let behind = pass.offset + received;
+        let behind = self.pass.offset.saturating_add(received);
         let alone = received == 1 && last_known == Some(0) && !singles;
         let short = received < u64::from(self.plan.limit);
-        let by_total = short && self.may_end_by(total, behind);
+        let by_total = short && self.may_end_by(total, self.pass.offset, behind);
+        // One record of overlap; single records have none to spare.
+        let overlap = u64::from(!self.singles() && rules.overlap);
+        self.pass.offset = behind - overlap;
         if on_head && self.head.is_met() {
             self.end_head();
         } else if by_total {
@@ -265,9 +269,6 @@ impl Walk {
         } else if alone || (short && !rules.prove_end) {
             self.reach_end(End::Proved);
         }
-        // One record of overlap; single records have none to spare.
-        let overlap = u64::from(!self.singles() && rules.overlap);
-        self.pass.offset = behind - overlap;
     }
 
     fn observe_empty(&mut self) {
@@ -327,8 +328,8 @@ impl Walk {
         self.end = self.proof;
     }
 
-    fn may_end_by(&self, total: Option<u64>, behind: u64) -> bool {
-        let above = self.pass.offset > 0 || !self.plan.rules.doubt_total;
+    fn may_end_by(&self, total: Option<u64>, offset: u64, behind: u64) -> bool {
+        let above = offset > 0 || !self.plan.rules.doubt_total;
         match self.plan.total {
             Total::OfListing => total == Some(behind),
             // At an offset, a page's count can't reach as far.

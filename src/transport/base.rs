@@ -16,12 +16,21 @@ impl Base {
     /// Messages never quote the text: it may hold credentials, or be a key in the wrong variable.
     pub(crate) fn parse(text: &str, allow_http: bool) -> Result<Self> {
         let wrong = |message: &str| Err(Error::new(ErrorKind::Configuration, format!("the base URL {message}")));
-        let Ok(url) = Url::parse(text.trim()) else {
-            return wrong("isn't one: it takes the form https://host or https://host/path");
+        let text = text.trim();
+        // The parser repairs what it can, and may come to another host than is meant.
+        let scheme = text.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        let odd = |rest: &str| {
+            rest.starts_with('/') || rest.contains(|it: char| it == '\\' || it.is_whitespace() || it.is_control())
         };
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        if !matches!(&scheme, Some((scheme, _)) if scheme == "http" || scheme == "https") {
             return wrong("doesn't begin with https:// (or http:// for a server on this machine)");
         }
+        if scheme.is_some_and(|(_, rest)| odd(rest)) {
+            return wrong("holds a blank, a backslash, a control character or too many slashes");
+        }
+        let Ok(url) = Url::parse(text) else {
+            return wrong("isn't one: it takes the form https://host or https://host/path");
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return wrong("holds credentials: give them to the builder instead, so that they are kept secret");
         }
@@ -63,8 +72,9 @@ impl Base {
             uri.push('?');
             uri.push_str(query);
         }
-        uri.try_into()
-            .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the URL is too long to be sent (64 KiB at most)"))
+        let long = uri.len() >= usize::from(u16::MAX);
+        let why = if long { "the URL is too long to be sent: 64 KiB at most" } else { "the URL can't be written" };
+        uri.try_into().map_err(|_| Error::new(ErrorKind::InvalidRequest, why))
     }
 }
 
@@ -77,8 +87,8 @@ impl fmt::Debug for Base {
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            name == "localhost" || name.ends_with(".localhost")
+            // Names below it go to DNS on some systems.
+            name.strip_suffix('.').unwrap_or(name) == "localhost"
         }
         Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),

@@ -139,6 +139,7 @@ impl Transport {
         let policy = options.retry.unwrap_or(self.inner.retry);
         let unsigned = self.write(request)?;
         let mut renewed = false;
+        let mut harmless = true;
         let mut spent = 0;
         loop {
             let (signed, signature, secrets) = self.sign(&unsigned).await?;
@@ -164,7 +165,8 @@ impl Transport {
                     continue;
                 }
             }
-            let repeatable = request.repeats() == Repeat::Safe || !progress.unknown;
+            harmless &= retry::had_no_effect(&error);
+            let repeatable = request.repeats() == Repeat::Safe || harmless;
             let Decision::Again { least, jitter } = policy.decide(repeatable, progress.attempts, &error) else {
                 return Err(error);
             };

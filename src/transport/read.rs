@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, RequestOutcome, Result};
 use crate::request::Answer;
 
 /// More of an error's body than this is not read: its status is what matters, and a proxy's error page may be any size.
+/// The client's own cap doesn't count: a secret that is cut in the middle couldn't be told.
 const ERROR_BODY: usize = 64 * 1024;
 
 /// Reads an answer to its end, or to the cap, which counts after decompression.
@@ -16,7 +17,7 @@ pub(super) async fn whole(answer: http::Response<Body>, cap: usize) -> Result<An
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(0);
         Pieces { body, cap, room: cap }.join(announced).await?
     } else {
-        error_body(body, ERROR_BODY.min(cap)).await
+        error_body(body, ERROR_BODY).await
     };
     Ok(Answer::from_parts(head, body))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, RequestOutcome};
 
 /// How often and how soon failed attempts are repeated.
 ///
@@ -83,11 +83,9 @@ impl RetryPolicy {
 
     /// What to do after the attempt number `attempts` has failed. `repeatable`: whether doing it twice does no harm.
     pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
-        let turned_away =
-            matches!(error.status().map(|it| it.as_u16()), Some(429 | 503)) && error.retry_after().is_some();
         // A token source has its own ways to try again.
         let passes = error.is_transient() && error.kind() != ErrorKind::Credentials;
-        if !passes || attempts >= self.max_attempts || !(repeatable || turned_away) {
+        if !passes || attempts >= self.max_attempts || !(repeatable || had_no_effect(error)) {
             return Decision::GiveUp;
         }
         let jitter = self.base.saturating_mul(1 << (attempts - 1).min(20)).min(self.cap);
@@ -96,6 +94,14 @@ impl RetryPolicy {
             least => Decision::Again { least: least.unwrap_or_default(), jitter },
         }
     }
+}
+
+/// Whether a failed attempt certainly did nothing: it never left, its credentials weren't accepted, or the server
+/// turned it away and said when to come again.
+pub(super) fn had_no_effect(error: &Error) -> bool {
+    let turned_away = matches!(error.status().map(|it| it.as_u16()), Some(429 | 503)) && error.retry_after().is_some();
+    let not_sent = error.status().is_none() && error.outcome() == RequestOutcome::NotSent;
+    turned_away || not_sent || error.kind() == ErrorKind::Unauthorized
 }
 
 /// What to do after a failed attempt.
@@ -171,7 +177,7 @@ mod tests {
             Some(status) => error
                 .with_status(status.try_into().unwrap())
                 .with_transient(crate::error::is_transient_status(status.try_into().unwrap())),
-            None => error,
+            None => error.with_outcome(RequestOutcome::Unknown),
         }
     }
 

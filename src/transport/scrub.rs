@@ -26,9 +26,7 @@ impl Secrets {
                 continue;
             }
             value.set_sensitive(true);
-            if let Ok(text) = value.to_str() {
-                texts.push(Secret::from(text));
-            }
+            texts.push(Secret::from(String::from_utf8_lossy(value.as_bytes()).into_owned()));
         }
         texts.retain(|it| !it.expose().is_empty());
         // The longest first: what is left of "Bearer abc" once "abc" is gone would be no match.
@@ -46,6 +44,9 @@ impl Secrets {
                     text
                 }
             });
+            if text.contains(is_odd) {
+                text = Zeroizing::new(text.replace(is_odd, " "));
+            }
             if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
                 text.truncate(cut);
                 text.push('…');
@@ -53,4 +54,10 @@ impl Secrets {
             std::mem::take(&mut *text)
         })
     }
+}
+
+/// Characters that do something to a terminal or to the order of a text, and show nothing.
+fn is_odd(it: char) -> bool {
+    it.is_control()
+        || matches!(it, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

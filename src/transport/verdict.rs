@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::de::IgnoredAny;
 use url::Url;
 
 use super::decode::Problem;
@@ -41,6 +43,9 @@ pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer)
             Err(error) => match error.into_problem() {
                 Problem::Empty => Error::new(ErrorKind::NotJson, "the answer's body is empty"),
                 Problem::Refused(api) => Error::new(ErrorKind::Refused, "refused").with_api(Some(api)),
+                Problem::Unfit { .. } if !begins_as_json(answer.body()) => {
+                    Error::new(ErrorKind::NotJson, "the answer isn't JSON")
+                }
                 Problem::Unfit { path, reason } if path.is_empty() => {
                     Error::new(ErrorKind::Decode, format!("the answer isn't what was expected: {reason}"))
                 }
@@ -66,6 +71,12 @@ pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer)
         .with_outcome(outcome))
 }
 
+/// Whether a body could be JSON by its first byte.
+fn begins_as_json(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    body.first().is_none_or(|it| matches!(it, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | 0x80..))
+}
+
 /// The error of an answer whose body need not be read for that.
 fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
     let status = answer.status();
@@ -77,6 +88,7 @@ fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
     }
     if !status.is_success() {
         let api = error_text(answer).and_then(|text| (dialect.read_error)(text).or_else(|| plain(text)));
+        let api = api.filter(|it| !it.is_empty());
         return Some(Error::new(ErrorKind::of_status(status), format!("answered {status}")).with_api(api));
     }
     if let Some(coding) = coding(answer.headers()) {
@@ -104,16 +116,22 @@ fn error_text(answer: &Answer) -> Option<&str> {
 /// is none, and neither is broken JSON.
 fn plain(text: &str) -> Option<ApiError> {
     let line = text.lines().map(str::trim).find(|it| !it.is_empty())?;
-    if line.starts_with(['<', '{', '[']) || line.contains('\u{fffd}') || line.chars().any(char::is_control) {
+    let json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if json || line.starts_with(['<', '{', '[']) || line.contains('\u{fffd}') || line.chars().any(char::is_control) {
         return None;
     }
     Some(ApiError::new().with_message(Some(line.to_owned())))
 }
 
 /// A content coding that is still on the body: one that wasn't asked for.
-fn coding(headers: &HeaderMap) -> Option<String> {
-    let coding = headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim().to_ascii_lowercase();
-    (!coding.is_empty() && coding != "identity").then_some(coding)
+fn coding(headers: &HeaderMap) -> Option<&'static str> {
+    let coding = headers.get(CONTENT_ENCODING)?.as_bytes().trim_ascii();
+    if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
+        return None;
+    }
+    let known = ["gzip", "br", "deflate", "zstd", "compress"];
+    // Not as it stands there: it's the server's text.
+    Some(known.into_iter().find(|it| coding.eq_ignore_ascii_case(it.as_bytes())).unwrap_or("something"))
 }
 
 /// By the content type if there is one, else by its first sign.
@@ -127,19 +145,14 @@ fn is_web_page(answer: &Answer) -> bool {
     }
 }
 
-/// A place without its query, fragment and credentials.
+/// A place without its query, fragment and credentials; decoded, so that a secret in it can be told.
 fn place(location: &str) -> Option<String> {
-    match Url::parse(location) {
-        Ok(mut url) => {
-            url.set_query(None);
-            url.set_fragment(None);
-            url.set_username("").ok()?;
-            url.set_password(None).ok()?;
-            Some(url.into())
-        }
-        // Relative to where it was asked: same host.
-        Err(_) => Some(location.split(['?', '#']).next().unwrap_or_default().to_owned()),
-    }
+    // Any base will do for one that is relative: then only the path is shown.
+    let base = Url::parse("https://here").ok()?;
+    let url = base.join(location).ok()?;
+    let path = percent_decode_str(url.path()).decode_utf8_lossy().into_owned();
+    let origin = url.origin();
+    Some(if origin == base.origin() { path } else { format!("{}{path}", origin.ascii_serialization()) })
 }
 
 fn general_hint(here: &Circumstance<'_>) -> Option<&'static str> {

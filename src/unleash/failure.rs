@@ -3,7 +3,9 @@
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::error::loose::{text, texts};
 use crate::error::{ApiError, ErrorKind};
+use crate::json::Json;
 use crate::transport::{Circumstance, Dialect};
 
 pub(super) static DIALECT: Dialect = Dialect { name: "unleash", read_error, hint };
@@ -11,23 +13,16 @@ pub(super) static DIALECT: Dialect = Dialect { name: "unleash", read_error, hint
 /// Of a real server's errors, every part but the message is missing somewhere.
 #[derive(Deserialize)]
 struct Body {
-    id: Option<String>,
-    name: Option<String>,
-    message: Option<String>,
-    #[serde(default)]
-    details: Option<Vec<Detail>>,
-}
-
-#[derive(Deserialize)]
-struct Detail {
-    message: Option<String>,
-    description: Option<String>,
+    id: Option<Json>,
+    name: Option<Json>,
+    message: Option<Json>,
+    details: Option<Json>,
 }
 
 fn read_error(body: &str) -> Option<ApiError> {
-    let body: Body = serde_json::from_str(body).ok()?;
-    let details = body.details.unwrap_or_default().into_iter().filter_map(|it| it.message.or(it.description)).collect();
-    Some(ApiError::new().with_id(body.id).with_name(body.name).with_message(body.message).with_details(details))
+    let Body { id, name, message, details } = serde_json::from_str(body).ok()?;
+    let error = ApiError::new().with_id(text(id.as_ref())).with_name(text(name.as_ref()));
+    Some(error.with_message(text(message.as_ref())).with_details(texts(details.as_ref())))
 }
 
 /// What a server says of a path that it doesn't have, as opposed to a thing that it doesn't have.

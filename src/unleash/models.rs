@@ -168,7 +168,7 @@ impl SignalFilter {
     /// The source that the signal must come from, if the number is an id.
     #[must_use]
     pub fn source_id(&self) -> Option<Id<SignalSource>> {
-        self.source_id_raw.parse::<i64>().ok().map(Id::new)
+        self.source_id_raw.parse().ok()
     }
 }
 

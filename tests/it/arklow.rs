@@ -572,25 +572,26 @@ impl Respond for Log {
 
 #[tokio::test]
 async fn a_walk_finds_the_end_by_what_the_count_is_known_to_mean() {
-    // Records, what the server counts, what the client was told of it, the requests of a walk in pages of five.
+    // Records, what the server counts, what the client was told of it, the requests of a walk in pages of five, with the
+    // one for the head: the order isn't documented.
     let cases = [
         (0, Count::OfAll, Total::Open, 2),
         (0, Count::OfAll, Total::OfListing, 2),
-        (1, Count::OfAll, Total::OfListing, 1),
-        (3, Count::OfAll, Total::OfListing, 1),
-        (3, Count::OfAll, Total::Open, 2),
-        (3, Count::OfPage, Total::Open, 2),
-        (3, Count::OfPage, Total::OfPage, 2),
-        (3, Count::Absent, Total::Open, 2),
-        (5, Count::OfAll, Total::OfListing, 2),
-        (10, Count::OfAll, Total::OfListing, 3),
-        (10, Count::OfAll, Total::Open, 3),
-        (10, Count::OfAll, Total::OfPage, 4),
-        (10, Count::OfPage, Total::Open, 4),
-        (10, Count::OfPage, Total::OfPage, 4),
-        (10, Count::Absent, Total::OfListing, 4),
-        (13, Count::OfAll, Total::OfListing, 4),
-        (13, Count::OfPage, Total::OfListing, 4),
+        (1, Count::OfAll, Total::OfListing, 2),
+        (3, Count::OfAll, Total::OfListing, 2),
+        (3, Count::OfAll, Total::Open, 3),
+        (3, Count::OfPage, Total::Open, 3),
+        (3, Count::OfPage, Total::OfPage, 3),
+        (3, Count::Absent, Total::Open, 3),
+        (5, Count::OfAll, Total::OfListing, 3),
+        (10, Count::OfAll, Total::OfListing, 4),
+        (10, Count::OfAll, Total::Open, 4),
+        (10, Count::OfAll, Total::OfPage, 5),
+        (10, Count::OfPage, Total::Open, 5),
+        (10, Count::OfPage, Total::OfPage, 5),
+        (10, Count::Absent, Total::OfListing, 5),
+        (13, Count::OfAll, Total::OfListing, 5),
+        (13, Count::OfPage, Total::OfListing, 5),
     ];
     for (records, count, means, expected) in cases {
         let server = MockServer::start().await;

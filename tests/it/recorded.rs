@@ -7,9 +7,11 @@ use std::fs;
 use std::io::Read as _;
 use std::time::Duration;
 
-use actionlog::page::{Entry, Envelope, Identity, Listed, PageSizes, Paginate, Window};
+use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate, Window};
 use actionlog::unleash::ActionSetEvent;
-use actionlog::{Error, ErrorKind, HttpExchange, Json, Page, Request, RequestOutcome, Result, UnleashClient};
+use actionlog::{
+    DecodeError, Error, ErrorKind, HttpExchange, Json, Page, Request, RequestOutcome, Result, UnleashClient,
+};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use flate2::read::GzDecoder;
@@ -391,27 +393,23 @@ struct Body<R> {
     events: Vec<R>,
 }
 
-impl<R> From<Body<R>> for Listed<R> {
-    fn from(body: Body<R>) -> Self {
-        Self::new(body.events)
-    }
-}
-
 impl Envelope for Around {
     type Of<R: serde::de::DeserializeOwned> = Body<R>;
+
+    fn open<R: serde::de::DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
+        Ok(Listed::new(body.events))
+    }
 }
 
 impl Paginate for IntegrationEvents {
     type Item = IntegrationEvent;
+    type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<Listed<Entry<IntegrationEvent>>> {
-        Request::get("api/admin/addons/{id}/events", [1])
-            .shape("limit", window.limit)
-            .shape("offset", window.offset)
-            .page::<Around, IntegrationEvent>()
+    fn request(&self, window: Window) -> Request<()> {
+        Request::get("api/admin/addons/{id}/events", [1]).shape("limit", window.limit).shape("offset", window.offset)
     }
 
-    fn identity(&self, event: &IntegrationEvent) -> Identity {
+    fn identity(event: &IntegrationEvent) -> Identity {
         Identity::from(event.id.as_str())
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actionlog::unleash::ActionSetEvent;
-use actionlog::{ClientBuilder, Error, Page, Result, UnleashClient};
+use actionlog::{ClientBuilder, Error, Page, Result, RetryPolicy, UnleashClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where every client of the tests begins: the place for a setting that all of them need. Without credentials.
 pub(crate) fn unsigned(url: impl Into<String>) -> ClientBuilder<UnleashClient> {
-    UnleashClient::builder(url)
+    UnleashClient::builder(url).retry(RetryPolicy::off())
 }
 
 /// A client's settings, with [`KEY`].
