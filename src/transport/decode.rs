@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::named::Named;
 use crate::error::ApiError;
 use crate::json::Json;
 use crate::page::{Entry, Envelope, Listed, UnreadableRecord};
@@ -81,17 +82,17 @@ pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> 
 
 /// Reads a text as JSON, and says where it doesn't fit if it doesn't.
 pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
-    serde_json::from_str(text).map_err(|error| located::<T>(text, &error))
+    serde_json::from_str::<Named<T>>(text).map(|it| it.0).map_err(|error| located::<T>(text, &error))
 }
 
 /// Reads a page in one pass; only if that fails, record by record.
 pub(crate) fn page<E: Envelope, R: DeserializeOwned>(body: &Bytes) -> Result<Listed<Entry<R>>, DecodeError> {
     let text = text(body)?;
-    if let Ok(page) = serde_json::from_str::<E::Of<R>>(text) {
-        return Ok(E::open(page)?.map(Entry::Record));
+    if let Ok(page) = serde_json::from_str::<Named<E::Of<Named<R>>>>(text) {
+        return Ok(E::open(page.0)?.map(|record| Entry::Record(record.0)));
     }
-    let raw: Listed<Box<RawValue>> = match serde_json::from_str::<E::Of<Box<RawValue>>>(text) {
-        Ok(page) => E::open(page)?,
+    let raw: Listed<Box<RawValue>> = match serde_json::from_str::<Named<E::Of<Box<RawValue>>>>(text) {
+        Ok(page) => E::open(page.0)?,
         // The page itself doesn't fit, not a record of it.
         Err(error) => return Err(located::<E::Of<Box<RawValue>>>(text, &error)),
     };
@@ -104,8 +105,8 @@ pub(crate) fn page<E: Envelope, R: DeserializeOwned>(body: &Bytes) -> Result<Lis
 }
 
 fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>) -> Entry<R> {
-    match serde_json::from_str(raw.get()) {
-        Ok(record) => Entry::Record(record),
+    match serde_json::from_str::<Named<R>>(raw.get()) {
+        Ok(record) => Entry::Record(record.0),
         Err(error) => {
             let (path, reason) = match located::<R>(raw.get(), &error).problem {
                 Problem::Unfit { path, reason } => (path, reason),
@@ -128,7 +129,7 @@ fn text(body: &Bytes) -> Result<&str, DecodeError> {
 /// Reads again, this time keeping track of the path. What was read once without it costs nothing on the good way.
 fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> DecodeError {
     let mut from = serde_json::Deserializer::from_str(text);
-    let path = match serde_path_to_error::deserialize::<_, T>(&mut from) {
+    let path = match serde_path_to_error::deserialize::<_, Named<T>>(&mut from) {
         Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
         _ => String::new(),
     };

@@ -1185,7 +1185,7 @@ async fn a_record_that_can_not_be_read_names_its_place_in_the_page_and_in_itself
     assert_eq!(record.raw().as_str(), bad.to_string());
     let error = page.into_records().unwrap_err();
     assert!(error.is_record());
-    assert!(error.to_string().contains("record 1 of the page"), "{error}");
+    assert!(error.to_string().contains("record 1 of its answer"), "{error}");
     assert!(error.to_string().contains("actionSet.actions[0]"), "{error}");
 }
 
