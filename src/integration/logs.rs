@@ -31,6 +31,7 @@ pub(super) struct Setting {
     /// Where the collection is, below the base URL; its segments are encoded.
     pub(super) collection: String,
     pub(super) update: UpdateMethod,
+    pub(super) total: Total,
 }
 
 impl Logs {
@@ -336,7 +337,7 @@ impl Paginate for LogListing {
     }
 
     fn total(&self) -> Total {
-        Total::OfListing
+        self.setting.total
     }
 }
 

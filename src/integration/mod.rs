@@ -24,7 +24,7 @@ use crate::call::Call;
 use crate::check::{Checking, Finding};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::page::{Listing, Page, Paginate};
+use crate::page::{Listing, Page, Paginate, Total};
 use crate::request::{self, Request};
 use crate::transport::{Dialect, Transport};
 
@@ -118,10 +118,17 @@ pub enum UpdateMethod {
 }
 
 /// What is set for an [`IntegrationClient`] alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Options {
     collection: Option<String>,
     update: UpdateMethod,
+    total: Total,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { collection: None, update: UpdateMethod::default(), total: Total::Open }
+    }
 }
 
 impl ClientBuilder<IntegrationClient> {
@@ -134,6 +141,13 @@ impl ClientBuilder<IntegrationClient> {
     /// How the server takes updates; [`UpdateMethod::Put`] unless set.
     pub fn update_method(mut self, method: UpdateMethod) -> Self {
         self.options.update = method;
+        self
+    }
+
+    /// What an answer's `total` counts, if you know: [`Total::OfListing`] saves a request at the end of a listing. It isn't
+    /// documented, and [`Total::Open`] unless set: then it is believed where it can't be the page's.
+    pub fn total_means(mut self, total: Total) -> Self {
+        self.options.total = total;
         self
     }
 }
@@ -156,6 +170,11 @@ impl sealed::Assemble for IntegrationClient {
         let collection = request::encode_path(path.trim_matches('/')).map_err(|why| {
             Error::new(ErrorKind::Configuration, format!("the collection's path can't be used: {why}"))
         })?;
-        Ok(Self { logs: Logs { transport, setting: Arc::new(Setting { collection, update: options.update }) } })
+        Ok(Self {
+            logs: Logs {
+                transport,
+                setting: Arc::new(Setting { collection, update: options.update, total: options.total }),
+            },
+        })
     }
 }

@@ -24,6 +24,11 @@ impl Known {
         self.set.contains(id)
     }
 
+    /// The last one of the same text.
+    pub(super) fn alike(&self, id: &Identity) -> Option<&Identity> {
+        self.order.iter().rev().find(|it| it.is_alike(id))
+    }
+
     pub(super) fn add(&mut self, id: Identity) {
         if self.set.insert(id.clone()) {
             self.order.push_back(id);

@@ -172,7 +172,10 @@ impl<Q: Paginate> Listing<Q> {
     pub fn page(self) -> Call<Page<Q::Item>> {
         let window = Window { offset: self.settings.start, limit: self.limit() };
         let total = self.query.total();
-        let request = ask(&self.query, window).map(move |listed| Page::of(window, listed, total));
+        let request = ask(&self.query, window).map(move |listed| {
+            let received = listed.records.len();
+            Page::of(window, listed, received, total)
+        });
         Call::new(self.transport, request).with_options(self.settings.options)
     }
 

@@ -197,8 +197,8 @@ pub struct Identity(Id);
 enum Id {
     Number(i64),
     Text(Arc<str>),
-    /// Of a record that can't be read: of its raw text, and how many of the same text came before it in its answer.
-    Hash(u128, u32),
+    /// Of a record that can't be read: of its text, and of the record before it, as others may have the same text.
+    Hash(u128, u128),
 }
 
 impl From<i64> for Identity {
@@ -214,11 +214,29 @@ impl From<&str> for Identity {
 }
 
 impl Identity {
-    /// SipHash with its zero key: the same over runs, machines and versions.
-    fn of_raw(raw: &Json, nth: u32) -> Self {
-        let hash = siphasher::sip128::SipHasher24::new().hash(raw.as_str().as_bytes());
-        Self(Id::Hash(hash.as_u128(), nth))
+    /// Of a record that has no id: of its text, told from others of the same text by the record before it.
+    fn of_raw(raw: &Json, before: Option<&Self>) -> Self {
+        let before = before.map_or(0, |before| match &before.0 {
+            Id::Number(id) => hash(&id.to_be_bytes()),
+            Id::Text(id) => hash(id.as_bytes()),
+            Id::Hash(text, before) => hash(&[text.to_be_bytes(), before.to_be_bytes()].concat()),
+        });
+        Self(Id::Hash(hash(raw.as_str().as_bytes()), before))
     }
+
+    fn is_unreadable(&self) -> bool {
+        matches!(self.0, Id::Hash(..))
+    }
+
+    /// Whether both are of records of the same text.
+    fn is_alike(&self, other: &Self) -> bool {
+        matches!((&self.0, &other.0), (Id::Hash(one, _), Id::Hash(other, _)) if one == other)
+    }
+}
+
+/// SipHash with its zero key: the same over runs, machines and versions.
+fn hash(bytes: &[u8]) -> u128 {
+    siphasher::sip128::SipHasher24::new().hash(bytes).as_u128()
 }
 
 /// As a text with its kind before it: the same under every format and every feature of serde_json.
@@ -227,7 +245,7 @@ impl Serialize for Identity {
         match &self.0 {
             Id::Number(id) => to.collect_str(&format_args!("n{id}")),
             Id::Text(id) => to.collect_str(&format_args!("t{id}")),
-            Id::Hash(hash, nth) => to.collect_str(&format_args!("h{hash:032x}.{nth}")),
+            Id::Hash(text, before) => to.collect_str(&format_args!("h{text:032x}.{before:032x}")),
         }
     }
 }
@@ -239,8 +257,8 @@ impl<'de> Deserialize<'de> for Identity {
             "n" => Some(Id::Number(id.parse().ok()?)),
             "t" => Some(Id::Text(id.into())),
             "h" => {
-                let (hash, nth) = id.split_once('.')?;
-                Some(Id::Hash(u128::from_str_radix(hash, 16).ok()?, nth.parse().ok()?))
+                let (text, before) = id.split_once('.')?;
+                Some(Id::Hash(u128::from_str_radix(text, 16).ok()?, u128::from_str_radix(before, 16).ok()?))
             }
             _ => None,
         });
@@ -428,12 +446,17 @@ pub enum More {
 }
 
 impl<T> Page<T> {
-    pub(crate) fn of(window: Window, listed: Listed<Entry<T>>, total: Total) -> Self {
-        let end = window.offset.saturating_add(listed.records.len() as u64);
-        let more = match (total, listed.total) {
-            (Total::OfListing, Some(total)) if total > end => More::Yes,
-            (Total::OfListing, Some(total)) if total == end && !listed.records.is_empty() => More::No,
-            _ if listed.records.len() as u64 > u64::from(window.limit) => More::Yes,
+    /// `received`: how many records the answer had, those included that were known.
+    pub(crate) fn of(window: Window, listed: Listed<Entry<T>>, received: usize, total: Total) -> Self {
+        let end = window.offset.saturating_add(received as u64);
+        let believed = match total {
+            Total::OfListing => true,
+            Total::Open => listed.total.is_some_and(|total| total > received as u64),
+            Total::OfPage => false,
+        };
+        let more = match listed.total.filter(|_| believed) {
+            Some(total) if total > end => More::Yes,
+            Some(total) if total == end && received > 0 => More::No,
             _ => More::Unknown,
         };
         Self { entries: listed.records, window, total: listed.total, errors: listed.errors, more }

@@ -1,6 +1,6 @@
 //! The walk, carried out: pages and items as streams.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,8 +68,6 @@ struct Counts {
     unreadable: u64,
     /// The server gave errors of its own beside records.
     partial: bool,
-    /// Unreadable records of the same text came.
-    alike: bool,
     /// Records were held back for `max_items`.
     cut: bool,
 }
@@ -89,6 +87,8 @@ enum State<T> {
 struct Batch<T> {
     window: Window,
     records: Vec<Given<T>>,
+    /// How many records the answer had, those included that were known.
+    received: usize,
     total: Option<u64>,
     errors: Vec<ApiError>,
 }
@@ -204,7 +204,6 @@ impl<Q: Paginate> Pages<Q> {
         let before = self.extent.resume.as_ref().map_or(0, Cursor::seen);
         let doubt = match self.walk.end() {
             Some(End::Since) => Some(Doubt::Since),
-            _ if self.counts.alike => Some(Doubt::Alike),
             _ => self.walk.doubt(before),
         };
         doubt.map_or(Verdict::Complete, Verdict::AsFarAsKnown)
@@ -244,20 +243,19 @@ impl<Q: Paginate> Pages<Q> {
     /// What of an answer is new.
     fn take(&mut self, window: Window, listed: Listed<Entry<Q::Item>>) -> Batch<Q::Item> {
         self.counts.partial |= !listed.errors.is_empty();
-        let mut alike = HashMap::new();
-        let ids: Vec<Identity> = listed
-            .records
-            .iter()
-            .map(|entry| match entry {
+        let mut ids: Vec<Identity> = Vec::with_capacity(listed.records.len());
+        for entry in &listed.records {
+            ids.push(match entry {
                 Entry::Record(record) => Q::identity(record),
                 Entry::Unreadable(record) => {
-                    let nth: &mut u32 = alike.entry(record.raw().as_str()).or_default();
-                    self.counts.alike |= *nth > 0;
-                    *nth += 1;
-                    Identity::of_raw(record.raw(), *nth - 1)
+                    let id = Identity::of_raw(record.raw(), ids.last());
+                    // The first of an answer is the last that was known, as a rule; what stood before it isn't seen.
+                    let same = self.walk.alike(&id).filter(|_| ids.is_empty()).cloned();
+                    same.unwrap_or(id)
                 }
-            })
-            .collect();
+            });
+        }
+        let received = ids.len();
         let from_head = self.walk.is_on_head();
         let give = self.walk.observe(&ids, listed.total);
         let mut records: Vec<_> = ids
@@ -281,7 +279,7 @@ impl<Q: Paginate> Pages<Q> {
                 self.walk.stop(End::Since);
             }
         }
-        Batch { window, records, total: listed.total, errors: listed.errors }
+        Batch { window, records, received, total: listed.total, errors: listed.errors }
     }
 
     /// Gives a record: from here on the cursor is behind it. `None` if there's nothing to give.
@@ -379,7 +377,7 @@ impl<Q: Paginate> Stream for Pages<Q> {
                         continue;
                     }
                     let listed = Listed { records: given, total: batch.total, errors: batch.errors };
-                    break Some(Ok(Page::of(batch.window, listed, this.query.total())));
+                    break Some(Ok(Page::of(batch.window, listed, batch.received, this.query.total())));
                 }
                 Some(Err(error)) => break Some(Err(error)),
                 None => break None,

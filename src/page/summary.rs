@@ -187,6 +187,8 @@ pub(super) struct Tally {
     /// The head isn't what it was.
     pub(super) reordered: bool,
     pub(super) forgot: bool,
+    /// Unreadable records of the same text came.
+    pub(super) alike: bool,
 }
 
 impl Tally {

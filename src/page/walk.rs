@@ -155,6 +155,12 @@ impl Walk {
         self.end
     }
 
+    /// The last known record of the same text as an unreadable one.
+    pub(super) fn alike(&self, id: &Identity) -> Option<&Identity> {
+        let anew = self.pass.anew.as_ref().and_then(|it| it.alike(id));
+        anew.or_else(|| self.pass.known.alike(id)).or_else(|| self.given.as_ref()?.alike(id))
+    }
+
     pub(super) fn anchors(&self) -> &[Identity] {
         &self.head.anchors
     }
@@ -219,6 +225,9 @@ impl Walk {
         let next_from = if rules.last_known { last_known.map_or(0, |it| it + 1) } else { 0 };
         for (index, (id, give)) in answer.iter().zip(give.iter_mut()).enumerate() {
             let new = !pass.knows(id);
+            if new && id.is_unreadable() && pass.known.alike(id).is_some() {
+                self.tally.alike = true;
+            }
             if new {
                 pass.anew.as_mut().unwrap_or(&mut pass.known).add(id.clone());
             }
@@ -354,6 +363,7 @@ impl Walk {
         tally.doubt_of_total(distinct).or_else(|| {
             let unsure = forgot || (self.resumed && tally.inserted + tally.lost_places + tally.late > 0);
             match () {
+                () if tally.alike => Some(Doubt::Alike),
                 () if tally.reordered => Some(Doubt::Reordered),
                 () if unsure && tally.shifted => Some(Doubt::BeyondMemory),
                 () => None,

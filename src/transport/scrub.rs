@@ -12,6 +12,9 @@ pub(super) struct Secrets {
 /// A server's sentence longer than this is cut.
 const LONGEST: usize = 2_000;
 
+/// A secret shorter than this is taken out where it stands as a word alone: its letters stand in others by chance.
+const SHORT: usize = 8;
+
 impl Secrets {
     /// Every header that signing added or changed, and what the signature names beyond. Marks those headers, so that
     /// nothing below prints them either.
@@ -37,12 +40,10 @@ impl Secrets {
     /// The error without any of them in the server's words, which are cut to a bearable length besides.
     pub(super) fn scrub(&self, error: Error) -> Error {
         error.map_text(|text| {
-            let mut text = self.texts.iter().fold(Zeroizing::new(text), |text, secret| {
-                if text.contains(secret.expose()) {
-                    Zeroizing::new(text.replace(secret.expose(), "[redacted]"))
-                } else {
-                    text
-                }
+            let mut text = self.texts.iter().fold(Zeroizing::new(text), |text, secret| match secret.expose() {
+                secret if !text.contains(secret) => text,
+                secret if secret.len() < SHORT => Zeroizing::new(replace_words(&text, secret)),
+                secret => Zeroizing::new(text.replace(secret, "[redacted]")),
             });
             if text.contains(is_odd) {
                 text = Zeroizing::new(text.replace(is_odd, " "));
@@ -54,6 +55,23 @@ impl Secrets {
             std::mem::take(&mut *text)
         })
     }
+}
+
+fn replace_words(text: &str, word: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = 0;
+    for (at, _) in text.match_indices(word) {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        if [before, after].into_iter().flatten().any(char::is_alphanumeric) {
+            continue;
+        }
+        out.push_str(&text[rest..at]);
+        out.push_str("[redacted]");
+        rest = at + word.len();
+    }
+    out.push_str(&text[rest..]);
+    out
 }
 
 /// Characters that do something to a terminal or to the order of a text, and show nothing.
