@@ -13,7 +13,7 @@ pub(super) struct Secrets {
 const LONGEST: usize = 2_000;
 
 /// A secret shorter than this is taken out where it stands as a word alone: its letters stand in others by chance.
-const SHORT: usize = 8;
+const SHORT: usize = 5;
 
 impl Secrets {
     /// Every header that signing added or changed, and what the signature names beyond. Marks those headers, so that
