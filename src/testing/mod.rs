@@ -32,43 +32,85 @@
 //! # }
 //! ```
 
+mod arklow;
+mod fault;
+mod integration;
 mod memory;
 pub mod sample;
+mod seen;
 mod server;
+mod shelf;
 mod unleash;
+mod wire;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, StatusCode};
-use url::form_urlencoded;
 
+pub use arklow::{ArklowWorld, EventsShown, HeadIs};
+pub use fault::Fault;
+pub use integration::IntegrationWorld;
 pub use memory::InMemory;
+pub use seen::SeenRequest;
 pub use server::Server;
+use shelf::Store;
+pub use shelf::{CountMeans, Log};
 pub use unleash::{Oversized, UnleashWorld};
 
 use crate::request::Answer;
 
 /// A fake server: records, and the rules by which they are given out.
 ///
-/// Cheap to clone; clones are the same world. It can be changed while it is read, as a real one is.
+/// It speaks all three APIs at once, each at its own path. Cheap to clone; clones are the same world. It can be changed
+/// while it is read, as a real one is.
 #[derive(Clone, Default)]
 pub struct World {
-    state: Arc<Mutex<State>>,
+    inner: Arc<Inner>,
 }
 
-/// One field for each API, and one line in [`State::answer`].
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    hook: Mutex<Option<Hook>>,
+}
+
+type Hook = Box<dyn FnMut(&World) + Send>;
+
+/// What is said of each API in one place.
 #[derive(Default)]
 struct State {
     requests: Vec<SeenRequest>,
+    store: Store,
     unleash: unleash::State,
+    arklow: arklow::State,
+    integration: integration::State,
+}
+
+/// How a fake speaks.
+trait Api {
+    /// Whether a path is one of this API's.
+    fn owns(&self, path: &str) -> bool;
+
+    fn answer(&mut self, store: &mut Store, request: &Request<Bytes>) -> Answer;
+
+    /// A failure in the API's own words.
+    fn refuse(&mut self, status: StatusCode, message: &str) -> Answer;
 }
 
 impl State {
     fn answer(&mut self, request: &Request<Bytes>) -> Answer {
-        self.unleash.answer(request).unwrap_or_else(|| web_page(request))
+        let path = request.uri().path();
+        let apis: [&mut dyn Api; 3] = [&mut self.integration, &mut self.arklow, &mut self.unleash];
+        let api = apis.into_iter().find(|it| it.owns(path));
+        match (self.store.fault(), api) {
+            (Some(fault), Some(api)) => fault.answer(|status| api.refuse(status, "A fault, as it was asked for.")),
+            (Some(fault), None) => fault.answer(|status| wire::json(status, "")),
+            (None, Some(api)) => api.answer(&mut self.store, request),
+            (None, None) => wire::web_page(request),
+        }
     }
 }
 
@@ -93,12 +135,18 @@ impl World {
     /// ```
     #[must_use]
     pub fn answer(&self, request: &Request<Bytes>) -> Answer {
+        // Outside of the state's lock: it is there to change the state.
+        if let Some(hook) = self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            hook(self);
+        }
         let mut state = self.lock();
         state.requests.push(SeenRequest::of(request));
         let mut answer = state.answer(request);
         drop(state);
-        let length = HeaderValue::from(answer.body().len());
-        answer.headers_mut().insert(CONTENT_LENGTH, length);
+        if answer.status() != StatusCode::NO_CONTENT {
+            let length = HeaderValue::from(answer.body().len());
+            answer.headers_mut().insert(CONTENT_LENGTH, length);
+        }
         if request.method() == Method::HEAD {
             *answer.body_mut() = Bytes::new();
         }
@@ -111,10 +159,73 @@ impl World {
         self.lock().requests.clone()
     }
 
-    /// What stands for an Unleash server in this world.
+    /// What stands for an Unleash server in this world: all below `/api`.
     #[must_use]
     pub fn unleash(&self) -> UnleashWorld {
         UnleashWorld::of(self.clone())
+    }
+
+    /// What stands for Arklow in this world: all below `/v1`.
+    #[must_use]
+    pub fn arklow(&self) -> ArklowWorld {
+        ArklowWorld::of(self.clone())
+    }
+
+    /// What stands for a server of integration action logs in this world: `/integration-action-logs` and below, unless
+    /// set otherwise.
+    #[must_use]
+    pub fn integration(&self) -> IntegrationWorld {
+        IntegrationWorld::of(self.clone())
+    }
+
+    /// Lets an answer go wrong: the next one, or, called again before that, the one after it, and so on. Whichever API
+    /// is asked.
+    ///
+    /// ```
+    /// use actionlog::testing::{Fault, World};
+    /// use actionlog::{ArklowClient, ErrorKind, RetryPolicy};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// let client = ArklowClient::builder("4711").api_key("key").exchange(world.exchange()).build()?;
+    /// world.fail_next(Fault::Status(503)).fail_next(Fault::Status(404));
+    /// let error = client.records().count(()).await.unwrap_err();
+    /// assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 2));
+    /// assert_eq!(client.records().count(()).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fail_next(&self, fault: Fault) -> &Self {
+        self.lock().store.fail_next(fault);
+        self
+    }
+
+    /// Calls this before each request is answered, with the requests before it in [`requests`](Self::requests): to
+    /// change the world between two pages. It replaces one that was set before.
+    ///
+    /// It may change all of the world, but not [`answer`](Self::answer) a request or set another of its kind: that
+    /// would wait for itself.
+    ///
+    /// ```
+    /// use actionlog::UnleashClient;
+    /// use actionlog::testing::World;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 1, 60);
+    /// world.before_each(|world| drop(world.unleash().add_sample_events("default", 1, 1)));
+    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").exchange(world.exchange()).build()?;
+    /// client.action_set_events().list(("default", 1)).page().await?;
+    /// client.action_set_events().list(("default", 1)).page().await?;
+    /// assert_eq!(world.unleash().log("default", 1).len(), 62);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn before_each(&self, change: impl FnMut(&Self) + Send + 'static) -> &Self {
+        *self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(change));
+        self
     }
 
     /// The door without a network: an [`Exchange`](crate::Exchange) for a client's builder.
@@ -156,7 +267,7 @@ impl World {
 
     /// A test that panicked elsewhere is no reason to fail here: every change is whole when the lock is let go.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,86 +275,5 @@ impl World {
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").field("requests", &self.lock().requests.len()).finish_non_exhaustive()
-    }
-}
-
-/// A request, as a [`World`] saw it. Of its headers only the names are kept: the values hold credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SeenRequest {
-    /// The method.
-    pub method: Method,
-    /// The path as it was sent, encoded.
-    pub path: String,
-    /// The query as it was sent, encoded and without the `?`. Empty if there was none.
-    pub query: String,
-    /// The headers' names.
-    pub headers: Vec<HeaderName>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl SeenRequest {
-    fn of(request: &Request<Bytes>) -> Self {
-        Self {
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            headers: request.headers().keys().cloned().collect(),
-            body: request.body().clone(),
-        }
-    }
-
-    /// The value of a query parameter, decoded; the first if it was given more than once.
-    ///
-    /// ```
-    /// use actionlog::testing::World;
-    /// use bytes::Bytes;
-    ///
-    /// let world = World::new();
-    /// let _ = world.answer(&http::Request::get("/any?filter=a%20b").body(Bytes::new())?);
-    /// assert_eq!(world.requests()[0].parameter("filter").as_deref(), Some("a b"));
-    /// # Ok::<(), http::Error>(())
-    /// ```
-    #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    }
-
-    /// Whether a header of this name came, in any letter case: `authorization`, say.
-    #[must_use]
-    pub fn has_header(&self, name: &str) -> bool {
-        self.headers.iter().any(|it| it.as_str().eq_ignore_ascii_case(name))
-    }
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Answer::new(body.into());
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-    answer
-}
-
-fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    answer(status, "application/json; charset=utf-8", body)
-}
-
-/// What a server with a user interface answers to a path that no API has: with success, and to anyone. It's what a base
-/// URL with a wrong path meets.
-fn web_page(request: &Request<Bytes>) -> Answer {
-    let html = "text/html; charset=utf-8";
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        answer(
-            StatusCode::OK,
-            html,
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><title>A fake server</title></head></html>\n",
-        )
-    } else {
-        answer(
-            StatusCode::NOT_FOUND,
-            html,
-            "<!DOCTYPE html>\n<html lang=\"en\"><body><pre>Not found</pre></body></html>\n",
-        )
     }
 }

@@ -1,16 +1,14 @@
 //! What speaks Unleash's contract.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{World, json as answer_json, sample};
+use super::shelf::{Log, Name, Store};
+use super::{Api, World, wire::json as json_answer};
 use crate::id::Id;
 use crate::request::Answer;
 use crate::unleash::ActionSet;
@@ -42,7 +40,7 @@ const LARGEST_OFFSET: f64 = 9_223_372_036_854_775_807.0;
 ///
 /// let world = World::new();
 /// world.unleash().accept_token("user:secret").add_sample_events("default", 1, 120).add_raw("default", 1, "{}");
-/// assert_eq!(world.unleash().count("default", 1), 121);
+/// assert_eq!(world.unleash().log("default", 1).len(), 121);
 /// ```
 #[derive(Clone, Debug)]
 pub struct UnleashWorld {
@@ -60,21 +58,8 @@ pub enum Oversized {
     LargestPage,
 }
 
-/// A project, and the id of an action set as it stands in a path.
-type Key = (String, String);
-
-/// The events of an action set.
-#[derive(Default)]
-struct Log {
-    /// As JSON texts, newest first.
-    events: Vec<String>,
-    /// How many samples were ever added: their ids must not come twice.
-    samples: usize,
-}
-
 /// The state of the fake.
 pub(super) struct State {
-    logs: HashMap<Key, Log>,
     accepted: Vec<String>,
     wrong_kind: Vec<String>,
     without_permission: Vec<String>,
@@ -87,7 +72,6 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> Self {
         Self {
-            logs: HashMap::new(),
             accepted: Vec::new(),
             wrong_kind: Vec::new(),
             without_permission: Vec::new(),
@@ -104,102 +88,32 @@ impl UnleashWorld {
         Self { world }
     }
 
-    /// Adds an event at the head: it is now the newest. An action set's first event makes the action set.
-    ///
-    /// The record is held as the JSON that it's written as; nothing checks whether it is an event.
-    ///
-    /// ```
-    /// use actionlog::testing::{World, sample};
-    ///
-    /// let world = World::new();
-    /// for event in sample::action_set_events(3).iter().rev() {
-    ///     world.unleash().add_event("default", 1, event)?;
-    /// }
-    /// assert_eq!(world.unleash().count("default", 1), 3);
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the record can't be written as JSON.
-    pub fn add_event(
-        &self,
-        project: impl Into<String>,
-        action_set: impl Into<Id<ActionSet>>,
-        record: impl Serialize,
-    ) -> serde_json::Result<()> {
-        let text = serde_json::to_string(&record)?;
-        self.add_raw(project, action_set, text);
-        Ok(())
+    /// The events of an action set.
+    #[must_use]
+    pub fn log(&self, project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Log {
+        Log::new(self.world.clone(), name(project, action_set.into().to_string()))
     }
 
-    /// Adds a text in an event's place, at the head.
-    ///
-    /// `{}`, `null` or an event of a future version make a record that can't be read. A text that isn't JSON breaks the
-    /// whole page that it's on.
-    ///
-    /// ```
-    /// use actionlog::testing::World;
-    ///
-    /// let world = World::new();
-    /// world.unleash().add_sample_events("default", 1, 10).add_raw("default", 1, r#"{"id": null}"#);
-    /// assert_eq!(world.unleash().count("default", 1), 11);
-    /// ```
-    pub fn add_raw(
-        &self,
-        project: impl Into<String>,
-        action_set: impl Into<Id<ActionSet>>,
-        text: impl Into<String>,
-    ) -> &Self {
-        let key = key(project, action_set);
-        self.change(|state| state.logs.entry(key).or_default().events.insert(0, text.into()))
-    }
-
-    /// Adds plausible events at the head, newer than those that are there: see [`sample`].
+    /// Adds plausible events at the head of an action set's: see [`Log::add_samples`].
     pub fn add_sample_events(
         &self,
         project: impl Into<String>,
         action_set: impl Into<Id<ActionSet>>,
         count: usize,
     ) -> &Self {
-        let project = project.into();
-        let action_set = action_set.into();
-        self.change(|state| {
-            let log = state.logs.entry(key(project.clone(), action_set)).or_default();
-            let new = log.samples + 1..=log.samples + count;
-            log.samples += count;
-            let new = new.rev().map(|number| sample::event(number, &project, *action_set.get()).to_string());
-            log.events.splice(0..0, new);
-        })
+        self.log(project, action_set).add_samples(count);
+        self
     }
 
-    /// Takes an event away, by its place: 0 is the newest. Gives its text, or nothing if there is none at that place.
-    ///
-    /// ```
-    /// use actionlog::testing::World;
-    ///
-    /// let world = World::new();
-    /// world.unleash().add_sample_events("default", 1, 10);
-    /// assert!(world.unleash().remove("default", 1, 9).is_some());
-    /// assert!(world.unleash().remove("default", 1, 9).is_none());
-    /// ```
-    pub fn remove(
+    /// Adds a text in an event's place, at the head: see [`Log::add_raw`].
+    pub fn add_raw(
         &self,
         project: impl Into<String>,
         action_set: impl Into<Id<ActionSet>>,
-        index: usize,
-    ) -> Option<String> {
-        let key = key(project, action_set);
-        let mut state = self.world.lock();
-        let events = &mut state.unleash.logs.get_mut(&key)?.events;
-        (index < events.len()).then(|| events.remove(index))
-    }
-
-    /// How many events an action set has.
-    #[must_use]
-    pub fn count(&self, project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> usize {
-        let key = key(project, action_set);
-        self.world.lock().unleash.logs.get(&key).map_or(0, |log| log.events.len())
+        text: impl Into<String>,
+    ) -> &Self {
+        self.log(project, action_set).add_raw(text);
+        self
     }
 
     /// Lets this token in. From then on a request needs one that is let in; until then all are good, and none is too.
@@ -305,31 +219,36 @@ impl UnleashWorld {
     }
 }
 
-impl State {
-    /// `None` for what is not below `/api`.
-    pub(super) fn answer(&mut self, request: &Request<Bytes>) -> Option<Answer> {
-        let path = collapse(request.uri().path());
-        let mut segments = path.trim_start_matches('/').split('/');
-        if !segments.next()?.eq_ignore_ascii_case("api") {
-            return None;
-        }
-        Some(match self.authenticate(request.headers()) {
-            Access::Refused(refusal) => refusal,
-            _ if self.open_source => self.no_such_path(&path),
-            access => match route(request.method(), &segments.collect::<Vec<_>>()) {
-                None => self.no_such_path(&path),
-                Some(_) if matches!(access, Access::WithoutPermission) => self.no_permission(),
-                Some(key) => self.list(&key, request.uri().query().unwrap_or_default()),
-            },
-        })
+impl Api for State {
+    fn owns(&self, path: &str) -> bool {
+        path.split('/').find(|it| !it.is_empty()).is_some_and(|it| it.eq_ignore_ascii_case("api"))
     }
 
+    fn answer(&mut self, store: &mut Store, request: &Request<Bytes>) -> Answer {
+        let path = collapse(request.uri().path());
+        match self.authenticate(request.headers()) {
+            Access::Refused(refusal) => refusal,
+            _ if self.open_source => self.no_such_path(&path),
+            access => match route(request.method(), &path) {
+                None => self.no_such_path(&path),
+                Some(_) if matches!(access, Access::WithoutPermission) => self.no_permission(),
+                Some(name) => self.list(store, &name, request.uri().query().unwrap_or_default()),
+            },
+        }
+    }
+
+    fn refuse(&mut self, status: StatusCode, message: &str) -> Answer {
+        self.error(status, "UnknownError", message, &[])
+    }
+}
+
+impl State {
     fn authenticate(&mut self, headers: &HeaderMap) -> Access {
         let sent = headers.get(AUTHORIZATION).map(|it| token(it.as_bytes())).unwrap_or_default();
         let is_sent = |known: &Vec<String>| known.iter().any(|it| it.as_bytes() == sent);
         if is_sent(&self.wrong_kind) {
             let message = "invalid token: expected a different token type for this endpoint";
-            return Access::Refused(answer_json(StatusCode::FORBIDDEN, json!({ "message": message }).to_string()));
+            return Access::Refused(json_answer(StatusCode::FORBIDDEN, json!({ "message": message }).to_string()));
         }
         if is_sent(&self.without_permission) {
             return Access::WithoutPermission;
@@ -353,7 +272,7 @@ impl State {
         ))
     }
 
-    fn list(&mut self, key: &Key, query: &str) -> Answer {
+    fn list(&mut self, store: &mut Store, name: &Name, query: &str) -> Answer {
         let mut limit = Parameter::default();
         let mut offset = Parameter::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -376,9 +295,9 @@ impl State {
         }
         let limit = self.page_size(limit.number());
         let skip = if offset > 0.0 { offset as usize } else { 0 };
-        let events = self.logs.get(key).map(|log| log.events.as_slice()).unwrap_or_default();
-        let page: Vec<&str> = events.iter().skip(skip).take(limit as usize).map(String::as_str).collect();
-        answer_json(StatusCode::OK, format!(r#"{{"actionSetEvents":[{}]}}"#, page.join(",")))
+        let limit = store.page_size(limit as usize);
+        let page: Vec<&str> = store.records(name).iter().skip(skip).take(limit).map(|it| it.text.as_str()).collect();
+        json_answer(StatusCode::OK, format!(r#"{{"actionSetEvents":[{}]}}"#, page.join(",")))
     }
 
     fn page_size(&self, asked: Option<f64>) -> u64 {
@@ -414,7 +333,7 @@ impl State {
                 "path": format!("/query/{name}"),
             }],
         });
-        answer_json(StatusCode::BAD_REQUEST, body.to_string())
+        json_answer(StatusCode::BAD_REQUEST, body.to_string())
     }
 
     /// The shape of most errors; some have more fields.
@@ -428,7 +347,7 @@ impl State {
         for (key, value) in more {
             body[*key] = value.clone();
         }
-        answer_json(status, body.to_string())
+        json_answer(status, body.to_string())
     }
 
     /// Every error has its own id, and the same world the same ones each time.
@@ -471,27 +390,23 @@ fn out_of_range(offset: f64) -> Answer {
         "select * from \"action_set_events\" where \"action_set_id\" = $1 order by \"id\" desc limit $2 offset $3 - value \"{offset}\" is out of range for type bigint"
     );
     let body = json!({ "name": "UnknownError", "message": message, "details": [{ "message": message }] });
-    answer_json(StatusCode::INTERNAL_SERVER_ERROR, body.to_string())
+    json_answer(StatusCode::INTERNAL_SERVER_ERROR, body.to_string())
 }
 
-/// Which listing is meant, by the path's segments behind `/api`; the fixed ones count in any letter case.
-fn route(method: &Method, segments: &[&str]) -> Option<Key> {
-    let segments = match segments {
-        [segments @ .., ""] => segments,
-        segments => segments,
-    };
-    let [admin, projects, project, actions, action_set, events] = segments else { return None };
+/// Which listing is meant, by the path, whose fixed segments count in any letter case.
+fn route(method: &Method, path: &str) -> Option<Name> {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let [_, admin, projects, project, actions, action_set, events] = segments[..] else { return None };
     let fixed = [(admin, "admin"), (projects, "projects"), (actions, "actions"), (events, "events")];
     if !matches!(*method, Method::GET | Method::HEAD) || fixed.iter().any(|(it, name)| !it.eq_ignore_ascii_case(name)) {
         return None;
     }
-    let project = percent_decode_str(project).decode_utf8_lossy().into_owned();
-    let action_set = percent_decode_str(action_set).decode_utf8_lossy().into_owned();
-    Some((project, action_set))
+    let decoded = |it| percent_decode_str(it).decode_utf8_lossy().into_owned();
+    Some(name(decoded(project), decoded(action_set)))
 }
 
-fn key(project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Key {
-    (project.into(), action_set.into().to_string())
+fn name(project: impl Into<String>, action_set: String) -> Name {
+    Name::Unleash { project: project.into(), action_set }
 }
 
 fn collapse(path: &str) -> String {

@@ -92,7 +92,7 @@ fn sample_events_are_the_same_each_time_and_go_on_where_they_ended() {
     let world = world(40);
     world.unleash().add_sample_events("default", 1, 20);
     assert_eq!(ids(&world, "?limit=100"), held(60));
-    world.unleash().remove("default", 1, 30);
+    world.unleash().log("default", 1).remove(30);
     world.unleash().add_sample_events("default", 1, 1);
     assert_eq!(ids(&world, "?limit=1"), held(61)[..1]);
 }
@@ -100,12 +100,12 @@ fn sample_events_are_the_same_each_time_and_go_on_where_they_ended() {
 #[test]
 fn events_stand_newest_first_and_can_be_taken_away() {
     let world = world(3);
-    world.unleash().add_event("default", 1, serde_json::json!({ "id": 77 })).unwrap();
+    world.unleash().log("default", 1).add(serde_json::json!({ "id": 77 })).unwrap();
     assert_eq!(ids(&world, "")[0], 77);
-    assert_eq!(world.unleash().remove("default", 1, 0).as_deref(), Some(r#"{"id":77}"#));
-    assert_eq!(world.unleash().remove("default", 1, 3), None);
-    assert_eq!(world.unleash().remove("other", 1, 0), None);
-    assert_eq!(world.unleash().count("default", 1), 3);
+    assert_eq!(world.unleash().log("default", 1).remove(0).as_deref(), Some(r#"{"id":77}"#));
+    assert_eq!(world.unleash().log("default", 1).remove(3), None);
+    assert_eq!(world.unleash().log("other", 1).remove(0), None);
+    assert_eq!(world.unleash().log("default", 1).len(), 3);
     assert_eq!(ids(&world, ""), held(3));
 }
 
@@ -410,7 +410,7 @@ async fn events_that_come_and_go_while_one_reads_cost_no_other() {
         read.push(event.unwrap().id.into_inner());
         match read.len() {
             25 => drop(world.unleash().add_sample_events("default", 1, 4)),
-            55 => (0..20).for_each(|_| drop(world.unleash().remove("default", 1, 0))),
+            55 => (0..20).for_each(|_| drop(world.unleash().log("default", 1).remove(0))),
             _ => {}
         }
     }
@@ -443,7 +443,8 @@ impl Exchange for Meddler {
         }
         if self.below(3) == 0 {
             for _ in 0..self.below(6) {
-                unleash.remove("default", 1, self.below(unleash.count("default", 1) as u64 + 1) as usize);
+                let log = unleash.log("default", 1);
+                log.remove(self.below(log.len() as u64 + 1) as usize);
             }
         }
         self.world.exchange().exchange(request).await

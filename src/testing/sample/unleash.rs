@@ -1,34 +1,11 @@
-//! Plausible records, the same each time.
+//! The events of an action set.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-/// 2025-03-03T06:00:00Z, from which on events come every few minutes.
-const BEGIN: i64 = 1_740_981_600;
-
-/// So many events of action set 1 of the project `default`, newest first, as the server lists them.
-///
-/// A team lets its monitoring toggle feature flags. Most runs succeed, some fail with details, one in 40 has only just
-/// started, and one in 50 is in a state that no reference page has. The set was edited now and then, so its actions
-/// differ. Ids and times increase from event to event; the oldest is the same whatever the count, and so is the next.
-///
-/// ```
-/// use actionlog::testing::sample;
-/// use actionlog::unleash::ActionSetEvent;
-/// use serde::Deserialize;
-///
-/// let events = sample::action_set_events(120);
-/// let newest = ActionSetEvent::deserialize(&events[0])?;
-/// assert_eq!(newest.created_at.to_rfc3339(), "2025-03-04T02:00:41+00:00");
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[must_use]
-pub fn action_set_events(count: usize) -> Vec<Value> {
-    (1..=count).rev().map(|number| event(number, "default", 1)).collect()
-}
+use super::time;
 
 /// The event with this number, from 1.
-pub(super) fn event(number: usize, project: &str, action_set: i64) -> Value {
+pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -> Value {
     let outcome = Outcome::of(number);
     let started = time(number, 0);
     let signal_id = 4200 + number * 3;
@@ -190,12 +167,4 @@ fn signal(number: usize, id: usize) -> Value {
         }
     }
     signal
-}
-
-/// When the event with this number began: ten minutes apart, give or take some seconds.
-fn time(number: usize, seconds: i64) -> String {
-    let number = i64::from(i32::try_from(number).unwrap_or(i32::MAX));
-    let after = TimeDelta::seconds(number * 600 + number * 37 % 53 + seconds);
-    let begin: DateTime<Utc> = DateTime::from_timestamp(BEGIN, 0).unwrap_or_default();
-    (begin + after).to_rfc3339_opts(SecondsFormat::Millis, true)
 }

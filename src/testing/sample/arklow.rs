@@ -1,0 +1,174 @@
+//! An organisation's action records.
+
+use serde_json::{Value, json};
+
+use super::time;
+
+/// The record with this number, from 1, with everything that it can have.
+pub(in crate::testing) fn record(number: usize, org: &str) -> Value {
+    let id = (880_000_000_000 + number * 17).to_string();
+    let kind = &KINDS[number % KINDS.len()];
+    let way = Way::of(number);
+    json!({
+        "id": id,
+        "org_id": org,
+        "action_definition_id": kind.definition,
+        "input": input(number, kind),
+        "timeout": ([30, 300, 3600][number % 3]),
+        "tags": { "team": kind.team, "channel": (["chat", "mail", "phone"][number % 3]), "priority": number % 4 },
+        "state": state(number, &way),
+        "definition": definition(number, org, kind),
+        "events": events(number, org, &id, &way),
+    })
+}
+
+/// A kind of action, by its definition.
+struct Kind {
+    definition: &'static str,
+    variant: &'static str,
+    team: &'static str,
+    /// The names of its input's fields.
+    fields: [&'static str; 3],
+}
+
+const KINDS: [Kind; 3] = [
+    Kind { definition: "5001", variant: "refund", team: "payments", fields: ["order", "amount_cents", "reason"] },
+    Kind { definition: "5002", variant: "restock", team: "warehouse", fields: ["sku", "quantity", "reason"] },
+    Kind { definition: "5003", variant: "notify", team: "care", fields: ["customer", "template", "reason"] },
+];
+
+/// How an action went, or goes.
+struct Way {
+    status: &'static str,
+    attempts: usize,
+    error: Option<&'static str>,
+    done: bool,
+}
+
+impl Way {
+    fn of(number: usize) -> Self {
+        let errors = [
+            "the endpoint answered 502 Bad Gateway to each of 3 deliveries",
+            "no ack within 300 s",
+            "nack: the order was refunded already",
+            "input doesn't fit the schema: /amount_cents must be above 0",
+        ];
+        let on_its_way = ["queued", "dispatch_wait", "scheduled", "retrying", "running", "ack_wait"];
+        let (status, attempts, error) = match number {
+            number if number.is_multiple_of(60) => ("paused", 1, None),
+            number if number % 10 == 4 => (on_its_way[number / 10 % on_its_way.len()], number / 10 % 2, None),
+            number if number % 7 == 3 => ("failed", 3, Some(errors[number / 7 % errors.len()])),
+            number if number % 23 == 9 => ("canceled", 1, None),
+            number => ("succeeded", 1 + usize::from(number.is_multiple_of(8)), None),
+        };
+        Self { status, attempts, error, done: matches!(status, "failed" | "canceled" | "succeeded") }
+    }
+}
+
+fn input(number: usize, kind: &Kind) -> Value {
+    let [what, how_much, why] = kind.fields;
+    json!({
+        what: format!("{}-{}", &kind.variant[..3].to_uppercase(), 10_000 + number * 7),
+        how_much: number * 137 % 9000 + 100,
+        why: (["arrived broken", "customer asked for it", "stock below its threshold", "paid twice"][number % 4]),
+        "lines": (0..=number % 3)
+            .map(|line| json!({ "position": line + 1, "sku": format!("SKU-{:05}", number * 31 + line), "price": 4.5 + line as f64 }))
+            .collect::<Vec<_>>(),
+        "conversation": { "id": format!("conv_{:08x}", number * 2_654_435), "turns": number % 12 + 1, "language": "en" },
+    })
+}
+
+fn state(number: usize, way: &Way) -> Value {
+    let begun = way.attempts > 0;
+    let seconds = 20 + number as i64 % 90;
+    json!({
+        "status": way.status,
+        "attempt": way.attempts.saturating_sub(1),
+        "updated_at": time(number, if way.done { seconds } else { 2 }),
+        "available_at": time(number, 1),
+        "timeout_at": time(number, 3600),
+        "started_at": if begun { json!(time(number, 2)) } else { Value::Null },
+        "completed_at": if way.done { json!(time(number, seconds)) } else { Value::Null },
+        "error_message": way.error,
+    })
+}
+
+fn definition(number: usize, org: &str, kind: &Kind) -> Value {
+    let [what, how_much, why] = kind.fields;
+    let links: Vec<Value> = [("701", "primary", true), ("702", "standby", false)]
+        .iter()
+        .map(|(id, label, is_default)| {
+            json!({
+                "id": format!("{}{id}", kind.definition),
+                "action_definition_id": kind.definition,
+                "destination_id": id,
+                "org_id": org,
+                "is_default": is_default,
+                "destination": {
+                    "id": id,
+                    "org_id": org,
+                    "updated_at": time(0, 0),
+                    "label": format!("{} {label}", kind.team),
+                    "type": "webhook",
+                    "config": {
+                        "url": format!("https://{label}.{}.shop.example.com/actions/{}", kind.team, kind.variant),
+                        "headers": { "x-shop-region": "eu-west-1", "x-shop-route": format!("{}/{label}", kind.variant) },
+                        "signaling": { "enabled": true, "default": "ack" },
+                        "response_time_sla_ms": 2500,
+                    },
+                    "deleted_at": null,
+                    "tags": { "env": "production", "team": kind.team },
+                    "credential_id": if *is_default { json!("31") } else { Value::Null },
+                },
+            })
+        })
+        .collect();
+    json!({
+        "id": kind.definition,
+        "org_id": org,
+        "variant": kind.variant,
+        // Edited after every 40 records.
+        "version": number / 40 + 1,
+        "alias": [format!("shop.{}", kind.variant), format!("{}_{}", kind.team, kind.variant)],
+        "schema": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "required": [what, how_much],
+            "additionalProperties": false,
+            "properties": {
+                what: { "type": "string", "pattern": "^[A-Z]{3}-[0-9]+$", "description": "What the action is about" },
+                how_much: { "type": "integer", "minimum": 1, "description": "How much of it" },
+                why: { "type": "string", "maxLength": 200, "description": "Why, in a sentence for the log" },
+                "lines": { "type": "array", "items": { "type": "object", "required": ["position", "sku"] } },
+                "conversation": { "type": "object" },
+            },
+        },
+        "deleted_at": null,
+        "destinations": links,
+    })
+}
+
+/// Delivered, and delivered again, and what came of it.
+fn events(number: usize, org: &str, record: &str, way: &Way) -> Vec<Value> {
+    let event = |place: usize, kind: &str, status: &str, message: Option<&str>, data: Value| {
+        json!({
+            "id": format!("{record}{place}"),
+            "action_record_id": record,
+            "org_id": org,
+            "kind": kind,
+            "status": status,
+            "attempt": place.saturating_sub(1),
+            "available_at": time(number, 1 + place as i64),
+            "timeout_at": time(number, 3600),
+            "message": message,
+            "data": data,
+        })
+    };
+    let mut events = vec![event(0, "created", "queued", None, Value::Null)];
+    for attempt in 1..=way.attempts {
+        let answer = json!({ "destination_id": "701", "http_status": if way.error.is_some() { 502 } else { 202 }, "took_ms": number * 13 % 900 });
+        events.push(event(attempt, "delivered", "running", None, answer));
+    }
+    events.push(event(way.attempts + 1, "status", way.status, way.error, json!({ "by": "dispatcher" })));
+    events
+}
