@@ -6,6 +6,7 @@ mod arklow;
 mod auth;
 mod bad_input;
 mod check;
+mod conformance;
 mod integration;
 mod recorded;
 mod support;
