@@ -1,18 +1,22 @@
-//! Reads all events of an action set, and says how they went.
+//! Reads the three logs and says how things went; creates, changes and deletes an integration's log, too.
 //!
-//! `cargo run --example quickstart` starts a fake server of its own, with 120 events in it.
+//! `cargo run --example quickstart` starts a fake server of its own, with 120 records in each log. For a real server set
 //!
-//! For a real one set `UNLEASH_URL` and `UNLEASH_TOKEN`, and, unless they are `default` and `1`, `UNLEASH_PROJECT` and
-//! `UNLEASH_ACTION_SET`.
+//! - `UNLEASH_URL` and `UNLEASH_TOKEN`; `UNLEASH_PROJECT` and `UNLEASH_ACTION_SET` unless they are `default` and `1`,
+//! - `ARKLOW_API_KEY` and `ARKLOW_ORG_ID`,
+//! - `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION`; `QUICKSTART_WRITE=1` to also write there.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use actionlog::testing::{Server, World};
-use actionlog::unleash::{ActionSetEvent, ActionSetEventState};
-use actionlog::{ErrorKind, UnleashClient};
+use actionlog::arklow::{ActionRecord, RecordsQuery};
+use actionlog::integration::{ActionLog, ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::page::Paginate;
+use actionlog::testing::World;
+use actionlog::unleash::ActionSetEvent;
+use actionlog::{ArklowClient, ErrorKind, IntegrationClient, Items, UnleashClient};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,65 +31,154 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
+    let world = World::new();
+    let server = world.listen().await?;
+    let url = server.url();
+
     let project = env::var("UNLEASH_PROJECT").unwrap_or("default".into());
     let action_set: i64 = env::var("UNLEASH_ACTION_SET").unwrap_or("1".into()).parse()?;
-    let (client, fake) = match env::var("UNLEASH_URL") {
-        Ok(_) => (UnleashClient::from_env()?, None),
-        Err(_) => {
-            let server = fake_server(&project, action_set).await?;
-            (UnleashClient::builder(server.url()).api_key("user:any").build()?, Some(server))
-        }
+    // Among the fake server's records is one, in each log, that can't be read.
+    world.unleash().log(&*project, action_set).add_samples(60).add_raw(r#"{"id": "none"}"#).add_samples(60);
+    world.arklow().log("4711").add_samples(60).add_raw(r#"{"id": null}"#).add_samples(60);
+    world.integration().log().add_samples(60).add_raw(r#"{"_id": "1"}"#).add_samples(60);
+
+    let unleash = match real("UNLEASH_URL") {
+        true => UnleashClient::from_env()?,
+        false => UnleashClient::builder(&url).api_key("user:demo-key").build()?,
     };
-    match &fake {
-        Some(server) => println!("Reading from a fake server at {} (set UNLEASH_URL for a real one)", server.url()),
-        None => println!("Reading from the server that UNLEASH_URL names"),
+    heading(&format!("Unleash: events of action set {action_set} of project {project}"), "UNLEASH_URL", &url);
+    let events = unleash.action_set_events().list((project, action_set)).items();
+    report(events, Line::of_event).await?;
+
+    let arklow = match real("ARKLOW_API_KEY") {
+        true => ArklowClient::from_env()?,
+        false => ArklowClient::builder("4711").base_url(&url).api_key("demo-key").build()?,
+    };
+    heading("Arklow: action records", "ARKLOW_API_KEY", &url);
+    let records = arklow.records().list(RecordsQuery::new().include_state().include_definition()).items();
+    report(records, Line::of_record).await?;
+
+    let integration = match real("INTEGRATION_LOGS_URL") {
+        true => IntegrationClient::from_env()?,
+        false => IntegrationClient::builder(&url).api_key("demo-key").build()?,
+    };
+    heading("Integration action logs", "INTEGRATION_LOGS_URL", &url);
+    report(integration.logs().list(()).items(), Line::of_log).await?;
+    if real("INTEGRATION_LOGS_URL") && env::var_os("QUICKSTART_WRITE").is_none_or(|it| it != "1") {
+        println!("\n  Nothing was written: set QUICKSTART_WRITE=1 to create, change and delete a log there");
+    } else {
+        write(&integration).await?;
+    }
+    server.stop().await;
+    Ok(())
+}
+
+/// Whether a real server is to be asked.
+fn real(variable: &str) -> bool {
+    env::var_os(variable).is_some()
+}
+
+fn heading(title: &str, variable: &str, fake: &str) {
+    match real(variable) {
+        true => println!("\n{title}\n  from the real server, as {variable} is set"),
+        false => println!("\n{title}\n  from a fake server at {fake} (set {variable} for a real one)"),
+    }
+}
+
+/// What is shown of a record.
+struct Line {
+    outcome: String,
+    failed: bool,
+    when: String,
+    what: String,
+    why: String,
+}
+
+impl Line {
+    fn of_event(event: ActionSetEvent) -> Self {
+        let action = event.failed_action();
+        Self {
+            outcome: event.state.to_string(),
+            failed: action.is_some(),
+            when: event.created_at.format(MINUTE).to_string(),
+            what: action.map(|it| it.action.clone()).unwrap_or_default(),
+            why: action.and_then(|it| it.details.clone()).unwrap_or_default(),
+        }
     }
 
-    let mut outcomes: BTreeMap<ActionSetEventState, u32> = BTreeMap::new();
-    let mut failures: Vec<ActionSetEvent> = Vec::new();
-    let mut unreadable = Vec::new();
+    fn of_record(record: ActionRecord) -> Self {
+        let state = record.state.unwrap_or_default();
+        let status = state.status.map(|it| it.to_string()).unwrap_or_default();
+        Self {
+            failed: status == "failed",
+            outcome: status,
+            when: state.updated_at.map(|it| it.format(MINUTE).to_string()).unwrap_or_default(),
+            what: record.definition.and_then(|it| it.variant).unwrap_or_default(),
+            why: state.error_message.unwrap_or_default(),
+        }
+    }
 
-    let mut events = client.action_set_events().list((project.as_str(), action_set)).items();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                *outcomes.entry(event.state.clone()).or_default() += 1;
-                if event.state == ActionSetEventState::Failed {
-                    failures.push(event);
+    fn of_log(log: ActionLog) -> Self {
+        Self {
+            outcome: log.status.to_string(),
+            failed: log.status == LogStatus::Failed,
+            when: log.created_at.map(|it| it.format(MINUTE).to_string()).unwrap_or_default(),
+            what: format!("{} {}", log.action_type, log.entity_type),
+            why: log.error_message.unwrap_or_default(),
+        }
+    }
+}
+
+const MINUTE: &str = "%Y-%m-%d %H:%M";
+
+/// Reads a log to its end, and says how things went.
+async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -> actionlog::Result<()> {
+    let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let mut troubles = Vec::new();
+    while let Some(record) = records.next().await {
+        match record.map(line) {
+            Ok(line) => {
+                *outcomes.entry(line.outcome.clone()).or_default() += 1;
+                if line.failed {
+                    failures.push(line);
                 }
             }
-            // One record doesn't fit; the next one comes all the same.
-            Err(error) if error.kind() == ErrorKind::Record => unreadable.push(error),
-            Err(error) => return Err(error.into()),
+            // One record can't be read, or the server gave errors beside the records: the next one comes all the same.
+            Err(error) if matches!(error.kind(), ErrorKind::Record | ErrorKind::Partial) => troubles.push(error),
+            Err(error) => return Err(error),
         }
     }
 
-    let count: u32 = outcomes.values().sum();
-    println!("\n{count} events of action set {action_set} in project {project}");
+    println!("\n  {:<16}{:>5}", "records", outcomes.values().sum::<u32>());
     for (outcome, count) in &outcomes {
-        println!("  {outcome:<12} {count:>5}");
+        println!("    {outcome:<14}{count:>5}");
     }
-    println!("\n{} could not be read", unreadable.len());
-    for error in &unreadable {
-        println!("  {error}");
+    println!("  {:<16}{:>5}", "troubles", troubles.len());
+    for error in &troubles {
+        println!("    {error}");
     }
-    println!("\nThe newest of {} failures", failures.len());
-    for event in failures.iter().take(5) {
-        let action = event.failed_action();
-        let name = action.map_or("-", |it| &it.action);
-        let details = action.and_then(|it| it.details.as_deref()).unwrap_or("no details");
-        println!("  {}  {name:<24} {details}", event.created_at.format("%Y-%m-%d %H:%M"));
+    println!("  {:<16}{:>5}{}", "failures", failures.len(), if failures.is_empty() { "" } else { ", the newest of them" });
+    for Line { when, what, why, .. } in failures.iter().take(3) {
+        println!("    {when}  {what:<24}  {why}");
     }
     Ok(())
 }
 
-/// A server on this machine, with one record among its events that is none.
-async fn fake_server(project: &str, action_set: i64) -> std::io::Result<Server> {
-    let world = World::new();
-    world
-        .unleash()
-        .add_sample_events(project, action_set, 60)
-        .add_raw(project, action_set, r#"{"id": "not a number"}"#)
-        .add_sample_events(project, action_set, 60);
-    world.listen().await
+/// A log is created, changed and deleted.
+async fn write(client: &IntegrationClient) -> actionlog::Result<()> {
+    let draft = ActionLogDraft::new(RequiredFields {
+        integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+        action_type: ActionType::Sync,
+        entity_type: "product".into(),
+        status: LogStatus::Pending,
+    });
+    let log = client.logs().create(draft.entity_id("quickstart")).await?;
+    println!("\n  created   {}  {}", log.id, log.status);
+    let id = log.id.clone();
+    let log = client.logs().update(id, log.into_draft().status(LogStatus::Success)).await?;
+    println!("  updated   {}  {}", log.id, log.status);
+    client.logs().delete(log.id.clone()).await?;
+    println!("  deleted   {}", log.id);
+    Ok(())
 }

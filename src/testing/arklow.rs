@@ -1,5 +1,7 @@
 //! What speaks Arklow's contract.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -305,9 +307,9 @@ impl State {
 fn show(record: &Record, hidden: &[&str]) -> String {
     match &record.value {
         Value::Object(parts) if hidden.iter().any(|it| parts.contains_key(*it)) => {
-            let mut parts = parts.clone();
-            parts.retain(|name, _| !hidden.contains(&name.as_str()));
-            Value::Object(parts).to_string()
+            let shown: BTreeMap<_, _> = parts.iter().filter(|(name, _)| !hidden.contains(&name.as_str())).collect();
+            // What was read as JSON can be written as JSON.
+            serde_json::to_string(&shown).unwrap_or_default()
         }
         _ => record.text.clone(),
     }

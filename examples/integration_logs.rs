@@ -1,0 +1,39 @@
+//! Which calls of an integration failed, and how long did they take?
+//!
+//! Reads from a fake server of its own, or, with `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` set, from
+//! that one.
+
+use std::env;
+
+use actionlog::IntegrationClient;
+use actionlog::integration::{LogsQuery, SortOrder};
+use actionlog::testing::World;
+use serde_json::json;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client = if env::var_os("INTEGRATION_LOGS_URL").is_some() {
+        IntegrationClient::from_env()?
+    } else {
+        let world = World::new();
+        world.integration().add_sample_logs(120);
+        IntegrationClient::builder("http://localhost").api_key("demo-key").exchange(world.exchange()).build()?
+    };
+
+    let slowest = LogsQuery::new().filter(&json!({"status": "failed"})).sort("executionTime").order(SortOrder::Desc);
+    let page = client.logs().list(slowest.clone()).page_size(5).page().await?;
+    println!("{} failed; the slowest of them:", page.total.unwrap_or_default());
+
+    let mut logs = client.logs().list(slowest).max_items(10).items();
+    while let Some(log) = logs.next().await {
+        match log {
+            Ok(log) => {
+                let took = log.took().unwrap_or_default();
+                println!("  {took:>10.1?}  {:<9} {}", log.entity_type, log.error_message.unwrap_or_default());
+            }
+            Err(error) if error.is_record() => eprintln!("{error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
