@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let world = World::new();
-    let client = IntegrationClient::builder("http://localhost").bearer("demo-key").exchange(world.exchange()).build()?;
+    let client =
+        IntegrationClient::builder("http://localhost").bearer("demo-key").exchange(world.exchange()).build()?;
     let logs = client.logs();
 
     for product in ["4711", "4712"] {

@@ -158,7 +158,12 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
     for error in &troubles {
         println!("    {error}");
     }
-    println!("  {:<16}{:>5}{}", "failures", failures.len(), if failures.is_empty() { "" } else { ", the newest of them" });
+    println!(
+        "  {:<16}{:>5}{}",
+        "failures",
+        failures.len(),
+        if failures.is_empty() { "" } else { ", the newest of them" }
+    );
     for Line { when, what, why, .. } in failures.iter().take(3) {
         println!("    {when}  {what:<24}  {why}");
     }

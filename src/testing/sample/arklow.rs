@@ -74,6 +74,7 @@ fn input(number: usize, kind: &Kind) -> Value {
         "lines": (0..=number % 3)
             .map(|line| json!({ "position": line + 1, "sku": format!("SKU-{:05}", number * 31 + line), "price": 4.5 + line as f64 }))
             .collect::<Vec<_>>(),
+        "note": "Asked for in a conversation; the agent checked the order, its age and the customer's earlier requests before it went on.",
         "conversation": { "id": format!("conv_{:08x}", number * 2_654_435), "turns": number % 12 + 1, "language": "en" },
     })
 }
@@ -139,8 +140,20 @@ fn definition(number: usize, org: &str, kind: &Kind) -> Value {
                 what: { "type": "string", "pattern": "^[A-Z]{3}-[0-9]+$", "description": "What the action is about" },
                 how_much: { "type": "integer", "minimum": 1, "description": "How much of it" },
                 why: { "type": "string", "maxLength": 200, "description": "Why, in a sentence for the log" },
-                "lines": { "type": "array", "items": { "type": "object", "required": ["position", "sku"] } },
-                "conversation": { "type": "object" },
+                "note": { "type": "string", "maxLength": 2000, "description": "What the agent thought, for those who look later" },
+                "lines": {
+                    "type": "array",
+                    "description": "Which lines of the order it is about; all if absent",
+                    "items": {
+                        "type": "object",
+                        "required": ["position", "sku"],
+                        "properties": { "position": { "type": "integer" }, "sku": { "type": "string" }, "price": { "type": "number" } },
+                    },
+                },
+                "conversation": {
+                    "type": "object",
+                    "properties": { "id": { "type": "string" }, "turns": { "type": "integer" }, "language": { "type": "string" } },
+                },
             },
         },
         "deleted_at": null,

@@ -66,18 +66,30 @@ fn outcome(number: usize) -> (&'static str, i64, Option<&'static str>) {
     }
 }
 
+const FIELDS: [&str; 11] =
+    ["price", "title", "stock", "taxClass", "address", "note", "weight", "vendor", "barcode", "status", "channel"];
+
 fn payload(number: usize, entity: &str) -> Value {
-    let fields: Vec<Value> = (0..6)
+    let fields: Vec<Value> = (0..FIELDS.len())
         .map(|field| {
             json!({
-                "field": (["price", "title", "stock", "taxClass", "address", "note"][field]),
+                "field": FIELDS[field],
                 "from": format!("{entity} value {}", number * 7 + field),
                 "to": format!("{entity} value {}", number * 7 + field + 1),
                 "changed": !(number + field).is_multiple_of(4),
             })
         })
         .collect();
-    json!({ "changes": fields, "dryRun": false, "batch": number / 25, "locale": (["en", "de", "fr"][number % 3]) })
+    json!({
+        "changes": fields,
+        "mapping": { "name": format!("{entity}-to-shop"), "revision": number / 50 + 1, "rules": ["trim", "gross-to-net", "default-locale"] },
+        "request": {
+            "method": "PUT",
+            "url": format!("https://shop.example.com/admin/api/{entity}s/{}", 7_000_000_000_i64 + small(number) * 11),
+            "headers": { "content-type": "application/json", "x-shop-region": "eu-west-1" },
+        },
+        "dryRun": false, "batch": number / 25, "locale": (["en", "de", "fr"][number % 3]),
+    })
 }
 
 fn response(number: usize, error: Option<&str>) -> Value {

@@ -342,81 +342,12 @@ async fn both_doors_give_the_same_answers_to_the_byte() {
 }
 
 #[tokio::test]
-async fn a_client_gets_every_event_once_and_in_order_through_each_door_with_every_page_size() {
-    for count in [0, 1, 2, 7, 50, 51, 120] {
-        let world = world(count);
-        let server = world.listen().await.unwrap();
-        let network = UnleashClient::builder(server.url()).api_key("user:good").build().unwrap();
-        for page_size in [1, 2, 7, 50] {
-            for (door, client) in [("memory", client(&world)), ("network", network.clone())] {
-                assert_eq!(walked(&client, page_size).await.unwrap(), held(count), "{count} by {page_size}, {door}");
-            }
-        }
-        server.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_gives_less_than_asked_loses_nothing() {
-    let world = world(120);
-    for largest in [1, 2, 3, 7, 49] {
-        world.unleash().largest_page(largest);
-        for page_size in [1, 2, 7, 50] {
-            assert_eq!(walked(&client(&world), page_size).await.unwrap(), held(120), "{page_size}, at most {largest}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_page_size_above_the_largest_loses_nothing() {
     let world = world(120);
     for oversized in [Oversized::DefaultPage, Oversized::LargestPage] {
         world.unleash().oversized(oversized);
         assert_eq!(walked(&client(&world), 1000).await.unwrap(), held(120), "{oversized:?}");
     }
-}
-
-#[tokio::test]
-async fn an_unreadable_record_costs_itself_and_no_other() {
-    for text in ["{}", "null", r#"{"id":1}"#, "[1,2]", r#""text""#] {
-        let world = world(60);
-        world.unleash().add_raw("default", 1, text).add_sample_events("default", 1, 59);
-        for page_size in [1, 2, 7, 50] {
-            let mut events = client(&world).action_set_events().list(("default", 1)).page_size(page_size).items();
-            let (mut read, mut unreadable) = (Vec::new(), Vec::new());
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => read.push(event.id.into_inner()),
-                    Err(error) => unreadable.push((read.len(), error)),
-                }
-            }
-            assert_eq!(read.len(), 119, "{text} by {page_size}");
-            assert!(read.is_sorted_by(|newer, older| newer > older));
-            let [(place, error)] = &unreadable[..] else {
-                panic!("{} unreadable, {text} by {page_size}", unreadable.len())
-            };
-            assert_eq!((*place, error.kind()), (59, ErrorKind::Record));
-            assert_eq!(error.record().unwrap().raw().as_str(), text);
-        }
-    }
-}
-
-#[tokio::test]
-async fn events_that_come_and_go_while_one_reads_cost_no_other() {
-    let world = world(120);
-    let mut events = client(&world).action_set_events().list(("default", 1)).page_size(10).items();
-    let mut read = Vec::new();
-    while let Some(event) = events.next().await {
-        read.push(event.unwrap().id.into_inner());
-        match read.len() {
-            25 => drop(world.unleash().add_sample_events("default", 1, 4)),
-            55 => (0..20).for_each(|_| drop(world.unleash().log("default", 1).remove(0))),
-            _ => {}
-        }
-    }
-    assert_eq!(read.iter().collect::<HashSet<_>>().len(), read.len(), "none twice");
-    let missed: Vec<_> = held(120).into_iter().filter(|it| !read.contains(it)).collect();
-    assert_eq!(missed, [] as [i64; 0]);
 }
 
 /// Adds events at the head and takes others away before every request.

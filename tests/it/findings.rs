@@ -1,0 +1,84 @@
+//! What doesn't hold yet. Each of these fails; take the `ignore` away with the fix.
+
+use actionlog::page::More;
+use actionlog::testing::{CountMeans, Fault, World};
+use actionlog::{ArklowClient, ErrorKind, IntegrationClient};
+
+fn integration(world: &World) -> IntegrationClient {
+    IntegrationClient::builder("http://localhost").bearer("a good token").exchange(world.exchange()).build().unwrap()
+}
+
+fn arklow(world: &World, key: &str) -> ArklowClient {
+    ArklowClient::builder("4711").api_key(key).exchange(world.exchange()).build().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "the overlap is taken off before the end of the page is compared with the total"]
+async fn the_last_page_of_a_stream_says_that_there_is_no_more() {
+    let world = World::new();
+    world.integration().add_sample_logs(75);
+    let mut pages = integration(&world).logs().list(()).page_size(50).pages();
+    let mut more = Vec::new();
+    while let Some(page) = pages.next().await {
+        more.push(page.unwrap().more);
+    }
+    assert_eq!(more, [More::Yes, More::No]);
+}
+
+#[tokio::test]
+#[ignore = "records that can't be read are told apart by their texts alone, also within one answer"]
+async fn unreadable_records_of_the_same_text_are_each_told() {
+    let world = World::new();
+    world.integration().add_sample_logs(5).add_raw("null").add_sample_logs(5).add_raw("null").add_raw("null");
+    for page_size in [3, 100] {
+        let mut logs = integration(&world).logs().list(()).page_size(page_size).items();
+        let (mut read, mut unreadable) = (0, 0);
+        while let Some(log) = logs.next().await {
+            match log {
+                Ok(_) => read += 1,
+                Err(error) => unreadable += u32::from(error.kind() == ErrorKind::Record),
+            }
+        }
+        assert_eq!((read, unreadable), (10, 3), "by {page_size}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "an integration's total is always taken for one of the listing, and nothing can be set"]
+async fn a_total_of_the_page_ends_no_listing() {
+    let world = World::new();
+    world.integration().add_sample_logs(60).total_means(CountMeans::OfPage).largest_page(20);
+    let mut logs = integration(&world).logs().list(()).items();
+    let mut read = 0;
+    while let Some(log) = logs.next().await {
+        log.unwrap();
+        read += 1;
+    }
+    assert_eq!(read, 60);
+}
+
+#[tokio::test]
+#[ignore = "what moves to where was read already is not looked for"]
+async fn a_record_that_moves_to_the_head_before_it_was_read_is_given_late() {
+    let world = World::new();
+    world.integration().add_sample_logs(60);
+    let mut logs = integration(&world).logs().list(()).page_size(7).items();
+    let mut read = 0;
+    while let Some(log) = logs.next().await {
+        log.unwrap();
+        read += 1;
+        if read == 20 {
+            world.integration().log().move_to_head(50);
+        }
+    }
+    assert_eq!(read, 60);
+}
+
+#[tokio::test]
+#[ignore = "a short secret is scrubbed wherever its letters stand"]
+async fn a_short_key_does_not_garble_the_message() {
+    let world = World::new();
+    world.fail_next(Fault::StatusWith { status: 403, headers: Vec::new(), body: "Too many of them".to_owned() });
+    let error = arklow(&world, "any").records().list(()).page().await.unwrap_err();
+    assert_eq!(error.api().unwrap().message(), Some("Too many of them"));
+}

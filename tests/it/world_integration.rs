@@ -1,0 +1,233 @@
+//! The fake server of integration action logs: its switches, and that the client makes of them what it should.
+
+use actionlog::integration::{
+    ActionLog, ActionLogDraft, ActionType, LogStatus, LogsQuery, RequiredFields, SortOrder, UpdateMethod,
+};
+use actionlog::testing::{CountMeans, Fault, World, sample};
+use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, RequestOutcome};
+use futures_util::TryStreamExt;
+use http::{Method, Request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const PATH: &str = "/integration-action-logs";
+
+fn world(records: usize) -> World {
+    let world = World::new();
+    world.integration().add_sample_logs(records);
+    world
+}
+
+fn builder(world: &World) -> ClientBuilder<IntegrationClient> {
+    IntegrationClient::builder("http://localhost").bearer("good").exchange(world.exchange())
+}
+
+fn client(world: &World) -> IntegrationClient {
+    builder(world).build().unwrap()
+}
+
+fn send(world: &World, method: Method, target: &str, body: &str) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(target).body(body.to_owned().into()).unwrap();
+    let answer = world.answer(&request);
+    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+}
+
+fn draft() -> ActionLogDraft {
+    ActionLogDraft::new(RequiredFields {
+        integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+        action_type: ActionType::Sync,
+        entity_type: "product".into(),
+        status: LogStatus::Pending,
+    })
+}
+
+async fn listed(world: &World, query: impl Into<LogsQuery>) -> Vec<ActionLog> {
+    client(world).logs().list(query).page_size(7).items().try_collect().await.unwrap()
+}
+
+#[test]
+fn sample_logs_are_logs_and_every_status_and_type_is_among_them() {
+    let samples = sample::action_logs(120);
+    let logs: Vec<_> = samples.iter().map(|it| ActionLog::deserialize(it).unwrap()).collect();
+    assert!(logs.is_sorted_by(|newer, older| newer.id > older.id && newer.created_at > older.created_at));
+    for status in LogStatus::KNOWN {
+        assert!(logs.iter().any(|it| it.status == *status), "{status}");
+    }
+    for kind in ActionType::KNOWN {
+        assert!(logs.iter().any(|it| it.action_type == *kind), "{kind}");
+    }
+    for (log, sample) in logs.iter().zip(&samples) {
+        assert_eq!(log.id.to_string().len(), 24);
+        assert_eq!(log.error_message.is_some(), matches!(log.status, LogStatus::Failed | LogStatus::Retrying));
+        assert!((1100..2600).contains(&sample.to_string().len()));
+    }
+    assert!(logs.iter().any(|it| it.metadata.is_none()));
+    let average = samples.iter().map(|it| it.to_string().len()).sum::<usize>() / samples.len();
+    assert!((1800..2200).contains(&average), "{average}");
+    assert_eq!(samples[20..], sample::action_logs(100)[..]);
+}
+
+#[test]
+fn what_the_page_does_not_allow_is_refused() {
+    let world = world(3);
+    for (query, status) in [
+        ("limit=0", 400),
+        ("limit=101", 400),
+        ("offset=-1", 400),
+        ("order=up", 400),
+        ("filter=%7B", 400),
+        ("filter=1", 400),
+    ] {
+        let (answered, body) = send(&world, Method::GET, &format!("{PATH}?{query}"), "");
+        assert_eq!((answered, &body["success"]), (status, &json!(false)), "{query}");
+        assert!(body["message"].is_string());
+    }
+    let good = json!({ "integrationId": "1", "actionType": "sync", "entityType": "product", "status": "failed" });
+    let with = |field: &str, value: Value| {
+        let mut body = good.clone();
+        body[field] = value;
+        body.to_string()
+    };
+    for (body, status) in [
+        (good.to_string(), 201),
+        ("{".to_owned(), 400),
+        ("[]".to_owned(), 400),
+        (with("status", json!("done")), 422),
+        (with("actionType", json!("paint")), 422),
+        (with("entityType", json!("")), 422),
+        (with("integrationId", Value::Null), 422),
+        (with("payload", json!([1])), 422),
+        (with("retryCount", json!(-1)), 422),
+    ] {
+        assert_eq!(send(&world, Method::POST, PATH, &body).0, status, "{body}");
+    }
+    for (method, path, status) in [
+        (Method::GET, "/integration-action-logs/none", 404),
+        (Method::PUT, "/integration-action-logs/none", 404),
+        (Method::PATCH, "/integration-action-logs/none", 405),
+        (Method::DELETE, "/integration-action-logs/none", 404),
+        (Method::DELETE, PATH, 405),
+    ] {
+        assert_eq!(send(&world, method.clone(), path, &good.to_string()).0, status, "{method} {path}");
+    }
+    assert_eq!(send(&world, Method::GET, "/integration-action-logs-of-another", "").1, Value::Null);
+    assert_eq!(world.integration().log().len(), 4);
+}
+
+#[tokio::test]
+async fn a_log_lives_from_its_creation_to_its_deletion() {
+    for (created, update, silent) in [(201, UpdateMethod::Put, false), (200, UpdateMethod::Patch, true)] {
+        let world = world(3);
+        world.integration().accept_authorization("Bearer good").created_has_status(created).update_method(update);
+        if silent {
+            world.integration().delete_without_body();
+        }
+        let client = builder(&world).update_method(update).build().unwrap();
+        let logs = client.logs();
+        let log = logs.create(draft().entity_id("7").payload(&json!({"price": 12.50}))).await.unwrap();
+        assert_eq!((log.id.to_string().len(), log.retry_count), (24, 0));
+        assert_eq!(log.created_at.unwrap().to_rfc3339(), "2026-01-01T00:00:01+00:00");
+        assert_eq!(logs.get(log.id.clone()).await.unwrap(), log);
+        assert_eq!(listed(&world, ()).await[0], log);
+
+        // What isn't said is gone.
+        let changed = logs.update(log.id.clone(), draft().status(LogStatus::Success)).await.unwrap();
+        assert_eq!((&changed.id, changed.created_at), (&log.id, log.created_at));
+        assert!(changed.updated_at > log.updated_at);
+        assert_eq!((changed.entity_id, changed.payload, changed.status), (None, None, LogStatus::Success));
+
+        let newer = logs.create(draft()).await.unwrap();
+        assert!(newer.id > log.id && newer.created_at > log.created_at);
+
+        let deleted = logs.delete(log.id.clone()).await.unwrap();
+        assert_eq!(deleted.message.is_none(), silent);
+        let error = logs.get(log.id).await.unwrap_err();
+        assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::NotFound, 404));
+        assert!(error.api().unwrap().message().unwrap().contains("not found"));
+    }
+}
+
+#[tokio::test]
+async fn the_wrong_update_method_is_told_with_a_hint() {
+    let world = world(1);
+    world.integration().update_method(UpdateMethod::Patch);
+    let id = listed(&world, ()).await.remove(0).id;
+    let error = client(&world).logs().update(id, draft()).await.unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 405);
+    assert!(error.hint().unwrap().contains("update_method"), "{error}");
+}
+
+#[tokio::test]
+async fn an_action_is_logged_from_its_start_to_its_end() {
+    let world = World::new();
+    let client = client(&world);
+    let mut running = client.logs().begin(draft().status(LogStatus::Success)).await.unwrap();
+    assert_eq!(running.log().status, LogStatus::Pending);
+    let log = running.retrying(1, "busy").await.unwrap();
+    assert_eq!((log.status, log.retry_count, log.error_message.as_deref()), (LogStatus::Retrying, 1, Some("busy")));
+    let log = running.succeeded_with(&json!({"ok": true})).await.unwrap();
+    assert_eq!((log.status, log.retry_count, log.error_message), (LogStatus::Success, 1, None));
+    assert_eq!(log.response.unwrap().as_str(), r#"{"ok":true}"#);
+    assert!(log.execution_time.is_some());
+    assert_eq!(world.integration().log().len(), 1);
+}
+
+#[tokio::test]
+async fn a_write_that_fails_half_way_is_not_repeated_and_one_turned_away_is() {
+    let world = World::new();
+    let client = client(&world);
+    world.fail_next(Fault::Status(502));
+    let error = client.logs().create(draft()).await.unwrap_err();
+    assert_eq!((error.outcome(), error.attempts()), (RequestOutcome::Unknown, 1));
+    let headers = vec![("retry-after".to_owned(), "0".to_owned())];
+    world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
+    client.logs().create(draft()).await.unwrap();
+    assert_eq!(world.integration().log().len(), 1);
+}
+
+#[tokio::test]
+async fn logs_are_filtered_searched_and_sorted() {
+    let world = world(120);
+    let all = listed(&world, ()).await;
+    let failed = listed(&world, LogsQuery::new().filter(&json!({"status": "failed", "entityType": "order"}))).await;
+    assert!(!failed.is_empty() && failed.iter().all(|it| it.status == LogStatus::Failed && it.entity_type == "order"));
+    let found = listed(&world, LogsQuery::new().search("etimedout")).await;
+    assert!(!found.is_empty() && found.iter().all(|it| it.error_message.as_ref().unwrap().contains("ETIMEDOUT")));
+    assert_eq!(listed(&world, LogsQuery::new().search("no such text")).await, []);
+
+    let mut oldest_first = all.clone();
+    oldest_first.reverse();
+    assert_eq!(listed(&world, LogsQuery::new().order(SortOrder::Asc)).await, oldest_first);
+    let by_time = LogsQuery::new().sort("executionTime");
+    let slowest_first = listed(&world, by_time.clone()).await;
+    assert_eq!(slowest_first.len(), 120);
+    assert!(slowest_first.is_sorted_by(|a, b| a.execution_time >= b.execution_time));
+    let fastest_first = listed(&world, by_time.order(SortOrder::Asc)).await;
+    assert!(fastest_first.is_sorted_by(|a, b| a.execution_time <= b.execution_time));
+}
+
+#[tokio::test]
+async fn a_total_may_be_absent_and_one_that_is_wrong_loses_nothing_above_it() {
+    let world = world(120);
+    for total in
+        [CountMeans::All, CountMeans::Absent, CountMeans::OfPage, CountMeans::Always(0), CountMeans::Always(500)]
+    {
+        world.integration().total_means(total);
+        assert_eq!(listed(&world, ()).await.len(), 120, "{total:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_moves_to_the_head_while_one_reads_hides_no_other() {
+    let world = world(60);
+    let held: Vec<_> = listed(&world, ()).await.into_iter().map(|it| it.id).collect();
+    let mut logs = client(&world).logs().list(()).page_size(7).items();
+    let mut read = Vec::new();
+    while let Some(log) = logs.next().await {
+        read.push(log.unwrap().id);
+        if read.len() == 20 {
+            world.integration().log().move_to_head(10);
+        }
+    }
+    assert!(held.iter().all(|it| read.contains(it)));
+}
