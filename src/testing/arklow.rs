@@ -241,7 +241,7 @@ impl State {
         let version = query.get("version").map(|_| query.number("version", 0, 0, u64::MAX)).transpose()?;
         let search = self.search(query)?;
         let is_meant = |record: &&Record| {
-            let equals = |path: &str, text: Option<&str>| text.is_none_or(|text| equals(&record.value, path, text));
+            let equals = |path: &str, text: Option<&str>| text.is_none_or(|text| equals(record.value(), path, text));
             equals("action_definition_id", query.get("action_definition_id"))
                 && equals("definition.variant", query.get("variant"))
                 && equals("definition.version", version.map(|it| it.to_string()).as_deref())
@@ -305,7 +305,7 @@ impl State {
 
 /// A record without the parts that aren't to be shown.
 fn show(record: &Record, hidden: &[&str]) -> String {
-    match &record.value {
+    match record.value() {
         Value::Object(parts) if hidden.iter().any(|it| parts.contains_key(*it)) => {
             let shown: BTreeMap<_, _> = parts.iter().filter(|(name, _)| !hidden.contains(&name.as_str())).collect();
             // What was read as JSON can be written as JSON.

@@ -224,12 +224,12 @@ impl State {
         let limit = store.page_size(limit.min(self.largest_page.map_or(u64::MAX, u64::from)) as usize);
         let records = store.records(&NAME).iter();
         let mut meant: Vec<&Record> = records
-            .filter(|it| filter.iter().all(|(field, value)| it.value.get(field) == Some(value)))
-            .filter(|it| term.as_ref().is_none_or(|term| has_term(&it.value, term)))
+            .filter(|it| filter.iter().all(|(field, value)| it.value().get(field) == Some(value)))
+            .filter(|it| term.as_ref().is_none_or(|term| has_term(it.value(), term)))
             .collect();
         match query.get("sort") {
             Some(field) => meant.sort_by(|a, b| {
-                let order = compare(a.value.get(field), b.value.get(field));
+                let order = compare(a.value().get(field), b.value().get(field));
                 if ascending { order } else { order.reverse() }
             }),
             None if ascending => meant.reverse(),
@@ -259,7 +259,7 @@ impl State {
         let (time, _) = self.write();
         let record = &mut store.shelf(&NAME).records[place];
         for kept in ["_id", "createdAt"] {
-            log.extend(record.value.get(kept).map(|it| (kept.to_owned(), it.clone())));
+            log.extend(record.value().get(kept).map(|it| (kept.to_owned(), it.clone())));
         }
         log.insert("updatedAt".to_owned(), json!(time));
         *record = Record::from(Value::Object(log).to_string());
@@ -294,7 +294,7 @@ fn one(status: StatusCode, record: &Record) -> Answer {
 
 /// The place of the record with this id.
 fn find(store: &Store, id: &str) -> Result<usize, Refusal> {
-    let place = store.records(&NAME).iter().position(|it| it.value.get("_id").and_then(Value::as_str) == Some(id));
+    let place = store.records(&NAME).iter().position(|it| it.value().get("_id").and_then(Value::as_str) == Some(id));
     place.ok_or_else(|| (StatusCode::NOT_FOUND, "Integration action log record not found".to_owned()))
 }
 

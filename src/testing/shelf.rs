@@ -1,6 +1,7 @@
 //! What the servers of a world hold, and how a page is cut from it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -22,13 +23,20 @@ pub(super) enum Name {
 /// A record: the text that is given out, and what it says if it is JSON.
 pub(super) struct Record {
     pub(super) text: String,
-    pub(super) value: Value,
+    /// Read when it's first asked for: most records are only given out.
+    value: OnceLock<Value>,
+}
+
+impl Record {
+    /// What the text says; null if it isn't JSON.
+    pub(super) fn value(&self) -> &Value {
+        self.value.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
+    }
 }
 
 impl From<String> for Record {
     fn from(text: String) -> Self {
-        let value = serde_json::from_str(&text).unwrap_or_default();
-        Self { text, value }
+        Self { text, value: OnceLock::new() }
     }
 }
 
