@@ -1,14 +1,15 @@
 //! A fake server, to test programs that use this crate without a real one. Behind the feature `testing`.
 //!
-//! A [`World`] holds records, and answers as the real servers do: their JSON, their pages, their refusals. It is pure and
-//! synchronous; two doors lead into it:
+//! A [`World`] holds records, and answers as the real servers of all three APIs do: their JSON, their pages, their
+//! refusals. It is pure and synchronous; two doors lead into it:
 //!
 //! - [`World::exchange`] is for [`ClientBuilder::exchange`](crate::ClientBuilder::exchange): nothing touches the network,
 //!   answers come at once, and tokio's paused time works.
 //! - [`World::listen`] is a real HTTP server on this machine, for all that a URL can be given to.
 //!
-//! What the real servers' pages leave open is a switch of the world, and what was not seen of a real server is said to be
-//! so in the docs.
+//! What the APIs' reference pages leave open is a switch of [`UnleashWorld`], [`ArklowWorld`] or [`IntegrationWorld`], and
+//! what was not seen of a real server is said to be so in the docs. A [`Log`] changes the records while a client reads
+//! them, and a [`Fault`] lets an answer go wrong.
 //!
 //! ```
 //! use actionlog::UnleashClient;
