@@ -52,7 +52,7 @@ pub struct IntegrationClient {
 impl IntegrationClient {
     /// Begins a client of the server at `base_url`: what comes before the collection's path, `integration-action-logs`.
     ///
-    /// `api_key` sends the key as it is, in `Authorization`; for other credentials see [`auth`](crate::auth).
+    /// `api_key` sends the key as it is, in `Authorization`; for other credentials see [`auth`].
     pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Self> {
         ClientBuilder::new(base_url)
     }
