@@ -3,7 +3,7 @@ use http::header::HeaderName;
 use http::{Method, Request};
 use url::form_urlencoded;
 
-/// A request, as a [`World`] saw it. Of its headers only the names are kept: the values hold credentials.
+/// A request, as a [`World`](super::World) saw it. Of its headers only the names are kept: the values hold credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenRequest {
