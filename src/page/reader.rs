@@ -250,7 +250,8 @@ impl<Q: Paginate> Pages<Q> {
                 Entry::Unreadable(record) => {
                     let id = Identity::of_raw(record.raw(), ids.last());
                     // The first of an answer is the last that was known, as a rule; what stood before it isn't seen.
-                    let same = self.walk.alike(&id).filter(|_| ids.is_empty()).cloned();
+                    let unseen = ids.is_empty() && window.offset > 0;
+                    let same = self.walk.alike(&id).filter(|_| unseen).cloned();
                     same.unwrap_or(id)
                 }
             });
