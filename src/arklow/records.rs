@@ -35,8 +35,8 @@ impl Records<'_> {
     /// The records that a query selects.
     ///
     /// The order isn't documented. Whether the answer's `count` is that of all records or of the page isn't either:
-    /// unless the client's [`count_means`](crate::ClientBuilder::count_means) says, it ends a listing only where it
-    /// can't be a page's.
+    /// unless the client's [`count_means`](crate::ClientBuilder::count_means) says, it ends no listing: that costs a
+    /// request.
     ///
     /// Errors that the server gives beside records are in [`Page::errors`](crate::Page::errors), and in a stream of
     /// records an [`ErrorKind::Partial`](crate::ErrorKind::Partial) after those of that page.

@@ -162,7 +162,7 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "testing"))]
     pub(super) fn rules(mut self, rules: Rules) -> Self {
         self.settings.rules = rules;
         self

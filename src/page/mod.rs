@@ -21,6 +21,8 @@ mod collected;
 mod cursor;
 mod known;
 mod listing;
+#[cfg(all(test, feature = "testing"))]
+mod model;
 mod raw;
 mod reader;
 mod since;

@@ -29,7 +29,7 @@ pub(super) struct Plan {
 pub(super) struct Rules {
     /// R1: windows overlap by a record that is known.
     pub(super) overlap: bool,
-    /// R2: what comes next is what follows the last known record, not what follows a sum.
+    /// R2: what comes next is what follows the last known record, wherever in the answer that stands.
     pub(super) last_known: bool,
     /// R3: go back if nothing is known.
     pub(super) go_back: bool,
@@ -222,9 +222,9 @@ impl Walk {
         pass.steps_back = 0;
         let met = pass.anew.is_some() && answer.iter().any(|id| pass.known.contains(id));
         // On known ground up to here; what comes behind is next.
-        let next_from = if rules.last_known { last_known.map_or(0, |it| it + 1) } else { 0 };
+        let next_from = last_known.map_or(0, |it| it + 1);
         for (index, (id, give)) in answer.iter().zip(give.iter_mut()).enumerate() {
-            let new = !pass.knows(id);
+            let new = if rules.last_known { !pass.knows(id) } else { first || index > 0 };
             if new && id.is_unreadable() && pass.known.alike(id).is_some() {
                 self.tally.alike = true;
             }
@@ -267,7 +267,7 @@ impl Walk {
         let behind = self.pass.offset.saturating_add(received);
         let alone = received == 1 && last_known == Some(0) && !singles;
         let short = received < u64::from(self.plan.limit);
-        let by_total = short && self.may_end_by(total, self.pass.offset, behind);
+        let by_total = short && self.may_end_by(total, behind);
         // One record of overlap; single records have none to spare.
         let overlap = u64::from(!self.singles() && rules.overlap);
         self.pass.offset = behind - overlap;
@@ -337,14 +337,11 @@ impl Walk {
         self.end = self.proof;
     }
 
-    fn may_end_by(&self, total: Option<u64>, offset: u64, behind: u64) -> bool {
-        let above = offset > 0 || !self.plan.rules.doubt_total;
-        match self.plan.total {
-            Total::OfListing => total == Some(behind),
-            // At an offset, a page's count can't reach as far.
-            Total::Open => above && total == Some(behind),
-            Total::OfPage => !self.plan.rules.doubt_total && total == Some(behind),
-        }
+    /// Whether a total ends the listing: only one that is known to be a total. One that merely can't be a page's count
+    /// may still be any number; where it happens to fit, the end is proved in the usual way.
+    fn may_end_by(&self, total: Option<u64>, behind: u64) -> bool {
+        let known = self.plan.total == Total::OfListing || !self.plan.rules.doubt_total;
+        known && total == Some(behind)
     }
 
     /// Whether the server gives no more than one record at once, as far as it has shown.

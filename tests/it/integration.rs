@@ -879,7 +879,7 @@ async fn a_walk_ends_with_a_total_and_without() {
         (3, true, 3, More::Unknown),
         (3, false, 3, More::Unknown),
         (5, true, 3, More::Unknown),
-        (12, true, 4, More::Yes),
+        (12, true, 5, More::Yes),
         (12, false, 5, More::Unknown),
     ];
     for (records, total, expected, more) in cases {

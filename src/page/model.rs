@@ -1,0 +1,543 @@
+//! The walk against a world that changes between any two requests and answers badly.
+//!
+//! Each case is a log, a plan of what happens to it before each request, and a reader that stops and goes on. What must
+//! hold is checked at the end: see `Case::check`. And each rule is switched off alone, to show that this notices.
+//!
+//! `MODEL_CASES` sets the number of cases, 2,000 unless set.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use super::walk::Rules;
+use super::{Cursor, Entry, Listing, Summary, Total, Verdict};
+use crate::integration::{LogListing, LogsQuery, SortOrder};
+use crate::testing::{CountMeans, Fault, InMemory, Log, World};
+use crate::{Body, Exchange, ExchangeError, IntegrationClient, RetryPolicy};
+
+/// Something that happens before a request. Places are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Nothing,
+    /// New records at the head.
+    Grow(u8),
+    /// A new record somewhere.
+    Insert(u8),
+    /// Records go, from this place on.
+    Delete(u8, u8),
+    /// All that was given so far goes.
+    DeleteAllRead,
+    /// A record leaves the listing, as one does that stops matching a filter.
+    Hide(u8),
+    /// The one that left last is back in its place.
+    Unhide,
+    /// A record moves to the head.
+    Move(u8),
+    /// From now on the server gives this many at most.
+    Clamp(u8),
+    /// From now on the server takes no larger offset.
+    ClampOffset(u8),
+    /// The answer is empty.
+    Empty,
+    /// The answer is a record short.
+    Short,
+    /// The server fails.
+    Fail,
+    /// A record can't be read from now on.
+    Spoil(u8),
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    records: u8,
+    page_size: u32,
+    order: SortOrder,
+    /// What the server counts, and what the client was told.
+    count: CountMeans,
+    jitter: bool,
+    told: Total,
+    events: Vec<Event>,
+    /// After how many records the reader stops and goes on from its cursor.
+    stops: Vec<u8>,
+    /// What happens while it is stopped.
+    meanwhile: Vec<Event>,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => Just(Event::Nothing),
+        2 => (1..14u8).prop_map(Event::Grow),
+        2 => any::<u8>().prop_map(Event::Insert),
+        2 => (any::<u8>(), 1..14u8).prop_map(|(at, count)| Event::Delete(at, count)),
+        1 => Just(Event::DeleteAllRead),
+        1 => any::<u8>().prop_map(Event::Hide),
+        1 => Just(Event::Unhide),
+        2 => any::<u8>().prop_map(Event::Move),
+        1 => (1..8u8).prop_map(Event::Clamp),
+        1 => (0..40u8).prop_map(Event::ClampOffset),
+        1 => Just(Event::Empty),
+        1 => Just(Event::Short),
+        1 => Just(Event::Fail),
+        1 => any::<u8>().prop_map(Event::Spoil),
+    ]
+}
+
+fn counts() -> impl Strategy<Value = (CountMeans, bool, Total)> {
+    prop_oneof![
+        4 => Just((CountMeans::All, false, Total::Open)),
+        4 => Just((CountMeans::All, false, Total::OfListing)),
+        1 => Just((CountMeans::OfPage, false, Total::Open)),
+        1 => Just((CountMeans::OfPage, false, Total::OfPage)),
+        1 => Just((CountMeans::Absent, false, Total::Open)),
+        1 => Just((CountMeans::Absent, false, Total::OfListing)),
+        1 => Just((CountMeans::Always(0), false, Total::Open)),
+        1 => Just((CountMeans::Always(1_000_000), false, Total::Open)),
+        1 => Just((CountMeans::All, true, Total::Open)),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let quiet = Just(Vec::new()).boxed();
+    let one_kind = (event(), 1..30usize).prop_map(|(event, count)| vec![event; count]).boxed();
+    let any_kind = prop::collection::vec(event(), 0..40).boxed();
+    let events = prop_oneof![1 => quiet, 2 => one_kind, 7 => any_kind];
+    let order = prop_oneof![Just(SortOrder::Desc), Just(SortOrder::Asc)];
+    let stops = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(0..30u8, 1..4)];
+    let meanwhile = prop::collection::vec(event(), 0..6);
+    (0..60u8, 1..14u32, order, counts(), events, stops, meanwhile).prop_map(
+        |(records, page_size, order, (count, jitter, told), events, stops, meanwhile)| Case {
+            records,
+            page_size,
+            order,
+            count,
+            jitter,
+            told,
+            events,
+            stops,
+            meanwhile,
+        },
+    )
+}
+
+fn text(id: u64) -> String {
+    format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
+}
+
+fn spoilt(id: u64) -> String {
+    format!(r#"{{"_id":{id}}}"#)
+}
+
+/// The id of a record, readable or not.
+fn id_of(text: &str) -> u64 {
+    let digits: String = text.chars().skip_while(|it| !it.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+/// The world of a case, and what is known of it.
+struct Changing {
+    log: Log,
+    order: SortOrder,
+    next: u64,
+    /// Those that were there from the beginning to now.
+    throughout: BTreeSet<u64>,
+    hidden: Vec<(usize, String)>,
+    given: HashSet<u64>,
+    largest_offset: Option<u64>,
+    smallest_clamp: u32,
+    moved: bool,
+    short: bool,
+    clamped: bool,
+    resets: bool,
+    changes: u32,
+}
+
+impl Changing {
+    fn fresh(&mut self) -> String {
+        self.next += 1;
+        text(self.next)
+    }
+
+    fn remove(&mut self, index: usize) -> Option<String> {
+        let text = self.log.remove(index)?;
+        self.throughout.remove(&id_of(&text));
+        Some(text)
+    }
+
+    fn apply(&mut self, world: &World, event: Event) {
+        let length = self.log.len();
+        let at = |place: u8| usize::from(place) * length / 256;
+        self.changes += u32::from(!matches!(event, Event::Nothing));
+        match event {
+            Event::Nothing => {}
+            Event::Grow(count) => {
+                for _ in 0..count {
+                    let text = self.fresh();
+                    self.log.add_raw(text);
+                }
+            }
+            Event::Insert(place) => {
+                let text = self.fresh();
+                self.log.insert_raw(at(place), text);
+            }
+            Event::Delete(place, count) => {
+                for _ in 0..count {
+                    self.remove(at(place));
+                }
+            }
+            Event::DeleteAllRead => {
+                let read: Vec<_> = self.log.texts().iter().map(|it| self.given.contains(&id_of(it))).collect();
+                for (index, _) in read.iter().enumerate().rev().filter(|(_, read)| **read) {
+                    self.remove(index);
+                }
+            }
+            Event::Hide(place) => {
+                if let Some(text) = self.remove(at(place)) {
+                    self.hidden.push((at(place), text));
+                }
+            }
+            Event::Unhide => {
+                if let Some((place, text)) = self.hidden.pop() {
+                    self.log.insert_raw(place, text);
+                    // To the reader it may stand anywhere: others went and came meanwhile.
+                    self.resets = true;
+                }
+            }
+            Event::Move(place) => {
+                self.log.move_to_head(at(place));
+                self.moved = true;
+            }
+            Event::Clamp(size) => {
+                world.integration().largest_page(size.into());
+                self.smallest_clamp = self.smallest_clamp.min(size.into());
+                self.clamped = true;
+            }
+            Event::ClampOffset(offset) => {
+                self.largest_offset = Some(offset.into());
+                self.clamped = true;
+            }
+            Event::Empty => _ = world.fail_next(Fault::EmptyOnce),
+            Event::Short => {
+                _ = world.fail_next(Fault::ShortByOne);
+                self.short = true;
+            }
+            Event::Fail => _ = world.fail_next(Fault::Status(503)),
+            Event::Spoil(place) => {
+                // It is another one from now on: its identity is its text.
+                if let Some(text) = self.log.texts().get(at(place)).filter(|it| it.len() > 20) {
+                    self.throughout.remove(&id_of(text));
+                    self.next += 1;
+                    let spoilt = spoilt(self.next);
+                    self.log.replace(at(place), spoilt);
+                }
+            }
+        }
+        let _ = self.order;
+    }
+}
+
+/// The world's door, with a server before it that takes no offset above some number.
+#[derive(Debug)]
+struct Clamping {
+    door: InMemory,
+    changing: Arc<Mutex<Changing>>,
+}
+
+impl std::fmt::Debug for Changing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changing").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Exchange for Clamping {
+    async fn exchange(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let largest = self.changing.lock().unwrap().largest_offset;
+        if let Some(largest) = largest {
+            let uri = request.uri().to_string();
+            let (before, after) = uri.split_once("offset=").unwrap();
+            let (offset, after) = after.split_once('&').unwrap_or((after, ""));
+            let offset = offset.parse::<u64>().unwrap().min(largest);
+            *request.uri_mut() = format!("{before}offset={offset}&{after}").parse().unwrap();
+        }
+        self.door.exchange(request).await
+    }
+}
+
+/// What a reading came to, over all its parts.
+#[derive(Debug)]
+struct Reading {
+    summary: Summary,
+    /// What was given in each part.
+    parts: Vec<Vec<u64>>,
+    unreadable: u64,
+    requests: Vec<u64>,
+}
+
+impl Case {
+    async fn read(&self, rules: Rules) -> (Reading, Arc<Mutex<Changing>>) {
+        let world = World::new();
+        world.integration().total_means(self.count);
+        let log = world.integration().log();
+        for id in 1..=u64::from(self.records) {
+            log.add_raw(text(id));
+        }
+        let changing = Arc::new(Mutex::new(Changing {
+            log: log.clone(),
+            order: self.order,
+            next: self.records.into(),
+            throughout: (1..=u64::from(self.records)).collect(),
+            hidden: Vec::new(),
+            given: HashSet::new(),
+            largest_offset: None,
+            smallest_clamp: u32::MAX,
+            moved: false,
+            short: false,
+            clamped: false,
+            resets: false,
+            changes: 0,
+        }));
+        let (mut events, jitter, hooked) = (self.events.clone().into_iter(), self.jitter, Arc::clone(&changing));
+        let mut turn = 0;
+        world.before_each(move |world| {
+            turn += 1;
+            if jitter {
+                world.integration().total_means(CountMeans::Always(turn * 7 % 61));
+            }
+            if turn > 1
+                && let Some(event) = events.next()
+            {
+                hooked.lock().unwrap().apply(world, event);
+            }
+        });
+        let exchange = Clamping { door: world.exchange(), changing: Arc::clone(&changing) };
+        let client = IntegrationClient::builder("http://localhost")
+            .bearer("any")
+            .exchange(exchange)
+            .retry(RetryPolicy::off())
+            .total_means(self.told)
+            .build()
+            .unwrap();
+        let listing = client.logs().list(LogsQuery::new().order(self.order)).page_size(self.page_size).rules(rules);
+
+        let mut reading = Reading { summary: blank(), parts: Vec::new(), unreadable: 0, requests: Vec::new() };
+        let mut cursor = None;
+        for stop in self.stops.iter().map(|it| Some(usize::from(*it))).chain([None]) {
+            let ended;
+            (cursor, ended) = self.part(&listing, cursor, stop, &changing, &mut reading).await;
+            if ended {
+                break;
+            }
+            for event in &self.meanwhile {
+                changing.lock().unwrap().apply(&world, *event);
+            }
+        }
+        (reading, changing)
+    }
+
+    /// Reads until it has given so many records, or to the end. Gives the cursor, as it's read back from its text.
+    async fn part(
+        &self,
+        listing: &Listing<LogListing>,
+        cursor: Option<Cursor>,
+        stop: Option<usize>,
+        changing: &Mutex<Changing>,
+        reading: &mut Reading,
+    ) -> (Option<Cursor>, bool) {
+        let listing = listing.clone();
+        let listing = match cursor {
+            Some(cursor) => listing.resume(cursor),
+            None => listing,
+        };
+        let mut entries = listing.items().or_raw();
+        let (mut given, mut ended) = (Vec::new(), false);
+        while stop.is_none_or(|stop| given.len() < stop) {
+            let id = match entries.next().await {
+                Some(Ok(Entry::Record(log))) => log.id.get().parse().unwrap(),
+                Some(Ok(Entry::Unreadable(record))) => {
+                    reading.unreadable += 1;
+                    id_of(record.raw().as_str())
+                }
+                Some(Err(error)) if error.is_transient() => {
+                    assert!(error.cursor().is_some(), "{error:?}");
+                    continue;
+                }
+                Some(Err(error)) => {
+                    assert_eq!(error.kind(), crate::ErrorKind::Truncated, "{error:?}");
+                    continue;
+                }
+                None => {
+                    ended = true;
+                    break;
+                }
+            };
+            given.push(id);
+            changing.lock().unwrap().given.insert(id);
+        }
+        reading.summary = entries.summary();
+        reading.requests.push(reading.summary.requests);
+        let cursor = serde_json::to_string(&entries.cursor().unwrap()).unwrap();
+        reading.parts.push(given);
+        (Some(serde_json::from_str(&cursor).unwrap()), ended)
+    }
+
+    /// What must hold of a reading, whatever happened.
+    fn check(&self, reading: &Reading, changing: &Changing, count_requests: bool) -> Result<(), String> {
+        let Reading { summary, parts, .. } = reading;
+        let all: HashSet<u64> = parts.iter().flatten().copied().collect();
+        let missed: Vec<_> = changing.throughout.iter().filter(|it| !all.contains(it)).collect();
+        if summary.verdict.is_complete() && !missed.is_empty() {
+            return Err(format!("said to be complete, and {missed:?} are missing"));
+        }
+        // Nothing moved and no server lied about a page: then nothing that was there is missed, short of being told so.
+        let room = self.page_size >= 2 && changing.smallest_clamp >= 2 && changing.largest_offset.is_none();
+        let steady = !changing.moved && !changing.short && !changing.resets;
+        if room && steady && !summary.verdict.is_truncated() && !missed.is_empty() {
+            return Err(format!("said to be {}, and {missed:?} are missing", summary.verdict));
+        }
+        // A few that moved to the head are found there in the end.
+        let moves = self.events.iter().filter(|it| matches!(it, Event::Move(_))).count();
+        let only_moves = self.events.iter().all(|it| matches!(it, Event::Move(_) | Event::Nothing));
+        let uncut = self.stops.is_empty() && !summary.verdict.is_truncated();
+        if only_moves && moves <= 3 && self.page_size >= 8 && uncut && !missed.is_empty() {
+            return Err(format!("{missed:?} moved and were not found again"));
+        }
+        for part in parts {
+            let readable: Vec<_> = part.iter().filter(|it| changing.log.texts().contains(&text(**it))).collect();
+            let distinct: HashSet<_> = readable.iter().collect();
+            if distinct.len() != readable.len() {
+                return Err(format!("given twice: {part:?}"));
+            }
+        }
+        for (requests, part) in reading.requests.iter().zip(parts) {
+            if *requests > 2 * part.len() as u64 + 201 {
+                return Err(format!("{requests} requests for {} records", part.len()));
+            }
+        }
+        if changing.changes == 0 && self.stops.is_empty() && !self.jitter {
+            self.check_quiet(summary, parts, count_requests)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing happens: everything is given in order, by as many requests as are documented, with the verdict that the
+    /// total allows.
+    fn check_quiet(&self, summary: &Summary, parts: &[Vec<u64>], count_requests: bool) -> Result<(), String> {
+        let (n, size) = (u64::from(self.records), u64::from(self.page_size));
+        let ids: Vec<u64> = match self.order {
+            SortOrder::Desc => (1..=n).rev().collect(),
+            SortOrder::Asc => (1..=n).collect(),
+        };
+        if parts.concat() != ids {
+            return Err(format!("out of order, or not all: {parts:?}"));
+        }
+        let by_total = self.told == Total::OfListing && self.count == CountMeans::All;
+        let head = |size: u64| (n.min(4) - 1).div_ceil((size - 1).max(1)).max(1);
+        let expected = match (n, size) {
+            (0, _) => 2,
+            // One at a time, an empty answer twice, and the first four again.
+            (_, 1) => n + 2 + n.min(4),
+            // One that stands alone can't be told from a server that gives single records: an empty answer twice.
+            (1, _) if !by_total => 1 + 2 + 1,
+            _ => {
+                let windows = 1 + n.saturating_sub(size).div_ceil(size - 1);
+                // A last window that is full proves nothing, and neither does any without a total.
+                let last = n - (windows - 1) * (size - 1);
+                windows + u64::from(!(by_total && last < size)) + head(size)
+            }
+        };
+        if count_requests && summary.requests != expected {
+            return Err(format!("{} requests for {n} records by {size}, not {expected}", summary.requests));
+        }
+        let true_total = self.count == CountMeans::All;
+        let complete = match self.told {
+            Total::OfListing => true_total && (size > 1 || n == 0),
+            // A total that might as well be the page's count says nothing.
+            _ => true_total && n > 1 && size > 1,
+        };
+        match summary.verdict {
+            Verdict::Complete if complete => Ok(()),
+            Verdict::AsFarAsKnown(_) if !complete => Ok(()),
+            verdict => Err(format!("{verdict} where complete is {complete}")),
+        }
+    }
+}
+
+fn blank() -> Summary {
+    Summary {
+        seen: 0,
+        late: 0,
+        unreadable: 0,
+        repeats: 0,
+        lost_places: 0,
+        totals: None,
+        requests: 0,
+        read_on: false,
+        verdict: Verdict::Truncated(super::Cut::NotFinished),
+    }
+}
+
+fn run(case: &Case, rules: Rules) -> (Result<(), String>, Reading, Arc<Mutex<Changing>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (reading, changing) = runtime.block_on(case.read(rules));
+    // To miss a rule by the number of requests alone wouldn't show what it's good for.
+    let checked = case.check(&reading, &changing.lock().unwrap(), rules == Rules::ALL);
+    (checked, reading, changing)
+}
+
+fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    // The same cases every time: a failure is one that the change made.
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+#[test]
+fn nothing_is_missed_under_a_verdict_of_complete_whatever_happens() {
+    let cases = std::env::var("MODEL_CASES").map_or(2_000, |it| it.parse().unwrap());
+    let seen = std::cell::Cell::new([0u32; 5]);
+    runner(cases)
+        .run(&case(), |case| {
+            let (checked, reading, changing) = run(&case, Rules::ALL);
+            let changing = changing.lock().unwrap();
+            let mut counts = seen.get();
+            counts[0] += u32::from(reading.summary.lost_places > 0);
+            counts[1] += u32::from(changing.clamped);
+            counts[2] += u32::from(changing.moved);
+            counts[3] += u32::from(reading.parts.len() > 1);
+            counts[4] += u32::from(reading.summary.verdict.is_complete());
+            seen.set(counts);
+            checked.map_err(|why| TestCaseError::fail(format!("{why}\n{reading:?}")))
+        })
+        .unwrap();
+    let [lost, clamped, moved, resumed, complete] = seen.get();
+    println!(
+        "{cases} cases: {lost} lost the place, {clamped} clamped, {moved} moved, {resumed} resumed, {complete} complete"
+    );
+    for (what, count) in [("a lost place", lost), ("a clamp", clamped), ("a move", moved), ("a resume", resumed)] {
+        assert!(count >= cases / 5, "only {count} of {cases} cases have {what}");
+    }
+    assert!(complete >= cases / 20, "only {complete} of {cases} cases are complete");
+}
+
+#[test]
+fn each_rule_is_needed() {
+    let without = [
+        ("R1", Rules { overlap: false, ..Rules::ALL }),
+        ("R2", Rules { last_known: false, ..Rules::ALL }),
+        ("R3", Rules { go_back: false, ..Rules::ALL }),
+        ("R4", Rules { prove_end: false, ..Rules::ALL }),
+        ("the doubt of totals", Rules { doubt_total: false, ..Rules::ALL }),
+        ("the head read again", Rules { read_head: false, ..Rules::ALL }),
+        ("asking twice", Rules { ask_twice: false, ..Rules::ALL }),
+    ];
+    for (rule, rules) in without {
+        let caught = runner(500).run(&case(), |case| run(&case, rules).0.map_err(TestCaseError::fail));
+        match caught {
+            Err(error) => println!("without {rule}: {}", error.to_string().lines().next().unwrap_or_default()),
+            Ok(()) => panic!("500 cases don't show what {rule} is good for"),
+        }
+    }
+}
