@@ -53,7 +53,7 @@ pub struct Cursor {
     place: u64,
     /// The last known record, and some before it, the last first.
     known: Vec<Identity>,
-    /// The first records of the listing.
+    /// The first record of the listing, and some behind it.
     head: Vec<Identity>,
     /// How many distinct records were given.
     seen: u64,
@@ -61,6 +61,8 @@ pub struct Cursor {
     total: Option<u64>,
     /// Whether everything up to here was given.
     whole: bool,
+    /// Whether the server has shown that it gives more than one record at once.
+    many: bool,
 }
 
 /// Which listing it is, without what it asks for.
@@ -136,6 +138,10 @@ impl Cursor {
         &self.head
     }
 
+    pub(super) fn gives_many(&self) -> bool {
+        self.many
+    }
+
     pub(super) fn total(&self) -> Option<u64> {
         self.total
     }
@@ -145,35 +151,61 @@ impl Cursor {
     }
 }
 
+/// What a reading learned, besides where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Learned {
+    pub(super) total: Option<u64>,
+    pub(super) whole: bool,
+    pub(super) many: bool,
+}
+
 /// The reader's place, moved on with each record that is given.
 #[derive(Clone, Debug)]
 pub(super) struct Position {
     place: u64,
     recent: VecDeque<Identity>,
+    /// The first records of the listing, where the reader was told them or climbed to them; the first one last.
+    head: Option<VecDeque<Identity>>,
     pub(super) seen: u64,
 }
 
 impl Position {
     pub(super) fn at(place: u64) -> Self {
-        Self { place, recent: VecDeque::new(), seen: 0 }
+        Self { place, recent: VecDeque::new(), head: None, seen: 0 }
     }
 
     pub(super) fn resume(cursor: &Cursor) -> Self {
-        Self { place: cursor.place, recent: cursor.known().into(), seen: cursor.seen }
+        let head = cursor.head.iter().rev().cloned().collect();
+        Self { place: cursor.place, recent: cursor.known().into(), head: Some(head), seen: cursor.seen }
+    }
+
+    /// A record was given that stands before all that was known.
+    pub(super) fn rise(&mut self, id: Identity) {
+        remember(self.head.get_or_insert_default(), id);
     }
 
     /// The record that comes next in the listing was given.
     pub(super) fn advance(&mut self, id: Identity, place: u64) {
         self.place = place;
-        self.recent.push_back(id);
-        if self.recent.len() > DISTANCES[DISTANCES.len() - 1] + 1 {
-            self.recent.pop_front();
-        }
+        remember(&mut self.recent, id);
     }
 
-    pub(super) fn cursor(&self, listing: Fingerprint, head: &[Identity], total: Option<u64>, whole: bool) -> Cursor {
+    /// `anchors`: the first records of the listing, as the walk met them.
+    pub(super) fn cursor(&self, listing: Fingerprint, anchors: &[Identity], known: Learned) -> Cursor {
+        let Learned { total, whole, many } = known;
         let known = DISTANCES.iter().filter_map(|it| self.recent.iter().rev().nth(*it)).cloned().collect();
-        let head = head.to_vec();
-        Cursor { version: VERSION, listing, place: self.place, known, head, seen: self.seen, total, whole }
+        let head = match &self.head {
+            // Thinned out already.
+            Some(head) => head.iter().rev().take(DISTANCES.len()).cloned().collect(),
+            None => DISTANCES.iter().filter_map(|it| anchors.get(*it)).cloned().collect(),
+        };
+        Cursor { version: VERSION, listing, place: self.place, known, head, seen: self.seen, total, whole, many }
+    }
+}
+
+fn remember(recent: &mut VecDeque<Identity>, id: Identity) {
+    recent.push_back(id);
+    if recent.len() > DISTANCES[DISTANCES.len() - 1] + 1 {
+        recent.pop_front();
     }
 }

@@ -38,6 +38,7 @@ struct Settings {
     max_pages: Option<u64>,
     since: Option<Since>,
     resume: Option<Cursor>,
+    up: bool,
     remembered: usize,
     budget: u64,
     rules: Rules,
@@ -53,6 +54,7 @@ impl<Q: Paginate> Listing<Q> {
             max_pages: None,
             since: None,
             resume: None,
+            up: false,
             remembered: REMEMBERED,
             budget: BUDGET,
             rules: Rules::ALL,
@@ -140,6 +142,47 @@ impl<Q: Paginate> Listing<Q> {
     /// most pages, `since`) counts from here; a start offset and a cursor exclude each other.
     pub fn resume(mut self, cursor: Cursor) -> Self {
         self.settings.resume = Some(cursor);
+        self.settings.up = false;
+        self
+    }
+
+    /// Only what came to the head of the listing since a cursor's reading began, the *oldest first*.
+    ///
+    /// For a listing whose newest records come first: read all of it once, keep the cursor, and ask from time to time for
+    /// what is newer, in the order in which it happened and in bounded memory. The new [cursor](Items::cursor) is behind the
+    /// newest record that was given: the next time goes on from there. It may repeat records, and skips none; if all the
+    /// records are gone that the cursor knows at the head, it fails with
+    /// [`Truncated`](crate::ErrorKind::Truncated).
+    ///
+    /// Looking for the place costs a request for each page of what is newer, and reading it a little more. A record that
+    /// changed and stands where it stood isn't given again.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::{UnleashClient, testing::World};
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 7, 120);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    /// let listing = client.action_set_events().list(("default", 7));
+    ///
+    /// let all = listing.clone().collect().await;
+    /// world.unleash().add_sample_events("default", 7, 3);
+    ///
+    /// let Some(cursor) = all.cursor else { return Ok(()) };
+    /// let newer = listing.newer_than(cursor).collect().await;
+    /// let ids: Vec<i64> = newer.items.iter().map(|it| *it.id.get()).collect();
+    /// assert_eq!(ids.len(), 3);
+    /// assert!(ids.is_sorted());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub fn newer_than(mut self, cursor: Cursor) -> Self {
+        self.settings.resume = Some(cursor);
+        self.settings.up = true;
         self
     }
 
@@ -182,11 +225,11 @@ impl<Q: Paginate> Listing<Q> {
     /// All pages, as a stream. Nothing is asked for until it is polled.
     pub fn pages(self) -> Pages<Q> {
         let limit = self.limit();
-        let Settings { options, start, max_items, max_pages, since, resume, remembered, budget, rules, .. } =
+        let Settings { options, start, max_items, max_pages, since, resume, up, remembered, budget, rules, .. } =
             self.settings;
         let (total, order) = (self.query.total(), self.query.order());
         let plan = Plan { start, limit, total, order, remembered, budget, rules };
-        Pages::new(self.transport, self.query, options, Extent { plan, max_items, max_pages, since, resume })
+        Pages::new(self.transport, self.query, options, Extent { plan, max_items, max_pages, since, resume, up })
     }
 
     /// All records, as a stream. Nothing is asked for until it is polled.

@@ -17,6 +17,7 @@
 //!
 //! It costs one request at the end of a listing whose API gives no total.
 
+mod climb;
 mod collected;
 mod cursor;
 mod known;

@@ -5,6 +5,8 @@
 //!
 //! `MODEL_CASES` sets the number of cases, 2,000 unless set.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -86,6 +88,22 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// A server answers empty for a moment: never to two requests in a row.
+fn one_empty(mut events: Vec<Event>) -> Vec<Event> {
+    let mut last = 3;
+    for event in &mut events {
+        last += 1;
+        if matches!(event, Event::Empty) {
+            if last < 3 {
+                *event = Event::Nothing;
+            } else {
+                last = 0;
+            }
+        }
+    }
+    events
+}
+
 fn counts() -> impl Strategy<Value = (CountMeans, bool, Total)> {
     prop_oneof![
         4 => Just((CountMeans::All, false, Total::Open)),
@@ -104,10 +122,12 @@ fn case() -> impl Strategy<Value = Case> {
     let quiet = Just(Vec::new()).boxed();
     let one_kind = (event(), 1..30usize).prop_map(|(event, count)| vec![event; count]).boxed();
     let any_kind = prop::collection::vec(event(), 0..40).boxed();
-    let events = prop_oneof![1 => quiet, 2 => one_kind, 7 => any_kind];
+    let few = prop_oneof![6 => Just(Event::Nothing), 1 => any::<u8>().prop_map(Event::Move)];
+    let few_moves = prop::collection::vec(few, 1..12).boxed();
+    let events = prop_oneof![1 => quiet, 1 => few_moves, 2 => one_kind, 7 => any_kind].prop_map(one_empty);
     let order = prop_oneof![Just(SortOrder::Desc), Just(SortOrder::Asc)];
     let stops = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(0..30u8, 1..4)];
-    let meanwhile = prop::collection::vec(event(), 0..6);
+    let meanwhile = prop::collection::vec(event(), 0..6).prop_map(one_empty);
     (0..60u8, 1..14u32, order, counts(), events, stops, meanwhile).prop_map(
         |(records, page_size, order, (count, jitter, told), events, stops, meanwhile)| Case {
             records,
@@ -140,7 +160,6 @@ fn id_of(text: &str) -> u64 {
 /// The world of a case, and what is known of it.
 struct Changing {
     log: Log,
-    order: SortOrder,
     next: u64,
     /// Those that were there from the beginning to now.
     throughout: BTreeSet<u64>,
@@ -235,7 +254,6 @@ impl Changing {
                 }
             }
         }
-        let _ = self.order;
     }
 }
 
@@ -278,16 +296,15 @@ struct Reading {
 }
 
 impl Case {
-    async fn read(&self, rules: Rules) -> (Reading, Arc<Mutex<Changing>>) {
-        let world = World::new();
+    /// A client of the world, filled with the case's records.
+    fn client(&self, world: &World) -> (IntegrationClient, Arc<Mutex<Changing>>) {
         world.integration().total_means(self.count);
         let log = world.integration().log();
         for id in 1..=u64::from(self.records) {
             log.add_raw(text(id));
         }
         let changing = Arc::new(Mutex::new(Changing {
-            log: log.clone(),
-            order: self.order,
+            log,
             next: self.records.into(),
             throughout: (1..=u64::from(self.records)).collect(),
             hidden: Vec::new(),
@@ -300,19 +317,6 @@ impl Case {
             resets: false,
             changes: 0,
         }));
-        let (mut events, jitter, hooked) = (self.events.clone().into_iter(), self.jitter, Arc::clone(&changing));
-        let mut turn = 0;
-        world.before_each(move |world| {
-            turn += 1;
-            if jitter {
-                world.integration().total_means(CountMeans::Always(turn * 7 % 61));
-            }
-            if turn > 1
-                && let Some(event) = events.next()
-            {
-                hooked.lock().unwrap().apply(world, event);
-            }
-        });
         let exchange = Clamping { door: world.exchange(), changing: Arc::clone(&changing) };
         let client = IntegrationClient::builder("http://localhost")
             .bearer("any")
@@ -321,6 +325,23 @@ impl Case {
             .total_means(self.told)
             .build()
             .unwrap();
+        (client, changing)
+    }
+
+    async fn read(&self, rules: Rules) -> (Reading, Arc<Mutex<Changing>>) {
+        let world = World::new();
+        let (client, changing) = self.client(&world);
+        let (mut events, jitter, hooked) = (self.events.clone().into_iter(), self.jitter, Arc::clone(&changing));
+        let mut turn = 0;
+        world.before_each(move |world| {
+            turn += 1;
+            if jitter {
+                world.integration().total_means(CountMeans::Always(turn * 7 % 61));
+            }
+            if let Some(event) = events.next() {
+                hooked.lock().unwrap().apply(world, event);
+            }
+        });
         let listing = client.logs().list(LogsQuery::new().order(self.order)).page_size(self.page_size).rules(rules);
 
         let mut reading = Reading { summary: blank(), parts: Vec::new(), unreadable: 0, requests: Vec::new() };
@@ -540,4 +561,89 @@ fn each_rule_is_needed() {
             Ok(()) => panic!("500 cases don't show what {rule} is good for"),
         }
     }
+}
+
+/// Reads a quiet log whole, lets it grow, and climbs from the cursor while it changes.
+async fn climb(records: u8, grown: u8, page_size: u32, events: Vec<Event>) -> Result<bool, String> {
+    let case = Case {
+        records,
+        page_size,
+        order: SortOrder::Desc,
+        count: CountMeans::All,
+        jitter: false,
+        told: Total::Open,
+        events: Vec::new(),
+        stops: Vec::new(),
+        meanwhile: Vec::new(),
+    };
+    let world = World::new();
+    let (client, changing) = case.client(&world);
+    let listing = client.logs().list(()).page_size(page_size);
+    let cursor = listing.clone().collect().await.cursor.unwrap();
+
+    changing.lock().unwrap().apply(&world, Event::Grow(grown));
+    let first_new = u64::from(records) + 1;
+    let mut waited: BTreeSet<u64> = (first_new..first_new + u64::from(grown)).collect();
+    let deletes = events.iter().any(|it| matches!(it, Event::Delete(..) | Event::Hide(_) | Event::Move(_)));
+    let (mut events, hooked) = (events.into_iter(), Arc::clone(&changing));
+    let mut turn = 0;
+    world.before_each(move |world| {
+        turn += 1;
+        if turn > 1
+            && let Some(event) = events.next()
+        {
+            hooked.lock().unwrap().apply(world, event);
+        }
+    });
+    // Stopped in the middle, and gone on with from the cursor's text.
+    let first = listing.clone().newer_than(cursor).max_items(7).collect().await;
+    let cursor = serde_json::to_string(&first.cursor.clone().unwrap()).unwrap();
+    let rest = listing.newer_than(serde_json::from_str(&cursor).unwrap()).collect().await;
+
+    let id = |log: &crate::integration::ActionLog| log.id.get().parse::<u64>().unwrap();
+    let given: Vec<u64> = first.items.iter().chain(&rest.items).map(id).collect();
+    let texts = changing.lock().unwrap().log.texts();
+    let there: HashSet<u64> = texts.iter().map(|it| id_of(it)).collect();
+    waited.retain(|it| there.contains(it) && !given.contains(it));
+    if rest.summary.verdict.is_truncated() {
+        return if deletes { Ok(false) } else { Err(format!("{}: {given:?}", rest.summary.verdict)) };
+    }
+    if !waited.is_empty() {
+        return Err(format!("{waited:?} were not given, but {given:?}"));
+    }
+    let newcomers: Vec<_> = given.iter().filter(|it| (first_new..first_new + u64::from(grown)).contains(*it)).collect();
+    if !newcomers.is_sorted() && !deletes {
+        return Err(format!("not the oldest first: {given:?}"));
+    }
+    if !deletes && given.iter().any(|it| *it < first_new) {
+        return Err(format!("old ones among {given:?}"));
+    }
+    Ok(true)
+}
+
+#[test]
+fn what_is_newer_is_given_oldest_first_and_none_of_it_is_missed() {
+    // Pages of three and more: one of two that comes a record short can't be told from the end.
+    let event = prop_oneof![
+        6 => Just(Event::Nothing),
+        3 => (1..9u8).prop_map(Event::Grow),
+        1 => any::<u8>().prop_map(Event::Hide),
+        1 => (any::<u8>(), 1..4u8).prop_map(|(at, count)| Event::Delete(at, count)),
+        1 => Just(Event::Empty),
+        1 => Just(Event::Short),
+        1 => (3..8u8).prop_map(Event::Clamp),
+    ];
+    let events = prop::collection::vec(event, 0..20).prop_map(one_empty);
+    let strategy = (0..40u8, 0..60u8, 3..14u32, events);
+    let arrived = std::cell::Cell::new(0);
+    runner(1_000)
+        .run(&strategy, |(records, grown, page_size, events)| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            let ended = runtime.block_on(climb(records, grown, page_size, events)).map_err(TestCaseError::fail)?;
+            arrived.set(arrived.get() + u32::from(ended));
+            Ok(())
+        })
+        .unwrap();
+    assert!(arrived.get() >= 800, "only {} of 1000 climbs came to the head", arrived.get());
 }

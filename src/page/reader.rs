@@ -12,7 +12,8 @@ use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
-use super::cursor::{Cursor, Fingerprint, Position};
+use super::climb::{Climb, Route};
+use super::cursor::{Cursor, Fingerprint, Learned, Position};
 use super::listing::ask;
 use super::since::Since;
 use super::summary::{Cut, Doubt, End, Summary, Verdict};
@@ -34,6 +35,8 @@ pub(super) struct Extent {
     pub(super) max_pages: Option<u64>,
     pub(super) since: Option<Since>,
     pub(super) resume: Option<Cursor>,
+    /// Whether to go up from the cursor's head, and not on from its place.
+    pub(super) up: bool,
 }
 
 /// Reads a listing page by page, by the rules of [the module](crate::page).
@@ -48,7 +51,7 @@ pub struct Pages<Q: Paginate> {
     extent: Extent,
     /// Which listing it is; or why nothing can be asked for.
     listing: Result<Fingerprint>,
-    walk: Walk,
+    walk: Route,
     position: Position,
     state: State<Q::Item>,
     errors_in_a_row: u32,
@@ -108,8 +111,11 @@ impl<Q: Paginate> Pages<Q> {
         let window = Window { offset: 0, limit: extent.plan.limit };
         let listing = Fingerprint::of(transport.base().origin(), &query.request(window));
         let (walk, position) = match &extent.resume {
-            Some(cursor) => (Walk::resume(extent.plan.clone(), cursor), Position::resume(cursor)),
-            None => (Walk::new(extent.plan.clone()), Position::at(extent.plan.start)),
+            Some(cursor) if extent.up => {
+                (Route::Up(Climb::new(extent.plan.clone(), cursor.head())), Position::resume(cursor))
+            }
+            Some(cursor) => (Route::Down(Walk::resume(extent.plan.clone(), cursor)), Position::resume(cursor)),
+            None => (Route::Down(Walk::new(extent.plan.clone())), Position::at(extent.plan.start)),
         };
         let listing = listing.and_then(|listing| {
             let resume = extent.resume.as_ref();
@@ -163,7 +169,13 @@ impl<Q: Paginate> Pages<Q> {
         let listing = self.listing.as_ref().ok()?.clone();
         let resumed = self.extent.resume.as_ref();
         let whole = self.extent.plan.start == 0 && !self.counts.partial && resumed.is_none_or(Cursor::is_whole);
-        Some(self.position.cursor(listing, self.walk.anchors(), self.walk.tally().steady_total(), whole))
+        let (anchors, total) = match (&self.walk, resumed) {
+            (Route::Down(walk), _) => (walk.anchors(), walk.tally().steady_total()),
+            // On the way up nothing is learned of the way down.
+            (Route::Up(_), cursor) => (&[][..], cursor.and_then(Cursor::total)),
+        };
+        let many = self.walk.gives_many() || resumed.is_some_and(Cursor::gives_many);
+        Some(self.position.cursor(listing, anchors, Learned { total, whole, many }))
     }
 
     /// How the reading went so far.
@@ -204,7 +216,11 @@ impl<Q: Paginate> Pages<Q> {
         let before = self.extent.resume.as_ref().map_or(0, Cursor::seen);
         let doubt = match self.walk.end() {
             Some(End::Since) => Some(Doubt::Since),
-            _ => self.walk.doubt(before),
+            end => match &self.walk {
+                Route::Down(walk) => walk.doubt(before),
+                Route::Up(_) if end == Some(End::Unproved) => Some(Doubt::SingleRecords),
+                Route::Up(_) => Some(Doubt::OnlyNewer),
+            },
         };
         doubt.map_or(Verdict::Complete, Verdict::AsFarAsKnown)
     }
@@ -266,6 +282,9 @@ impl<Q: Paginate> Pages<Q> {
             .filter(|(_, give)| *give != Give::No)
             .map(|((id, entry), give)| Given { entry: Some(entry), id, give, from_head })
             .collect();
+        if self.walk.is_up() {
+            records.reverse();
+        }
         if let Some(since) = &mut self.extent.since {
             for record in &mut records {
                 let time = match &record.entry {
@@ -289,12 +308,15 @@ impl<Q: Paginate> Pages<Q> {
             self.counts.cut = true;
             return None;
         }
-        // What came late is given late again by a walk that goes on from here.
-        if !given.from_head {
+        // What came late is given late again by a walk that goes on from here, and what is newer is none of its.
+        let up = self.walk.is_up();
+        if !given.from_head && !up {
             self.position.seen += 1;
         }
-        if let Give::Next(place) = given.give {
-            self.position.advance(given.id, place);
+        match given.give {
+            Give::Next(_) if up => self.position.rise(given.id),
+            Give::Next(place) => self.position.advance(given.id, place),
+            Give::Late | Give::No => {}
         }
         let entry = given.entry?;
         self.counts.given += 1;

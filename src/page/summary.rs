@@ -68,6 +68,8 @@ pub enum Doubt {
     Alike,
     /// It ended at records older than was asked for.
     Since,
+    /// Only what is newer than a cursor's head was read.
+    OnlyNewer,
 }
 
 /// Why a reading isn't whole.
@@ -122,6 +124,7 @@ impl fmt::Display for Verdict {
                     Doubt::SingleRecords => "the server gives single records",
                     Doubt::BeyondMemory => "more was read than is remembered",
                     Doubt::Alike => "unreadable records can't be told apart",
+                    Doubt::OnlyNewer => "only what is newer was read",
                     Doubt::Since => "it ended at older records than asked for",
                 },
             ),

@@ -7,8 +7,11 @@ use super::known::Known;
 use super::summary::{Doubt, End, Tally};
 use super::{Identity, Order, Total, Window};
 
-/// How many of the listing's first records are kept, to recognise its head again.
-const ANCHORS: usize = 4;
+/// How many of the listing's first records are kept, to recognise its head again, and to climb to it later.
+const ANCHORS: usize = 65;
+
+/// How many of them must stand where they stood for the head to be the same.
+const SAME: usize = 4;
 
 /// What a walk is told before it begins.
 #[derive(Clone, Debug)]
@@ -132,6 +135,7 @@ impl Walk {
         let mut walk = Self::new(plan);
         walk.resumed = cursor.seen() > 0;
         walk.pass.offset = cursor.place();
+        walk.largest = if cursor.gives_many() { 2 } else { 0 };
         walk.head.anchors = cursor.head().to_vec();
         for id in cursor.known() {
             walk.pass.known.add(id);
@@ -163,6 +167,10 @@ impl Walk {
 
     pub(super) fn anchors(&self) -> &[Identity] {
         &self.head.anchors
+    }
+
+    pub(super) fn gives_many(&self) -> bool {
+        self.largest > 1
     }
 
     /// Ends it from outside.
@@ -333,7 +341,7 @@ impl Walk {
     }
 
     fn end_head(&mut self) {
-        self.tally.reordered |= !(self.head.same && self.head.met >= self.head.anchors.len());
+        self.tally.reordered |= !(self.head.same && self.head.met >= self.head.must_meet());
         self.end = self.proof;
     }
 
@@ -346,7 +354,7 @@ impl Walk {
 
     /// Whether the server gives no more than one record at once, as far as it has shown.
     fn singles(&self) -> bool {
-        self.largest < 2 || self.plan.limit < 2
+        self.largest == 1 || self.plan.limit < 2
     }
 
     /// What stands against calling it complete, though its end was proved.
@@ -388,7 +396,7 @@ impl Head {
             return;
         }
         let anchor = self.anchors.iter().position(|it| it == id);
-        self.same &= self.anchors.get(self.met).is_none_or(|it| it == id);
+        self.same &= self.met >= self.must_meet() || self.anchors.get(self.met) == Some(id);
         self.met += 1;
         // Two anchors in a row, in their order: old ground. (One, where there is no more.)
         let in_a_row = anchor > self.last_anchor && (self.last_anchor.is_some() || self.anchors.len() == 1);
@@ -397,7 +405,11 @@ impl Head {
 
     /// Whether what was the head has been met again.
     fn is_met(&self) -> bool {
-        self.last_anchor == Some(usize::MAX) || (self.same && self.met >= self.anchors.len())
+        self.last_anchor == Some(usize::MAX) || (self.same && self.met >= self.must_meet())
+    }
+
+    fn must_meet(&self) -> usize {
+        self.anchors.len().min(SAME)
     }
 
     /// Whether what comes now was given by the walk that this one goes on with, which remembers little of it.
