@@ -399,6 +399,30 @@ impl<R> Listed<R> {
         self
     }
 
+    /// The records, in the answer's order.
+    #[must_use]
+    pub fn records(&self) -> &[R] {
+        &self.records
+    }
+
+    /// The records, owned.
+    #[must_use]
+    pub fn into_records(self) -> Vec<R> {
+        self.records
+    }
+
+    /// The total, where the answer has one.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The errors that the server gave beside the records.
+    #[must_use]
+    pub fn errors(&self) -> &[ApiError] {
+        &self.errors
+    }
+
     pub(crate) fn map<S>(self, change: impl FnMut(R) -> S) -> Listed<S> {
         Listed { records: self.records.into_iter().map(change).collect(), total: self.total, errors: self.errors }
     }
