@@ -9,7 +9,7 @@ use crate::json::Json;
 
 struct Integer;
 
-/// From here on not every integer is an `f64`.
+/// From here on an `f64` may stand for another integer than the one that was written.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Visitor<'_> for Integer {
@@ -29,7 +29,7 @@ impl Visitor<'_> for Integer {
 
     #[allow(clippy::cast_possible_truncation)]
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        if number.fract() == 0.0 && number.abs() <= EXACT {
+        if number.fract() == 0.0 && number.abs() < EXACT {
             Ok(number as i64)
         } else {
             Err(E::invalid_type(Unexpected::Float(number), &self))

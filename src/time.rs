@@ -1,13 +1,14 @@
 //! Times on the wire: RFC 3339, with fractions and offsets, read strictly and written in UTC.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
 
 /// chrono's own `Deserialize` also takes `2024-1-2T3:4:5Z`, blanks and `UTC`; a time that was mangled on its way here
-/// would be read as something.
+/// would be read as something. A time that an offset puts out of the years 0 to 9999 couldn't be written again.
 pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc())
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (0..=9999).contains(&time.year()).then_some(time)
 }
 
 pub(crate) fn format(time: &DateTime<Utc>) -> String {
