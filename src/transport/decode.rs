@@ -136,28 +136,17 @@ fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Decode
     DecodeError::unfit(path, reason(error))
 }
 
-/// serde_json's message without the values that it quotes: they are a record's.
+/// serde_json's message without the value that it quotes: it is a record's.
 fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
     if !error.is_data() || message.starts_with("missing field") || message.starts_with("duplicate field") {
         return message;
     }
-    let mut out = String::with_capacity(message.len());
-    let mut chars = message.chars();
-    while let Some(next) = chars.next() {
-        match next {
-            '"' | '`' => {
-                while let Some(inner) = chars.next() {
-                    match inner {
-                        '\\' => drop(chars.next()),
-                        inner if inner == next => break,
-                        _ => {}
-                    }
-                }
-                out.push_str("(..)");
-            }
-            next => out.push(next),
-        }
+    // The value stands before what was expected, and may hold anything, quotes and these very words too. What was
+    // expected, and the place, are never the record's.
+    let rest = message.rfind(", expected ").or_else(|| message.rfind(" at line ")).unwrap_or(message.len());
+    match message[..rest].find(['"', '`']) {
+        Some(value) => format!("{}(..){}", &message[..value], &message[rest..]),
+        None => message,
     }
-    out
 }
