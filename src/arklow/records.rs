@@ -15,6 +15,7 @@ use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Tota
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
+use crate::transport::named::Named;
 
 /// An organisation's action records: see [`ArklowClient::records`](super::ArklowClient::records).
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +84,7 @@ impl Records<'_> {
         let listing = RecordListing { setting: self.setting.clone(), query: query.into() };
         let request = listing.select().shape("count_only", true).read(|answer| {
             let body: Body<serde::de::IgnoredAny> = decode::json(answer.body())?;
-            match (loose::errors(body.errors.as_ref()), body.data.and_then(|it| it.count)) {
+            match (loose::errors(body.errors.as_ref()), body.data.and_then(|it| it.0.count)) {
                 (errors, _) if !errors.is_empty() => Err(refused(errors)),
                 (_, Some(count)) => Ok(count),
                 (_, None) => Err(DecodeError::unfit("data.count", "missing")),
@@ -263,9 +264,10 @@ pub enum Around {}
 
 /// An answer's body.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "R: DeserializeOwned"))]
 pub struct Body<R> {
     // `Option` fields may be absent: the page requires both, and a server in trouble may not.
-    data: Option<Data<R>>,
+    data: Option<Named<Data<R>>>,
     errors: Option<Json>,
 }
 
@@ -281,7 +283,7 @@ impl Envelope for Around {
 
     fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
         let errors = loose::errors(body.errors.as_ref());
-        let (items, count) = body.data.map_or((None, None), |it| (it.items, it.count));
+        let (items, count) = body.data.map_or((None, None), |it| (it.0.items, it.0.count));
         match items {
             Some(items) => Ok(Listed::new(items).with_total(count).with_errors(errors)),
             None if !errors.is_empty() => Err(refused(errors)),

@@ -13,13 +13,20 @@ pub(crate) fn text(part: Option<&Json>) -> Option<String> {
 
 /// What a part of an error says: a text, a number, an object that has a message, or a list of such.
 pub(crate) fn texts(part: Option<&Json>) -> Vec<String> {
-    let Some(part) = part else { return Vec::new() };
+    within(DEEPEST, part)
+}
+
+/// Nobody hides a sentence deeper than this. A body of brackets alone would take all of the stack.
+const DEEPEST: u8 = 8;
+
+fn within(depth: u8, part: Option<&Json>) -> Vec<String> {
+    let (Some(part), Some(depth)) = (part, depth.checked_sub(1)) else { return Vec::new() };
     if let Ok(list) = part.parse::<Vec<Json>>() {
-        return list.iter().flat_map(|it| texts(Some(it))).collect();
+        return list.iter().flat_map(|it| within(depth, Some(it))).collect();
     }
     if let Ok(fields) = part.parse::<BTreeMap<String, Json>>() {
         let named = ["message", "description", "detail", "error", "title"].iter().find_map(|name| fields.get(*name));
-        return texts(named);
+        return within(depth, named);
     }
     match part.parse::<String>() {
         Ok(text) => Vec::from([text]),

@@ -3,7 +3,7 @@
 mod base;
 pub(crate) mod decode;
 pub(crate) mod exchange;
-mod named;
+pub(crate) mod named;
 mod read;
 mod retry;
 mod scrub;

@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A `T` that, if it's a struct, is read from a JSON object alone.
+#[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Named<T> {
