@@ -7,6 +7,7 @@ mod auth;
 mod bad_input;
 mod check;
 mod conformance;
+mod decoding;
 mod integration;
 mod reading;
 mod recorded;
