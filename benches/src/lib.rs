@@ -29,7 +29,12 @@ pub fn cases() -> [Case; 3] {
     let unleash = UnleashClient::builder(URL).api_key("key").build().unwrap();
     [
         case("arklow", pages::arklow(), &arklow.records().list(RecordsQuery::new()), plain::<plain::Arklow>),
-        case("integration", pages::integration(), &integration.logs().list(LogsQuery::new()), plain::<plain::Integration>),
+        case(
+            "integration",
+            pages::integration(),
+            &integration.logs().list(LogsQuery::new()),
+            plain::<plain::Integration>,
+        ),
         case(
             "unleash",
             pages::unleash(),

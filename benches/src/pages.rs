@@ -296,9 +296,30 @@ impl Some {
 
     fn word(&mut self) -> &'static str {
         const WORDS: [&str; 24] = [
-            "checkout", "payment", "ledger", "warehouse", "invoice", "customer", "refund", "catalogue", "price",
-            "stock", "delivery", "carrier", "München", "café", "queue", "worker", "gateway", "limit", "exceeded",
-            "upstream", "timeout", "retry", "order", "blue",
+            "checkout",
+            "payment",
+            "ledger",
+            "warehouse",
+            "invoice",
+            "customer",
+            "refund",
+            "catalogue",
+            "price",
+            "stock",
+            "delivery",
+            "carrier",
+            "München",
+            "café",
+            "queue",
+            "worker",
+            "gateway",
+            "limit",
+            "exceeded",
+            "upstream",
+            "timeout",
+            "retry",
+            "order",
+            "blue",
         ];
         WORDS[self.below(24) as usize]
     }
