@@ -1,5 +1,6 @@
 //! Every promise that holds for all three APIs, kept for each of them.
 
+mod reading;
 mod scene;
 
 use std::collections::HashSet;
@@ -9,6 +10,12 @@ use std::time::Duration;
 use actionlog::page::Paginate;
 use actionlog::testing::{Fault, InMemory, Log, World};
 use actionlog::{ErrorKind, Items, Listing, Pages, RequestOutcome, Result};
+use reading::{
+    a_cursor_of_another_listing_is_refused_by_what_differs, a_reading_goes_on_after_an_error_that_passes,
+    a_reading_goes_on_where_it_stopped, a_server_that_ignores_offsets_is_given_up, an_error_tells_where_to_go_on,
+    since_stops_asking_or_says_that_it_can_not, the_verdict_is_the_truth, what_comes_while_it_is_read_is_no_secret,
+    what_is_newer_comes_oldest_first,
+};
 use scene::{Api, Door, Scene, Unleash, walk};
 
 const SIZES: [usize; 8] = [0, 1, 2, 49, 50, 51, 101, 120];
@@ -291,4 +298,13 @@ promises! {
     limits_and_a_start_hold,
     a_stream_may_be_dropped_half_way,
     reading_is_lazy,
+    the_verdict_is_the_truth,
+    what_comes_while_it_is_read_is_no_secret,
+    a_reading_goes_on_where_it_stopped,
+    an_error_tells_where_to_go_on,
+    a_reading_goes_on_after_an_error_that_passes,
+    a_cursor_of_another_listing_is_refused_by_what_differs,
+    what_is_newer_comes_oldest_first,
+    since_stops_asking_or_says_that_it_can_not,
+    a_server_that_ignores_offsets_is_given_up,
 }

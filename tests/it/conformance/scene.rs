@@ -9,6 +9,7 @@ use actionlog::{
     ArklowClient, Check, Client, ClientBuilder, ErrorKind, IntegrationClient, Listing, RetryPolicy, UnleashClient,
     arklow, integration, unleash,
 };
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 /// What differs from API to API for the promises below.
@@ -19,6 +20,8 @@ pub(super) trait Api {
     const ID: &'static str;
     /// The header of the credentials.
     const HEADER: &'static str;
+    /// Whether a reading of all can be complete.
+    const HAS_TOTAL: bool;
     type Client: Client + Clone + Send + Sync + 'static;
     type Query: Paginate<Item: Debug>;
 
@@ -29,6 +32,11 @@ pub(super) trait Api {
     fn clamp(world: &World, largest: u32);
     fn id(record: &<Self::Query as Paginate>::Item) -> String;
     async fn check(client: &Self::Client) -> Check;
+    /// The time of the eleventh record, which ten are newer than. `None` if they bear none.
+    async fn time_of_tenth(listing: &Listing<Self::Query>) -> Option<DateTime<Utc>> {
+        let page = listing.clone().page_size(20).page().await.unwrap();
+        Self::Query::time_of(page.records().nth(10)?)
+    }
 }
 
 pub(super) struct Unleash;
@@ -40,6 +48,7 @@ impl Api for Unleash {
     const LARGEST: u32 = 100;
     const ID: &'static str = "id";
     const HEADER: &'static str = "authorization";
+    const HAS_TOTAL: bool = false;
     type Client = UnleashClient;
     type Query = unleash::EventsQuery;
 
@@ -71,6 +80,7 @@ impl Api for Arklow {
     const LARGEST: u32 = 50;
     const ID: &'static str = "id";
     const HEADER: &'static str = "x-arklow-auth";
+    const HAS_TOTAL: bool = true;
     type Client = ArklowClient;
     type Query = arklow::RecordListing;
 
@@ -102,6 +112,7 @@ impl Api for Integration {
     const LARGEST: u32 = 100;
     const ID: &'static str = "_id";
     const HEADER: &'static str = "authorization";
+    const HAS_TOTAL: bool = true;
     type Client = IntegrationClient;
     type Query = integration::LogListing;
 

@@ -1,0 +1,194 @@
+//! The promises about readings: verdicts, cursors, what moves, what is newer.
+
+use actionlog::page::{Cut, Doubt};
+use actionlog::testing::Fault;
+use actionlog::{Cursor, ErrorKind, Verdict};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::scene::{Api, Door, Scene};
+
+/// A cursor as it's read back from where it was stored.
+fn stored(cursor: &Cursor) -> Cursor {
+    serde_json::from_str(&serde_json::to_string(cursor).unwrap()).unwrap()
+}
+
+pub(super) async fn the_verdict_is_the_truth<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 120).await;
+    let all = scene.listing().collect().await;
+    let expected = if A::HAS_TOTAL { Verdict::Complete } else { Verdict::AsFarAsKnown(Doubt::NoTotal) };
+    assert_eq!(all.summary.verdict, expected);
+    assert_eq!((all.summary.seen, all.items.len()), (120, 120));
+    assert_eq!(all.as_far_as_known().unwrap().len(), 120);
+    assert_eq!(scene.listing().collect().await.complete().is_ok(), A::HAS_TOTAL);
+
+    let few = scene.listing().max_items(7).collect().await;
+    assert_eq!(few.summary.verdict, Verdict::Truncated(Cut::MaxItems));
+    assert_eq!(few.complete().unwrap_err().kind(), ErrorKind::Truncated);
+    let paged = scene.listing().page_size(10).max_pages(2).collect().await;
+    assert_eq!(paged.summary.verdict, Verdict::Truncated(Cut::MaxPages));
+    let late = scene.listing().start_offset(3).collect().await;
+    assert_eq!((late.summary.verdict, late.items.len()), (Verdict::Truncated(Cut::StartOffset), 117));
+
+    let (items, summary) = scene.listing().items().summarised();
+    assert_eq!(summary.get().verdict, Verdict::Truncated(Cut::NotFinished));
+    let chunks: Vec<_> = items.chunks(50).collect().await;
+    assert_eq!(chunks.len(), 3);
+    assert_eq!(summary.get().verdict, expected);
+}
+
+pub(super) async fn what_comes_while_it_is_read_is_no_secret<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 120).await;
+    let mut items = scene.listing().page_size(20).items();
+    let mut read = Vec::new();
+    while let Some(record) = items.next().await {
+        read.push(A::id(&record.unwrap()));
+        if read.len() == 50 {
+            scene.log.add_samples(3);
+        }
+    }
+    let summary = items.summary();
+    assert_eq!((read.len(), summary.seen, summary.late), (123, 123, 3));
+    assert!(!summary.verdict.is_complete() && !summary.verdict.is_truncated(), "{}", summary.verdict);
+    let mut held = scene.held();
+    held.sort();
+    read.sort();
+    assert_eq!(read, held);
+}
+
+pub(super) async fn a_reading_goes_on_where_it_stopped<A: Api>(door: Door) {
+    for stop in [0, 1, 7, 49, 50, 119, 120] {
+        let scene = Scene::<A>::new(door, 120).await;
+        let before = scene.held();
+        let mut items = scene.listing().page_size(20).items().with_cursor();
+        let (mut read, mut cursor) = (Vec::new(), None);
+        for _ in 0..stop {
+            let (record, at) = items.next().await.unwrap().unwrap();
+            read.push(A::id(&record));
+            cursor = Some(at);
+        }
+        let quiet = stop % 2 == 0;
+        if !quiet {
+            scene.log.add_samples(30);
+            scene.log.remove(40);
+        }
+        let listing = match &cursor {
+            Some(cursor) => scene.listing().resume(stored(cursor)),
+            None => scene.listing(),
+        };
+        let rest = listing.collect().await;
+        assert!(!rest.summary.verdict.is_truncated(), "{stop}: {}", rest.summary.verdict);
+        if quiet {
+            assert_eq!(rest.summary.verdict.is_complete(), A::HAS_TOTAL, "{stop}: {}", rest.summary.verdict);
+            assert_eq!(rest.items.len(), 120 - stop, "{stop}");
+        }
+        read.extend(rest.items.iter().map(A::id));
+        let missed: Vec<_> = before.iter().filter(|it| scene.held().contains(it) && !read.contains(it)).collect();
+        assert!(missed.is_empty(), "{stop}: {missed:?}");
+    }
+}
+
+pub(super) async fn an_error_tells_where_to_go_on<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 60).await;
+    let mut items = scene.listing().page_size(20).items();
+    let mut read = Vec::new();
+    for _ in 0..20 {
+        read.push(A::id(&items.next().await.unwrap().unwrap()));
+    }
+    scene.world.fail_next(Fault::Status(403));
+    let error = items.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert!(items.next().await.is_none());
+    assert_eq!(items.summary().verdict, Verdict::Truncated(Cut::Failed));
+    let rest = scene.listing().resume(stored(error.cursor().unwrap())).items();
+    let rest: Vec<_> = rest.map_ok(|it| A::id(&it)).try_collect().await.unwrap();
+    read.extend(rest);
+    assert_eq!(read, scene.held());
+}
+
+pub(super) async fn a_reading_goes_on_after_an_error_that_passes<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 60).await;
+    let mut items = scene.listing().page_size(20).retry(actionlog::RetryPolicy::off()).items();
+    let (mut read, mut errors) = (Vec::new(), 0);
+    while let Some(record) = items.next().await {
+        match record {
+            Ok(record) => read.push(A::id(&record)),
+            Err(error) => {
+                assert!(error.is_transient(), "{error}");
+                errors += 1;
+            }
+        }
+        if read.len() == 20 && errors == 0 {
+            let headers = Vec::from([("retry-after".to_owned(), "0".to_owned())]);
+            scene.world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
+        }
+    }
+    assert_eq!((read, errors), (scene.held(), 1));
+}
+
+pub(super) async fn a_cursor_of_another_listing_is_refused_by_what_differs<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 3).await;
+    let all = scene.listing().collect().await;
+    let mut other = serde_json::to_value(all.cursor.unwrap()).unwrap();
+    other["listing"]["parameters"]["secret-filter"] = "00".into();
+    let sent = scene.world.requests().len();
+    let error = scene.listing().resume(serde_json::from_value(other).unwrap()).items().next().await.unwrap();
+    let error = error.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(error.to_string().contains("the parameter secret-filter"), "{error}");
+    assert_eq!(scene.world.requests().len(), sent, "nothing was sent");
+}
+
+pub(super) async fn what_is_newer_comes_oldest_first<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 60).await;
+    let mut cursor = scene.listing().collect().await.cursor.unwrap();
+    for grown in [0, 1, 7, 130] {
+        scene.log.add_samples(grown);
+        let newer = scene.listing().newer_than(stored(&cursor)).collect().await;
+        assert_eq!(newer.summary.verdict, Verdict::AsFarAsKnown(Doubt::OnlyNewer), "{grown}");
+        let mut expected = scene.held()[..grown].to_vec();
+        expected.reverse();
+        assert_eq!(newer.items.iter().map(A::id).collect::<Vec<_>>(), expected, "{grown}");
+        cursor = newer.cursor.unwrap();
+    }
+}
+
+pub(super) async fn since_stops_asking_or_says_that_it_can_not<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 120).await;
+    let Some(time) = A::time_of_tenth(&scene.listing()).await else {
+        let sent = scene.world.requests().len();
+        let error = scene.listing().since(chrono::Utc::now()).items().next().await.unwrap().err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert_eq!(scene.world.requests().len(), sent, "nothing was sent");
+        return;
+    };
+    let sent = scene.world.requests().len();
+    let newer = scene.listing().page_size(20).since(time).collect().await;
+    assert_eq!(newer.items.iter().map(A::id).collect::<Vec<_>>(), scene.held()[..10]);
+    assert_eq!(newer.summary.verdict, Verdict::AsFarAsKnown(Doubt::Since));
+    assert!(!newer.summary.read_on);
+    assert_eq!(scene.world.requests().len() - sent, 1, "the rest isn't asked for");
+
+    // Out of order: it reads on to the end, and says so.
+    scene.log.move_to_head(100);
+    let newer = scene.listing().page_size(20).since(time).collect().await;
+    assert!(newer.summary.read_on);
+    assert_eq!(newer.items.iter().map(A::id).collect::<Vec<_>>(), scene.held()[1..11]);
+}
+
+pub(super) async fn a_server_that_ignores_offsets_is_given_up<A: Api>(door: Door) {
+    let scene = Scene::<A>::new(door, 30).await;
+    // Whatever is asked for, the first page comes: as if a record came to the head for each that was passed.
+    scene.world.before_each(|world| {
+        let log = A::log(world);
+        log.add_samples(19);
+    });
+    let mut items = scene.listing().page_size(20).budget(10).items();
+    let mut last = None;
+    while let Some(item) = items.next().await {
+        last = item.err();
+    }
+    assert_eq!(last.map(|it| it.kind()), Some(ErrorKind::Truncated));
+    assert_eq!(items.summary().verdict, Verdict::Truncated(Cut::Lost));
+    let summary = items.summary();
+    assert!(summary.requests <= 2 * summary.seen + 11, "{summary:?}");
+}
