@@ -1,4 +1,137 @@
-//! Typed, async clients for action-log APIs.
+//! Typed, async clients for three action-log APIs: [Arklow](arklow) action records, [integration action logs](integration)
+//! and [Unleash](unleash) action set events.
+//!
+//! *The client that tells you whether you got every record, lets you continue exactly where it stopped, and hands you a fake
+//! server to prove it.*
+//!
+//! All three give a log in pages, by an offset and a limit, and offsets shift while one reads. A loop that adds the page
+//! size to the offset until a page comes short loses records, without an error. This crate reads by other rules, and
+//! says in the end whether it was all: see [`guarantees`].
+//!
+//! # A first look
+//!
+//! This runs as it stands, against the fake server of the feature `testing`:
+//!
+//! ```
+//! use actionlog::UnleashClient;
+//! use actionlog::testing::World;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> actionlog::Result<()> {
+//! let world = World::new();
+//! world.unleash().add_sample_events("default", 7, 120);
+//! let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+//!
+//! let mut events = client.action_set_events().list(("default", 7)).items();
+//! let mut failed = 0;
+//! while let Some(event) = events.next().await {
+//!     failed += u32::from(event?.failed_action().is_some());
+//! }
+//! println!("{failed} failed; {}", events.summary().verdict);
+//! assert_eq!(events.summary().seen, 120);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For a real server, leave out `exchange`, and give its URL and a token.
+//!
+//! # The three clients
+//!
+//! | | | |
+//! |---|---|---|
+//! | [`ArklowClient`] | [`records().list`](arklow::Records::list), [`records().count`](arklow::Records::count) | an organisation's action records |
+//! | [`IntegrationClient`] | [`logs().list`](integration::Logs::list), [`create`](integration::Logs::create), [`get`](integration::Logs::get), [`update`](integration::Logs::update), [`delete`](integration::Logs::delete), [`begin`](integration::Logs::begin) | what integrations did |
+//! | [`UnleashClient`] | [`action_set_events().list`](unleash::ActionSetEvents::list) | what an action set did (Unleash Enterprise, beta) |
+//!
+//! Each is made by a [`ClientBuilder`] or `from_env`, is cheap to clone, and has a `check` that tells whether the URL and the
+//! credentials are right, a `listing` for a [`Paginate`] of your own, and a `send` for a [`Request`] of your own. What a
+//! method gives is a [`Call`] or a [`Listing`]: nothing is sent until it is awaited or polled.
+//!
+//! # Reading a listing
+//!
+//! A [`Listing`] is read
+//!
+//! - as one page, by [`page`](Listing::page): it says whether there is [more](page::More), where the answer tells;
+//! - record by record, by [`items`](Listing::items), or page by page, by [`pages`](Listing::pages): streams with a `next` of
+//!   their own;
+//! - at once, by [`collect`](Listing::collect): the records, and whatever else came of it.
+//!
+//! It can be limited ([`max_items`](Listing::max_items), [`max_pages`](Listing::max_pages), [`since`](Listing::since)), and
+//! every stream says how it went in its [`Summary`], with the [`Verdict`]: complete, all as far as is known, or truncated.
+//! A [`Cursor`] is a place to go on from, by [`resume`](Listing::resume); it is a small serde value, in every error of a
+//! stream, and beside each record by [`with_cursor`](Items::with_cursor). Records may be given again behind a cursor, and
+//! none is skipped.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> actionlog::Result<()> {
+//! # let world = actionlog::testing::World::new();
+//! # world.integration().add_sample_logs(120);
+//! # let client = actionlog::IntegrationClient::builder("http://localhost")
+//! #     .api_key("any").exchange(world.exchange()).build()?;
+//! let first = client.logs().list(()).max_items(70).collect().await;
+//! assert!(first.summary.verdict.is_truncated());
+//!
+//! if let Some(cursor) = first.cursor {
+//!     let rest = client.logs().list(()).resume(cursor).collect().await;
+//!     assert!(rest.summary.verdict.is_complete());
+//!     assert_eq!(rest.complete()?.len(), 50);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A record that can't be read is an error that [says so](Error::is_record), and the next record comes after it;
+//! [`or_raw`](Items::or_raw) gives it as a value.
+//!
+//! # Errors
+//!
+//! There is one [`Error`]. Its [`kind`](Error::kind) says what it was, and [`ErrorKind`] what usually causes it and what to
+//! do; [`api`](Error::api) what the server said; [`is_transient`](Error::is_transient) whether it may pass;
+//! [`outcome`](Error::outcome) whether a write may have been done. Failed attempts are repeated by a [`RetryPolicy`] where
+//! that is safe: 4 attempts, 200 ms doubling up to 10 s, with jitter, and `Retry-After` up to 60 s. A call may take 120 s, an
+//! attempt 30 s, connecting 5 s. All of these can be set.
+//!
+//! # Credentials
+//!
+//! [`api_key`](ClientBuilder::api_key) puts a key where the API takes it, and [`bearer`](ClientBuilder::bearer) a token behind
+//! `Bearer`. Others are in [`auth`]: a token that is fetched and renewed, Basic, a header of any name, a signature of your
+//! own. They aren't shown in `Debug`, errors, or what a server sends back; plain `http` to other machines is refused
+//! unless [allowed](ClientBuilder::allow_http), and redirects aren't followed.
+//!
+//! # Testing
+//!
+//! With the feature `testing`, [`testing::World`] is a fake server of all three APIs, in memory or on a port. Its records can
+//! be changed between two requests, and its answers go wrong on demand.
+//!
+//! ```
+//! use actionlog::testing::{Fault, World};
+//! use actionlog::{ArklowClient, ErrorKind};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> actionlog::Result<()> {
+//! let world = World::new();
+//! let client = ArklowClient::builder("4711").api_key("any").exchange(world.exchange()).build()?;
+//! world.fail_next(Fault::Status(403));
+//! let error = client.records().count(()).await.unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::Forbidden);
+//! assert_eq!(world.requests().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! - `rustls`, `http2`, `gzip`, `system-proxy`, on by default: TLS, HTTP/2, gzip, and the proxy settings of macOS and Windows.
+//!   (Proxies of the environment are used with or without it.)
+//! - `testing`: the fake server.
+//!
+//! # What it doesn't do
+//!
+//! It doesn't wait for new records, read ahead, limit how many requests are under way, or promise that each record comes
+//! exactly once. It needs tokio; there is no blocking interface, and no wasm. There is no tracing yet.
+#![cfg_attr(feature = "testing", doc = "\n[`testing::World`]: crate::testing::World")]
+#![cfg_attr(not(feature = "testing"), doc = "\n[`testing::World`]: #features")]
 
 mod builder;
 mod call;
@@ -35,3 +168,11 @@ pub use transport::RetryPolicy;
 pub use transport::decode::DecodeError;
 pub use transport::exchange::{Body, Exchange, ExchangeError, HttpExchange, Stage};
 pub use unleash::UnleashClient;
+
+#[doc = include_str!("guarantees.md")]
+pub mod guarantees {}
+
+/// The README's code is compiled and run with the other examples of the docs.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
