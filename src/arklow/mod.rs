@@ -1,4 +1,10 @@
 //! Arklow: an organisation's action records.
+//!
+//! What the API's reference leaves open is set where the client is built: how a search is written
+//! ([`SearchEncoding`]), and what the `count` of an answer counts. A record shows its state and its definition only if
+//! the [query](RecordsQuery) asks for them, and bears no time without its state.
+//!
+//! Begin with [`ArklowClient`]; [`Records`] has what can be asked for.
 
 mod failure;
 mod models;

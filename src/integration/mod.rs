@@ -1,6 +1,9 @@
 //! Integration action logs: what integrations did, written and read.
 //!
-//! The API's reference gives neither a server nor credentials: both are the user's own.
+//! The API's reference gives neither a server nor credentials: both are the user's own. What else it leaves open is set
+//! where the client is built: the collection's path, the method of an update, and what the total of an answer counts.
+//!
+//! Begin with [`IntegrationClient`]; [`Logs`] has what can be done, and [`ActionLogDraft`] is what is written.
 
 mod draft;
 mod failure;
@@ -145,7 +148,8 @@ impl ClientBuilder<IntegrationClient> {
     }
 
     /// What an answer's `total` counts, if you know: [`Total::OfListing`] saves a request at the end of a listing. It isn't
-    /// documented, and [`Total::Open`] unless set: then it is believed where it can't be the page's.
+    /// documented, and [`Total::Open`] unless set: then it ends no listing, and counts for the verdict only if it can't be
+    /// the page's.
     pub fn total_means(mut self, total: Total) -> Self {
         self.options.total = total;
         self

@@ -20,8 +20,8 @@ const DISTANCES: [usize; 9] = [0, 1, 2, 3, 4, 8, 16, 32, 64];
 /// A small serde value. Store it *after* what was given up to it is stored: it stays behind the reader, so going on from
 /// it may repeat records and never skips one. [`Listing::resume`](super::Listing::resume) goes on from it.
 ///
-/// It holds the server's origin, the path, and a hash of each parameter that selects records; it can't be used for
-/// another listing. Page sizes, includes, limits and credentials are not part of it: these may differ when going on. It
+/// It holds the base URL, the path, and a hash of each parameter that selects records; it can't be used for
+/// another listing. It isn't signed: one that others could change can make a reading skip. Page sizes, includes, limits and credentials are not part of it: these may differ when going on. It
 /// holds the ids of some records, and nothing else of them. The same place gives the same text on every machine.
 ///
 /// ```

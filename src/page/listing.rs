@@ -62,7 +62,9 @@ impl<Q: Paginate> Listing<Q> {
         Self { transport, query, settings }
     }
 
-    /// How many records to ask for at once. The most that the API documents unless set.
+    /// How many records to ask for at once. The most that the API documents unless set; 50 for Unleash, which documents none.
+    ///
+    /// Pages of one record can't overlap: with a page size of 1 nothing is ever called complete.
     ///
     /// What it doesn't take (0, or more than that) is told when the listing is asked for, before anything is sent.
     pub fn page_size(mut self, records: u32) -> Self {
@@ -119,6 +121,9 @@ impl<Q: Paginate> Listing<Q> {
     /// that are newer; [`Summary::read_on`](super::Summary::read_on) says so. Records without a time, and unreadable
     /// ones, are given.
     ///
+    /// It is meant for listings that begin with the newest. In one that begins with the oldest, a first page whose records
+    /// all have the same time, or that is a single record, ends it too soon.
+    ///
     /// A listing whose records bear no time refuses, before anything is sent.
     pub fn since(mut self, time: DateTime<Utc>) -> Self {
         let slack = self.settings.since.map_or(Since::SLACK, |it| it.slack());
@@ -137,7 +142,8 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Goes on behind the place of a cursor.
     ///
-    /// Records may be given again that were given before it, and none is skipped. It goes on with the query of the
+    /// Records may be given again that were given before it, and none is skipped: see
+    /// [`guarantees`](crate::guarantees#cursors). It goes on with the query of the
     /// cursor; for another it's refused, with what differs, before anything is sent. What limits a reading (most records,
     /// most pages, `since`) counts from here; a start offset and a cursor exclude each other.
     pub fn resume(mut self, cursor: Cursor) -> Self {

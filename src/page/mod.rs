@@ -15,7 +15,8 @@
 //! 4. Only one thing ends a listing: a known record *alone* in an answer that had room for more. (Or an answer shorter
 //!    than asked that ends where the documented total says.) A short page doesn't, and neither does an empty one.
 //!
-//! It costs one request at the end of a listing whose API gives no total.
+//! It costs one request at the end of a listing whose API documents no total. What this promises and what it doesn't, the
+//! conditions of the verdict, and the costs are in [`guarantees`](crate::guarantees).
 
 mod climb;
 mod collected;
@@ -179,7 +180,8 @@ pub enum Total {
     OfListing,
     /// The records of the page: it says nothing.
     OfPage,
-    /// Not known which: it is believed only where it can't be a page's.
+    /// Not known which. It ends no listing, and counts for the verdict only if it can't be a page's: if it differed from the
+    /// number of the records beside it at least once.
     Open,
 }
 

@@ -11,7 +11,8 @@ use super::Total;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How many records were given, late and unreadable ones counted.
+    /// How many records were given, late and unreadable ones counted. Counts from the cursor for a reading that
+    /// [went on](super::Listing::resume).
     pub seen: u64,
     /// How many of them were given late: they came to the head of the listing, or moved there, while it was read.
     pub late: u64,
@@ -36,10 +37,11 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Every record that was in the listing while it was read was given.
+    /// Every record that stood in the listing from the first request to the last was given. (With
+    /// [`since`](super::Listing::since): every such one that is new enough.)
     ///
     /// The reading began at the head, its end was proved, the server gave one and the same total throughout, and as many
-    /// distinct records were given.
+    /// distinct records were given. The exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
     Complete,
     /// The end was proved and nothing is known to be missing, but there is no total to hold against it, or it doesn't
     /// bear it out.
@@ -60,7 +62,8 @@ pub enum Doubt {
     TotalDiffers,
     /// Records came or moved to the head of the listing while it was read.
     Reordered,
-    /// The server gives single records, which can't overlap: one that was removed may have hidden another.
+    /// The answers had single records, which can't overlap: one that was removed may have hidden another. So it is with a
+    /// page size of 1, and with a listing of one record.
     SingleRecords,
     /// Records moved, and more were read than are remembered: one may have been given twice and stand for another.
     BeyondMemory,

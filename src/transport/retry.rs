@@ -11,7 +11,12 @@ use crate::error::{Error, ErrorKind, RequestOutcome};
 /// How often and how soon failed attempts are repeated.
 ///
 /// An attempt is repeated if the failure [may pass](Error::is_transient) and repeating is safe: the request reads or sets
-/// what it names, or provably never left, or the server turned it away and said when to come again.
+/// what it names, or provably never left, or the server turned it away and said when to come again (429 or 503, with
+/// `Retry-After`). What may pass is a broken or missing connection, a timeout of the attempt, and the statuses 408,
+/// 425, 429, 500, 502, 503 and 504.
+///
+/// A client and its clones share a budget of 500 tokens: a repetition takes 5, or 10 after a timeout, and a call that
+/// comes through gives back what it took, and one at least. Without tokens nothing is repeated.
 ///
 /// The wait before the n-th repetition is random between zero and `base` doubled n - 1 times, up to `cap`. Where the
 /// server says how long to wait, that is waited, with as much at random on top; if it says longer than

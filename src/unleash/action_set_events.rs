@@ -26,8 +26,8 @@ impl ActionSetEvents<'_> {
     /// Takes an [`EventsQuery`], or a project and the id of the set.
     ///
     /// The API gives no total: the end of the listing is proved by one more request, and how many events there are is
-    /// only known when they have been read. Events that come while one reads are not among those given; read again for
-    /// them.
+    /// only known when they have been read. Its verdict is never [`Complete`](crate::Verdict::Complete). Events that come
+    /// while one reads are given late, at the end, where they show by a shift; read again for those that come after.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {

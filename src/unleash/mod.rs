@@ -2,6 +2,8 @@
 //!
 //! The API is part of Unleash **Enterprise** and in **beta**: it may change or be removed. A server without it answers
 //! 404, and the error says so.
+//!
+//! Begin with [`UnleashClient`]; [`ActionSetEvents`] has what can be asked for.
 
 mod action_set_events;
 mod failure;
