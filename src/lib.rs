@@ -1,12 +1,12 @@
-//! Typed, async clients for three action-log APIs: [Arklow](arklow) action records, [integration action logs](integration)
-//! and [Unleash](unleash) action set events.
+//! Typed, async clients for three action-log APIs: [Arklow](arklow) action records,
+//! [integration action logs](integration) and [Unleash](unleash) action set events.
 //!
-//! *The client that tells you whether you got every record, lets you continue exactly where it stopped, and hands you a fake
-//! server to prove it.*
+//! *The client that tells you whether you got every record, lets you continue exactly where it stopped, and hands you a
+//! fake server to prove it.*
 //!
-//! All three give a log in pages, by an offset and a limit, and offsets shift while one reads. A loop that adds the page
-//! size to the offset until a page comes short loses records, without an error. This crate reads by other rules, and
-//! says in the end whether it was all: see [`guarantees`].
+//! All three give a log in pages, by an offset and a limit, and offsets shift while one reads. A loop that adds the
+//! page size to the offset until a page comes short loses records, without an error. This crate reads by other rules,
+//! and says in the end whether it was all: see [`guarantees`].
 //!
 //! # A first look
 //!
@@ -43,24 +43,24 @@
 //! | [`IntegrationClient`] | [`logs().list`](integration::Logs::list), [`create`](integration::Logs::create), [`get`](integration::Logs::get), [`update`](integration::Logs::update), [`delete`](integration::Logs::delete), [`begin`](integration::Logs::begin) | what integrations did |
 //! | [`UnleashClient`] | [`action_set_events().list`](unleash::ActionSetEvents::list) | what an action set did (Unleash Enterprise, beta) |
 //!
-//! Each is made by a [`ClientBuilder`] or `from_env`, is cheap to clone, and has a `check` that tells whether the URL and the
-//! credentials are right, a `listing` for a [`Paginate`] of your own, and a `send` for a [`Request`] of your own. What a
-//! method gives is a [`Call`] or a [`Listing`]: nothing is sent until it is awaited or polled.
+//! Each is made by a [`ClientBuilder`] or `from_env`, is cheap to clone, and has a `check` that tells whether the URL
+//! and the credentials are right, a `listing` for a [`Paginate`] of your own, and a `send` for a [`Request`] of your
+//! own. What a method gives is a [`Call`] or a [`Listing`]: nothing is sent until it is awaited or polled.
 //!
 //! # Reading a listing
 //!
 //! A [`Listing`] is read
 //!
 //! - as one page, by [`page`](Listing::page): it says whether there is [more](page::More), where the answer tells;
-//! - record by record, by [`items`](Listing::items), or page by page, by [`pages`](Listing::pages): streams with a `next` of
-//!   their own;
+//! - record by record, by [`items`](Listing::items), or page by page, by [`pages`](Listing::pages): streams with a
+//!   `next` of their own;
 //! - at once, by [`collect`](Listing::collect): the records, and whatever else came of it.
 //!
-//! It can be limited ([`max_items`](Listing::max_items), [`max_pages`](Listing::max_pages), [`since`](Listing::since)), and
-//! every stream says how it went in its [`Summary`], with the [`Verdict`]: complete, all as far as is known, or truncated.
-//! A [`Cursor`] is a place to go on from, by [`resume`](Listing::resume); it is a small serde value, in every error of a
-//! stream, and beside each record by [`with_cursor`](Items::with_cursor). Records may be given again behind a cursor, and
-//! none is skipped.
+//! It can be limited ([`max_items`](Listing::max_items), [`max_pages`](Listing::max_pages), [`since`](Listing::since)),
+//! and every stream says how it went in its [`Summary`], with the [`Verdict`]: complete, all as far as is known, or
+//! truncated. A [`Cursor`] is a place to go on from, by [`resume`](Listing::resume); it is a small serde value, in
+//! every error of a stream, and beside each record by [`with_cursor`](Items::with_cursor). Records may be given again
+//! behind a cursor, and none is skipped.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -86,23 +86,23 @@
 //!
 //! # Errors
 //!
-//! There is one [`Error`]. Its [`kind`](Error::kind) says what it was, and [`ErrorKind`] what usually causes it and what to
-//! do; [`api`](Error::api) what the server said; [`is_transient`](Error::is_transient) whether it may pass;
-//! [`outcome`](Error::outcome) whether a write may have been done. Failed attempts are repeated by a [`RetryPolicy`] where
-//! that is safe: 4 attempts, 200 ms doubling up to 10 s, with jitter, and `Retry-After` up to 60 s. A call may take 120 s, an
-//! attempt 30 s, connecting 5 s. All of these can be set.
+//! There is one [`Error`]. Its [`kind`](Error::kind) says what it was, and [`ErrorKind`] what usually causes it and
+//! what to do; [`api`](Error::api) what the server said; [`is_transient`](Error::is_transient) whether it may pass;
+//! [`outcome`](Error::outcome) whether a write may have been done. Failed attempts are repeated by a [`RetryPolicy`]
+//! where that is safe: 4 attempts, 200 ms doubling up to 10 s, with jitter, and `Retry-After` up to 60 s. A call may
+//! take 120 s, an attempt 30 s, connecting 5 s. All of these can be set.
 //!
 //! # Credentials
 //!
-//! [`api_key`](ClientBuilder::api_key) puts a key where the API takes it, and [`bearer`](ClientBuilder::bearer) a token behind
-//! `Bearer`. Others are in [`auth`]: a token that is fetched and renewed, Basic, a header of any name, a signature of your
-//! own. They aren't shown in `Debug`, errors, or what a server sends back; plain `http` to other machines is refused
-//! unless [allowed](ClientBuilder::allow_http), and redirects aren't followed.
+//! [`api_key`](ClientBuilder::api_key) puts a key where the API takes it, and [`bearer`](ClientBuilder::bearer) a token
+//! behind `Bearer`. Others are in [`auth`]: a token that is fetched and renewed, Basic, a header of any name, a
+//! signature of your own. They aren't shown in `Debug`, errors, or what a server sends back; plain `http` to other
+//! machines is refused unless [allowed](ClientBuilder::allow_http), and redirects aren't followed.
 //!
 //! # Testing
 //!
-//! With the feature `testing`, [`testing::World`] is a fake server of all three APIs, in memory or on a port. Its records can
-//! be changed between two requests, and its answers go wrong on demand.
+//! With the feature `testing`, `testing::World` is a fake server of all three APIs, in memory or on a port. Its
+//! records can be changed between two requests, and its answers go wrong on demand.
 //!
 //! ```
 //! use actionlog::testing::{Fault, World};
@@ -120,18 +120,18 @@
 //! # }
 //! ```
 //!
+#![cfg_attr(feature = "testing", doc = "See [`testing`].")]
+//!
 //! # Features
 //!
-//! - `rustls`, `http2`, `gzip`, `system-proxy`, on by default: TLS, HTTP/2, gzip, and the proxy settings of macOS and Windows.
-//!   (Proxies of the environment are used with or without it.)
+//! - `rustls`, `http2`, `gzip`, `system-proxy`, on by default: TLS, HTTP/2, gzip, and the proxy settings of macOS and
+//!   Windows. (Proxies of the environment are used with or without it.)
 //! - `testing`: the fake server.
 //!
 //! # What it doesn't do
 //!
-//! It doesn't wait for new records, read ahead, limit how many requests are under way, or promise that each record comes
-//! exactly once. It needs tokio; there is no blocking interface, and no wasm. There is no tracing yet.
-#![cfg_attr(feature = "testing", doc = "\n[`testing::World`]: crate::testing::World")]
-#![cfg_attr(not(feature = "testing"), doc = "\n[`testing::World`]: #features")]
+//! It doesn't wait for new records, read ahead, limit how many requests are under way, or promise that each record
+//! comes exactly once. It needs tokio; there is no blocking interface, and no wasm. There is no tracing yet.
 
 mod builder;
 mod call;

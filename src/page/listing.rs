@@ -121,6 +121,18 @@ impl<Q: Paginate> Listing<Q> {
     /// that are newer; [`Summary::read_on`](super::Summary::read_on) says so. Records without a time, and unreadable
     /// ones, are given.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use chrono::Utc;
+    ///
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let day = Duration::from_secs(24 * 60 * 60);
+    /// let today = client.logs().list(()).since(Utc::now() - day).collect().await;
+    /// println!("{}", today.items.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// It is meant for listings that begin with the newest. In one that begins with the oldest, a first page whose records
     /// all have the same time, or that is a single record, ends it too soon.
     ///
@@ -218,6 +230,19 @@ impl<Q: Paginate> Listing<Q> {
     }
 
     /// One page, at the start offset. Await it.
+    ///
+    /// It promises nothing but itself: records may have come or gone when the next one is asked for.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::ArklowClient) -> actionlog::Result<()> {
+    /// let page = client.records().list(()).page_size(10).page().await?;
+    /// for record in page.records() {
+    ///     println!("{}", record.id);
+    /// }
+    /// println!("more: {:?}", page.more);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn page(self) -> Call<Page<Q::Item>> {
         let window = Window { offset: self.settings.start, limit: self.limit() };
         let total = self.query.total();
@@ -239,6 +264,17 @@ impl<Q: Paginate> Listing<Q> {
     }
 
     /// All records, as a stream. Nothing is asked for until it is polled.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+    /// let mut events = client.action_set_events().list(("default", 7)).items();
+    /// while let Some(event) = events.next().await {
+    ///     println!("{}", event?.id);
+    /// }
+    /// println!("{}", events.summary().verdict);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn items(self) -> Items<Q> {
         Items::new(self.pages())
     }

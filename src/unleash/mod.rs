@@ -89,6 +89,16 @@ impl UnleashClient {
 
     /// Asks for one event, to tell whether the base URL and the token are right and the server has the API.
     ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+    /// let check = client.check().await;
+    /// if !check.is_ready() {
+    ///     eprintln!("{check}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// It asks for the events of action set 1 of the project `default`, and is content if that doesn't exist. A user who
     /// may not see that project is [`NotAllowed`](Finding::NotAllowed): to check another, ask for a page of it.
     pub fn check(&self) -> Checking<Page<ActionSetEvent>> {
@@ -105,6 +115,16 @@ impl UnleashClient {
     }
 
     /// A request of your own to this server: see [`Request`].
+    ///
+    /// ```no_run
+    /// use actionlog::{Json, Request};
+    ///
+    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+    /// let request = Request::get("api/admin/projects/{projectId}/actions", ["default"]).json::<Json>();
+    /// println!("{}", client.send(request).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send<T>(&self, request: Request<T>) -> Call<T> {
         Call::new(self.transport.clone(), request)
     }
