@@ -38,7 +38,8 @@ pub struct Summary {
 #[non_exhaustive]
 pub enum Verdict {
     /// Every record that stood in the listing from the first request to the last was given. (With
-    /// [`since`](super::Listing::since): every such one that is new enough.)
+    /// [`since`](super::Listing::since): every such one that is new enough. Where records move within the listing, there is
+    /// [an exception](crate::guarantees#records-that-move).)
     ///
     /// The reading began at the head, its end was proved, the server gave one and the same total throughout, and as many
     /// distinct records were given. The exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
