@@ -122,9 +122,9 @@ fn case() -> impl Strategy<Value = Case> {
     let quiet = Just(Vec::new()).boxed();
     let one_kind = (event(), 1..30usize).prop_map(|(event, count)| vec![event; count]).boxed();
     let any_kind = prop::collection::vec(event(), 0..40).boxed();
-    let few = prop_oneof![6 => Just(Event::Nothing), 1 => any::<u8>().prop_map(Event::Move)];
+    let few = prop_oneof![3 => Just(Event::Nothing), 1 => any::<u8>().prop_map(Event::Move)];
     let few_moves = prop::collection::vec(few, 1..12).boxed();
-    let events = prop_oneof![1 => quiet, 1 => few_moves, 2 => one_kind, 7 => any_kind].prop_map(one_empty);
+    let events = prop_oneof![1 => quiet, 2 => few_moves, 2 => one_kind, 6 => any_kind].prop_map(one_empty);
     let order = prop_oneof![Just(SortOrder::Desc), Just(SortOrder::Asc)];
     let stops = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(0..30u8, 1..4)];
     // An empty answer here would come on top of one that is planned.

@@ -87,6 +87,10 @@ struct Pass {
     anew: Option<Known>,
     /// How often in a row it went back.
     steps_back: u32,
+    /// By how many records windows overlap beyond the one: more where the place was lost, as it will be again.
+    margin: u64,
+    /// Where in the next answer the last known record is if nothing changes.
+    expected: u64,
     /// How often in a row the window was empty.
     empty: u32,
 }
@@ -224,8 +228,11 @@ impl Walk {
             // Not even the head is known: what was read is gone, or far down. Read on from here until it's met.
             pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
         }
-        if !first && last_known != Some(0) {
+        let expected = usize::try_from(pass.expected).unwrap_or(usize::MAX);
+        if !first && last_known != Some(expected) {
             self.tally.shifted = true;
+        } else if pass.steps_back == 0 {
+            pass.margin /= 2;
         }
         pass.steps_back = 0;
         let met = pass.anew.is_some() && answer.iter().any(|id| pass.known.contains(id));
@@ -261,7 +268,7 @@ impl Walk {
                     self.head.anchors.push(id.clone());
                 }
             }
-            if *give == Give::No && Some(index) != last_known {
+            if *give == Give::No && Some(index) != last_known && index >= expected {
                 self.tally.repeats += 1;
             }
         }
@@ -276,9 +283,11 @@ impl Walk {
         let alone = received == 1 && last_known == Some(0) && !singles;
         let short = received < u64::from(self.plan.limit);
         let by_total = short && self.may_end_by(total, behind);
-        // One record of overlap; single records have none to spare.
-        let overlap = u64::from(!self.singles() && rules.overlap);
-        self.pass.offset = behind - overlap;
+        // One record of overlap; single records have none to spare. At the end it must stand alone.
+        let news = last_known.is_none_or(|it| it + 1 < answer.len());
+        let overlaps = !self.singles() && rules.overlap;
+        self.pass.expected = if overlaps && news { self.pass.margin.min(received - 1) } else { 0 };
+        self.pass.offset = behind - u64::from(overlaps) - self.pass.expected;
         if on_head && self.head.is_met() {
             self.end_head();
         } else if by_total {
@@ -385,6 +394,9 @@ impl Pass {
     fn step_back(&mut self, limit: u32) {
         let stride = u64::from(limit.saturating_sub(1).max(1)).saturating_mul(1 << self.steps_back.min(40));
         self.steps_back += 1;
+        self.margin = (2 * self.margin + 1).min(u64::from(limit / 4));
+        // Where it is now isn't known.
+        self.expected = u64::MAX;
         self.offset = self.offset.saturating_sub(stride);
     }
 }

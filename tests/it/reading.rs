@@ -1,5 +1,6 @@
 //! What a reader can rely on when records are odd, alike, or on the move.
 
+use actionlog::integration::{LogsQuery, SortOrder};
 use actionlog::page::More;
 use actionlog::testing::{CountMeans, Fault, World};
 use actionlog::{ArklowClient, ErrorKind, IntegrationClient};
@@ -76,4 +77,24 @@ async fn a_short_key_does_not_garble_the_message() {
     world.fail_next(Fault::StatusWith { status: 403, headers: Vec::new(), body: "Too many of them".to_owned() });
     let error = arklow(&world, "any").records().list(()).page().await.unwrap_err();
     assert_eq!(error.api().unwrap().message(), Some("Too many of them"));
+}
+
+#[tokio::test]
+async fn a_log_that_loses_its_oldest_while_it_is_read_oldest_first_costs_few_requests() {
+    let world = World::new();
+    world.integration().add_sample_logs(2_000);
+    let log = world.integration().log();
+    let mut requests = 0;
+    world.before_each(move |_| {
+        requests += 1;
+        if requests % 2 == 0 {
+            log.remove(log.len() - 1);
+        }
+    });
+    let query = LogsQuery::new().order(SortOrder::Asc);
+    let logs = integration(&world).logs().list(query).page_size(100).collect().await;
+    assert!(!logs.summary.verdict.is_truncated(), "{}", logs.summary.verdict);
+    assert_eq!(logs.items.len(), 2_000);
+    // 21 windows, if nothing changed.
+    assert!(logs.summary.requests < 60, "{:?}", logs.summary);
 }
