@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::reader::Extent;
+use super::pages::Extent;
 use super::since::Since;
 use super::walk::{Plan, Rules};
 use super::{Collected, Cursor, Entry, Items, Listed, Page, Pages, Paginate, Window, WithRaw};

@@ -21,12 +21,13 @@
 mod climb;
 mod collected;
 mod cursor;
+mod items;
 mod known;
 mod listing;
 #[cfg(all(test, feature = "testing"))]
 mod model;
+mod pages;
 mod raw;
-mod reader;
 mod since;
 mod summary;
 mod walk;
@@ -40,9 +41,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use collected::Collected;
 pub use cursor::Cursor;
+pub use items::{Entries, Items, WithCursor};
 pub use listing::Listing;
+pub use pages::{Pages, SummaryHandle};
 pub use raw::{Raw, WithRaw};
-pub use reader::{Entries, Items, Pages, SummaryHandle, WithCursor};
 pub use summary::{Cut, Doubt, Summary, Verdict};
 
 use crate::error::{ApiError, Error, ErrorKind};
