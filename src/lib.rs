@@ -84,6 +84,9 @@
 //! A record that can't be read is an error that [says so](Error::is_record), and the next record comes after it;
 //! [`or_raw`](Items::or_raw) gives it as a value.
 //!
+//! What came to the head since a reading began is given by [`newer_than`](Listing::newer_than) its cursor, the oldest
+//! first.
+//!
 //! # Errors
 //!
 //! There is one [`Error`]. Its [`kind`](Error::kind) says what it was, and [`ErrorKind`] what usually causes it and
