@@ -138,6 +138,11 @@ impl Cursor {
         &self.head
     }
 
+    /// Whether nothing was given up to here, from the head on.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.seen == 0 && self.place == 0
+    }
+
     pub(super) fn gives_many(&self) -> bool {
         self.many
     }

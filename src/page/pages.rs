@@ -123,6 +123,9 @@ impl<Q: Paginate> Pages<Q> {
             if resume.is_some() && extent.plan.start > 0 {
                 return refuse("a start offset and a cursor to go on from exclude each other");
             }
+            if extent.up && resume.is_some_and(|cursor| cursor.head().is_empty() && !cursor.is_fresh()) {
+                return refuse("the cursor's reading didn't begin at the head: what is newer than it isn't known");
+            }
             if extent.since.is_some() && !query.bears_time() {
                 return refuse("the records of this listing bear no time that `since` could go by");
             }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
-use serde::de::{DeserializeOwned, Error};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Identity, Order, PageSizes, Paginate, Total, Window};
@@ -51,7 +51,7 @@ impl<T> Deref for Raw<T> {
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Raw<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw = Json::deserialize(from)?;
-        let record = decode::typed(raw.as_str()).map_err(D::Error::custom)?;
+        let record = decode::within(raw.as_str())?;
         Ok(Self { record, raw })
     }
 }

@@ -10,13 +10,15 @@ pub(super) struct Since {
     /// The time of the last record, and whether each so far was no newer than the one before.
     last: Option<DateTime<Utc>>,
     in_order: bool,
+    /// Whether a time was older than the one before: times that are all the same have no order to go by.
+    descended: bool,
 }
 
 impl Since {
     pub(super) const SLACK: Duration = Duration::from_secs(300);
 
     pub(super) fn new(after: DateTime<Utc>, slack: Duration) -> Self {
-        Self { after, slack, last: None, in_order: true }
+        Self { after, slack, last: None, in_order: true, descended: false }
     }
 
     pub(super) fn slack(&self) -> Duration {
@@ -31,6 +33,7 @@ impl Since {
     pub(super) fn wants(&mut self, time: DateTime<Utc>, next: bool) -> bool {
         if next {
             self.in_order &= self.last.is_none_or(|last| time <= last);
+            self.descended |= self.last.is_some_and(|last| time < last);
             self.last = Some(time);
         }
         time > self.after
@@ -40,7 +43,7 @@ impl Since {
     pub(super) fn is_past(&self) -> bool {
         let slack = TimeDelta::from_std(self.slack).unwrap_or(TimeDelta::MAX);
         let oldest = self.after.checked_sub_signed(slack).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        self.in_order && self.last.is_some_and(|last| last < oldest)
+        self.in_order && self.descended && self.last.is_some_and(|last| last < oldest)
     }
 
     pub(super) fn is_in_order(&self) -> bool {

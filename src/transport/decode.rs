@@ -133,7 +133,27 @@ fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Decode
         Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
         _ => String::new(),
     };
-    DecodeError::unfit(path, reason(error))
+    let reason = reason(error);
+    match reason.strip_prefix(WITHIN).and_then(|it| it.split_once(WITHIN)) {
+        // One read within another (see `Raw`) says where; the place that the outer one adds is its own end.
+        Some((inner, reason)) => {
+            let places = reason.matches(" at line ").count();
+            let reason = reason.rsplit_once(" at line ").filter(|_| places > 1).map_or(reason, |(reason, _)| reason);
+            DecodeError::unfit(inner, reason)
+        }
+        None => DecodeError::unfit(path, reason),
+    }
+}
+
+/// Stands around the path in the message of an error that is handed through serde.
+const WITHIN: char = '\u{1f}';
+
+/// Reads a text as JSON inside of another deserialisation, and keeps the path of what doesn't fit.
+pub(crate) fn within<T: DeserializeOwned, E: serde::de::Error>(text: &str) -> Result<T, E> {
+    typed(text).map_err(|error| match error.problem {
+        Problem::Unfit { path, reason } => E::custom(format_args!("{WITHIN}{path}{WITHIN}{reason}")),
+        problem => E::custom(DecodeError::from(problem)),
+    })
 }
 
 /// serde_json's message without the value that it quotes: it is a record's.

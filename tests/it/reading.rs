@@ -1,5 +1,7 @@
 //! What a reader can rely on when records are odd, alike, or on the move.
 
+use std::time::Duration;
+
 use actionlog::integration::{LogsQuery, SortOrder};
 use actionlog::page::More;
 use actionlog::testing::{CountMeans, Fault, World};
@@ -97,4 +99,41 @@ async fn a_log_that_loses_its_oldest_while_it_is_read_oldest_first_costs_few_req
     assert_eq!(logs.items.len(), 2_000);
     // 21 windows, if nothing changed.
     assert!(logs.summary.requests < 60, "{:?}", logs.summary);
+}
+
+#[tokio::test]
+async fn a_record_with_its_text_beside_it_says_where_it_can_not_be_read() {
+    let world = World::new();
+    world
+        .integration()
+        .add_raw(r#"{"_id":"7","integrationId":"i","actionType":5,"entityType":"e","status":"success"}"#);
+    let logs = integration(&world).logs().list(()).with_raw().collect().await;
+    let plain = integration(&world).logs().list(()).collect().await;
+    assert_eq!((logs.unreadable[0].path(), logs.unreadable[0].id()), ("actionType", Some("7")));
+    assert_eq!(logs.unreadable, plain.unreadable);
+}
+
+#[tokio::test]
+async fn since_reads_on_where_no_order_of_times_was_seen() {
+    let world = World::new();
+    world.integration().add_sample_logs(6);
+    let query = LogsQuery::new().order(SortOrder::Asc);
+    let listing = integration(&world).logs().list(query);
+    let times: Vec<_> = listing.clone().collect().await.items.iter().map(|it| it.created_at.unwrap()).collect();
+    for page_size in [1, 2, 3, 100] {
+        let newer = listing.clone().page_size(page_size).since(times[3]).slack(Duration::ZERO).collect().await;
+        assert_eq!(newer.items.len(), 2, "by {page_size}");
+        assert!(!newer.summary.verdict.is_truncated());
+    }
+}
+
+#[tokio::test]
+async fn what_is_newer_than_a_reading_from_the_middle_is_not_known() {
+    let world = World::new();
+    world.integration().add_sample_logs(60);
+    let listing = integration(&world).logs().list(());
+    let cursor = listing.clone().start_offset(20).collect().await.cursor.unwrap();
+    let error = listing.newer_than(cursor).items().next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(error.to_string().contains("didn't begin at the head"), "{error}");
 }
