@@ -61,7 +61,8 @@ pub enum Doubt {
     TotalMoved,
     /// The total is another number than that of the records given.
     TotalDiffers,
-    /// Records came or moved to the head of the listing while it was read.
+    /// The head of the listing wasn't as before when it was read again; or, where records may move, something stood
+    /// elsewhere than where it was seen before.
     Reordered,
     /// The answers had single records, which can't overlap: one that was removed may have hidden another. So it is with a
     /// page size of 1, and with a listing of one record.
@@ -124,7 +125,7 @@ impl fmt::Display for Verdict {
                     Doubt::NoTotal => "the server gives no total",
                     Doubt::TotalMoved => "the total changed meanwhile",
                     Doubt::TotalDiffers => "the total is another number",
-                    Doubt::Reordered => "records came or moved to the head meanwhile",
+                    Doubt::Reordered => "records came, went or moved meanwhile",
                     Doubt::SingleRecords => "the server gives single records",
                     Doubt::BeyondMemory => "more was read than is remembered",
                     Doubt::Alike => "unreadable records can't be told apart",

@@ -378,7 +378,10 @@ impl Walk {
             let unsure = forgot || (self.resumed && tally.inserted + tally.lost_places + tally.late > 0);
             match () {
                 () if tally.alike => Some(Doubt::Alike),
-                () if tally.reordered => Some(Doubt::Reordered),
+                // Where records may move, one that isn't where it was may have hidden another.
+                () if tally.reordered || (tally.shifted && self.plan.order == Order::MayChange) => {
+                    Some(Doubt::Reordered)
+                }
                 () if unsure && tally.shifted => Some(Doubt::BeyondMemory),
                 () => None,
             }
