@@ -158,7 +158,8 @@ impl<C: Client> ClientBuilder<C> {
             Some(exchange) => exchange,
             None => {
                 base.check_tls()?;
-                Arc::new(HttpExchange::new(self.timeouts.connect)?)
+                let limit = self.timeouts.connect;
+                Arc::new(if base.is_local() { HttpExchange::local(limit)? } else { HttpExchange::new(limit)? })
             }
         };
         let transport = Transport::new(base, C::dialect(), auth, exchange, self.timeouts, self.max_body, self.retry);

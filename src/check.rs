@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
 use crate::call::Call;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::page::Page;
+use crate::transport::RetryPolicy;
 
 /// What a client's `check` found: whether the base URL is right, the credentials good, and the API there.
 ///
@@ -55,13 +58,31 @@ pub struct Checking<T> {
 }
 
 impl<T> Checking<T> {
+    /// How long one attempt may take: see [`Call::attempt_timeout`].
+    pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.call = self.call.attempt_timeout(limit);
+        self
+    }
+
+    /// How long all of it may take: see [`Call::operation_timeout`].
+    pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.call = self.call.operation_timeout(limit);
+        self
+    }
+
+    /// How often and how soon failed attempts are repeated: see [`Call::retry`].
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.call = self.call.retry(policy);
+        self
+    }
+
     /// By a small call, and what it means if that finds nothing.
     pub(crate) fn new(call: Call<T>, not_found: fn(&Error) -> Finding) -> Self {
         Self { call, not_found }
     }
 }
 
-impl<T: Send + 'static> IntoFuture for Checking<T> {
+impl<T: Send + 'static> IntoFuture for Checking<Page<T>> {
     type Output = Check;
     type IntoFuture = BoxFuture<'static, Check>;
 
@@ -78,8 +99,12 @@ impl<T> fmt::Debug for Checking<T> {
 
 impl Check {
     /// Judges by the outcome of a small request.
-    fn of<T>(result: Result<T>, not_found: fn(&Error) -> Finding) -> Self {
+    fn of<T>(result: Result<Page<T>>, not_found: fn(&Error) -> Finding) -> Self {
         let error = match result {
+            Ok(page) if !page.errors.is_empty() => {
+                let error = Error::new(ErrorKind::Partial, "the server gave errors beside the records");
+                error.with_api(Some(ApiError::first_of(page.errors)))
+            }
             Ok(_) => return Self { finding: Finding::Ready, error: None },
             Err(error) => error,
         };
@@ -154,6 +179,10 @@ impl fmt::Display for Check {
             Finding::Busy => "busy",
             Finding::Unclear => "unclear",
         };
-        write!(f, "{finding}: {}", self.hint())
+        match &self.error {
+            // It has its hint with it.
+            Some(error) => write!(f, "{finding}: {error}"),
+            None => write!(f, "{finding}: {}", self.hint()),
+        }
     }
 }

@@ -22,7 +22,10 @@ pub type Answer = http::Response<Bytes>;
 /// a segment stays one segment whatever it holds, on servers that decode twice too.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-type Decode<T> = Arc<dyn Fn(&Answer) -> Result<T, DecodeError> + Send + Sync>;
+type Decode<T> = Arc<dyn Fn(&Answer, Clean<'_>) -> Result<T, DecodeError> + Send + Sync>;
+
+/// Takes credentials out of a server's words.
+pub(crate) type Clean<'a> = &'a dyn Fn(String) -> String;
 
 /// One request: method, path, query, body, whether it is safe to repeat, and how to read its answer as a `T`.
 ///
@@ -84,7 +87,8 @@ impl Request<()> {
         Self::new(Method::GET, template, segments)
     }
 
-    /// A request of any method. `POST` is taken as unsafe to repeat, every other method as safe.
+    /// A request of any method. `POST` and `PATCH` are taken as unsafe to repeat, every other method as
+    /// safe: see [`repeat`](Self::repeat).
     pub fn new<S: fmt::Display>(
         method: Method,
         template: impl Into<Cow<'static, str>>,
@@ -92,7 +96,7 @@ impl Request<()> {
     ) -> Self {
         let template = template.into();
         let path = fill(&template, segments);
-        let repeat = if method == Method::POST { Repeat::Unsafe } else { Repeat::Safe };
+        let repeat = if matches!(method, Method::POST | Method::PATCH) { Repeat::Unsafe } else { Repeat::Safe };
         Self {
             method,
             template,
@@ -101,7 +105,7 @@ impl Request<()> {
             body: None,
             problem: None,
             repeat,
-            decode: Arc::new(|_| Ok(())),
+            decode: Arc::new(|_, _| Ok(())),
             gone: None,
         }
     }
@@ -154,11 +158,23 @@ impl<T> Request<T> {
     ///
     /// A record that can't be read is an [`Entry::Unreadable`]; the others come as they should.
     pub fn page<E: Envelope, R: DeserializeOwned>(self) -> Request<Listed<Entry<R>>> {
-        self.read(|answer| decode::page::<E, R>(answer.body()))
+        self.read_clean(|answer, clean| {
+            let mut listed = decode::page::<E, R>(answer.body())?;
+            listed.errors = listed.errors.into_iter().map(|it| it.map_text(clean)).collect();
+            Ok(listed)
+        })
     }
 
     /// Reads the answer by a function of your own. It sees answers of success only (2xx).
     pub fn read<U>(self, decode: impl Fn(&Answer) -> Result<U, DecodeError> + Send + Sync + 'static) -> Request<U> {
+        self.read_clean(move |answer, _| decode(answer))
+    }
+
+    /// Reads the answer by a function that cleans the server's words in it.
+    pub(crate) fn read_clean<U>(
+        self,
+        decode: impl Fn(&Answer, Clean<'_>) -> Result<U, DecodeError> + Send + Sync + 'static,
+    ) -> Request<U> {
         Request {
             method: self.method,
             template: self.template,
@@ -181,7 +197,7 @@ impl<T> Request<T> {
         let gone = self.gone.clone();
         let change = Arc::new(change);
         let again = Arc::clone(&change);
-        let mut mapped = self.read(move |answer| decode(answer).map(&*change));
+        let mut mapped = self.read_clean(move |answer, clean| decode(answer, clean).map(&*change));
         mapped.gone = gone.map(|gone| Arc::new(move || again(gone())) as _);
         mapped
     }
@@ -264,7 +280,11 @@ impl<T> Request<T> {
     ///
     /// What does not fit.
     pub fn decode(&self, answer: &Answer) -> Result<T, DecodeError> {
-        (self.decode)(answer)
+        self.decode_clean(answer, &|text| text)
+    }
+
+    pub(crate) fn decode_clean(&self, answer: &Answer, clean: Clean<'_>) -> Result<T, DecodeError> {
+        (self.decode)(answer, clean)
     }
 
     pub(crate) fn operation(&self, api: &'static str) -> Operation {

@@ -1,13 +1,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::key::{check, sensitive};
@@ -57,12 +57,15 @@ impl Token {
 /// Signs with a token from a source, and fetches it as seldom as it can.
 ///
 /// The token is fetched when it is first needed, once for all who wait for it (who share the error, too, if it fails),
-/// and again some time before it ends: one caller then renews it while the others go on with the one in use, which is kept for as long as it is good if the
-/// renewal fails. A token that the server refuses is dropped, and the request signed anew, once; the refusal of one that
-/// has been replaced meanwhile drops nothing.
+/// and again some time before it ends, in the background, while everybody goes on with the one in use; that is kept for
+/// as long as it is good if the renewal fails. A token that the server refuses is dropped, and the request signed anew,
+/// once; the refusal of one that has been replaced meanwhile drops nothing.
+///
+/// A fetch is a task of its own, so a caller that goes away doesn't end it for the others.
 ///
 /// A source may fetch its token through a client that signs with this very `Cached`: requests made inside
-/// [`fetch`](TokenSource::fetch) go out unsigned.
+/// [`fetch`](TokenSource::fetch) go out unsigned. (From a task that `fetch` spawns they don't: such a request waits for
+/// the token that it's to bring, until the time for the fetch is over.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -84,16 +87,14 @@ impl Token {
 /// # Ok::<(), actionlog::Error>(())
 /// ```
 pub struct Cached<S> {
-    source: S,
+    source: Arc<S>,
     header: HeaderName,
     prefix: &'static str,
     early: Duration,
     patience: Duration,
     /// Tells this one from others inside of a fetch.
     serial: usize,
-    /// Held while a token is fetched.
-    fetching: Mutex<()>,
-    held: SyncMutex<Held>,
+    held: Arc<Mutex<Held>>,
 }
 
 #[derive(Debug, Default)]
@@ -102,10 +103,12 @@ struct Held {
     generation: u64,
     /// Not before this is the token in use tried to be renewed.
     not_before: Option<Instant>,
-    /// How many fetches have failed, and how the last of them did: those who waited for it fail with it.
-    failures: u64,
-    failure: Option<AuthError>,
+    /// The fetch that is under way.
+    running: Option<watch::Receiver<Fetched>>,
 }
+
+/// What a fetch came to; `None` until it has.
+type Fetched = Option<Result<HeldToken, AuthError>>;
 
 #[derive(Clone, Debug)]
 struct HeldToken {
@@ -115,9 +118,45 @@ struct HeldToken {
     ends: Option<Instant>,
 }
 
+impl Held {
+    /// The token in use, and whether it's time to renew it.
+    fn current(&self, early: Duration) -> Option<(HeldToken, bool)> {
+        let token = self.token.clone()?;
+        let now = Instant::now();
+        let Some(ends) = token.ends else { return Some((token, false)) };
+        if now >= ends {
+            return None;
+        }
+        let early = early.min(ends.duration_since(token.fetched) / 2);
+        let due = now + early >= ends && self.not_before.is_none_or(|it| now >= it);
+        Some((token, due))
+    }
+
+    /// Takes what a fetch brought.
+    fn take(&mut self, fetched: Result<Token, AuthError>) -> Result<HeldToken, AuthError> {
+        let now = Instant::now();
+        self.running = None;
+        let fetched = fetched.inspect_err(|_| self.not_before = Some(now + PAUSE))?;
+        self.generation += 1;
+        self.not_before = None;
+        let token = HeldToken {
+            text: fetched.text,
+            generation: self.generation,
+            fetched: now,
+            ends: fetched.lifetime.and_then(|it| now.checked_add(it)),
+        };
+        self.token = Some(token.clone());
+        Ok(token)
+    }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 tokio::task_local! {
-    /// Whose fetch this task is in.
-    static FETCHING: usize;
+    /// Whose fetches this task is in.
+    static FETCHING: Vec<usize>;
 }
 
 impl<S: TokenSource> Cached<S> {
@@ -125,14 +164,13 @@ impl<S: TokenSource> Cached<S> {
     pub fn new(source: S) -> Self {
         static SERIAL: AtomicUsize = AtomicUsize::new(0);
         Self {
-            source,
+            source: Arc::new(source),
             header: AUTHORIZATION,
             prefix: "Bearer ",
             early: EARLY,
             patience: PATIENCE,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            fetching: Mutex::new(()),
-            held: SyncMutex::default(),
+            held: Arc::default(),
         }
     }
 
@@ -158,98 +196,59 @@ impl<S: TokenSource> Cached<S> {
         self
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The token in use, and whether it's time to renew it.
-    fn current(&self) -> Option<(HeldToken, bool)> {
-        let held = self.held();
-        let token = held.token.clone()?;
-        let now = Instant::now();
-        let Some(ends) = token.ends else { return Some((token, false)) };
-        if now >= ends {
-            return None;
-        }
-        let early = self.early.min(ends.duration_since(token.fetched) / 2);
-        let due = now + early >= ends && held.not_before.is_none_or(|it| now >= it);
-        Some((token, due))
-    }
-
     async fn token(&self) -> Result<HeldToken, AuthError> {
-        match self.current() {
-            Some((token, false)) => Ok(token),
-            Some((token, true)) => {
-                // One renews; whoever comes meanwhile goes on with what there is.
-                let Ok(turn) = self.fetching.try_lock() else { return Ok(token) };
-                match self.current() {
-                    Some((renewed, false)) => Ok(renewed),
-                    _ => {
-                        // Before it, as it may be dropped: then the next caller isn't held up by it as well.
-                        self.held().not_before = Some(Instant::now() + PAUSE);
-                        self.fetch(turn).await.or_else(|error| {
-                            let now = Instant::now();
-                            self.held().not_before = Some(now + PAUSE);
-                            // It may have ended meanwhile.
-                            if token.ends.is_some_and(|ends| now >= ends) { Err(error) } else { Ok(token) }
-                        })
+        let mut running = {
+            let mut held = lock(&self.held);
+            match held.current(self.early) {
+                Some((token, due)) => {
+                    if due {
+                        self.fetch(&mut held);
                     }
-                }
-            }
-            None => {
-                let failures = self.held().failures;
-                let turn = self.fetching.lock().await;
-                if let Some((token, _)) = self.current() {
                     return Ok(token);
                 }
-                match self.failure_since(failures) {
-                    Some(error) => Err(error),
-                    None => self.fetch(turn).await,
-                }
+                None => self.fetch(&mut held),
             }
+        };
+        match running.wait_for(Option::is_some).await.map(|it| it.clone()) {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) | Err(_) => Err(AuthError::transient("the token source ended without an answer")),
         }
     }
 
-    fn failure_since(&self, failures: u64) -> Option<AuthError> {
-        let held = self.held();
-        if held.failures == failures { None } else { held.failure.clone() }
+    /// Joins the fetch that is under way, or begins one.
+    fn fetch(&self, held: &mut Held) -> watch::Receiver<Fetched> {
+        // One whose task is gone without a word has panicked, or its runtime ended.
+        if let Some(running) = held.running.as_ref().filter(|it| it.has_changed().is_ok()) {
+            return running.clone();
+        }
+        let (done, running) = watch::channel(None);
+        held.running = Some(running.clone());
+        let (source, shared, patience) = (Arc::clone(&self.source), Arc::clone(&self.held), self.patience);
+        let mut within = FETCHING.try_with(Vec::clone).unwrap_or_default();
+        within.push(self.serial);
+        tokio::spawn(FETCHING.scope(within, async move {
+            let fetched = match timeout(patience, source.fetch()).await {
+                Ok(fetched) => fetched.and_then(usable),
+                Err(_) => Err(AuthError::transient(format!("the token source gave no token within {patience:?}"))),
+            };
+            let taken = lock(&shared).take(fetched);
+            // Nobody may be waiting any more.
+            let _ = done.send(Some(taken));
+        }));
+        running
     }
+}
 
-    async fn fetch(&self, _turn: MutexGuard<'_, ()>) -> Result<HeldToken, AuthError> {
-        self.fetch_now().await.inspect_err(|error| {
-            let mut held = self.held();
-            held.failures += 1;
-            held.failure = Some(error.clone());
-        })
-    }
-
-    async fn fetch_now(&self) -> Result<HeldToken, AuthError> {
-        let fetch = timeout(self.patience, FETCHING.scope(self.serial, self.source.fetch()));
-        let Ok(fetched) = fetch.await else {
-            return Err(AuthError::transient(format!("the token source gave no token within {:?}", self.patience)));
-        };
-        let fetched = fetched?;
-        check(fetched.text.expose())
-            .map_err(|why| AuthError::new(format!("the token source gave a token that can't be used: {why}")))?;
-        let now = Instant::now();
-        let mut held = self.held();
-        held.generation += 1;
-        held.not_before = None;
-        let token = HeldToken {
-            text: fetched.text,
-            generation: held.generation,
-            fetched: now,
-            ends: fetched.lifetime.and_then(|it| now.checked_add(it)),
-        };
-        held.token = Some(token.clone());
-        Ok(token)
-    }
+fn usable(token: Token) -> Result<Token, AuthError> {
+    check(token.text.expose())
+        .map_err(|why| AuthError::new(format!("the token source gave a token that can't be used: {why}")))?;
+    Ok(token)
 }
 
 #[async_trait]
 impl<S: TokenSource> Authenticate for Cached<S> {
     async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
-        if FETCHING.try_with(|serial| *serial == self.serial).unwrap_or(false) {
+        if FETCHING.try_with(|within| within.contains(&self.serial)).unwrap_or(false) {
             return Ok(Signature::new());
         }
         let token = self.token().await?;
@@ -263,7 +262,7 @@ impl<S: TokenSource> Authenticate for Cached<S> {
             // It was sent unsigned, from inside of a fetch.
             return Refused::GiveUp;
         }
-        let mut held = self.held();
+        let mut held = lock(&self.held);
         if held.token.as_ref().is_some_and(|it| it.generation == signature.generation()) {
             held.token = None;
         }

@@ -72,8 +72,8 @@ pub struct ActionLogDraft {
     execution_time: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<Json>,
-    /// What is wrong with it; told when it is sent.
-    #[serde(skip)]
+    /// What is wrong with it; told when it is sent, or stored in place of that.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none", serialize_with = "refuse")]
     problem: Option<String>,
 }
 
@@ -106,7 +106,8 @@ impl ActionLogDraft {
             payload: log.payload,
             response: log.response,
             error_message: log.error_message,
-            retry_count: Some(log.retry_count),
+            // 0 is what a record has that doesn't say.
+            retry_count: (log.retry_count > 0).then_some(log.retry_count),
             execution_time: log.execution_time,
             metadata: log.metadata,
             problem: None,
@@ -180,4 +181,9 @@ impl ActionLogDraft {
     pub(super) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
+}
+
+/// A draft that lacks what it was to say isn't written anywhere.
+fn refuse<S: serde::Serializer>(problem: &Option<String>, _: S) -> Result<S::Ok, S::Error> {
+    Err(serde::ser::Error::custom(problem.as_deref().unwrap_or_default()))
 }

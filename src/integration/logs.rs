@@ -14,7 +14,7 @@ use crate::call::Call;
 use crate::id::Id;
 use crate::json::Json;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
-use crate::request::Request;
+use crate::request::{Repeat, Request};
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
 
@@ -104,7 +104,9 @@ impl Logs {
             UpdateMethod::Put => Method::PUT,
             UpdateMethod::Patch => Method::PATCH,
         };
-        self.call(written(self.setting.one(method, &id.into()), &draft).read(one))
+        // Either replaces the record: twice is as good as once.
+        let request = self.setting.one(method, &id.into()).repeat(Repeat::Safe);
+        self.call(written(request, &draft).read(one))
     }
 
     /// Deletes the record with this id.
@@ -117,14 +119,14 @@ impl Logs {
     ///
     /// Integration action logs: Delete.
     pub fn delete(&self, id: impl Into<Id<ActionLog>>) -> Call<Deleted> {
-        let request = self.setting.one(Method::DELETE, &id.into()).read(|answer| {
+        let request = self.setting.one(Method::DELETE, &id.into()).read_clean(|answer, clean| {
             // Any success will do: 204 has no body.
             if answer.body().is_empty() {
                 return Ok(Deleted { message: None });
             }
             let word: Word = decode::json(answer.body())?;
             word.check()?;
-            Ok(Deleted { message: word.message() })
+            Ok(Deleted { message: word.message().map(clean) })
         });
         self.call(request.if_gone(|| Deleted { message: None }))
     }
@@ -326,6 +328,10 @@ impl Paginate for LogListing {
 
     fn page_sizes(&self) -> PageSizes {
         PageSizes::up_to(100)
+    }
+
+    fn newest_first(&self) -> bool {
+        self.query.order != Some(SortOrder::Asc)
     }
 
     fn bears_time(&self) -> bool {

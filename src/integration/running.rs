@@ -1,6 +1,8 @@
 //! One action, logged from start to end.
 
 use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -20,6 +22,8 @@ pub struct Running {
     log: ActionLog,
     draft: ActionLogDraft,
     begun: Instant,
+    /// How long it took, from when that was first said.
+    took: OnceLock<Duration>,
 }
 
 impl Running {
@@ -31,6 +35,7 @@ impl Running {
             log,
             draft: draft.clone(),
             begun: Instant::now(),
+            took: OnceLock::new(),
         })
     }
 
@@ -58,10 +63,11 @@ impl Running {
     /// It failed, and is tried again, for the `retries`th time. The time goes on.
     pub fn retrying(&mut self, retries: u64, why: impl fmt::Display) -> Call<ActionLog> {
         self.draft = self.draft.clone().retry_count(retries);
-        self.end(self.draft.clone().status(LogStatus::Retrying).error_message(why.to_string()))
+        let draft = self.draft.clone().status(LogStatus::Retrying).error_message(why.to_string());
+        self.logs.update(self.log.id.clone(), draft.took(self.begun.elapsed()))
     }
 
     fn end(&self, draft: ActionLogDraft) -> Call<ActionLog> {
-        self.logs.update(self.log.id.clone(), draft.took(self.begun.elapsed()))
+        self.logs.update(self.log.id.clone(), draft.took(*self.took.get_or_init(|| self.begun.elapsed())))
     }
 }

@@ -88,7 +88,7 @@ impl Climb {
         self.tally.note_total(self.plan.total, total, answer.len());
         self.largest = self.largest.max(answer.len());
         self.size = self.size.max(answer.len());
-        let first_known = answer.iter().position(|id| self.knows(id));
+        let first_known = self.first_known(answer);
         match (&mut self.stage, first_known) {
             (_, Some(first)) => self.climb(window.offset, answer, first, &mut give),
             (Stage::Locate(walk), None) => {
@@ -123,7 +123,7 @@ impl Climb {
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
         self.tally.seen += given;
         self.tally.fruitful += u64::from(given > 0);
-        if self.tally.requests - self.tally.fruitful > self.plan.budget + self.tally.fruitful {
+        if self.tally.requests - self.tally.fruitful > self.plan.budget.saturating_add(self.tally.fruitful) {
             self.stop(End::Lost);
         }
         give
@@ -152,6 +152,19 @@ impl Climb {
                 End::Proved
             });
         }
+    }
+
+    /// Where known ground begins: at a known record with another behind it. One that stands alone may have moved there.
+    fn first_known(&self, answer: &[Identity]) -> Option<usize> {
+        let known: Vec<_> = answer.iter().map(|id| self.knows(id)).collect();
+        let pair = known.windows(2).position(|two| two[0] && two[1]);
+        let last = answer.len().checked_sub(1)?;
+        pair.or_else(|| match self.stage {
+            // What is behind the last isn't seen; on the way up it was, and in a listing of one there's nothing.
+            Stage::Climb(_) => known[last].then_some(last),
+            Stage::Locate(_) => (known[last] && (last == 0 || self.known.is_single())).then_some(last),
+        })
+        .or_else(|| known.iter().position(|it| *it).filter(|_| self.known.is_single() && self.given.is_empty()))
     }
 
     fn knows(&self, id: &Identity) -> bool {
@@ -206,6 +219,18 @@ impl Route {
 
     pub(super) fn alike(&self, id: &Identity) -> Option<&Identity> {
         either!(self, way => way.alike(id))
+    }
+
+    /// Whether records were read one at a time, without an overlap.
+    pub(super) fn strode(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.strode())
+    }
+
+    /// A record was recognised by its text alone.
+    pub(super) fn guessed(&mut self) {
+        if let Self::Down(walk) = self {
+            walk.guessed();
+        }
     }
 
     /// Whether the server has shown that it gives more than one record at once.

@@ -57,12 +57,14 @@ pub struct Cursor {
     head: Vec<Identity>,
     /// How many distinct records were given.
     seen: u64,
-    /// The total that the server gave all the time, if it did.
-    total: Option<u64>,
+    /// The smallest and the largest total that the server gave, if every answer had one.
+    totals: Option<(u64, u64)>,
     /// Whether everything up to here was given.
     whole: bool,
     /// Whether the server has shown that it gives more than one record at once.
     many: bool,
+    /// Whether records were read one at a time, without an overlap.
+    strode: bool,
 }
 
 /// Which listing it is, without what it asks for.
@@ -111,6 +113,12 @@ impl Cursor {
             let message = format!("the cursor is of version {}, and this crate reads version {VERSION}", self.version);
             return Err(Error::new(ErrorKind::InvalidRequest, message));
         }
+        if self.seen > 0 && self.known.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "the cursor is broken: it knows no record, and some were given",
+            ));
+        }
         let names = self.listing.difference(listing);
         if names.is_empty() {
             return Ok(());
@@ -147,8 +155,12 @@ impl Cursor {
         self.many
     }
 
-    pub(super) fn total(&self) -> Option<u64> {
-        self.total
+    pub(super) fn totals(&self) -> Option<(u64, u64)> {
+        self.totals
+    }
+
+    pub(super) fn strode(&self) -> bool {
+        self.strode
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -159,9 +171,10 @@ impl Cursor {
 /// What a reading learned, besides where it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Learned {
-    pub(super) total: Option<u64>,
+    pub(super) totals: Option<(u64, u64)>,
     pub(super) whole: bool,
     pub(super) many: bool,
+    pub(super) strode: bool,
 }
 
 /// The reader's place, moved on with each record that is given.
@@ -197,14 +210,25 @@ impl Position {
 
     /// `anchors`: the first records of the listing, as the walk met them.
     pub(super) fn cursor(&self, listing: Fingerprint, anchors: &[Identity], known: Learned) -> Cursor {
-        let Learned { total, whole, many } = known;
+        let Learned { totals, whole, many, strode } = known;
         let known = DISTANCES.iter().filter_map(|it| self.recent.iter().rev().nth(*it)).cloned().collect();
         let head = match &self.head {
             // Thinned out already.
             Some(head) => head.iter().rev().take(DISTANCES.len()).cloned().collect(),
             None => DISTANCES.iter().filter_map(|it| anchors.get(*it)).cloned().collect(),
         };
-        Cursor { version: VERSION, listing, place: self.place, known, head, seen: self.seen, total, whole, many }
+        Cursor {
+            version: VERSION,
+            listing,
+            place: self.place,
+            known,
+            head,
+            seen: self.seen,
+            totals,
+            whole,
+            many,
+            strode,
+        }
     }
 }
 

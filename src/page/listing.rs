@@ -231,6 +231,8 @@ impl<Q: Paginate> Listing<Q> {
 
     /// One page, at the start offset. Await it.
     ///
+    /// What is set for a reading (a cursor, `since`, the most records or pages) has no meaning for it.
+    ///
     /// It promises nothing but itself: records may have come or gone when the next one is asked for.
     ///
     /// ```no_run

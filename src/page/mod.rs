@@ -126,6 +126,12 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
         Order::MayChange
     }
 
+    /// Whether what is newest comes first, so that [`newer_than`](Listing::newer_than) finds it at the head. It does
+    /// unless said otherwise.
+    fn newest_first(&self) -> bool {
+        true
+    }
+
     /// Whether this listing's records bear a time, that [`time_of`](Self::time_of) tells. They don't unless said
     /// otherwise.
     fn bears_time(&self) -> bool {
@@ -355,11 +361,13 @@ impl UnreadableRecord {
 fn id_of(raw: &Json) -> Option<String> {
     #[derive(Deserialize)]
     struct Identified {
-        #[serde(alias = "_id")]
-        id: Json,
+        id: Option<Json>,
+        _id: Option<Json>,
     }
-    let id = raw.parse::<Identified>().ok()?.id;
-    let text = id.parse::<String>().ok().or_else(|| Some(id.parse::<i64>().ok()?.to_string()))?;
+    let Identified { id, _id } = raw.parse().ok()?;
+    let id = _id.or(id)?;
+    let number = |id: &Json| id.as_str().bytes().all(|it| matches!(it, b'0'..=b'9' | b'-' | b'.'));
+    let text = id.parse::<String>().ok().or_else(|| number(&id).then(|| id.as_str().to_owned()))?;
     (text.len() <= 64 && !text.chars().any(char::is_control)).then_some(text)
 }
 

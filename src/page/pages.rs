@@ -25,6 +25,8 @@ use crate::transport::{CallOptions, Transport};
 /// doubled with each error in a row.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A server that asks to be left alone for longer is asked again after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How much of a listing is wanted, and from where.
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ pub struct Pages<Q: Paginate> {
 struct Counts {
     given: u64,
     unreadable: u64,
+    late: u64,
     /// The server gave errors of its own beside records.
     partial: bool,
     /// Records were held back for `max_items`.
@@ -126,6 +129,9 @@ impl<Q: Paginate> Pages<Q> {
             if extent.up && resume.is_some_and(|cursor| cursor.head().is_empty() && !cursor.is_fresh()) {
                 return refuse("the cursor's reading didn't begin at the head: what is newer than it isn't known");
             }
+            if extent.up && !query.newest_first() {
+                return refuse("what is newer comes last in this listing: go on from the cursor with `resume` instead");
+            }
             if extent.since.is_some() && !query.bears_time() {
                 return refuse("the records of this listing bear no time that `since` could go by");
             }
@@ -155,7 +161,7 @@ impl<Q: Paginate> Pages<Q> {
     ///
     /// What kept the page from being read, with the [cursor](Error::cursor) to go on from. After an error that
     /// [may pass](Error::is_transient), calling again asks for the same page, after a wait (inside of the call: 1 s,
-    /// doubled with each error in a row up to 30 s, or as long as the server said); after any other the stream has
+    /// doubled with each error in a row up to 30 s; longer if the server said so, up to 5 minutes); after any other the stream has
     /// ended. [`ErrorKind::Truncated`] if it ends before the listing does.
     ///
     /// # Cancel safety
@@ -171,13 +177,14 @@ impl<Q: Paginate> Pages<Q> {
         let listing = self.listing.as_ref().ok()?.clone();
         let resumed = self.extent.resume.as_ref();
         let whole = self.extent.plan.start == 0 && !self.counts.partial && resumed.is_none_or(Cursor::is_whole);
-        let (anchors, total) = match (&self.walk, resumed) {
-            (Route::Down(walk), _) => (walk.anchors(), walk.tally().steady_total()),
+        let (anchors, totals) = match (&self.walk, resumed) {
+            (Route::Down(walk), _) => (walk.anchors(), walk.tally().all_totals()),
             // On the way up nothing is learned of the way down.
-            (Route::Up(_), cursor) => (&[][..], cursor.and_then(Cursor::total)),
+            (Route::Up(_), cursor) => (&[][..], cursor.and_then(Cursor::totals)),
         };
+        let strode = self.walk.strode() || resumed.is_some_and(Cursor::strode);
         let many = self.walk.gives_many() || resumed.is_some_and(Cursor::gives_many);
-        Some(self.position.cursor(listing, anchors, Learned { total, whole, many }))
+        Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, strode }))
     }
 
     /// How the reading went so far.
@@ -186,7 +193,7 @@ impl<Q: Paginate> Pages<Q> {
         let tally = self.walk.tally();
         Summary {
             seen: self.counts.given,
-            late: tally.late,
+            late: self.counts.late,
             unreadable: self.counts.unreadable,
             repeats: tally.repeats,
             lost_places: tally.lost_places,
@@ -252,7 +259,8 @@ impl<Q: Paginate> Pages<Q> {
         Box::pin(async move {
             if errors > 0 {
                 let pause = PAUSE.saturating_mul(1 << (errors - 1).min(6)).min(LONGEST_PAUSE);
-                sleep(retry_after.unwrap_or(pause)).await;
+                // As long as the server said, but neither in a hot loop nor for good.
+                sleep(retry_after.unwrap_or(pause).clamp(pause, LONGEST_WAIT)).await;
             }
             transport.send(&request, options).await
         })
@@ -270,6 +278,9 @@ impl<Q: Paginate> Pages<Q> {
                     // The first of an answer is the last that was known, as a rule; what stood before it isn't seen.
                     let unseen = ids.is_empty() && window.offset > 0;
                     let same = self.walk.alike(&id).filter(|_| unseen).cloned();
+                    if same.is_some() {
+                        self.walk.guessed();
+                    }
                     same.unwrap_or(id)
                 }
             });
@@ -313,15 +324,17 @@ impl<Q: Paginate> Pages<Q> {
         // What came late is given late again by a walk that goes on from here, and what is newer is none of its.
         let up = self.walk.is_up();
         if !given.from_head && !up {
-            self.position.seen += 1;
+            self.position.seen = self.position.seen.saturating_add(1);
         }
         match given.give {
             Give::Next(_) if up => self.position.rise(given.id),
             Give::Next(place) => self.position.advance(given.id, place),
             Give::Late | Give::No => {}
         }
+        let late = given.give == Give::Late && given.from_head;
         let entry = given.entry?;
         self.counts.given += 1;
+        self.counts.late += u64::from(late);
         self.counts.unreadable += u64::from(matches!(entry, Entry::Unreadable(_)));
         Some(entry)
     }
@@ -428,7 +441,7 @@ impl<Q: Paginate> fmt::Debug for Pages<Q> {
     }
 }
 
-/// Tells how a reading goes, while its stream is elsewhere: see [`Items::summarised`].
+/// Tells how a reading goes, while its stream is elsewhere: see [`Items::summarised`](super::Items::summarised).
 #[derive(Clone, Debug)]
 pub struct SummaryHandle(Arc<Mutex<Summary>>);
 

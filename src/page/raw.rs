@@ -92,6 +92,10 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
         self.0.order()
     }
 
+    fn newest_first(&self) -> bool {
+        self.0.newest_first()
+    }
+
     fn bears_time(&self) -> bool {
         self.0.bears_time()
     }

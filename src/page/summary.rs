@@ -195,8 +195,12 @@ pub(super) struct Tally {
     /// The head isn't what it was.
     pub(super) reordered: bool,
     pub(super) forgot: bool,
-    /// Unreadable records of the same text came.
+    /// Unreadable records of the same text came, or may have.
     pub(super) alike: bool,
+    /// Records were read one at a time, without an overlap.
+    pub(super) strode: bool,
+    /// The end was proved by a record that stood where the total says another is behind it.
+    pub(super) end_denied: bool,
 }
 
 impl Tally {
@@ -214,15 +218,15 @@ impl Tally {
         self.totals = Some((least.min(total), most.max(total)));
     }
 
-    /// The total, if every answer gave the same.
-    pub(super) fn steady_total(&self) -> Option<u64> {
-        self.totals.filter(|(least, most)| least == most && !self.without_total).map(|it| it.0)
+    /// The smallest and the largest total, if every answer had one.
+    pub(super) fn all_totals(&self) -> Option<(u64, u64)> {
+        self.totals.filter(|_| !self.without_total)
     }
 
     /// For a walk that goes on: what was given before had this total.
-    pub(super) fn resume(&mut self, total: Option<u64>) {
-        self.totals = total.map(|it| (it, it));
-        self.without_total = total.is_none();
+    pub(super) fn resume(&mut self, totals: Option<(u64, u64)>) {
+        self.totals = totals;
+        self.without_total = totals.is_none();
     }
 
     pub(super) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {

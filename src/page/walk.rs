@@ -135,7 +135,11 @@ impl Walk {
     }
 
     /// A walk that goes on from a cursor.
-    pub(super) fn resume(plan: Plan, cursor: &Cursor) -> Self {
+    pub(super) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
+        if cursor.seen() == 0 {
+            // Nothing was given yet: it begins where that one would have.
+            plan.start = cursor.place();
+        }
         let mut walk = Self::new(plan);
         walk.resumed = cursor.seen() > 0;
         walk.pass.offset = cursor.place();
@@ -145,7 +149,8 @@ impl Walk {
             walk.pass.known.add(id);
         }
         if walk.resumed {
-            walk.tally.resume(cursor.total());
+            walk.tally.resume(cursor.totals());
+            walk.tally.strode = cursor.strode();
         }
         walk
     }
@@ -171,6 +176,16 @@ impl Walk {
 
     pub(super) fn anchors(&self) -> &[Identity] {
         &self.head.anchors
+    }
+
+    /// Whether records were read one at a time, without an overlap.
+    pub(super) fn strode(&self) -> bool {
+        self.tally.strode
+    }
+
+    /// A record was recognised by its text alone.
+    pub(super) fn guessed(&mut self) {
+        self.tally.alike = true;
     }
 
     pub(super) fn gives_many(&self) -> bool {
@@ -203,7 +218,7 @@ impl Walk {
         if given > 0 {
             self.tally.fruitful += 1;
         }
-        if self.tally.requests - self.tally.fruitful > self.plan.budget + self.tally.fruitful {
+        if self.tally.requests - self.tally.fruitful > self.plan.budget.saturating_add(self.tally.fruitful) {
             self.stop(End::Lost);
         }
         give
@@ -268,7 +283,7 @@ impl Walk {
                     self.head.anchors.push(id.clone());
                 }
             }
-            if *give == Give::No && Some(index) != last_known && index >= expected {
+            if *give == Give::No && Some(index) != last_known && index >= expected && !on_head {
                 self.tally.repeats += 1;
             }
         }
@@ -288,6 +303,10 @@ impl Walk {
         let overlaps = !self.singles() && rules.overlap;
         self.pass.expected = if overlaps && news { self.pass.margin.min(received - 1) } else { 0 };
         self.pass.offset = behind - u64::from(overlaps) - self.pass.expected;
+        self.tally.strode |= singles && !first && give.contains(&Give::Next(behind - 1));
+        if alone && !on_head {
+            self.tally.end_denied = total.is_some_and(|total| total != behind);
+        }
         if on_head && self.head.is_met() {
             self.end_head();
         } else if by_total {
@@ -342,6 +361,7 @@ impl Walk {
         let done = std::mem::replace(&mut self.pass, pass);
         self.tally.forgot |= done.known.has_forgotten();
         let mut given = done.known;
+        given.widen(ANCHORS);
         for id in done.anew.into_iter().flat_map(Known::into_order).chain(self.head.anchors.iter().cloned()) {
             given.add(id);
         }
@@ -370,13 +390,15 @@ impl Walk {
     pub(super) fn doubt(&self, seen_before: u64) -> Option<Doubt> {
         let tally = &self.tally;
         let forgot = tally.forgot || self.pass.known.has_forgotten();
-        let distinct = seen_before + tally.seen;
-        if self.end == Some(End::Unproved) {
+        let distinct = seen_before.saturating_add(tally.seen);
+        if self.end == Some(End::Unproved) || tally.strode {
             return Some(Doubt::SingleRecords);
         }
         tally.doubt_of_total(distinct).or_else(|| {
             let unsure = forgot || (self.resumed && tally.inserted + tally.lost_places + tally.late > 0);
             match () {
+                // A page that came short leaves a record alone that isn't the last.
+                () if tally.end_denied => Some(Doubt::TotalDiffers),
                 () if tally.alike => Some(Doubt::Alike),
                 // Where records may move, one that isn't where it was may have hidden another.
                 () if tally.reordered || (tally.shifted && self.plan.order == Order::MayChange) => {

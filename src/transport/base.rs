@@ -45,6 +45,11 @@ impl Base {
         Ok(Self { url })
     }
 
+    /// Whether the server is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        is_loopback(&self.url)
+    }
+
     /// Scheme, host and port, and the path that all others are below.
     pub(crate) fn origin(&self) -> String {
         self.url.as_str().trim_end_matches('/').to_owned()

@@ -139,6 +139,18 @@ impl HttpExchange {
     ///
     /// [`ErrorKind::Configuration`] if TLS can't be set up: a machine without any root certificates, for one.
     pub fn new(connect_timeout: Option<Duration>) -> Result<Self> {
+        Self::build(connect_timeout, |it| it)
+    }
+
+    /// For a server on this machine: never by a proxy, which is another one.
+    pub(crate) fn local(connect_timeout: Option<Duration>) -> Result<Self> {
+        Self::build(connect_timeout, reqwest::ClientBuilder::no_proxy)
+    }
+
+    fn build(
+        connect_timeout: Option<Duration>,
+        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -152,7 +164,7 @@ impl HttpExchange {
         {
             builder = builder.tls_backend_rustls();
         }
-        let client = builder.build().map_err(|error| {
+        let client = change(builder).build().map_err(|error| {
             Error::new(ErrorKind::Configuration, "the HTTP client can't be set up").with_source(error.without_url())
         })?;
         Ok(Self { client })

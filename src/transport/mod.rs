@@ -139,18 +139,26 @@ impl Transport {
     ) -> Result<T> {
         let policy = options.retry.unwrap_or(self.inner.retry);
         let unsigned = self.write(request)?;
-        let mut renewed = false;
+        let mut refused: Option<Error> = None;
         let mut harmless = true;
         let mut spent = 0;
         loop {
-            let (signed, signature, secrets) = self.sign(&unsigned).await?;
+            // That there is nothing fresher to sign with is no news beside the refusal.
+            let signing = self.sign(&unsigned).await;
+            let (signed, signature, secrets) = signing.map_err(|error| match refused.take() {
+                Some(refusal) => refusal.with_source(error),
+                None => error,
+            })?;
             progress.attempts += 1;
             progress.in_flight = true;
             let result = self.exchange(signed, options).await;
             progress.in_flight = false;
-            let judged = result.and_then(|answer| match request.already_gone(answer.status(), progress.unknown) {
-                Some(value) => Ok(value),
-                None => verdict::judge(self.inner.dialect, request, &answer),
+            let judged = result.and_then(|answer| {
+                let found_nothing = progress.unknown && !verdict::is_web_page(&answer);
+                match request.already_gone(answer.status(), found_nothing) {
+                    Some(value) => Ok(value),
+                    None => verdict::judge(self.inner.dialect, request, &answer, &|text| secrets.clean(text)),
+                }
             });
             let error = match judged {
                 Ok(value) => {
@@ -160,8 +168,8 @@ impl Transport {
                 Err(error) => secrets.scrub(error),
             };
             progress.unknown |= error.outcome() == RequestOutcome::Unknown;
-            if error.kind() == ErrorKind::Unauthorized && !renewed {
-                renewed = true;
+            if error.kind() == ErrorKind::Unauthorized && refused.is_none() {
+                refused = Some(error.clone());
                 if self.inner.auth.refused(&signature) == Refused::TryAgain {
                     continue;
                 }
@@ -171,9 +179,10 @@ impl Transport {
             let Decision::Again { least, jitter } = policy.decide(repeatable, progress.attempts, &error) else {
                 return Err(error);
             };
-            let wait = least + jitter.mul_f64(fastrand::f64());
+            let wait = least.saturating_add(jitter.mul_f64(fastrand::f64()));
             let cost = Budget::cost(&error);
-            let in_time = deadline.is_none_or(|deadline| Instant::now() + wait < deadline);
+            let until = Instant::now().checked_add(wait);
+            let in_time = until.is_some_and(|until| deadline.is_none_or(|deadline| until < deadline));
             if !in_time || !self.inner.budget.take(cost) {
                 return Err(error);
             }

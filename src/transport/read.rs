@@ -10,6 +10,9 @@ use crate::request::Answer;
 /// The client's own cap doesn't count: a secret that is cut in the middle couldn't be told.
 const ERROR_BODY: usize = 64 * 1024;
 
+/// What a server announces is made room for up to this; the rest as it comes.
+const AT_ONCE: usize = 1024 * 1024;
+
 /// Reads an answer to its end, or to the cap, which counts after decompression.
 pub(super) async fn whole(answer: http::Response<Body>, cap: usize) -> Result<Answer> {
     let (head, body) = answer.into_parts();
@@ -48,7 +51,7 @@ impl Pieces {
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
-        let mut whole = BytesMut::with_capacity(announced.max(2 * (first.len() + second.len())));
+        let mut whole = BytesMut::with_capacity(announced.min(AT_ONCE).max(2 * (first.len() + second.len())));
         whole.extend_from_slice(&first);
         whole.extend_from_slice(&second);
         while let Some(piece) = self.next().await? {

@@ -93,7 +93,7 @@ impl RetryPolicy {
         if !passes || attempts >= self.max_attempts || !(repeatable || had_no_effect(error)) {
             return Decision::GiveUp;
         }
-        let jitter = self.base.saturating_mul(1 << (attempts - 1).min(20)).min(self.cap);
+        let jitter = self.base.saturating_mul(1 << (attempts - 1).min(20)).min(self.cap).min(A_DAY);
         match error.retry_after() {
             Some(wait) if wait > self.longest_retry_after => Decision::GiveUp,
             least => Decision::Again { least: least.unwrap_or_default(), jitter },
@@ -108,6 +108,9 @@ pub(super) fn had_no_effect(error: &Error) -> bool {
     let not_sent = error.status().is_none() && error.outcome() == RequestOutcome::NotSent;
     turned_away || not_sent || error.kind() == ErrorKind::Unauthorized
 }
+
+/// Nobody waits for longer between two attempts.
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

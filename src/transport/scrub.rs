@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::auth::{Secret, Signature};
@@ -29,49 +30,61 @@ impl Secrets {
                 continue;
             }
             value.set_sensitive(true);
-            texts.push(Secret::from(String::from_utf8_lossy(value.as_bytes()).into_owned()));
+            let text = Secret::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
+            // What stands behind a scheme is the secret, whoever wrote the scheme.
+            if let Some((_, token)) = text.expose().split_once(' ') {
+                texts.push(Secret::from(token.trim()));
+            }
+            texts.push(text);
         }
+        let encoded = |it: &Secret| Secret::from(utf8_percent_encode(it.expose(), NON_ALPHANUMERIC).to_string());
+        let encoded: Vec<_> = texts.iter().map(encoded).collect();
+        texts.extend(encoded);
         texts.retain(|it| !it.expose().is_empty());
         // The longest first: what is left of "Bearer abc" once "abc" is gone would be no match.
         texts.sort_by_key(|it| std::cmp::Reverse(it.expose().len()));
         Self { texts }
     }
 
-    /// The error without any of them in the server's words, which are cut to a bearable length besides.
+    /// The error without any of them in the server's words.
     pub(super) fn scrub(&self, error: Error) -> Error {
-        error.map_text(|text| {
-            let mut text = self.texts.iter().fold(Zeroizing::new(text), |text, secret| match secret.expose() {
-                secret if !text.contains(secret) => text,
-                secret if secret.len() < SHORT => Zeroizing::new(replace_words(&text, secret)),
-                secret => Zeroizing::new(text.replace(secret, "[redacted]")),
-            });
-            if text.contains(is_odd) {
-                text = Zeroizing::new(text.replace(is_odd, " "));
-            }
-            if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
-                text.truncate(cut);
-                text.push('…');
-            }
-            std::mem::take(&mut *text)
-        })
+        error.map_text(|text| self.clean(text))
+    }
+
+    /// A server's words without any of them, and cut to a bearable length.
+    pub(super) fn clean(&self, text: String) -> String {
+        let mut text = self.texts.iter().fold(Zeroizing::new(text), |text, secret| {
+            Zeroizing::new(replace(&text, secret.expose()).unwrap_or_else(|| text.to_string()))
+        });
+        if text.contains(is_odd) {
+            text = Zeroizing::new(text.replace(is_odd, " "));
+        }
+        if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
+            text.truncate(cut);
+            text.push('…');
+        }
+        std::mem::take(&mut *text)
     }
 }
 
-fn replace_words(text: &str, word: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+/// The text with `[redacted]` where the secret stands in it, in letters of either case. `None` if it doesn't.
+fn replace(text: &str, secret: &str) -> Option<String> {
+    let (lower, word) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let mut out = None;
     let mut rest = 0;
-    for (at, _) in text.match_indices(word) {
-        let before = text[..at].chars().next_back();
-        let after = text[at + word.len()..].chars().next();
-        if [before, after].into_iter().flatten().any(char::is_alphanumeric) {
+    for (at, _) in lower.match_indices(&word) {
+        let neighbours = [text[..at].chars().next_back(), text[at + word.len()..].chars().next()];
+        if secret.len() < SHORT && neighbours.into_iter().flatten().any(char::is_alphanumeric) {
             continue;
         }
+        let out: &mut String = out.get_or_insert_default();
         out.push_str(&text[rest..at]);
         out.push_str("[redacted]");
         rest = at + word.len();
     }
+    let mut out = out?;
     out.push_str(&text[rest..]);
-    out
+    Some(out)
 }
 
 /// Characters that do something to a terminal or to the order of a text, and show nothing.

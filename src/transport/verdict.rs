@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::de::IgnoredAny;
 use url::Url;
 
 use super::decode::Problem;
 use super::retry::retry_after;
-use crate::error::{ApiError, Error, ErrorKind, RequestOutcome, Result, is_transient_status};
-use crate::request::{Answer, Request};
+use crate::error::{ApiError, Error, ErrorKind, RequestOutcome, Result, is_transient_status, loose};
+use crate::json::Json;
+use crate::request::{Answer, Clean, Request};
 
 /// How one API words its failures. Plain functions: each API's folder has one of these.
 #[derive(Debug)]
@@ -35,10 +36,10 @@ pub(crate) struct Circumstance<'a> {
 }
 
 /// Turns an answer into the value that it holds, or into the error that it is.
-pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer) -> Result<T> {
+pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer, clean: Clean<'_>) -> Result<T> {
     let error = match refusal(dialect, answer) {
         Some(error) => error,
-        None => match request.decode(answer) {
+        None => match request.decode_clean(answer, clean) {
             Ok(value) => return Ok(value),
             Err(error) => match error.into_problem() {
                 Problem::Empty => Error::new(ErrorKind::NotJson, "the answer's body is empty"),
@@ -56,11 +57,16 @@ pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer)
         },
     };
     let status = answer.status();
+    let error = match error.kind() {
+        // What doesn't fit may be a refusal of a form that isn't known: its words are worth having.
+        ErrorKind::Decode if error.api().is_none() => error.with_api(words(dialect, answer)),
+        _ => error,
+    };
     let api = error.api().cloned();
     let here = Circumstance { kind: error.kind(), status, api: api.as_ref(), web_page: is_web_page(answer) };
     let hint = (dialect.hint)(&here).or_else(|| general_hint(&here));
     let wait = retry_after(answer.headers());
-    let outcome = outcome(&error, status, wait);
+    let outcome = outcome(&error, request.method(), status, wait);
     let transient = error.is_transient() || is_transient_status(status);
     Err(error
         .with_hint(hint)
@@ -87,8 +93,7 @@ fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
         return Some(Error::new(ErrorKind::Redirect, format!("answered {status}, pointing at {place}")));
     }
     if !status.is_success() {
-        let api = error_text(answer).and_then(|text| (dialect.read_error)(text).or_else(|| plain(text)));
-        let api = api.filter(|it| !it.is_empty());
+        let api = words(dialect, answer).or_else(|| plain(error_text(answer)?));
         return Some(Error::new(ErrorKind::of_status(status), format!("answered {status}")).with_api(api));
     }
     if let Some(coding) = coding(answer.headers()) {
@@ -98,6 +103,17 @@ fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
         ));
     }
     is_web_page(answer).then(|| Error::new(ErrorKind::NotJson, "the answer is a web page"))
+}
+
+/// What an answer's JSON says of a failure: as the API words them, or in any other usual way.
+fn words(dialect: &Dialect, answer: &Answer) -> Option<ApiError> {
+    let text = error_text(answer)?;
+    (dialect.read_error)(text).filter(|it| !it.is_empty()).or_else(|| {
+        let body: Json = serde_json::from_str(text).ok()?;
+        let said = loose::text(Some(&body))
+            .filter(|_| !body.as_str().trim_start().starts_with(|it: char| it.is_ascii_digit()))?;
+        Some(ApiError::new().with_message(Some(said)))
+    })
 }
 
 /// The body of an error, if it is text at all: it may come cut short, in a coding, or as anything.
@@ -135,7 +151,7 @@ fn coding(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// By the content type if there is one, else by its first sign.
-fn is_web_page(answer: &Answer) -> bool {
+pub(super) fn is_web_page(answer: &Answer) -> bool {
     match answer.headers().get(CONTENT_TYPE) {
         Some(kind) => kind.to_str().is_ok_and(|it| {
             let kind = it.split(';').next().unwrap_or_default().trim();
@@ -163,6 +179,14 @@ fn general_hint(here: &Circumstance<'_>) -> Option<&'static str> {
         ErrorKind::Redirect => {
             Some("redirects are not followed, as credentials would travel along: make the right place the base URL")
         }
+        ErrorKind::Forbidden => Some("the credentials are known, and not enough for this"),
+        ErrorKind::NotFound => Some("is the id right, and the base URL?"),
+        ErrorKind::Conflict => Some("read the record again, and decide anew"),
+        ErrorKind::Rejected => Some("the server doesn't take the request as it is: see what it says"),
+        ErrorKind::RateLimited => Some("ask less often, and wait for as long as the server says"),
+        ErrorKind::Server => Some("the server, or a proxy before it, failed: try again later, and tell who runs it"),
+        ErrorKind::Refused => Some("the server says no, whatever the status: see what it says"),
+        ErrorKind::NotJson => Some("something else than the API answered: is the base URL right?"),
         _ => None,
     }
 }
@@ -173,11 +197,13 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 /// What an answer says of a request's effect. A server that failed may have failed after it did what was asked;
 /// that an overloaded one turned the request away is only certain where it says when to come again.
-fn outcome(error: &Error, status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
+fn outcome(error: &Error, method: &Method, status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
     match status.as_u16() {
         _ if error.kind() == ErrorKind::Refused => RequestOutcome::Refused,
         503 if retry_after.is_some() => RequestOutcome::Refused,
         408 | 500.. => RequestOutcome::Unknown,
+        // "See over there" is what some servers answer to a form that was taken.
+        302 | 303 if !method.is_safe() => RequestOutcome::Unknown,
         300..=499 => RequestOutcome::Refused,
         _ => RequestOutcome::Unknown,
     }
