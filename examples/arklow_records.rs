@@ -10,7 +10,7 @@ use actionlog::{ArklowClient, ErrorKind};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = if env::var_os("ARKLOW_API_KEY").is_some() {
+    let client = if env::var_os("ARKLOW_API_KEY").is_some_and(|it| !it.is_empty()) {
         ArklowClient::from_env()?
     } else {
         let world = World::new();

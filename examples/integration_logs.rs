@@ -12,7 +12,7 @@ use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = if env::var_os("INTEGRATION_LOGS_URL").is_some() {
+    let client = if env::var_os("INTEGRATION_LOGS_URL").is_some_and(|it| !it.is_empty()) {
         IntegrationClient::from_env()?
     } else {
         let world = World::new();

@@ -75,7 +75,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
 /// Whether a real server is to be asked.
 fn real(variable: &str) -> bool {
-    env::var_os(variable).is_some()
+    env::var_os(variable).is_some_and(|it| !it.is_empty())
 }
 
 fn heading(title: &str, variable: &str, fake: &str) {

@@ -13,7 +13,7 @@ use actionlog::unleash::EventsQuery;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let project = env::var("UNLEASH_PROJECT").unwrap_or("default".into());
     let action_set: i64 = env::var("UNLEASH_ACTION_SET").unwrap_or("1".into()).parse()?;
-    let client = if env::var_os("UNLEASH_URL").is_some() {
+    let client = if env::var_os("UNLEASH_URL").is_some_and(|it| !it.is_empty()) {
         UnleashClient::from_env()?
     } else {
         let world = World::new();

@@ -179,10 +179,11 @@ impl fmt::Display for Check {
             Finding::Busy => "busy",
             Finding::Unclear => "unclear",
         };
+        write!(f, "{finding}: {}", self.hint())?;
         match &self.error {
-            // It has its hint with it.
-            Some(error) => write!(f, "{finding}: {error}"),
-            None => write!(f, "{finding}: {}", self.hint()),
+            // The hint is drawn from it.
+            Some(error) if error.hint().is_none() => write!(f, " ({error})"),
+            _ => Ok(()),
         }
     }
 }

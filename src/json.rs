@@ -14,7 +14,12 @@ use serde_json::value::RawValue;
 /// It is parsed when you ask, into what you ask for.
 ///
 /// serde_json writes it back byte for byte. Other formats, which can't hold free-form JSON, get and give a text that is
-/// JSON.
+/// JSON. Which one it is told by the serialiser's type, which erased ones hide: through `erased_serde` it is a text even
+/// in JSON.
+///
+/// Don't put it into types with `#[serde(flatten)]`, `untagged` or an inner `tag`: serde reads those through a buffer of
+/// its own, which keeps no text, and reading a `Json` from there fails or takes a JSON string for its content.
+/// [`to_value`](Self::to_value) follows serde_json's own rules for what a `Value` can hold.
 ///
 /// Two are equal if their texts are: `1.0` and `1.00` differ, and so do `{"a":1}` and `{ "a": 1 }`.
 ///

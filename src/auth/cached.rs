@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Where tokens come from: an OAuth endpoint, a vault, the metadata service of a machine.
+///
+/// Its `Debug` is shown in that of the clients: keep secrets out of it, in a [`Secret`] for instance.
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Fetches a token.

@@ -21,6 +21,7 @@ pub struct HeaderKey {
 ///
 /// A name that can't be a header's, and a key that is empty or holds a line break or blanks at its ends, are told when
 /// the client is built.
+#[must_use = "it signs nothing until a builder is given it"]
 pub fn header(name: impl Into<String>, key: impl Into<Secret>) -> HeaderKey {
     // Not kept if it's none: it may be the key, in the wrong place.
     let name: String = name.into();
@@ -28,11 +29,13 @@ pub fn header(name: impl Into<String>, key: impl Into<Secret>) -> HeaderKey {
 }
 
 /// Signs by `Authorization: KEY`, as some servers take it without a scheme.
+#[must_use = "it signs nothing until a builder is given it"]
 pub fn raw(key: impl Into<Secret>) -> HeaderKey {
     HeaderKey { name: Some(AUTHORIZATION), prefix: "", key: key.into() }
 }
 
 /// Signs by `Authorization: Bearer TOKEN`.
+#[must_use = "it signs nothing until a builder is given it"]
 pub fn bearer(token: impl Into<Secret>) -> HeaderKey {
     HeaderKey { name: Some(AUTHORIZATION), prefix: "Bearer ", key: token.into() }
 }
@@ -95,6 +98,7 @@ pub struct Basic {
 }
 
 /// Signs by `Authorization: Basic ..`, from a user's name and password (RFC 7617, in UTF-8).
+#[must_use = "it signs nothing until a builder is given it"]
 pub fn basic(user: impl Into<String>, password: impl Into<Secret>) -> Basic {
     Basic { user: user.into(), password: password.into() }
 }
@@ -167,6 +171,7 @@ pub struct SignWith<F>(F);
 /// let client = actionlog::UnleashClient::builder("https://unleash.example.com").authenticator(signer).build()?;
 /// # Ok::<(), actionlog::Error>(())
 /// ```
+#[must_use = "it signs nothing until a builder is given it"]
 pub fn sign_with<F>(sign: F) -> SignWith<F>
 where
     F: Fn(&mut http::Request<Bytes>) -> Result<Signature, AuthError> + Send + Sync + 'static,

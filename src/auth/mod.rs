@@ -43,6 +43,8 @@ pub use secret::Secret;
 /// let client = actionlog::UnleashClient::builder("https://unleash.example.com").authenticator(ByPath).build()?;
 /// # Ok::<(), actionlog::Error>(())
 /// ```
+///
+/// Its `Debug` is shown in that of the clients: keep secrets out of it, in a [`Secret`] for instance.
 #[async_trait]
 pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
     /// Puts the credentials on a request: its headers, as a rule. The body is for reading.

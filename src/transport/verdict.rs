@@ -59,12 +59,16 @@ pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer,
     let status = answer.status();
     let error = match error.kind() {
         // What doesn't fit may be a refusal of a form that isn't known: its words are worth having.
-        ErrorKind::Decode if error.api().is_none() => error.with_api(words(dialect, answer)),
+        ErrorKind::Decode if error.api().is_none() => {
+            let said = error_text(answer).and_then(dialect.read_error).filter(|it| !it.is_empty());
+            error.with_api(said)
+        }
         _ => error,
     };
     let api = error.api().cloned();
     let here = Circumstance { kind: error.kind(), status, api: api.as_ref(), web_page: is_web_page(answer) };
-    let hint = (dialect.hint)(&here).or_else(|| general_hint(&here));
+    let coded = error.kind() == ErrorKind::NotJson && coding(answer.headers()).is_some();
+    let hint = (dialect.hint)(&here).or_else(|| general_hint(&here).filter(|_| !coded));
     let wait = retry_after(answer.headers());
     let outcome = outcome(&error, request.method(), status, wait);
     let transient = error.is_transient() || is_transient_status(status);

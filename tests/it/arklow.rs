@@ -491,14 +491,14 @@ async fn an_answer_without_a_list_is_an_error_and_no_empty_page() {
 async fn an_error_says_what_the_server_said_and_what_to_do() {
     let envelope = r#"{"data": null, "errors": [{"code": "nope", "message": "it was said"}]}"#;
     let cases = [
-        (400, ErrorKind::Rejected, false, false),
+        (400, ErrorKind::Rejected, true, false),
         (401, ErrorKind::Unauthorized, true, false),
         (403, ErrorKind::Forbidden, true, false),
         (404, ErrorKind::NotFound, true, false),
-        (422, ErrorKind::Rejected, false, false),
-        (429, ErrorKind::RateLimited, false, true),
-        (500, ErrorKind::Server, false, true),
-        (503, ErrorKind::Server, false, true),
+        (422, ErrorKind::Rejected, true, false),
+        (429, ErrorKind::RateLimited, true, true),
+        (500, ErrorKind::Server, true, true),
+        (503, ErrorKind::Server, true, true),
     ];
     for (status, kind, hint, transient) in cases {
         let server = server([json(status, envelope)]).await;
@@ -630,4 +630,20 @@ async fn a_page_says_whether_there_is_more_only_where_the_count_can_tell() {
         let page = client.records().list(()).page_size(5).start_offset(offset).page().await.unwrap();
         assert_eq!(page.more, more, "{records} records, {count:?} taken as {means:?}, from {offset}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_back_beside_usable_data_is_shown_nowhere() {
+    let said = json!([{"code": KEY, "message": format!("the key {KEY} is limited")}]);
+    let body = json!({"data": {"items": [{"id": "1"}], "count": 1}, "errors": said});
+    let server = server([json(200, body.to_string())]).await;
+    let client = arklow(&server);
+    let page = client.records().list(()).page().await.unwrap();
+    assert_eq!(page.errors[0].message(), Some("the key [redacted] is limited"));
+    assert!(!format!("{page:?}").contains(KEY));
+    let logs = client.records().list(()).collect().await;
+    assert!(!logs.partial.is_empty() && !format!("{logs:?}").contains(KEY));
+    assert!(!client.check().await.is_ready(), "an answer with errors is none to begin with");
+    let counted = client.records().count(()).await.unwrap_err();
+    assert!(!format!("{counted} {counted:?}").contains(KEY));
 }

@@ -1202,3 +1202,60 @@ async fn a_page_of_nothing_but_unreadable_records_is_not_the_end() {
     let expected: Vec<_> = (0..5).map(|it| Err(bad(it))).chain([Ok(1)]).collect();
     assert_eq!(got, expected);
 }
+
+#[tokio::test]
+async fn a_token_is_not_shown_either_if_its_scheme_came_with_it_or_it_comes_back_in_other_letters() {
+    let bodies = ["pl4nted-t0ken+x", "PL4NTED-T0KEN+X", "pl4nted%2Dt0ken%2Bx"];
+    for said in bodies {
+        let server =
+            serve(ResponseTemplate::new(401).set_body_raw(json!({"message": said}).to_string(), "application/json"))
+                .await;
+        let error = unsigned(server.uri()).api_key("Bearer pl4nted-t0ken+x").build().unwrap();
+        let error = first_page(&error).await.unwrap_err();
+        let shown = all_shown(&error).to_lowercase();
+        assert!(!shown.contains("pl4nted"), "{said}: {shown}");
+    }
+}
+
+/// Runs as a process of its own, started by the test below.
+#[tokio::test]
+#[ignore = "started by another test, in an environment made for it"]
+async fn a_process_that_asks_a_server_of_its_own() {
+    let server = serve(listing(Vec::new())).await;
+    println!("asked: {}", first_page(&client(server.uri())).await.is_ok());
+}
+
+#[test]
+fn a_server_on_this_machine_is_not_asked_by_way_of_a_proxy() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "bad_input::a_process_that_asks_a_server_of_its_own", "--ignored", "--nocapture"]);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    let said = String::from_utf8(command.env_remove("NO_PROXY").output().unwrap().stdout).unwrap();
+    assert!(said.contains("asked: true"), "{said}");
+}
+
+#[tokio::test]
+async fn a_length_that_is_announced_is_not_believed_before_it_comes() {
+    let exchange = Announcing;
+    let client =
+        unsigned("http://localhost").api_key("any").exchange(exchange).max_body_bytes(usize::MAX).build().unwrap();
+    assert!(first_page(&client).await.is_ok());
+}
+
+/// Announces more than there is memory, and gives a page in pieces.
+#[derive(Debug)]
+struct Announcing;
+
+#[async_trait::async_trait]
+impl actionlog::Exchange for Announcing {
+    async fn exchange(
+        &self,
+        _: http::Request<bytes::Bytes>,
+    ) -> std::result::Result<http::Response<actionlog::Body>, actionlog::ExchangeError> {
+        let pieces = [r#"{"actionSet"#, r#"Events":"#, "[]}"].map(|it| Ok(bytes::Bytes::from(it)));
+        let body = actionlog::Body::new(futures_util::stream::iter(pieces));
+        Ok(http::Response::builder().header("content-length", "4611686018427387904").body(body).unwrap())
+    }
+}

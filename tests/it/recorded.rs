@@ -227,6 +227,11 @@ fn expected_hint(case: &Case) -> Option<&'static str> {
         403 if body["name"].is_null() => Some("a token of this kind"),
         403 => Some("lacks the permission"),
         404 if body["message"].as_str().is_some_and(|it| it.contains("is not available")) => Some("Unleash Enterprise"),
+        404 if case.is_web_page() => Some("a web page"),
+        404 => Some("is the id right"),
+        400 | 431 => Some("doesn't take the request"),
+        429 => Some("ask less often"),
+        500.. => Some("try again later"),
         _ => None,
     }
 }
