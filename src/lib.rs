@@ -73,7 +73,8 @@
 //! assert!(first.summary.verdict.is_truncated());
 //!
 //! if let Some(cursor) = first.cursor {
-//!     let rest = client.logs().list(()).resume(cursor).collect().await;
+//!     // Known of this server: the order is that of creation, so nothing moves.
+//!     let rest = client.logs().list(()).order(actionlog::page::Order::Fixed).resume(cursor).collect().await;
 //!     assert!(rest.summary.verdict.is_complete());
 //!     assert_eq!(rest.complete()?.len(), 50);
 //! }

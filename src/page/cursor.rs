@@ -123,7 +123,7 @@ impl Cursor {
         if names.is_empty() {
             return Ok(());
         }
-        let message = format!("the cursor is one of another listing: {} differ", names.join(", "));
+        let message = format!("the cursor is one of another listing; what differs: {}", names.join(", "));
         Err(Error::new(ErrorKind::InvalidRequest, message))
     }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::pages::Extent;
 use super::since::Since;
 use super::walk::{Plan, Rules};
-use super::{Collected, Cursor, Entry, Items, Listed, Page, Pages, Paginate, Window, WithRaw};
+use super::{Collected, Cursor, Entry, Items, Listed, Order, Page, Pages, Paginate, Window, WithRaw};
 use crate::call::Call;
 use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
@@ -41,6 +41,7 @@ struct Settings {
     up: bool,
     remembered: usize,
     budget: u64,
+    order: Option<Order>,
     rules: Rules,
 }
 
@@ -57,6 +58,7 @@ impl<Q: Paginate> Listing<Q> {
             up: false,
             remembered: REMEMBERED,
             budget: BUDGET,
+            order: None,
             rules: Rules::ALL,
         };
         Self { transport, query, settings }
@@ -204,6 +206,16 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
+    /// Says whether records keep their places relative to each other, if you know better than the API's reference.
+    ///
+    /// Only a listing of [`Order::Fixed`] can be read [completely](super::Verdict::Complete), and it needn't read its head
+    /// again. Arklow's order isn't documented. The integration logs' is fixed if they are sorted by something that
+    /// doesn't change, as the time of creation; by the time of the last change it isn't.
+    pub fn order(mut self, order: Order) -> Self {
+        self.settings.order = Some(order);
+        self
+    }
+
     /// How many records are remembered for recognising them: 10,000 unless set, 1 at least.
     ///
     /// Memory is bounded by it. If records are moved back and forth over more than these, one may be given twice.
@@ -258,9 +270,10 @@ impl<Q: Paginate> Listing<Q> {
     /// All pages, as a stream. Nothing is asked for until it is polled.
     pub fn pages(self) -> Pages<Q> {
         let limit = self.limit();
-        let Settings { options, start, max_items, max_pages, since, resume, up, remembered, budget, rules, .. } =
-            self.settings;
-        let (total, order) = (self.query.total(), self.query.order());
+        let Settings {
+            options, start, max_items, max_pages, since, resume, up, remembered, budget, order, rules, ..
+        } = self.settings;
+        let (total, order) = (self.query.total(), order.unwrap_or(self.query.order()));
         let plan = Plan { start, limit, total, order, remembered, budget, rules };
         Pages::new(self.transport, self.query, options, Extent { plan, max_items, max_pages, since, resume, up })
     }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use super::walk::Rules;
-use super::{Cursor, Entry, Listing, Summary, Total, Verdict};
+use super::{Cursor, Entry, Listing, Order, Summary, Total, Verdict};
 use crate::integration::{LogListing, LogsQuery, SortOrder};
 use crate::testing::{CountMeans, Fault, InMemory, Log, World};
 use crate::{Body, Exchange, ExchangeError, IntegrationClient, RetryPolicy};
@@ -67,6 +67,8 @@ struct Case {
     stops: Vec<u8>,
     /// What happens while it is stopped.
     meanwhile: Vec<Event>,
+    /// What the client was told of the order; where records move, that they may.
+    told_order: Order,
     /// How many of the events happen before each request: several may hide each other from the total.
     at_once: usize,
     /// What a part that goes on asks for at once.
@@ -137,13 +139,10 @@ fn case() -> impl Strategy<Value = Case> {
     let sizes = (1..14u32, prop_oneof![2 => Just(None), 1 => (1..14u32).prop_map(Some)]);
     let at_once = prop_oneof![2 => Just(1usize), 1 => 2..5usize];
     (0..60u8, sizes, order, counts(), events, stops, meanwhile, at_once).prop_map(
-        |(records, (page_size, later), order, (count, jitter, told), mut events, stops, mut meanwhile, at_once)| {
+        |(records, (page_size, later), order, (count, jitter, told), mut events, stops, meanwhile, at_once)| {
+            let told_order = if records % 3 == 0 { Order::MayChange } else { Order::Fixed };
             if at_once > 1 {
-                // What moves while others go and come at the same moment can't be told by anybody: see `guarantees`.
-                let moves = |it: &Event| matches!(it, Event::Move(_) | Event::Unhide);
-                events.retain(|it| !moves(it));
-                meanwhile.retain(|it| !moves(it));
-                // And they come sooner after each other: one empty answer is enough.
+                // They come sooner after each other: one empty answer is enough.
                 let mut empty = 0;
                 events.retain(|it| {
                     empty += u32::from(matches!(it, Event::Empty));
@@ -151,7 +150,20 @@ fn case() -> impl Strategy<Value = Case> {
                 });
             }
             let later_size = later.unwrap_or(page_size);
-            Case { records, page_size, order, count, jitter, told, events, stops, meanwhile, at_once, later_size }
+            Case {
+                records,
+                page_size,
+                order,
+                count,
+                jitter,
+                told,
+                events,
+                stops,
+                meanwhile,
+                told_order,
+                at_once,
+                later_size,
+            }
         },
     )
 }
@@ -309,6 +321,13 @@ struct Reading {
 }
 
 impl Case {
+    /// What the client is told of the order: never that it's fixed where records move.
+    fn order_told(&self) -> Order {
+        let moves = |it: &Event| matches!(it, Event::Move(_) | Event::Unhide);
+        let moving = self.events.iter().chain(&self.meanwhile).any(moves);
+        if moving { Order::MayChange } else { self.told_order }
+    }
+
     /// A client of the world, filled with the case's records.
     fn client(&self, world: &World) -> (IntegrationClient, Arc<Mutex<Changing>>) {
         world.integration().total_means(self.count);
@@ -355,7 +374,9 @@ impl Case {
                 hooked.lock().unwrap().apply(world, event);
             }
         });
-        let listing = client.logs().list(LogsQuery::new().order(self.order)).page_size(self.page_size).rules(rules);
+        let order = self.order_told();
+        let listing = client.logs().list(LogsQuery::new().order(self.order));
+        let listing = listing.page_size(self.page_size).order(order).rules(rules);
 
         let mut reading = Reading { summary: blank(), parts: Vec::new(), unreadable: 0, requests: Vec::new() };
         let mut cursor = None;
@@ -476,13 +497,14 @@ impl Case {
             return Err(format!("out of order, or not all: {parts:?}"));
         }
         let by_total = self.told == Total::OfListing && self.count == CountMeans::All;
-        let head = |size: u64| (n.min(4) - 1).div_ceil((size - 1).max(1)).max(1);
+        let again = u64::from(self.order_told() == Order::MayChange);
+        let head = |size: u64| again * (n.min(4) - 1).div_ceil((size - 1).max(1)).max(1);
         let expected = match (n, size) {
             (0, _) => 2,
             // One at a time, an empty answer twice, and the first four again.
-            (_, 1) => n + 2 + n.min(4),
+            (_, 1) => n + 2 + again * n.min(4),
             // One that stands alone can't be told from a server that gives single records: an empty answer twice.
-            (1, _) if !by_total => 1 + 2 + 1,
+            (1, _) if !by_total => 1 + 2 + again,
             _ => {
                 let windows = 1 + n.saturating_sub(size).div_ceil(size - 1);
                 // A last window that is full proves nothing, and neither does any without a total.
@@ -493,7 +515,7 @@ impl Case {
         if count_requests && summary.requests != expected {
             return Err(format!("{} requests for {n} records by {size}, not {expected}", summary.requests));
         }
-        let true_total = self.count == CountMeans::All;
+        let true_total = self.count == CountMeans::All && self.order_told() == Order::Fixed;
         let complete = match self.told {
             Total::OfListing => true_total && (size > 1 || n == 0),
             // A total that might as well be the page's count says nothing.
@@ -598,6 +620,7 @@ async fn climb(records: u8, grown: u8, page_size: u32, events: Vec<Event>) -> Re
         events: Vec::new(),
         stops: Vec::new(),
         meanwhile: Vec::new(),
+        told_order: Order::MayChange,
         at_once: 1,
         later_size: page_size,
     };

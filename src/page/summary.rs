@@ -38,8 +38,8 @@ pub struct Summary {
 #[non_exhaustive]
 pub enum Verdict {
     /// Every record that stood in the listing from the first request to the last was given. (With
-    /// [`since`](super::Listing::since): every such one that is new enough. Where records move within the listing, there is
-    /// [an exception](crate::guarantees#records-that-move).)
+    /// [`since`](super::Listing::since): every such one that is new enough. A server that lies about its total is
+    /// [the exception](crate::guarantees#records-that-move).)
     ///
     /// The reading began at the head, its end was proved, the server gave one and the same total throughout, and as many
     /// distinct records were given. The exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
@@ -61,9 +61,11 @@ pub enum Doubt {
     TotalMoved,
     /// The total is another number than that of the records given.
     TotalDiffers,
-    /// The head of the listing wasn't as before when it was read again; or, where records may move, something stood
-    /// elsewhere than where it was seen before.
+    /// The head of the listing wasn't as before when it was read again.
     Reordered,
+    /// All records came that the total counts, but they may have moved while they were read, and one that moved may have
+    /// hidden another. Say by [`Listing::order`](super::Listing::order) that they don't, if you know.
+    OrderMayChange,
     /// The answers had single records, which can't overlap: one that was removed may have hidden another. So it is with a
     /// page size of 1, and with a listing of one record.
     SingleRecords,
@@ -125,6 +127,7 @@ impl fmt::Display for Verdict {
                     Doubt::NoTotal => "the server gives no total",
                     Doubt::TotalMoved => "the total changed meanwhile",
                     Doubt::TotalDiffers => "the total is another number",
+                    Doubt::OrderMayChange => "records may have moved meanwhile",
                     Doubt::Reordered => "records came, went or moved meanwhile",
                     Doubt::SingleRecords => "the server gives single records",
                     Doubt::BeyondMemory => "more was read than is remembered",

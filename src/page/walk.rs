@@ -232,7 +232,10 @@ impl Walk {
         pass.empty = 0;
         let first = pass.known.is_empty();
         let last_known = answer.iter().rposition(|id| pass.knows(id));
-        if last_known.is_none() && !first && !singles && rules.go_back {
+        // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
+        // everything from there on is seen.
+        let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
+        if (last_known.is_none() || astray) && !first && !singles && rules.go_back {
             if pass.steps_back == 0 {
                 self.tally.lost_places += 1;
             }
@@ -244,7 +247,8 @@ impl Walk {
             pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
         }
         let expected = usize::try_from(pass.expected).unwrap_or(usize::MAX);
-        if !first && last_known != Some(expected) {
+        // Single records don't overlap: there a known one is what tells.
+        if !first && (if singles { last_known.is_some() } else { last_known != Some(expected) }) {
             self.tally.shifted = true;
         } else if pass.steps_back == 0 {
             pass.margin /= 2;
@@ -400,11 +404,11 @@ impl Walk {
                 // A page that came short leaves a record alone that isn't the last.
                 () if tally.end_denied => Some(Doubt::TotalDiffers),
                 () if tally.alike => Some(Doubt::Alike),
-                // Where records may move, one that isn't where it was may have hidden another.
                 () if tally.reordered || (tally.shifted && self.plan.order == Order::MayChange) => {
                     Some(Doubt::Reordered)
                 }
                 () if unsure && tally.shifted => Some(Doubt::BeyondMemory),
+                () if self.plan.order == Order::MayChange => Some(Doubt::OrderMayChange),
                 () => None,
             }
         })
