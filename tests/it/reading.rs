@@ -1,5 +1,6 @@
 //! What a reader can rely on when records are odd, alike, or on the move.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actionlog::integration::{LogsQuery, SortOrder};
@@ -136,4 +137,52 @@ async fn what_is_newer_than_a_reading_from_the_middle_is_not_known() {
     let error = listing.newer_than(cursor).items().next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.to_string().contains("didn't begin at the head"), "{error}");
+}
+
+#[tokio::test]
+async fn given_records_that_move_behind_others_hide_none_of_those_from_a_reading_that_goes_on() {
+    for page_size in [3, 5, 10] {
+        let world = World::new();
+        world.integration().add_sample_logs(20);
+        let log = world.integration().log();
+        let listing = integration(&world).logs().list(LogsQuery::new().order(SortOrder::Asc)).page_size(page_size);
+        let first = listing.clone().max_items(10).collect().await;
+        // What was done with the last five changed them, and the order is that of the change.
+        for _ in 0..5 {
+            log.move_to_head(14);
+        }
+        let rest = listing.resume(first.cursor.unwrap()).collect().await;
+        let given: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
+        assert_eq!(given.len(), 20, "by {page_size}: {}", rest.summary.verdict);
+    }
+}
+
+#[tokio::test]
+async fn a_known_record_that_moved_to_the_head_hides_nothing_that_is_newer() {
+    let world = World::new();
+    world.integration().add_sample_logs(20);
+    let listing = integration(&world).logs().list(()).page_size(5);
+    let cursor = listing.clone().collect().await.cursor.unwrap();
+    world.integration().add_sample_logs(3).log().move_to_head(3);
+    let newer = listing.newer_than(cursor).collect().await;
+    assert_eq!(newer.items.len(), 3, "{}", newer.summary.verdict);
+}
+
+#[tokio::test]
+async fn the_largest_numbers_are_taken_for_what_they_are() {
+    let world = World::new();
+    world.integration().add_sample_logs(7);
+    let listing = integration(&world).logs().list(()).page_size(3);
+    let all = listing.clone().budget(u64::MAX).remember(usize::MAX).max_items(u64::MAX).collect().await;
+    assert_eq!(all.items.len(), 7);
+    let mut hostile = serde_json::to_value(all.cursor.unwrap()).unwrap();
+    for (part, value) in [("seen", u64::MAX), ("place", u64::MAX)] {
+        hostile[part] = value.into();
+        let cursor = serde_json::from_value(hostile.clone()).unwrap();
+        let read = listing.clone().resume(cursor).collect().await;
+        assert!(!read.summary.verdict.is_complete(), "{part}: {}", read.summary.verdict);
+    }
+    // Fewer are remembered than stand at the head: it's still read once.
+    let few = listing.remember(1).collect().await;
+    assert_eq!(few.items.len(), 7);
 }
