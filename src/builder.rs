@@ -4,10 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::auth::{self, Authenticate, Secret};
 use crate::error::{Error, ErrorKind, Result};
+use crate::headers::Headers;
+use crate::observe::{Event, Observer};
 use crate::transport::exchange::{Exchange, HttpExchange};
-use crate::transport::{Base, Dialect, RetryPolicy, Timeouts, Transport};
+use crate::transport::{Base, Dialect, Jitter, RetryPolicy, Settings, Timeouts, Transport};
 
 /// Bodies above this are refused unless set otherwise.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -49,9 +53,9 @@ pub struct ClientBuilder<C: Client> {
     allow_http: bool,
     auth: Option<Arc<dyn Authenticate>>,
     exchange: Option<Arc<dyn Exchange>>,
-    timeouts: Timeouts,
-    max_body: usize,
-    retry: RetryPolicy,
+    settings: Settings,
+    idempotency: Option<Result<HeaderName>>,
+    roots: Vec<Vec<u8>>,
     pub(crate) options: C::Options,
 }
 
@@ -62,9 +66,18 @@ impl<C: Client> ClientBuilder<C> {
             allow_http: false,
             auth: None,
             exchange: None,
-            timeouts: Timeouts::default(),
-            max_body: MAX_BODY,
-            retry: RetryPolicy::default(),
+            settings: Settings {
+                timeouts: Timeouts::default(),
+                max_body: MAX_BODY,
+                retry: RetryPolicy::default(),
+                max_in_flight: None,
+                idempotency: None,
+                headers: Headers::default(),
+                jitter: Jitter::default(),
+                observer: Observer::default(),
+            },
+            idempotency: None,
+            roots: Vec::new(),
             options: C::Options::default(),
         }
     }
@@ -102,32 +115,84 @@ impl<C: Client> ClientBuilder<C> {
     ///
     /// Not for a client with an [`exchange`](Self::exchange) of its own, which connects as it likes.
     pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.timeouts.connect = limit.into();
+        self.settings.timeouts.connect = limit.into();
         self
     }
 
     /// How long one attempt may take, to the last byte of the answer; 30 s unless set, `None` for as long as it takes.
     pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.timeouts.attempt = limit.into();
+        self.settings.timeouts.attempt = limit.into();
         self
     }
 
     /// How long one call (in a listing: one page) may take, with signing and all attempts; 120 s unless set, `None` for
     /// as long as it takes.
     pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.timeouts.operation = limit.into();
+        self.settings.timeouts.operation = limit.into();
         self
     }
 
     /// How many bytes an answer's body may have, counted after decompression; 32 MiB unless set.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
+        self.settings.max_body = bytes;
         self
     }
 
     /// How often and how soon failed attempts are repeated.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+        self.settings.retry = policy;
+        self
+    }
+
+    /// How many requests of this client and its clones may be under way at once; without limit unless set. 0 counts as 1.
+    ///
+    /// A request is under way until its answer's last byte, and not while a call waits to repeat it. The others wait
+    /// for their turn; that counts to the [operation's](Self::operation_timeout) time, and not to the
+    /// [attempt's](Self::attempt_timeout).
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.settings.max_in_flight = Some(requests);
+        self
+    }
+
+    /// The name of a header by which *the server* takes two requests of one key as one, where it honours such a header:
+    /// `Idempotency-Key`, as a rule.
+    ///
+    /// Requests that make something new (a `POST`) then carry a random UUID in it, the same in all attempts of a call, and
+    /// are repeated as reading ones are. Unset, as it should be for a server that doesn't honour it, they are repeated only
+    /// if they certainly had no effect. For a key of your own, set the header by [`Call::header`](crate::Call::header).
+    pub fn idempotency_header(mut self, name: impl TryInto<HeaderName>) -> Self {
+        let wrong = || Error::new(ErrorKind::Configuration, "the idempotency header's name can't be a header's");
+        self.idempotency = Some(name.try_into().map_err(|_| wrong()));
+        self
+    }
+
+    /// Adds a header to every request, beside those that they have anyway. See [`Call::header`](crate::Call::header) for
+    /// what it doesn't take; that is told when the client is built, or when something is sent.
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        self.settings.headers.set(name, value);
+        self
+    }
+
+    /// Tells a function of what happens: attempts, waits, pages. See [`observe`](crate::observe).
+    ///
+    /// It's called from within calls: it should be quick, and not panic.
+    pub fn observer(mut self, observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.observer = Observer::new(observe);
+        self
+    }
+
+    /// Where the random part of waits comes from: numbers from 0 to 1. For tests, whose waits are exact with `|| 1.0`.
+    pub fn jitter(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.settings.jitter = Jitter(Arc::new(random));
+        self
+    }
+
+    /// Trusts the certificates of a PEM file too, beside those that the system trusts: of an authority inside of a company,
+    /// as a rule. May be called more than once.
+    ///
+    /// Not for a client with an [`exchange`](Self::exchange) of its own.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
         self
     }
 
@@ -142,7 +207,7 @@ impl<C: Client> ClientBuilder<C> {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`], with what is wrong: the base URL, the credentials (none, or not fit for a header),
-    /// or what TLS needs.
+    /// what TLS needs, or a header that can't be sent.
     pub fn build(self) -> Result<C> {
         let base = Base::parse(&self.base_url, self.allow_http)?;
         let Some(auth) = self.auth else {
@@ -155,14 +220,20 @@ impl<C: Client> ClientBuilder<C> {
             Error::new(ErrorKind::Configuration, "the credentials can't be used").with_source(error)
         })?;
         let exchange = match self.exchange {
+            Some(_) if !self.roots.is_empty() => {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "root certificates are for the client's own connections: give them to the exchange",
+                ));
+            }
             Some(exchange) => exchange,
             None => {
                 base.check_tls()?;
-                let limit = self.timeouts.connect;
-                Arc::new(if base.is_local() { HttpExchange::local(limit)? } else { HttpExchange::new(limit)? })
+                Arc::new(HttpExchange::build(self.settings.timeouts.connect, base.is_local(), &self.roots)?)
             }
         };
-        let transport = Transport::new(base, C::dialect(), auth, exchange, self.timeouts, self.max_body, self.retry);
+        let settings = Settings { idempotency: self.idempotency.transpose()?, ..self.settings };
+        let transport = Transport::new(base, C::dialect(), auth, exchange, settings)?;
         C::assemble(transport, self.options)
     }
 }
@@ -172,7 +243,7 @@ impl<C: Client> fmt::Debug for ClientBuilder<C> {
         // The base URL isn't checked yet, and may hold credentials.
         f.debug_struct("ClientBuilder")
             .field("auth", &self.auth)
-            .field("timeouts", &self.timeouts)
+            .field("settings", &self.settings)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

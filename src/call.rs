@@ -3,7 +3,9 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use http::{HeaderName, HeaderValue};
 
+use crate::answered::Answered;
 use crate::error::Result;
 use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
@@ -61,6 +63,35 @@ impl<T> Call<T> {
         self
     }
 
+    /// Adds a header, for a proxy that routes by one, say; it takes the place of the client's [own](crate::ClientBuilder::header) of this
+    /// name.
+    ///
+    /// Credentials can't be set or replaced by it. A name or value that can't be sent, `Authorization`, `Cookie`, the
+    /// header that the client's key goes in, and headers that belong to the connection are told when the call is awaited, before
+    /// anything is sent. A value that is marked as [sensitive](HeaderValue::set_sensitive), or whose name holds `auth`,
+    /// `key`, `token` or the like, is scrubbed from what the server says, as credentials are.
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        self.options.headers.set(name, value);
+        self
+    }
+
+    /// Makes the call, and gives the answer's status, headers and request id beside what it holds.
+    ///
+    /// # Errors
+    ///
+    /// As for the call itself.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let answered = client.logs().get("some-id").with_answer().await?;
+    /// println!("{} {:?} {}", answered.status, answered.request_id, answered.value.id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn with_answer(self) -> Result<Answered<T>> {
+        self.transport.send(&self.request, &self.options).await
+    }
+
     /// The request that awaiting this sends.
     pub fn request(&self) -> &Request<T> {
         &self.request
@@ -72,7 +103,7 @@ impl<T: Send + 'static> IntoFuture for Call<T> {
     type IntoFuture = BoxFuture<'static, Result<T>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.transport.send(&self.request, self.options).await })
+        Box::pin(async move { self.with_answer().await.map(|it| it.value) })
     }
 }
 

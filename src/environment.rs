@@ -1,18 +1,23 @@
 //! Settings from environment variables.
 
+use std::env;
 use std::ffi::OsString;
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads variables, and remembers what is wrong with which, so that all is told at once.
-pub(crate) struct Environment<'a> {
-    read: &'a dyn Fn(&str) -> Option<OsString>,
+pub(crate) struct Environment {
+    read: fn(&str) -> Option<OsString>,
     missing: Vec<&'static str>,
     unreadable: Vec<&'static str>,
 }
 
-impl<'a> Environment<'a> {
-    pub(crate) fn new(read: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+impl Environment {
+    pub(crate) fn new() -> Self {
+        Self::of(|name| env::var_os(name))
+    }
+
+    fn of(read: fn(&str) -> Option<OsString>) -> Self {
         Self { read, missing: Vec::new(), unreadable: Vec::new() }
     }
 
@@ -58,9 +63,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_missing_is_named_at_once() {
-        let read =
-            |name: &str| (name == "C").then(|| OsString::from("")).or((name == "A").then(|| OsString::from("a")));
-        let mut environment = Environment::new(&read);
+        let mut environment = Environment::of(|name| match name {
+            "A" => Some("a".into()),
+            "C" => Some("".into()),
+            _ => None,
+        });
         assert_eq!(environment.required("A"), "a");
         environment.required("B");
         environment.required("C");
@@ -74,8 +81,7 @@ mod tests {
     #[test]
     fn a_value_that_is_not_unicode_is_named_and_not_shown() {
         use std::os::unix::ffi::OsStringExt;
-        let read = |_: &str| Some(OsString::from_vec(b"key\xff".to_vec()));
-        let mut environment = Environment::new(&read);
+        let mut environment = Environment::of(|_| Some(OsString::from_vec(b"key\xff".to_vec())));
         environment.required("A");
         assert_eq!(environment.check().unwrap_err().to_string(), "environment variables are not Unicode: A");
     }

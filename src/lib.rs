@@ -137,11 +137,13 @@
 //! It doesn't wait for new records, read ahead, limit how many requests are under way, or promise that each record
 //! comes exactly once. It needs tokio; there is no blocking interface, and no wasm. There is no tracing yet.
 
+mod answered;
 mod builder;
 mod call;
 mod check;
 mod environment;
 mod error;
+mod headers;
 mod id;
 mod integer;
 mod json;
@@ -153,11 +155,13 @@ mod transport;
 pub mod arklow;
 pub mod auth;
 pub mod integration;
+pub mod observe;
 pub mod page;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod unleash;
 
+pub use answered::Answered;
 pub use arklow::ArklowClient;
 pub use builder::{Client, ClientBuilder};
 pub use call::Call;
@@ -168,9 +172,9 @@ pub use integration::IntegrationClient;
 pub use json::Json;
 pub use page::{Collected, Cursor, Entry, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
 pub use request::{Answer, Repeat, Request};
-pub use transport::RetryPolicy;
 pub use transport::decode::DecodeError;
 pub use transport::exchange::{Body, Exchange, ExchangeError, HttpExchange, Stage};
+pub use transport::{RateLimit, RetryPolicy};
 pub use unleash::UnleashClient;
 
 #[doc = include_str!("guarantees.md")]

@@ -10,9 +10,6 @@ mod failure;
 mod models;
 mod records;
 
-use std::env;
-use std::ffi::OsString;
-
 pub use models::{
     ActionDefinition, ActionEvent, ActionRecord, ActionState, ActionStatus, Credential, Destination, DestinationKind,
     DestinationLink, Organization, Signal, Signaling, WebhookConfig,
@@ -28,7 +25,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::{Listing, Page, Paginate, Total};
 use crate::request::Request;
-use crate::transport::{Dialect, Transport};
+use crate::transport::{Dialect, RateLimit, Transport};
 
 /// Where Arklow is.
 const BASE_URL: &str = "https://api.arklow.io";
@@ -81,11 +78,7 @@ impl ArklowClient {
     ///
     /// [`Configuration`](ErrorKind::Configuration), with what is missing.
     pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
-        Self::builder_from(&|name| env::var_os(name))
-    }
-
-    fn builder_from(read: &dyn Fn(&str) -> Option<OsString>) -> Result<ClientBuilder<Self>> {
-        let mut environment = Environment::new(read);
+        let mut environment = Environment::new();
         let key = environment.required("ARKLOW_API_KEY");
         let org_id = environment.required("ARKLOW_ORG_ID");
         let url = environment.optional("ARKLOW_BASE_URL");
@@ -111,6 +104,12 @@ impl ArklowClient {
     /// A listing of your own on this server: see [`Paginate`].
     pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
         Listing::new(self.transport.clone(), query)
+    }
+
+    /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.transport.rate_limit()
     }
 
     /// A request of your own to this server: see [`Request`].

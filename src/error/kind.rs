@@ -170,6 +170,35 @@ impl ErrorKind {
         }
     }
 
+    /// A name of it, for labels and traces: `rate_limited`, say. It's the variant's in snake case, and stays.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::InvalidRequest => "invalid_request",
+            Self::Credentials => "credentials",
+            Self::Connect => "connect",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+            Self::RateLimited => "rate_limited",
+            Self::Server => "server",
+            Self::Redirect => "redirect",
+            Self::UnexpectedStatus => "unexpected_status",
+            Self::Refused => "refused",
+            Self::NotJson => "not_json",
+            Self::Decode => "decode",
+            Self::Record => "record",
+            Self::Partial => "partial",
+            Self::Truncated => "truncated",
+        }
+    }
+
     /// Statuses that pass by themselves are told by [`is_transient_status`], not here.
     pub(crate) fn is_transient(self) -> bool {
         matches!(self, Self::Connect | Self::Transport | Self::Timeout | Self::RateLimited)

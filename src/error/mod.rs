@@ -15,7 +15,9 @@ pub use api::ApiError;
 pub(crate) use kind::is_transient_status;
 pub use kind::{ErrorKind, RequestOutcome};
 
+use crate::observe::CallName;
 use crate::page::{Cursor, UnreadableRecord};
+use crate::transport::RateLimit;
 
 /// A specialised `Result`, with [`Error`] filled in.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -61,6 +63,7 @@ struct Inner {
     record: Option<Arc<UnreadableRecord>>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    rate_limit: Option<RateLimit>,
     attempts: u32,
     outcome: RequestOutcome,
     transient: bool,
@@ -73,6 +76,13 @@ pub(crate) struct Operation {
     pub(crate) api: &'static str,
     pub(crate) method: Method,
     pub(crate) template: String,
+}
+
+impl Operation {
+    /// The same, for an observer.
+    pub(crate) fn name(&self) -> CallName<'_> {
+        CallName { api: self.api, method: &self.method, template: &self.template }
+    }
 }
 
 impl Error {
@@ -89,6 +99,7 @@ impl Error {
                 record: None,
                 request_id: None,
                 retry_after: None,
+                rate_limit: None,
                 attempts: 0,
                 outcome: match kind {
                     ErrorKind::Record | ErrorKind::Partial | ErrorKind::Truncated => RequestOutcome::Answered,
@@ -135,6 +146,12 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
+    }
+
+    /// What the server's answer said of how much it may be asked, where it said anything.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.inner.rate_limit
     }
 
     /// How many times the request was sent, or begun to be. 0 if nothing was.
@@ -220,6 +237,10 @@ impl Error {
 
     pub(crate) fn with_retry_after(self, wait: Option<Duration>) -> Self {
         self.with(|it| it.retry_after = wait)
+    }
+
+    pub(crate) fn with_rate_limit(self, limit: Option<RateLimit>) -> Self {
+        self.with(|it| it.rate_limit = limit)
     }
 
     pub(crate) fn with_attempts(self, attempts: u32, outcome: RequestOutcome) -> Self {

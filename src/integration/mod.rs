@@ -11,8 +11,6 @@ mod logs;
 mod models;
 mod running;
 
-use std::env;
-use std::ffi::OsString;
 use std::sync::Arc;
 
 pub use draft::{ActionLogDraft, RequiredFields};
@@ -29,7 +27,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::{Listing, Page, Paginate, Total};
 use crate::request::{self, Request};
-use crate::transport::{Dialect, Transport};
+use crate::transport::{Dialect, RateLimit, Transport};
 
 /// Where the collection is unless set.
 const COLLECTION: &str = "integration-action-logs";
@@ -76,11 +74,7 @@ impl IntegrationClient {
     ///
     /// [`Configuration`](ErrorKind::Configuration), with what is missing.
     pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
-        Self::builder_from(&|name| env::var_os(name))
-    }
-
-    fn builder_from(read: &dyn Fn(&str) -> Option<OsString>) -> Result<ClientBuilder<Self>> {
-        let mut environment = Environment::new(read);
+        let mut environment = Environment::new();
         let url = environment.required("INTEGRATION_LOGS_URL");
         let authorization = environment.required("INTEGRATION_LOGS_AUTHORIZATION");
         environment.check()?;
@@ -101,6 +95,12 @@ impl IntegrationClient {
     /// A listing of your own on this server: see [`Paginate`].
     pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
         Listing::new(self.logs.transport.clone(), query)
+    }
+
+    /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.logs.transport.rate_limit()
     }
 
     /// A request of your own to this server: see [`Request`].

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use http::{HeaderName, HeaderValue};
 
 use super::pages::Extent;
 use super::since::Since;
@@ -107,6 +108,12 @@ impl<Q: Paginate> Listing<Q> {
     /// How often and how soon failed attempts at a page are repeated, for this listing.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.options.retry = Some(policy);
+        self
+    }
+
+    /// Adds a header to the requests of this listing: see [`Call::header`].
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        self.settings.options.headers.set(name, value);
         self
     }
 

@@ -18,7 +18,8 @@ use super::since::Since;
 use super::summary::{Cut, Doubt, End, Summary, Verdict};
 use super::walk::{Give, Plan, Walk};
 use super::{Entry, Identity, Listed, Page, Paginate, Window};
-use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::error::{ApiError, Error, ErrorKind, Operation, Result};
+use crate::observe::{Event, PageRead, WaitReason};
 use crate::transport::{CallOptions, Transport};
 
 /// A stream is polled again after an error that may pass, and then waits this long unless the server says otherwise;
@@ -50,6 +51,8 @@ pub struct Pages<Q: Paginate> {
     query: Q,
     options: CallOptions,
     extent: Extent,
+    /// What its requests are called.
+    call: Operation,
     /// Which listing it is; or why nothing can be asked for.
     listing: Result<Fingerprint>,
     walk: Route,
@@ -111,7 +114,9 @@ pub(super) struct Given<T> {
 impl<Q: Paginate> Pages<Q> {
     pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
         let window = Window { offset: 0, limit: extent.plan.limit };
-        let listing = Fingerprint::of(transport.base().origin(), &query.request(window));
+        let request = query.request(window);
+        let call = request.operation(transport.api());
+        let listing = Fingerprint::of(transport.base().origin(), &request);
         let (walk, position) = match &extent.resume {
             Some(cursor) if extent.up => {
                 (Route::Up(Climb::new(extent.plan.clone(), cursor.head())), Position::resume(cursor))
@@ -142,6 +147,7 @@ impl<Q: Paginate> Pages<Q> {
             query,
             options,
             extent,
+            call,
             listing,
             walk,
             position,
@@ -253,16 +259,19 @@ impl<Q: Paginate> Pages<Q> {
     fn ask(&self, window: Window) -> Asked<Q::Item> {
         let request = ask(&self.query, window);
         let transport = self.transport.clone();
-        let options = self.options;
+        let options = self.options.clone();
         let errors = self.errors_in_a_row;
         let retry_after = self.retry_after;
+        let call = (errors > 0).then(|| self.call.clone());
         Box::pin(async move {
-            if errors > 0 {
+            if let Some(call) = call {
                 let pause = PAUSE.saturating_mul(1 << (errors - 1).min(6)).min(LONGEST_PAUSE);
                 // As long as the server said, but neither in a hot loop nor for good.
-                sleep(retry_after.unwrap_or(pause).clamp(pause, LONGEST_WAIT)).await;
+                let wait = retry_after.unwrap_or(pause).clamp(pause, LONGEST_WAIT);
+                transport.waiting(&call, WaitReason::Poll, wait);
+                sleep(wait).await;
             }
-            transport.send(&request, options).await
+            transport.send(&request, &options).await.map(|it| it.value)
         })
     }
 
@@ -288,6 +297,14 @@ impl<Q: Paginate> Pages<Q> {
         let received = ids.len();
         let from_head = self.walk.is_on_head();
         let give = self.walk.observe(&ids, listed.total);
+        self.transport.tell(Event::PageRead(PageRead {
+            call: self.call.name(),
+            offset: window.offset,
+            limit: window.limit,
+            received,
+            new: give.iter().filter(|it| **it != Give::No).count(),
+            total: listed.total,
+        }));
         let mut records: Vec<_> = ids
             .into_iter()
             .zip(listed.records)

@@ -55,6 +55,11 @@ impl Base {
         self.url.as_str().trim_end_matches('/').to_owned()
     }
 
+    /// The server's host and port.
+    pub(crate) fn server(&self) -> (&str, u16) {
+        (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default().unwrap_or_default())
+    }
+
     /// Without TLS, an attempt at https would look like a failure to connect, which passes.
     pub(crate) fn check_tls(&self) -> Result<()> {
         if cfg!(not(feature = "rustls")) && self.url.scheme() == "https" {

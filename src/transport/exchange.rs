@@ -130,6 +130,13 @@ pub struct HttpExchange {
 /// answer. Ours go first.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// How long an HTTP/2 connection with a request on it may be silent before it's asked for a sign of life, and how long
+/// that may take. Together less than an attempt.
+#[cfg(feature = "http2")]
+const PING: Duration = Duration::from_secs(10);
+#[cfg(feature = "http2")]
+const PONG: Duration = Duration::from_secs(10);
+
 impl HttpExchange {
     /// The usual way, with a limit on the time to connect. `None` sets none.
     ///
@@ -139,23 +146,19 @@ impl HttpExchange {
     ///
     /// [`ErrorKind::Configuration`] if TLS can't be set up: a machine without any root certificates, for one.
     pub fn new(connect_timeout: Option<Duration>) -> Result<Self> {
-        Self::build(connect_timeout, |it| it)
+        Self::build(connect_timeout, false, &[])
     }
 
-    /// For a server on this machine: never by a proxy, which is another one.
-    pub(crate) fn local(connect_timeout: Option<Duration>) -> Result<Self> {
-        Self::build(connect_timeout, reqwest::ClientBuilder::no_proxy)
-    }
-
-    fn build(
-        connect_timeout: Option<Duration>,
-        change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<Self> {
+    /// A server on this machine is never asked by a proxy, which is another one.
+    pub(crate) fn build(connect_timeout: Option<Duration>, local: bool, roots: &[Vec<u8>]) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .pool_idle_timeout(IDLE);
+        if local {
+            builder = builder.no_proxy();
+        }
         if let Some(limit) = connect_timeout {
             builder = builder.connect_timeout(limit);
         }
@@ -163,8 +166,23 @@ impl HttpExchange {
         #[cfg(feature = "rustls")]
         {
             builder = builder.tls_backend_rustls();
+            for pem in roots {
+                builder = builder.tls_certs_merge(certificates(pem)?);
+            }
         }
-        let client = change(builder).build().map_err(|error| {
+        #[cfg(not(feature = "rustls"))]
+        if !roots.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "root certificates were given, and the crate was built without its feature `rustls`",
+            ));
+        }
+        // A dead HTTP/2 connection would take every repetition with it: they go out on the one there is.
+        #[cfg(feature = "http2")]
+        {
+            builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_timeout(PONG);
+        }
+        let client = builder.build().map_err(|error| {
             Error::new(ErrorKind::Configuration, "the HTTP client can't be set up").with_source(error.without_url())
         })?;
         Ok(Self { client })
@@ -195,6 +213,14 @@ impl Exchange for HttpExchange {
         });
         Ok(head.map(|()| Body::new(pieces.into_stream().fuse())))
     }
+}
+
+/// The certificates of a PEM file: one, at least.
+#[cfg(feature = "rustls")]
+fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>> {
+    let wrong = || Error::new(ErrorKind::Configuration, "the root certificates can't be read: PEM is what is taken");
+    let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| wrong().with_source(error))?;
+    if certificates.is_empty() { Err(wrong()) } else { Ok(certificates) }
 }
 
 fn failure(error: reqwest::Error) -> ExchangeError {

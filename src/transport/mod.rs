@@ -1,33 +1,50 @@
-//! The one way to the server and back: sign, exchange, read, judge.
+//! The one way to the server and back: sign, wait for a place, exchange, read, judge.
 
 mod base;
 pub(crate) mod decode;
 pub(crate) mod exchange;
 pub(crate) mod named;
+mod pace;
+mod rate_limit;
 mod read;
 mod retry;
 mod scrub;
+mod trace;
 mod verdict;
 
+use std::fmt;
 use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+pub use rate_limit::RateLimit;
 pub use retry::RetryPolicy;
 use retry::{Budget, Decision};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument;
 
 pub(crate) use base::Base;
 use exchange::{Exchange, Stage};
+use pace::{Pace, Patience, Permit};
 use scrub::Secrets;
+use trace::Attempt;
 pub(crate) use verdict::{Circumstance, Dialect};
 
+use crate::answered::Answered;
 use crate::auth::{Authenticate, Refused, Signature};
-use crate::error::{Error, ErrorKind, RequestOutcome, Result};
+use crate::error::{Error, ErrorKind, Operation, RequestOutcome, Result};
+use crate::headers::Headers;
+use crate::observe::{Event, Observer, WaitReason};
 use crate::request::{Answer, Repeat, Request};
+
+/// A signature that was made this long before its request may go out is made again: it may be one over the time.
+const STALE: Duration = Duration::from_secs(5);
 
 /// How long things may take. `None` is without limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +65,49 @@ impl Default for Timeouts {
 }
 
 /// What a single call sets over the client's settings. The outer `None` is "as the client has it".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CallOptions {
     pub(crate) attempt: Option<Option<Duration>>,
     pub(crate) operation: Option<Option<Duration>>,
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) headers: Headers,
+}
+
+/// What a client is built with that isn't where it is, or how it's signed for.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) max_body: usize,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) max_in_flight: Option<usize>,
+    pub(crate) idempotency: Option<HeaderName>,
+    pub(crate) headers: Headers,
+    pub(crate) jitter: Jitter,
+    pub(crate) observer: Observer,
+}
+
+/// Where chance comes from: a number from 0 to 1.
+#[derive(Clone)]
+pub(crate) struct Jitter(pub(crate) Arc<dyn Fn() -> f64 + Send + Sync>);
+
+impl Default for Jitter {
+    fn default() -> Self {
+        Self(Arc::new(fastrand::f64))
+    }
+}
+
+impl Jitter {
+    /// A part of a time, by chance.
+    fn part_of(&self, time: Duration) -> Duration {
+        let part = (self.0)();
+        time.mul_f64(if part.is_finite() { part.clamp(0.0, 1.0) } else { 1.0 })
+    }
+}
+
+impl fmt::Debug for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jitter(..)")
+    }
 }
 
 /// Everything a client holds but its API's own options. Clones share it.
@@ -67,10 +122,10 @@ struct Inner {
     dialect: &'static Dialect,
     auth: Arc<dyn Authenticate>,
     exchange: Arc<dyn Exchange>,
-    timeouts: Timeouts,
-    max_body: usize,
+    settings: Settings,
+    /// What every request has, but for its credentials.
     headers: HeaderMap,
-    retry: RetryPolicy,
+    pace: Pace,
     budget: Budget,
 }
 
@@ -84,90 +139,149 @@ struct Progress {
     unknown: bool,
 }
 
+/// A call, and what holds for all of its attempts.
+#[derive(Debug)]
+struct Circumstances<'a> {
+    call: &'a Operation,
+    policy: RetryPolicy,
+    /// How long an attempt may take.
+    limit: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+/// A request with its credentials.
+struct Signed {
+    request: http::Request<Bytes>,
+    signature: Signature,
+    secrets: Secrets,
+}
+
 impl Transport {
     pub(crate) fn new(
         base: Base,
         dialect: &'static Dialect,
         auth: Arc<dyn Authenticate>,
         exchange: Arc<dyn Exchange>,
-        timeouts: Timeouts,
-        max_body: usize,
-        retry: RetryPolicy,
-    ) -> Self {
+        settings: Settings,
+    ) -> Result<Self> {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("actionlog/", env!("CARGO_PKG_VERSION"))));
-        Self {
-            inner: Arc::new(Inner {
-                base,
-                dialect,
-                auth,
-                exchange,
-                timeouts,
-                max_body,
-                headers,
-                retry,
-                budget: Budget::new(),
-            }),
-        }
+        headers.extend(settings.headers.checked(ErrorKind::Configuration)?.clone());
+        let pace = Pace::new(settings.max_in_flight);
+        let budget = Budget::new();
+        Ok(Self { inner: Arc::new(Inner { base, dialect, auth, exchange, settings, headers, pace, budget }) })
     }
 
     pub(crate) fn base(&self) -> &Base {
         &self.inner.base
     }
 
+    /// What the server said last of how much it may be asked.
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.inner.pace.rate_limit()
+    }
+
+    /// The API's name in messages.
+    pub(crate) fn api(&self) -> &'static str {
+        self.inner.dialect.name
+    }
+
+    pub(crate) fn tell(&self, event: Event<'_>) {
+        self.inner.settings.observer.tell(event);
+    }
+
+    /// A wait begins that isn't one inside of a call.
+    pub(crate) fn waiting(&self, call: &Operation, reason: WaitReason, wait: Duration) {
+        trace::waiting(call, &self.inner.settings.observer, reason, Some(wait));
+    }
+
     /// Sends a request until it has an answer or there is no more to try, and reads the answer.
-    pub(crate) async fn send<T>(&self, request: &Request<T>, options: CallOptions) -> Result<T> {
+    pub(crate) async fn send<T>(&self, request: &Request<T>, options: &CallOptions) -> Result<Answered<T>> {
+        let call = request.operation(self.api());
+        let span = trace::Call::begin(&call);
         let mut progress = Progress::default();
-        let limit = options.operation.unwrap_or(self.inner.timeouts.operation);
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let result = within(deadline, self.attempts(request, options, deadline, &mut progress)).await;
-        result.unwrap_or_else(|Elapsed| Err(overdue("not done within the operation's", limit))).map_err(|error| {
+        let settings = &self.inner.settings;
+        let limit = options.operation.unwrap_or(settings.timeouts.operation);
+        let here = Circumstances {
+            call: &call,
+            policy: options.retry.unwrap_or(settings.retry),
+            limit: options.attempt.unwrap_or(settings.timeouts.attempt),
+            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+        };
+        let attempts = self.attempts(request, options, &here, &mut progress).instrument(span.span());
+        let result = within(here.deadline, attempts).await;
+        let result = result.unwrap_or_else(|Elapsed| Err(overdue("not done within the operation's", limit)));
+        let result = result.map_err(|error| {
             let unknown = progress.unknown || progress.in_flight;
             let outcome = if unknown { RequestOutcome::Unknown } else { error.outcome() };
-            error.with_attempts(progress.attempts, outcome).with_operation(request.operation(self.inner.dialect.name))
-        })
+            error.with_attempts(progress.attempts, outcome).with_operation(call.clone())
+        });
+        span.end(progress.attempts, result.as_ref().err());
+        result
     }
 
     /// The loop. The limit on the whole operation is around it.
     async fn attempts<T>(
         &self,
         request: &Request<T>,
-        options: CallOptions,
-        deadline: Option<Instant>,
+        options: &CallOptions,
+        here: &Circumstances<'_>,
         progress: &mut Progress,
-    ) -> Result<T> {
-        let policy = options.retry.unwrap_or(self.inner.retry);
-        let unsigned = self.write(request)?;
+    ) -> Result<Answered<T>> {
+        let Inner { settings, pace, budget, .. } = &*self.inner;
+        let unsigned = self.write(request, options)?;
+        let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
         let mut refused: Option<Error> = None;
         let mut harmless = true;
         let mut spent = 0;
         loop {
             // That there is nothing fresher to sign with is no news beside the refusal.
-            let signing = self.sign(&unsigned).await;
-            let (signed, signature, secrets) = signing.map_err(|error| match refused.take() {
-                Some(refusal) => refusal.with_source(error),
-                None => error,
-            })?;
+            let admitted = self.admit(&unsigned, options, here).await;
+            let (Signed { request: signed, signature, secrets }, permit) =
+                admitted.map_err(|error| match refused.take() {
+                    Some(refusal) if error.kind() == ErrorKind::Credentials => refusal.with_source(error),
+                    _ => error,
+                })?;
             progress.attempts += 1;
             progress.in_flight = true;
-            let result = self.exchange(signed, options).await;
+            let mut attempt =
+                Attempt::begin(here.call, &settings.observer, self.inner.base.server(), progress.attempts);
+            let result = self.exchange(signed, here.limit).instrument(attempt.span()).await;
+            drop(permit);
             progress.in_flight = false;
             let judged = result.and_then(|answer| {
+                attempt.answered(answer.status(), answer.version());
+                let limit = pace.learn(answer.headers());
                 let found_nothing = progress.unknown && !verdict::is_web_page(&answer);
-                match request.already_gone(answer.status(), found_nothing) {
-                    Some(value) => Ok(value),
-                    None => verdict::judge(self.inner.dialect, request, &answer, &|text| secrets.clean(text)),
-                }
+                let value = match request.already_gone(answer.status(), found_nothing) {
+                    Some(value) => value,
+                    None => verdict::judge(self.inner.dialect, request, &answer, &|text| secrets.clean(text))
+                        .map_err(|error| error.with_rate_limit(limit))?,
+                };
+                let (head, _) = answer.into_parts();
+                Ok(Answered {
+                    value,
+                    status: head.status,
+                    request_id: verdict::request_id(&head.headers).map(|id| secrets.clean(id)),
+                    headers: head.headers,
+                    rate_limit: limit,
+                    attempts: progress.attempts,
+                })
             });
+            let judged = judged.map_err(|error| secrets.scrub(error));
+            attempt.end(judged.as_ref().err());
             let error = match judged {
-                Ok(value) => {
-                    self.inner.budget.give_back(spent);
-                    return Ok(value);
+                Ok(answered) => {
+                    budget.give_back(spent);
+                    return Ok(answered);
                 }
-                Err(error) => secrets.scrub(error),
+                Err(error) => error,
             };
             progress.unknown |= error.outcome() == RequestOutcome::Unknown;
+            if let Some(wait) = retry::turned_away(&error) {
+                pace.hold(wait);
+            }
             if error.kind() == ErrorKind::Unauthorized && refused.is_none() {
                 refused = Some(error.clone());
                 if self.inner.auth.refused(&signature) == Refused::TryAgain {
@@ -175,54 +289,99 @@ impl Transport {
                 }
             }
             harmless &= retry::had_no_effect(&error);
-            let repeatable = request.repeats() == Repeat::Safe || harmless;
-            let Decision::Again { least, jitter } = policy.decide(repeatable, progress.attempts, &error) else {
-                return Err(error);
-            };
-            let wait = least.saturating_add(jitter.mul_f64(fastrand::f64()));
+            let decision = here.policy.decide(safe || harmless, progress.attempts, &error);
+            let Decision::Again { least, jitter } = decision else { return Err(error) };
+            let wait = least.saturating_add(settings.jitter.part_of(jitter));
             let cost = Budget::cost(&error);
             let until = Instant::now().checked_add(wait);
-            let in_time = until.is_some_and(|until| deadline.is_none_or(|deadline| until < deadline));
-            if !in_time || !self.inner.budget.take(cost) {
+            let in_time = until.is_some_and(|until| here.deadline.is_none_or(|deadline| until < deadline));
+            if !in_time || !budget.take(cost) {
                 return Err(error);
             }
             spent += cost;
+            trace::again(progress.attempts, &error);
+            self.waiting(here.call, WaitReason::Retry, wait);
             sleep(wait).await;
         }
     }
 
     /// The request as it goes out, but for its signature.
-    fn write<T>(&self, request: &Request<T>) -> Result<http::Request<Bytes>> {
+    fn write<T>(&self, request: &Request<T>, options: &CallOptions) -> Result<http::Request<Bytes>> {
         request.validate()?;
         let uri = self.inner.base.join(request.path()?, &request.query_string())?;
         let mut out = http::Request::new(request.body_bytes().cloned().unwrap_or_default());
         *out.method_mut() = request.method().clone();
         *out.uri_mut() = uri;
-        out.headers_mut().clone_from(&self.inner.headers);
+        let headers = out.headers_mut();
+        headers.clone_from(&self.inner.headers);
         if request.body_bytes().is_some() {
-            out.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
+        if let Some(name) = &self.inner.settings.idempotency
+            && request.repeats() == Repeat::Unsafe
+        {
+            headers.insert(name, idempotency_key());
+        }
+        headers.extend(options.headers.checked(ErrorKind::InvalidRequest)?.clone());
         Ok(out)
     }
 
-    async fn sign(&self, unsigned: &http::Request<Bytes>) -> Result<(http::Request<Bytes>, Signature, Secrets)> {
-        let mut signed = unsigned.clone();
-        let signature = self.inner.auth.sign(&mut signed).await.map_err(|error| {
+    /// Signs, and waits until the request may go out.
+    ///
+    /// In this order: a token source may use this very client, and would wait for ever for a place that the request holds
+    /// which waits for the token.
+    async fn admit(
+        &self,
+        unsigned: &http::Request<Bytes>,
+        options: &CallOptions,
+        here: &Circumstances<'_>,
+    ) -> Result<(Signed, Permit<'_>)> {
+        let mut signed = self.sign(unsigned, options).await?;
+        loop {
+            let began = Instant::now();
+            let jitter = self.inner.settings.jitter.part_of(here.policy.jitter(1));
+            let patience = Patience { longest: here.policy.longest(), jitter, deadline: here.deadline };
+            let told = |reason, wait| trace::waiting(here.call, &self.inner.settings.observer, reason, wait);
+            let permit = self.inner.pace.enter(patience, &told).await?;
+            if began.elapsed() < STALE {
+                return Ok((signed, permit));
+            }
+            // Most signatures are there at once. One that isn't may be waiting for this place.
+            let mut signing = pin!(self.sign(unsigned, options));
+            if let Some(again) = signing.as_mut().now_or_never() {
+                return Ok((again?, permit));
+            }
+            drop(permit);
+            signed = signing.await?;
+        }
+    }
+
+    async fn sign(&self, unsigned: &http::Request<Bytes>, options: &CallOptions) -> Result<Signed> {
+        let mut request = unsigned.clone();
+        let signature = self.inner.auth.sign(&mut request).await.map_err(|error| {
             Error::new(ErrorKind::Credentials, "there are no credentials to sign with")
                 .with_transient(error.is_transient())
                 .with_source(error)
         })?;
-        let secrets = Secrets::of(unsigned, &mut signed, &signature);
-        Ok((signed, signature, secrets))
+        let secrets = Secrets::of(unsigned, &mut request, &signature);
+        let own = [&self.inner.settings.headers, &options.headers];
+        for name in
+            own.into_iter().filter_map(|it| it.checked(ErrorKind::InvalidRequest).ok()).flat_map(HeaderMap::keys)
+        {
+            if request.headers().get(name) != unsigned.headers().get(name) {
+                let why = format!("the header {name} is where the credentials go");
+                return Err(Error::new(ErrorKind::InvalidRequest, why));
+            }
+        }
+        Ok(Signed { request, signature, secrets })
     }
 
     /// One attempt: the request out, and the whole answer in.
-    async fn exchange(&self, signed: http::Request<Bytes>, options: CallOptions) -> Result<Answer> {
-        let limit = options.attempt.unwrap_or(self.inner.timeouts.attempt);
+    async fn exchange(&self, signed: http::Request<Bytes>, limit: Option<Duration>) -> Result<Answer> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let exchange = async {
             match self.inner.exchange.exchange(signed).await {
-                Ok(answer) => read::whole(answer, self.inner.max_body).await,
+                Ok(answer) => read::whole(answer, self.inner.settings.max_body).await,
                 Err(error) => Err(match error.stage() {
                     Stage::Connect => Error::new(ErrorKind::Connect, "the server can't be reached"),
                     Stage::Sent => Error::new(ErrorKind::Transport, "the connection broke before an answer came")
@@ -235,6 +394,21 @@ impl Transport {
             Err(overdue("no whole answer within the attempt's", limit).with_outcome(RequestOutcome::Unknown))
         })
     }
+}
+
+/// A text that nobody else uses: a random UUID, by the system's randomness, which every `RandomState` is keyed with.
+fn idempotency_key() -> HeaderValue {
+    let half = || RandomState::new().build_hasher().finish();
+    let (high, low) = (half() & 0xffff_ffff_ffff_0fff | 0x4000, half() & 0x3fff_ffff_ffff_ffff | 1 << 63);
+    let text = format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    );
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
 }
 
 fn overdue(what: &str, limit: Option<Duration>) -> Error {

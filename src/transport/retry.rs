@@ -86,6 +86,16 @@ impl RetryPolicy {
         self
     }
 
+    /// The longest random wait after the attempt number `attempts`.
+    pub(super) fn jitter(&self, attempts: u32) -> Duration {
+        self.base.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(self.cap).min(A_DAY)
+    }
+
+    /// The longest wait that is taken from the server.
+    pub(super) fn longest(&self) -> Duration {
+        self.longest_retry_after
+    }
+
     /// What to do after the attempt number `attempts` has failed. `repeatable`: whether doing it twice does no harm.
     pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
         // A token source has its own ways to try again.
@@ -93,7 +103,7 @@ impl RetryPolicy {
         if !passes || attempts >= self.max_attempts || !(repeatable || had_no_effect(error)) {
             return Decision::GiveUp;
         }
-        let jitter = self.base.saturating_mul(1 << (attempts - 1).min(20)).min(self.cap).min(A_DAY);
+        let jitter = self.jitter(attempts);
         match error.retry_after() {
             Some(wait) if wait > self.longest_retry_after => Decision::GiveUp,
             least => Decision::Again { least: least.unwrap_or_default(), jitter },
@@ -104,9 +114,13 @@ impl RetryPolicy {
 /// Whether a failed attempt certainly did nothing: it never left, its credentials weren't accepted, or the server
 /// turned it away and said when to come again.
 pub(super) fn had_no_effect(error: &Error) -> bool {
-    let turned_away = matches!(error.status().map(|it| it.as_u16()), Some(429 | 503)) && error.retry_after().is_some();
     let not_sent = error.status().is_none() && error.outcome() == RequestOutcome::NotSent;
-    turned_away || not_sent || error.kind() == ErrorKind::Unauthorized
+    turned_away(error).is_some() || not_sent || error.kind() == ErrorKind::Unauthorized
+}
+
+/// The wait, where the server is overloaded and says when to come again.
+pub(super) fn turned_away(error: &Error) -> Option<Duration> {
+    matches!(error.status()?.as_u16(), 429 | 503).then(|| error.retry_after())?
 }
 
 /// Nobody waits for longer between two attempts.

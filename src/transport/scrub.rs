@@ -17,8 +17,8 @@ const LONGEST: usize = 2_000;
 const SHORT: usize = 5;
 
 impl Secrets {
-    /// Every header that signing added or changed, and what the signature names beyond. Marks those headers, so that
-    /// nothing below prints them either.
+    /// Every header that signing added or changed, every other one that is marked as a secret, and what the signature
+    /// names beyond. Marks those headers, so that nothing below prints them either.
     pub(super) fn of(
         unsigned: &http::Request<Bytes>,
         signed: &mut http::Request<Bytes>,
@@ -26,7 +26,7 @@ impl Secrets {
     ) -> Self {
         let mut texts = signature.hidden().to_vec();
         for (name, value) in signed.headers_mut() {
-            if unsigned.headers().get(name) == Some(value) {
+            if unsigned.headers().get(name) == Some(value) && !value.is_sensitive() {
                 continue;
             }
             value.set_sensitive(true);

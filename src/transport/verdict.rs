@@ -195,7 +195,7 @@ fn general_hint(here: &Circumstance<'_>) -> Option<&'static str> {
     }
 }
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     ["x-request-id", "x-correlation-id"].into_iter().find_map(|name| Some(headers.get(name)?.to_str().ok()?.to_owned()))
 }
 

@@ -9,9 +9,6 @@ mod action_set_events;
 mod failure;
 mod models;
 
-use std::env;
-use std::ffi::OsString;
-
 pub use action_set_events::{ActionSetEvents, EventsQuery};
 pub use models::{
     ActionEvent, ActionEventState, ActionSet, ActionSetEvent, ActionSetEventState, Signal, SignalFilter, SignalSource,
@@ -26,7 +23,7 @@ use crate::environment::Environment;
 use crate::error::{ApiError, Result};
 use crate::page::{Listing, Page, Paginate};
 use crate::request::Request;
-use crate::transport::{Dialect, Transport};
+use crate::transport::{Dialect, RateLimit, Transport};
 
 /// A client of an Unleash server.
 ///
@@ -70,11 +67,7 @@ impl UnleashClient {
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration), with what is missing.
     pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
-        Self::builder_from(&|name| env::var_os(name))
-    }
-
-    fn builder_from(read: &dyn Fn(&str) -> Option<OsString>) -> Result<ClientBuilder<Self>> {
-        let mut environment = Environment::new(read);
+        let mut environment = Environment::new();
         let url = environment.required("UNLEASH_URL");
         let token = environment.required("UNLEASH_TOKEN");
         environment.check()?;
@@ -112,6 +105,12 @@ impl UnleashClient {
     /// A listing of your own on this server: see [`Paginate`].
     pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
         Listing::new(self.transport.clone(), query)
+    }
+
+    /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.transport.rate_limit()
     }
 
     /// A request of your own to this server: see [`Request`].
