@@ -25,7 +25,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 pub use rate_limit::RateLimit;
 pub use retry::RetryPolicy;
-use retry::{Budget, Decision};
+use retry::{Budget, Decision, Spent};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
@@ -209,7 +209,8 @@ impl Transport {
             limit: options.attempt.unwrap_or(settings.timeouts.attempt),
             deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
         };
-        let attempts = self.attempts(request, options, &here, &mut progress).instrument(span.span());
+        let mut spent = Spent::nothing_of(&self.inner.budget);
+        let attempts = self.attempts(request, options, &here, &mut progress, &mut spent).instrument(span.span());
         let result = within(here.deadline, attempts).await;
         let result = result.unwrap_or_else(|Elapsed| Err(overdue("not done within the operation's", limit)));
         let result = result.map_err(|error| {
@@ -217,6 +218,7 @@ impl Transport {
             let outcome = if unknown { RequestOutcome::Unknown } else { error.outcome() };
             error.with_attempts(progress.attempts, outcome).with_operation(call.clone())
         });
+        spent.settle(result.is_ok());
         span.end(progress.attempts, result.as_ref().err());
         result
     }
@@ -228,13 +230,13 @@ impl Transport {
         options: &CallOptions,
         here: &Circumstances<'_>,
         progress: &mut Progress,
+        spent: &mut Spent<'_>,
     ) -> Result<Answered<T>> {
-        let Inner { settings, pace, budget, .. } = &*self.inner;
+        let Inner { settings, pace, .. } = &*self.inner;
         let unsigned = self.write(request, options)?;
         let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
         let mut refused: Option<Error> = None;
         let mut harmless = true;
-        let mut spent = 0;
         loop {
             // That there is nothing fresher to sign with is no news beside the refusal.
             let admitted = self.admit(&unsigned, options, here).await;
@@ -272,10 +274,7 @@ impl Transport {
             let judged = judged.map_err(|error| secrets.scrub(error));
             attempt.end(judged.as_ref().err());
             let error = match judged {
-                Ok(answered) => {
-                    budget.give_back(spent);
-                    return Ok(answered);
-                }
+                Ok(answered) => return Ok(answered),
                 Err(error) => error,
             };
             progress.unknown |= error.outcome() == RequestOutcome::Unknown;
@@ -292,13 +291,11 @@ impl Transport {
             let decision = here.policy.decide(safe || harmless, progress.attempts, &error);
             let Decision::Again { least, jitter } = decision else { return Err(error) };
             let wait = least.saturating_add(settings.jitter.part_of(jitter));
-            let cost = Budget::cost(&error);
             let until = Instant::now().checked_add(wait);
             let in_time = until.is_some_and(|until| here.deadline.is_none_or(|deadline| until < deadline));
-            if !in_time || !budget.take(cost) {
+            if !in_time || !spent.take(Budget::cost(&error)) {
                 return Err(error);
             }
-            spent += cost;
             trace::again(progress.attempts, &error);
             self.waiting(here.call, WaitReason::Retry, wait);
             sleep(wait).await;

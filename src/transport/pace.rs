@@ -123,12 +123,6 @@ impl Pace {
     pub(super) fn rate_limit(&self) -> Option<RateLimit> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// How many more requests may go out now.
-    #[cfg(test)]
-    fn free(&self) -> Option<usize> {
-        self.permits.as_ref().map(Semaphore::available_permits)
-    }
 }
 
 fn held_back(wait: Duration) -> Error {

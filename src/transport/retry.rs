@@ -16,12 +16,17 @@ use crate::error::{Error, ErrorKind, RequestOutcome};
 /// 425, 429, 500, 502, 503 and 504.
 ///
 /// A client and its clones share a budget of 500 tokens: a repetition takes 5, or 10 after a timeout, and a call that
-/// comes through gives back what it took, and one at least. Without tokens nothing is repeated.
+/// comes through gives back what it took, and one at least; one that is dropped gives back what it took. Without tokens
+/// nothing is repeated.
 ///
 /// The wait before the n-th repetition is random between zero and `base` doubled n - 1 times, up to `cap`. Where the
 /// server says how long to wait, that is waited, with as much at random on top; if it says longer than
 /// `longest_retry_after`, the call fails at once, with the wait in [`Error::retry_after`]. A call never waits beyond
 /// its time limit: it fails before.
+///
+/// Where the server turned a request away so (429 or 503, with `Retry-After`), the client's *other* requests wait as
+/// well, and none is sent until then, or for a minute at most if it said longer. A call that wouldn't wait for so long
+/// fails at once, unsent, as [`RateLimited`](crate::ErrorKind::RateLimited).
 ///
 /// ```
 /// use std::time::Duration;
@@ -149,23 +154,60 @@ impl Budget {
         Self { tokens: Mutex::new(TOKENS) }
     }
 
+    #[cfg(test)]
+    fn left(&self) -> u32 {
+        *self.tokens.lock().unwrap()
+    }
+
     /// What repeating costs after this error: a timeout held a connection for long.
     pub(super) fn cost(error: &Error) -> u32 {
         if error.kind() == ErrorKind::Timeout { 10 } else { 5 }
     }
 
-    /// Takes the cost of a repetition, if there is as much.
-    pub(super) fn take(&self, cost: u32) -> bool {
+    fn take(&self, cost: u32) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let left = tokens.checked_sub(cost);
         *tokens = left.unwrap_or(*tokens);
         left.is_some()
     }
 
-    /// Gives back what a call that came through had cost, and at least one.
-    pub(super) fn give_back(&self, cost: u32) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        *tokens = tokens.saturating_add(cost.max(1)).min(TOKENS);
+    fn give_back(&self, tokens: u32) {
+        let mut left = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_add(tokens).min(TOKENS);
+    }
+}
+
+/// What one call took of the budget.
+///
+/// A call that is dropped gives it back: it says nothing about the server, and it can't be known whether what was paid for
+/// was done.
+#[derive(Debug)]
+pub(super) struct Spent<'a> {
+    budget: &'a Budget,
+    tokens: u32,
+}
+
+impl<'a> Spent<'a> {
+    pub(super) fn nothing_of(budget: &'a Budget) -> Self {
+        Self { budget, tokens: 0 }
+    }
+
+    /// Takes the cost of a repetition, if there is as much.
+    pub(super) fn take(&mut self, cost: u32) -> bool {
+        let taken = self.budget.take(cost);
+        self.tokens += if taken { cost } else { 0 };
+        taken
+    }
+
+    /// The call is over. One that came through gives back what it took, and one at least.
+    pub(super) fn settle(mut self, came_through: bool) {
+        self.tokens = if came_through { self.tokens.max(1) } else { 0 };
+    }
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        self.budget.give_back(self.tokens);
     }
 }
 
@@ -248,12 +290,34 @@ mod tests {
     #[test]
     fn the_budget_pays_for_a_hundred_repetitions_and_what_successes_give_back() {
         let budget = Budget::new();
-        assert_eq!((0..1000).filter(|_| budget.take(5)).count(), 100);
-        budget.give_back(0);
-        assert!(!budget.take(5));
-        budget.give_back(5);
-        assert!(budget.take(5));
-        assert!(!budget.take(5));
+        let mut failing = Spent::nothing_of(&budget);
+        assert_eq!((0..1000).filter(|_| failing.take(5)).count(), 100);
+        failing.settle(false);
+        let succeed = || Spent::nothing_of(&budget).settle(true);
+        let repeat = || {
+            let mut call = Spent::nothing_of(&budget);
+            let taken = call.take(5);
+            call.settle(false);
+            taken
+        };
+        assert!(!repeat());
+        (0..5).for_each(|_| succeed());
+        assert!(repeat());
+        assert_eq!(budget.left(), 0);
+    }
+
+    #[test]
+    fn a_call_that_comes_through_or_is_dropped_gives_back_what_it_took() {
+        let budget = Budget::new();
+        for end in [Some(true), Some(false), None] {
+            let mut call = Spent::nothing_of(&budget);
+            assert!(call.take(10) && call.take(5));
+            match end {
+                Some(came_through) => call.settle(came_through),
+                None => drop(call),
+            }
+            assert_eq!(budget.left(), if end == Some(true) { 500 } else { 485 }, "{end:?}");
+        }
     }
 
     #[test]

@@ -146,12 +146,29 @@ type Answering = dyn Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync;
 pub(crate) struct Memory {
     seen: Arc<Mutex<Vec<http::Request<Bytes>>>>,
     count: Arc<AtomicUsize>,
-    answer: Arc<Answering>,
+    most: usize,
+    answer: Arc<Mutex<Arc<Answering>>>,
 }
 
 impl Memory {
     pub(crate) fn new(answer: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
-        Self { seen: Arc::default(), count: Arc::default(), answer: Arc::new(answer) }
+        let answer: Arc<Answering> = Arc::new(answer);
+        Self { seen: Arc::default(), count: Arc::default(), most: 10_000, answer: Arc::new(Mutex::new(answer)) }
+    }
+
+    /// One that may be asked as often as anyone likes.
+    pub(crate) fn endless(answer: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
+        Self { most: usize::MAX, ..Self::new(answer) }
+    }
+
+    /// From now on, this to everything.
+    pub(crate) fn answer_all(&self, answer: impl Fn() -> Reply + Send + Sync + 'static) {
+        *self.answer.lock().unwrap() = Arc::new(move |_, _| answer());
+    }
+
+    /// How many requests came.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
     }
 
     pub(crate) fn seen(&self) -> Vec<http::Request<Bytes>> {
@@ -175,8 +192,9 @@ impl fmt::Debug for Memory {
 impl Exchange for Memory {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst);
-        assert!(number < 10_000, "the client asks without end");
-        let mut reply = (self.answer)(number, &request);
+        assert!(number < self.most, "the client asks without end");
+        let answer = Arc::clone(&self.answer.lock().unwrap());
+        let mut reply = answer(number, &request);
         self.seen.lock().unwrap().push(request);
         loop {
             match reply {

@@ -1,0 +1,300 @@
+//! What can be seen of a call from outside: spans, events, the observer, headers, the answer beside the value.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actionlog::observe::{Event, WaitReason};
+use actionlog::testing::World;
+use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, Request, RequestOutcome, UnleashClient};
+use tokio::time::{Instant, timeout};
+use tracing::Level;
+
+use crate::recorder::{Recorder, Told};
+use crate::support::all_shown;
+use crate::wire::{Memory, Reply};
+
+const S: Duration = Duration::from_secs(1);
+
+fn builder(memory: &Memory) -> ClientBuilder<IntegrationClient> {
+    IntegrationClient::builder("https://logs.example.com:8443/api")
+        .api_key("key-of-the-client")
+        .exchange(memory.clone())
+        .jitter(|| 1.0)
+}
+
+fn probe() -> Request<()> {
+    Request::get("probes/{probeId}", ["4711"]).query("search", "needle")
+}
+
+fn first(replies: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Memory {
+    Memory::new(move |number, _| replies(number))
+}
+
+/// The parts of a span or event that it is about.
+fn shown<'a>(told: &'a Told, names: &[&str]) -> Vec<Option<&'a str>> {
+    names.iter().map(|name| told.field(name)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
+    let recorder = Recorder::default();
+    let memory = first(|number| match number {
+        0 => Reply::Cut,
+        1 => Reply::Answer(503, vec![("retry-after", "2")], String::new()),
+        _ => Reply::json(200, "{}"),
+    });
+    let client = builder(&memory).build().unwrap();
+    {
+        let _guard = tracing::subscriber::set_default(recorder.clone());
+        client.send(probe()).await.unwrap();
+    }
+    let told = recorder.own();
+    let names: Vec<_> =
+        told.iter().map(|it| if it.id.is_some() { it.name } else { it.field("message").unwrap() }).collect();
+    let (again, wait) = ("an attempt failed, and will be repeated", "waiting before asking again");
+    let (call, attempt) = ("actionlog.call", "actionlog.attempt");
+    assert_eq!(names, [call, attempt, again, wait, attempt, again, wait, attempt]);
+    assert!(told[1..].iter().all(|it| it.parent == told[0].id), "{told:#?}");
+
+    let both = ["otel.name", "http.request.method", "url.template"];
+    for span in told.iter().filter(|it| it.id.is_some()) {
+        assert_eq!(span.level, Level::INFO);
+        let name = "GET /probes/{probeId}";
+        assert_eq!(shown(span, &both), [Some(name), Some("GET"), Some("/probes/{probeId}")]);
+    }
+    let of_call = ["otel.kind", "actionlog.api", "actionlog.attempts", "error.type", "otel.status_code"];
+    assert_eq!(shown(&told[0], &of_call), [Some("internal"), Some("integration"), Some("3"), None, None]);
+    let of_attempt = [
+        "otel.kind",
+        "server.address",
+        "server.port",
+        "http.request.resend_count",
+        "http.response.status_code",
+        "error.type",
+        "otel.status_code",
+    ];
+    let attempt = |at: usize| shown(&told[at], &of_attempt)[3..].to_vec();
+    assert_eq!(shown(&told[1], &of_attempt)[..3], [Some("client"), Some("logs.example.com"), Some("8443")]);
+    assert_eq!(attempt(1), [None, None, Some("transport"), Some("ERROR")]);
+    assert_eq!(attempt(4), [Some("1"), Some("503"), Some("server"), Some("ERROR")]);
+    assert_eq!(attempt(7), [Some("2"), Some("200"), None, None]);
+    assert_eq!(told[7].field("network.protocol.version"), Some("1.1"));
+    let of_event = ["attempt", "error.type", "http.response.status_code"];
+    assert_eq!(shown(&told[2], &of_event), [Some("1"), Some("transport"), None]);
+    assert_eq!(shown(&told[5], &of_event), [Some("2"), Some("server"), Some("503")]);
+    assert_eq!((told[2].level, told[3].level, told[3].field("wait_ms")), (Level::WARN, Level::DEBUG, Some("200")));
+    assert_eq!(told[6].field("wait_ms"), Some("2400"));
+    for value in ["4711", "needle", "search", "key-of-the-client"] {
+        assert!(!recorder.text().contains(value), "{value}: {}", recorder.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_or_is_dropped_says_so_on_its_span() {
+    let recorder = Recorder::default();
+    let memory = first(|number| if number == 0 { Reply::json(404, "{}") } else { Reply::Never });
+    let client = builder(&memory).build().unwrap();
+    {
+        let _guard = tracing::subscriber::set_default(recorder.clone());
+        client.send(probe()).await.unwrap_err();
+        timeout(S, client.send(probe()).into_future()).await.unwrap_err();
+        client.send(probe()).operation_timeout(S).await.unwrap_err();
+    }
+    let spans: Vec<_> = recorder.own().into_iter().filter(|it| it.id.is_some()).collect();
+    let types: Vec<_> = spans.iter().map(|it| it.field("error.type").unwrap()).collect();
+    assert_eq!(types, ["not_found", "not_found", "cancelled", "cancelled", "timeout", "cancelled"]);
+    assert!(spans.iter().all(|it| it.field("otel.status_code") == Some("ERROR")));
+}
+
+/// What an observer was told, in a line each.
+fn observed(events: &Arc<Mutex<Vec<String>>>) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+    let events = Arc::clone(events);
+    move |event| {
+        let line = match event {
+            Event::AttemptEnded(it) => {
+                let status = it.status.map_or(0, |it| it.as_u16());
+                format!("{} {} {}: {status} {:?} {:?}", it.attempt, it.call.method, it.call.template, it.end, it.took)
+            }
+            Event::Waiting(it) => format!("{} {:?}", it.reason.as_str(), it.wait),
+            Event::PageRead(it) => {
+                format!("page {}+{}: {} {} {:?}", it.offset, it.limit, it.received, it.new, it.total)
+            }
+            other => format!("{other:?}"),
+        };
+        events.lock().unwrap().push(line);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_of_attempts_and_waits() {
+    let events = Arc::default();
+    let memory = first(|number| match number {
+        0 => Reply::After(S, Box::new(Reply::Cut)),
+        1 => Reply::Answer(429, vec![("retry-after", "2")], String::new()),
+        2 => Reply::After(3 * S, Box::new(Reply::json(200, "{}"))),
+        _ => Reply::Never,
+    });
+    let client = builder(&memory).max_in_flight(1).observer(observed(&events)).build().unwrap();
+    client.send(probe()).await.unwrap();
+    let told = std::mem::take(&mut *events.lock().unwrap());
+    let attempt = "GET /probes/{probeId}";
+    assert_eq!(
+        told,
+        [
+            format!("1 {attempt}: 0 Failed(Transport) 1s"),
+            "retry Some(200ms)".to_owned(),
+            format!("2 {attempt}: 429 Failed(RateLimited) 0ns"),
+            "retry Some(2.4s)".to_owned(),
+            format!("3 {attempt}: 200 Done 3s"),
+        ]
+    );
+
+    // One holds the only place, and is dropped; the other waits for it, and its time runs out.
+    let (first, second) = (client.clone(), client.clone());
+    let first = tokio::spawn(async move { timeout(2 * S, first.send(probe()).into_future()).await.is_err() });
+    tokio::task::yield_now().await;
+    let error = second.send(probe()).operation_timeout(5 * S).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(first.await.unwrap());
+    assert_eq!(
+        *events.lock().unwrap(),
+        ["permit None".to_owned(), format!("1 {attempt}: 0 Cancelled 2s"), format!("1 {attempt}: 0 Cancelled 3s"),]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_of_the_servers_pause() {
+    let reasons: Arc<Mutex<Vec<_>>> = Arc::default();
+    let kept = Arc::clone(&reasons);
+    let memory = first(|number| {
+        if number == 0 { Reply::Answer(429, vec![("retry-after", "5")], String::new()) } else { Reply::json(200, "{}") }
+    });
+    let client = builder(&memory).observer(move |event| {
+        if let Event::Waiting(it) = event {
+            kept.lock().unwrap().push((it.reason, it.wait.unwrap()));
+        }
+    });
+    let client = client.build().unwrap();
+    let other = client.clone();
+    let first = tokio::spawn(async move { other.send(probe()).await });
+    tokio::task::yield_now().await;
+    tokio::time::sleep(S).await;
+    client.send(probe()).await.unwrap();
+    first.await.unwrap().unwrap();
+    let jitter = Duration::from_millis(200);
+    assert_eq!(*reasons.lock().unwrap(), [(WaitReason::Retry, 5 * S + jitter), (WaitReason::Pause, 4 * S + jitter)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_of_the_pages_of_a_stream() {
+    let events = Arc::default();
+    let world = World::new();
+    world.integration().add_sample_logs(5);
+    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+    let client = client.observer(observed(&events)).build().unwrap();
+    let read = client.logs().list(()).page_size(4).collect().await;
+    assert_eq!(read.items.len(), 5);
+    let told = events.lock().unwrap().clone();
+    let pages: Vec<_> = told.iter().filter(|it| it.starts_with("page")).map(String::as_str).collect();
+    assert_eq!(pages[..2], ["page 0+4: 4 4 Some(5)", "page 3+4: 2 1 Some(5)"], "{told:#?}");
+    assert_eq!(told.len(), 2 * pages.len());
+}
+
+#[tokio::test]
+async fn headers_are_added_and_credentials_stay() {
+    let memory = first(|_| Reply::json(200, "{}"));
+    let client = builder(&memory).header("x-tenant", "of-the-client").header("x-team", "audit").build().unwrap();
+    client.send(probe()).header("X-Tenant", "of-the-call").await.unwrap();
+    client.send(probe()).header("user-agent", "own/1").await.unwrap();
+    assert_eq!(memory.headers("x-tenant"), ["of-the-call", "of-the-client"]);
+    assert_eq!(memory.headers("x-team"), ["audit", "audit"]);
+    assert_eq!(memory.headers("user-agent")[1], "own/1");
+    assert_eq!(memory.headers("authorization"), ["key-of-the-client", "key-of-the-client"]);
+
+    let refused = [
+        client.send(probe()).header("authorization", "planted-secret"),
+        client.send(probe()).header("Cookie", "planted-secret"),
+        client.send(probe()).header("content-length", "0"),
+        client.send(probe()).header("planted-secret\n", "x"),
+        client.send(probe()).header("x-one", "planted-secret\n"),
+    ];
+    for call in refused {
+        let error = call.await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidRequest, RequestOutcome::NotSent), "{error}");
+        assert!(!all_shown(&error).contains("planted-secret"), "{error}");
+    }
+    // Where the credentials go is known once they are there.
+    let keyed = IntegrationClient::builder("http://localhost").exchange(memory.clone());
+    let keyed = keyed.authenticator(actionlog::auth::header("x-key", "key-of-the-client")).build().unwrap();
+    let error = keyed.send(probe()).header("x-key", "planted-secret").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(error.to_string().contains("x-key"), "{error}");
+    assert_eq!(memory.count(), 2);
+
+    let error = builder(&memory).header("cookie", "planted-secret").build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(!format!("{error:?} {:?}", builder(&memory).header("x-a", "planted-secret")).contains("planted-secret"));
+}
+
+#[tokio::test]
+async fn a_header_that_is_secret_is_scrubbed_from_what_the_server_says() {
+    let memory = Memory::new(|_, request| {
+        let text = |name: &str| request.headers().get(name).map_or("", |it| it.to_str().unwrap());
+        Reply::json(400, format!(r#"{{"message": "no {} in {}"}}"#, text("x-gateway-token"), text("x-marked")))
+    });
+    let mut marked = http::HeaderValue::from_static("planted-two");
+    marked.set_sensitive(true);
+    let call = builder(&memory).build().unwrap().send(probe()).header("x-gateway-token", "planted-one");
+    let error = call.header("x-marked", marked).await.unwrap_err();
+    assert_eq!(error.api().unwrap().message(), Some("no [redacted] in [redacted]"));
+}
+
+#[tokio::test]
+async fn a_listing_takes_headers_too() {
+    let memory = first(|_| Reply::json(200, r#"{"actionSetEvents": []}"#));
+    let client = UnleashClient::builder("http://localhost").api_key("any").exchange(memory.clone()).build().unwrap();
+    client.action_set_events().list(("default", 7)).header("x-tenant", "t").collect().await;
+    assert!(memory.count() > 0 && memory.headers("x-tenant").iter().all(|it| it == "t"));
+}
+
+#[tokio::test]
+async fn the_answer_is_there_beside_the_value() {
+    let memory = first(|number| match number {
+        0 => Reply::Cut,
+        _ => {
+            let headers = vec![
+                ("content-type", "application/json"),
+                ("x-request-id", "r-1"),
+                ("x-ratelimit-remaining", "41"),
+                ("x-note", "secret-of-the-server"),
+            ];
+            Reply::Answer(200, headers, r#"{"a": 1}"#.to_owned())
+        }
+    });
+    let client = builder(&memory).jitter(|| 0.0).build().unwrap();
+    assert_eq!(client.rate_limit(), None);
+    let answered = client.send(probe().json::<actionlog::Json>()).with_answer().await.unwrap();
+    assert_eq!((answered.status.as_u16(), answered.attempts, answered.value.as_str()), (200, 2, r#"{"a": 1}"#));
+    assert_eq!(answered.request_id.as_deref(), Some("r-1"));
+    assert_eq!(answered.headers["x-note"], "secret-of-the-server");
+    assert_eq!(answered.rate_limit.unwrap().remaining, Some(41));
+    assert!(!format!("{answered:?}").contains("secret-of-the-server"), "{answered:?}");
+    // Clones know it too.
+    assert_eq!(client.clone().rate_limit(), answered.rate_limit);
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_its_limits_is_in_the_error_and_kept_until_it_says_something_else() {
+    let memory = first(|number| match number {
+        0 => Reply::Answer(429, vec![("ratelimit-limit", "10"), ("ratelimit-remaining", "0")], String::new()),
+        _ => Reply::json(200, "{}"),
+    });
+    let client = builder(&memory).retry(actionlog::RetryPolicy::off()).build().unwrap();
+    let began = Instant::now();
+    let error = client.send(probe()).await.unwrap_err();
+    let limit = error.rate_limit().unwrap();
+    assert_eq!((limit.limit, limit.remaining, limit.resets_at), (Some(10), Some(0), None));
+    client.send(probe()).await.unwrap();
+    assert_eq!(client.rate_limit(), Some(limit));
+    assert!(began.elapsed() < 10 * S);
+}

@@ -1,0 +1,114 @@
+//! A subscriber that keeps everything that it is told.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+type Fields = BTreeMap<&'static str, String>;
+
+/// A span, or an event in one.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) target: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) level: tracing::Level,
+    /// The span around it.
+    pub(crate) parent: Option<u64>,
+    /// Its own number, for a span.
+    pub(crate) id: Option<u64>,
+    pub(crate) fields: Fields,
+}
+
+impl Told {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(String::as_str)
+    }
+}
+
+/// Keeps everything, at every level and of every target: that of the crates beneath too.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder {
+    told: Arc<Mutex<Vec<Told>>>,
+    open: Arc<Mutex<Vec<u64>>>,
+    last: Arc<AtomicU64>,
+}
+
+impl Recorder {
+    pub(crate) fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap().clone()
+    }
+
+    /// What this crate told, spans first to last and events where they fell.
+    pub(crate) fn own(&self) -> Vec<Told> {
+        self.told().into_iter().filter(|it| it.target == "actionlog").collect()
+    }
+
+    /// All of it as a text.
+    pub(crate) fn text(&self) -> String {
+        self.told().iter().fold(String::new(), |mut out, told| {
+            writeln!(out, "{} {} {:?}", told.target, told.name, told.fields).unwrap();
+            out
+        })
+    }
+
+    fn keep(&self, metadata: &'static Metadata<'static>, id: Option<u64>, parent: Option<u64>, fields: Fields) {
+        let parent = parent.or_else(|| self.open.lock().unwrap().last().copied());
+        let (target, name, level) = (metadata.target(), metadata.name(), *metadata.level());
+        self.told.lock().unwrap().push(Told { target, name, level, parent, id, fields });
+    }
+}
+
+struct Collect<'a>(&'a mut Fields);
+
+impl Visit for Collect<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}
+
+impl Subscriber for Recorder {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let id = self.last.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut fields = Fields::new();
+        span.record(&mut Collect(&mut fields));
+        self.keep(span.metadata(), Some(id), span.parent().map(Id::into_u64), fields);
+        Id::from_u64(id)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        let mut told = self.told.lock().unwrap();
+        let span = told.iter_mut().find(|it| it.id == Some(span.into_u64())).unwrap();
+        values.record(&mut Collect(&mut span.fields));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::new();
+        event.record(&mut Collect(&mut fields));
+        self.keep(event.metadata(), None, event.parent().map(Id::into_u64), fields);
+    }
+
+    fn enter(&self, span: &Id) {
+        self.open.lock().unwrap().push(span.into_u64());
+    }
+
+    fn exit(&self, span: &Id) {
+        let mut open = self.open.lock().unwrap();
+        let at = open.iter().rposition(|it| *it == span.into_u64()).unwrap();
+        open.remove(at);
+    }
+}
