@@ -253,7 +253,8 @@ async fn a_header_that_is_secret_is_scrubbed_from_what_the_server_says() {
 async fn a_listing_takes_headers_too() {
     let memory = first(|_| Reply::json(200, r#"{"actionSetEvents": []}"#));
     let client = UnleashClient::builder("http://localhost").api_key("any").exchange(memory.clone()).build().unwrap();
-    client.action_set_events().list(("default", 7)).header("x-tenant", "t").collect().await;
+    let read = client.action_set_events().list(("default", 7)).header("x-tenant", "t").collect().await;
+    assert!(read.error.is_none(), "{:?}", read.error);
     assert!(memory.count() > 0 && memory.headers("x-tenant").iter().all(|it| it == "t"));
 }
 

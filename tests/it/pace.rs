@@ -473,7 +473,8 @@ fn created(error: &Error) -> (u32, RequestOutcome) {
 #[tokio::test(start_paused = true)]
 async fn a_create_is_repeated_only_where_it_can_not_have_happened_twice() {
     use RequestOutcome::{NotSent, Refused, Unknown};
-    let again: [(fn() -> Reply, (u32, RequestOutcome)); 9] = [
+    type Case = (fn() -> Reply, (u32, RequestOutcome));
+    let cases: [Case; 9] = [
         (|| Reply::NoConnection, (4, NotSent)),
         (|| turned_away("1"), (4, Refused)),
         (|| Reply::Answer(503, vec![("retry-after", "1")], String::new()), (4, Refused)),
@@ -484,7 +485,7 @@ async fn a_create_is_repeated_only_where_it_can_not_have_happened_twice() {
         (|| status(429), (1, Refused)),
         (|| status(409), (1, Refused)),
     ];
-    for (reply, expected) in again {
+    for (reply, expected) in cases {
         let (memory, _) = timed(move |_| reply());
         let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
         assert_eq!(created(&error), expected, "{error}");
