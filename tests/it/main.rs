@@ -14,9 +14,14 @@ mod pace;
 mod reading;
 mod recorded;
 mod recorder;
+mod soak;
 mod support;
 mod unleash_requests;
 mod wire;
 mod world_arklow;
 mod world_integration;
 mod world_unleash;
+
+/// Counts what is live, for the soak.
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
