@@ -94,7 +94,18 @@
 //! what to do; [`api`](Error::api) what the server said; [`is_transient`](Error::is_transient) whether it may pass;
 //! [`outcome`](Error::outcome) whether a write may have been done. Failed attempts are repeated by a [`RetryPolicy`]
 //! where that is safe: 4 attempts, 200 ms doubling up to 10 s, with jitter, and `Retry-After` up to 60 s. A call may
-//! take 120 s, an attempt 30 s, connecting 5 s. All of these can be set.
+//! take 120 s, an attempt 30 s, connecting 5 s. All of these can be set, for a client and mostly for a call. What each
+//! kind of fault leads to is the table in [`faults`].
+//!
+//! # Under load
+//!
+//! [`max_in_flight`](ClientBuilder::max_in_flight) limits how many requests a client and its clones have under way. When
+//! a server turns a request away and says when to come again, all clones wait for that. What it says of its limits is in
+//! [`RateLimit`].
+//!
+//! What happens on the way is told to a `tracing` subscriber and to an
+//! [`observer`](ClientBuilder::observer): see [`observe`]. A call takes headers of its own, and gives the answer's
+//! [status, headers and request id](Call::with_answer) beside its value.
 //!
 //! # Credentials
 //!
@@ -134,8 +145,9 @@
 //!
 //! # What it doesn't do
 //!
-//! It doesn't wait for new records, read ahead, limit how many requests are under way, or promise that each record
-//! comes exactly once. It needs tokio; there is no blocking interface, and no wasm. There is no tracing yet.
+//! It doesn't wait for new records, read ahead, limit how often it asks (but for the requests under way and
+//! `Retry-After`), or promise that each record comes exactly once. It needs tokio; there is no blocking interface, and no
+//! wasm.
 
 mod answered;
 mod builder;
