@@ -4,6 +4,7 @@
 //! comes next, and a known record first at offset 0 is the end. Where nothing is known, the place is looked for from the
 //! head, as what lies below the known records wasn't given by this walk.
 
+use super::ahead::Forecast;
 use super::known::Known;
 use super::summary::{End, Tally};
 use super::walk::{Give, Plan, Rules, Walk};
@@ -197,6 +198,14 @@ macro_rules! either {
 }
 
 impl Route {
+    /// What comes behind the next window, likely. On the way up nobody can tell.
+    pub(super) fn forecast(&self) -> Option<Forecast> {
+        match self {
+            Self::Down(walk) => walk.forecast(),
+            Self::Up(_) => None,
+        }
+    }
+
     pub(super) fn window(&self) -> Option<Window> {
         either!(self, way => way.window())
     }

@@ -43,6 +43,7 @@ struct Settings {
     remembered: usize,
     budget: u64,
     order: Option<Order>,
+    prefetch: Option<usize>,
     rules: Rules,
 }
 
@@ -60,6 +61,7 @@ impl<Q: Paginate> Listing<Q> {
             remembered: REMEMBERED,
             budget: BUDGET,
             order: None,
+            prefetch: None,
             rules: Rules::ALL,
         };
         Self { transport, query, settings }
@@ -242,6 +244,21 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
+    /// How many pages of this listing may be under way at once: 4 unless set where the API's total may be believed, and 2
+    /// where not. 1 reads one page after the other; 32 is the most.
+    ///
+    /// The first page is asked for alone, as it shows how much the server gives and where the listing ends. Then the next
+    /// ones are asked for before they are wanted, in tasks of their own, that end with the stream. They are given in
+    /// order, errors too. Nothing is lost by it: what a page must show to be taken for the next is the same, and what was
+    /// read ahead in vain, as the walk had to go back, is dropped and asked for anew. At the end of a listing whose total
+    /// isn't known up to one request less than these is made in vain.
+    ///
+    /// On the way [up](Self::newer_than) one page follows the other.
+    pub fn prefetch(mut self, pages: usize) -> Self {
+        self.settings.prefetch = Some(pages);
+        self
+    }
+
     #[cfg(all(test, feature = "testing"))]
     pub(super) fn rules(mut self, rules: Rules) -> Self {
         self.settings.rules = rules;
@@ -278,11 +295,28 @@ impl<Q: Paginate> Listing<Q> {
     pub fn pages(self) -> Pages<Q> {
         let limit = self.limit();
         let Settings {
-            options, start, max_items, max_pages, since, resume, up, remembered, budget, order, rules, ..
+            options,
+            start,
+            max_items,
+            max_pages,
+            since,
+            resume,
+            up,
+            remembered,
+            budget,
+            order,
+            prefetch,
+            rules,
+            ..
         } = self.settings;
         let (total, order) = (self.query.total(), order.unwrap_or(self.query.order()));
         let plan = Plan { start, limit, total, order, remembered, budget, rules };
-        Pages::new(self.transport, self.query, options, Extent { plan, max_items, max_pages, since, resume, up })
+        Pages::new(
+            self.transport,
+            self.query,
+            options,
+            Extent { plan, max_items, max_pages, since, resume, up, prefetch },
+        )
     }
 
     /// All records, as a stream. Nothing is asked for until it is polled.

@@ -18,6 +18,7 @@
 //! It costs one request at the end of a listing whose API documents no total. What this promises and what it doesn't, the
 //! conditions of the verdict, and the costs are in [`guarantees`](crate::guarantees).
 
+mod ahead;
 mod climb;
 mod collected;
 mod cursor;

@@ -376,7 +376,7 @@ impl Case {
         });
         let order = self.order_told();
         let listing = client.logs().list(LogsQuery::new().order(self.order));
-        let listing = listing.page_size(self.page_size).order(order).rules(rules);
+        let listing = listing.page_size(self.page_size).order(order).rules(rules).prefetch(1);
 
         let mut reading = Reading { summary: blank(), parts: Vec::new(), unreadable: 0, requests: Vec::new() };
         let mut cursor = None;

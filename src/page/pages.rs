@@ -11,13 +11,14 @@ use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
+use super::ahead::{Ahead, MOST};
 use super::climb::{Climb, Route};
 use super::cursor::{Cursor, Fingerprint, Learned, Position};
 use super::listing::ask;
 use super::since::Since;
 use super::summary::{Cut, Doubt, End, Summary, Verdict};
 use super::walk::{Give, Plan, Walk};
-use super::{Entry, Identity, Listed, Page, Paginate, Window};
+use super::{Entry, Identity, Listed, Page, Paginate, Total, Window};
 use crate::error::{ApiError, Error, ErrorKind, Operation, Result};
 use crate::observe::{Event, PageRead, WaitReason};
 use crate::transport::{CallOptions, Transport};
@@ -39,6 +40,8 @@ pub(super) struct Extent {
     pub(super) resume: Option<Cursor>,
     /// Whether to go up from the cursor's head, and not on from its place.
     pub(super) up: bool,
+    /// How many requests may be under way.
+    pub(super) prefetch: Option<usize>,
 }
 
 /// Reads a listing page by page, by the rules of [the module](crate::page).
@@ -58,6 +61,7 @@ pub struct Pages<Q: Paginate> {
     walk: Route,
     position: Position,
     state: State<Q::Item>,
+    ahead: Ahead<Listed<Entry<Q::Item>>>,
     errors_in_a_row: u32,
     /// How long the server asked to be left alone.
     retry_after: Option<Duration>,
@@ -142,11 +146,15 @@ impl<Q: Paginate> Pages<Q> {
             }
             Ok(listing)
         });
+        // A total tells where to stop; without one, what is read ahead at the end is read in vain.
+        let usual = if extent.plan.total == Total::OfListing { 4 } else { 2 };
+        let ahead = Ahead::new(extent.prefetch.unwrap_or(usual).clamp(1, MOST));
         Self {
             transport,
             query,
             options,
             extent,
+            ahead,
             call,
             listing,
             walk,
@@ -204,7 +212,7 @@ impl<Q: Paginate> Pages<Q> {
             repeats: tally.repeats,
             lost_places: tally.lost_places,
             totals: tally.totals,
-            requests: tally.requests,
+            requests: tally.requests + self.ahead.dropped(),
             read_on: self.extent.since.as_ref().is_some_and(|it| !it.is_in_order()),
             verdict: self.verdict(),
         }
@@ -273,6 +281,31 @@ impl<Q: Paginate> Pages<Q> {
             }
             transport.send(&request, &options).await.map(|it| it.value)
         })
+    }
+
+    /// Asks for a window, unless that was done already, and for those that come behind it.
+    fn begin(&mut self, window: Window) -> Asked<Q::Item> {
+        if self.errors_in_a_row > 0 {
+            // This one alone is asked for again; those behind it stay.
+            return self.ask(window);
+        }
+        let asked = match self.ahead.take(window) {
+            Some(task) => Box::pin(task),
+            None => self.ask(window),
+        };
+        if let Some(forecast) = self.walk.forecast() {
+            let mut windows = u64::MAX;
+            if let Some(most) = self.extent.max_pages {
+                windows = most.saturating_sub(self.pages + 1);
+            }
+            if let Some(most) = self.extent.max_items {
+                windows = windows.min(most.saturating_sub(self.counts.given).saturating_sub(1) / forecast.step);
+            }
+            let mut ahead = std::mem::replace(&mut self.ahead, Ahead::new(1));
+            ahead.read(window, forecast, windows, |window| self.ask(window));
+            self.ahead = ahead;
+        }
+        asked
     }
 
     /// What of an answer is new.
@@ -378,8 +411,9 @@ impl<Q: Paginate> Pages<Q> {
                         self.walk.stop(end);
                     }
                     match self.walk.window() {
-                        Some(window) if !self.counts.cut => self.state = State::Asking(window, self.ask(window)),
+                        Some(window) if !self.counts.cut => self.state = State::Asking(window, self.begin(window)),
                         _ => {
+                            self.ahead.clear();
                             self.state = State::Ended;
                             if let Some(error) = self.walk.end().and_then(truncated) {
                                 return Poll::Ready(Some(Err(self.with_cursor(error))));
@@ -407,6 +441,7 @@ impl<Q: Paginate> Pages<Q> {
                             self.errors_in_a_row += 1;
                             self.retry_after = error.retry_after();
                             if !error.is_transient() {
+                                self.ahead.clear();
                                 self.walk.stop(End::Failed);
                                 self.state = State::Ended;
                             }

@@ -2,6 +2,7 @@
 //!
 //! A dialogue: [`Walk::window`] says what to ask for, [`Walk::observe`] takes what was answered, until it has ended.
 
+use super::ahead::Forecast;
 use super::cursor::Cursor;
 use super::known::Known;
 use super::summary::{Doubt, End, Tally};
@@ -68,11 +69,23 @@ pub(super) struct Walk {
     head: Head,
     /// The largest answer so far: what the server has shown that it gives.
     largest: usize,
+    latest: Option<Latest>,
     /// How a proved end was reached, while the head is still to be read.
     proof: Option<End>,
     end: Option<End>,
     resumed: bool,
     tally: Tally,
+}
+
+/// The last answer.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    received: usize,
+    /// The offset behind its last record.
+    behind: u64,
+    total: Option<u64>,
+    /// Whether it was as long as it could be, by what was asked for or what the server gives.
+    full: bool,
 }
 
 /// One way through the listing, from some place towards its end.
@@ -127,6 +140,7 @@ impl Walk {
             given: None,
             head: Head::default(),
             largest: 0,
+            latest: None,
             proof: None,
             end: None,
             resumed: false,
@@ -202,11 +216,28 @@ impl Walk {
         self.end.is_none().then_some(Window { offset: self.pass.offset, limit: self.plan.limit })
     }
 
+    /// What comes behind the next window if nothing changes. `None` where that can't be told: before the first answer, where
+    /// the place is lost, at the end.
+    pub(super) fn forecast(&self) -> Option<Forecast> {
+        let pass = &self.pass;
+        let steady = pass.anew.is_none() && pass.steps_back == 0 && pass.expected == 0 && pass.empty == 0;
+        let latest = self.latest.filter(|_| steady && !self.is_on_head() && !self.singles())?;
+        let end = latest.total.filter(|it| self.plan.total == Total::OfListing || *it > latest.behind);
+        // One that is shorter than asked for and than the one before may be the last.
+        let more = end.is_some_and(|it| it > latest.behind) || latest.full;
+        let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
+        Some(Forecast { step, end })
+    }
+
     /// Takes the answer to [`window`](Self::window), and says what to do with each of its records.
     pub(super) fn observe(&mut self, answer: &[Identity], total: Option<u64>) -> Vec<Give> {
         self.tally.requests += 1;
         self.tally.note_total(self.plan.total, total, answer.len());
         self.largest = self.largest.max(answer.len());
+        let full = answer.len() as u64 >= u64::from(self.plan.limit)
+            || self.latest.is_some_and(|latest| latest.received == answer.len());
+        let behind = self.pass.offset.saturating_add(answer.len() as u64);
+        self.latest = Some(Latest { received: answer.len(), behind, total, full });
         let mut give = vec![Give::No; answer.len()];
         if answer.is_empty() {
             self.observe_empty();

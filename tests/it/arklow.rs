@@ -597,7 +597,7 @@ async fn a_walk_finds_the_end_by_what_the_count_is_known_to_mean() {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(Log { records, count }).mount(&server).await;
         let client = arklow_with(&server, |it| it.count_means(means));
-        let mut items = client.records().list(()).page_size(5).items();
+        let mut items = client.records().list(()).page_size(5).prefetch(1).items();
         let mut ids = Vec::new();
         while let Some(record) = items.next().await {
             ids.push(record.unwrap().id.to_string());

@@ -887,7 +887,7 @@ async fn a_walk_ends_with_a_total_and_without() {
     for (records, total, expected, more) in cases {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(Log { records, total }).mount(&server).await;
-        let listing = integration(&server).logs().list(()).page_size(5);
+        let listing = integration(&server).logs().list(()).page_size(5).prefetch(1);
         let mut items = listing.clone().items();
         let mut ids = Vec::new();
         while let Some(log) = items.next().await {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod ahead;
 mod arklow;
 mod auth;
 mod bad_input;

@@ -1,0 +1,149 @@
+//! Reading ahead: windows that the walk is likely to ask for next are asked for already.
+//!
+//! The walk doesn't know of it. It says which window it wants, and what was read ahead is of use if it's that one. What
+//! isn't wanted, as the walk had to go back, is dropped.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::Window;
+use crate::error::{Error, ErrorKind, Result};
+
+/// More than these are never under way for one listing.
+pub(super) const MOST: usize = 32;
+
+/// After being wrong twice in a row it doesn't guess for so many windows.
+const CALM: u32 = 16;
+
+/// The windows behind the next one, if the listing stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Forecast {
+    /// From one to the next.
+    pub(super) step: u64,
+    /// Where the listing ends, if that's told: beyond it there's nothing to ask for.
+    pub(super) end: Option<u64>,
+}
+
+/// Answers that were asked for early, in the order of their windows.
+#[derive(Debug)]
+pub(super) struct Ahead<T> {
+    /// How many requests may be under way, the one that is wanted included.
+    most: usize,
+    tasks: VecDeque<(Window, Task<T>)>,
+    /// How many answers were dropped.
+    dropped: u64,
+    /// How often in a row it was wrong.
+    wrong: u32,
+    /// For how many windows more it doesn't guess.
+    calm: u32,
+}
+
+impl<T: Send + 'static> Ahead<T> {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
+    }
+
+    /// How many requests brought nothing, as what they asked for wasn't wanted.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The answer to this window, if it was asked for. If it wasn't, what was asked for isn't what comes next.
+    pub(super) fn take(&mut self, window: Window) -> Option<Task<T>> {
+        self.calm = self.calm.saturating_sub(1);
+        match self.tasks.pop_front() {
+            Some((asked, task)) if asked == window => {
+                self.wrong = 0;
+                return Some(task);
+            }
+            Some(unwanted) => {
+                self.tasks.push_front(unwanted);
+                self.wrong += 1;
+                if self.wrong > 1 {
+                    self.wrong = 0;
+                    self.calm = CALM;
+                }
+                self.clear();
+            }
+            None => {}
+        }
+        None
+    }
+
+    /// Drops what is under way.
+    pub(super) fn clear(&mut self) {
+        self.dropped += self.tasks.drain(..).filter(|(_, task)| task.has_begun()).count() as u64;
+    }
+
+    /// Asks for what comes behind `wanted`, up to `windows` of them.
+    pub(super) fn read<F>(&mut self, wanted: Window, forecast: Forecast, windows: u64, ask: impl Fn(Window) -> F)
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        if self.calm > 0 {
+            return;
+        }
+        let windows = windows.min(self.most as u64 - 1);
+        while (self.tasks.len() as u64) < windows {
+            let last = self.tasks.back().map_or(wanted, |(window, _)| *window);
+            let offset = last.offset.saturating_add(forecast.step);
+            // The last record alone is known by then.
+            if forecast.end.is_some_and(|end| offset.saturating_add(1) >= end) {
+                break;
+            }
+            let window = Window { offset, ..wanted };
+            self.tasks.push_back((window, Task::spawn(ask(window))));
+        }
+    }
+}
+
+/// An answer on its way, in a task of its own: what the consumer of the stream does meanwhile doesn't hold it up, and it
+/// holds up nobody. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Task<T> {
+    handle: JoinHandle<Result<T>>,
+    begun: Arc<AtomicBool>,
+}
+
+impl<T: Send + 'static> Task<T> {
+    fn spawn(answer: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        let begun = Arc::new(AtomicBool::new(false));
+        let begin = Arc::clone(&begun);
+        let answer = async move {
+            begin.store(true, Ordering::Relaxed);
+            answer.await
+        };
+        Self { handle: tokio::spawn(answer.in_current_span()), begun }
+    }
+
+    /// Whether its request may have been sent.
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.handle).poll(cx).map(|result| match result.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(answer) => answer,
+            Err(Ok(panic)) => resume_unwind(panic),
+            Err(Err(_)) => Err(Error::new(ErrorKind::Transport, "the runtime ended before the answer came")),
+        })
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}

@@ -1,0 +1,275 @@
+//! Reading ahead: in memory, with time paused, so that what is under way when is exact.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actionlog::page::{Order, Total};
+use actionlog::testing::{Fault, World};
+use actionlog::{
+    Body, ErrorKind, Exchange, ExchangeError, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+const S: Duration = Duration::from_secs(1);
+
+/// A world behind a way that takes a second, and notes what is under way.
+#[derive(Clone, Debug)]
+struct Slow {
+    world: World,
+    seen: Arc<Mutex<Seen>>,
+    /// What breaks: an offset, and how many times more.
+    broken: Arc<Mutex<HashMap<u64, u32>>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Offsets, as they were asked for.
+    offsets: Vec<u64>,
+    under_way: usize,
+    most: usize,
+}
+
+/// Counts one less when it's dropped: an answer that came, or a request that was given up.
+struct UnderWay(Arc<Mutex<Seen>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().under_way -= 1;
+    }
+}
+
+impl Slow {
+    fn new(world: &World) -> Self {
+        Self { world: world.clone(), seen: Arc::default(), broken: Arc::default() }
+    }
+
+    fn offsets(&self) -> Vec<u64> {
+        self.seen.lock().unwrap().offsets.clone()
+    }
+
+    fn under_way(&self) -> usize {
+        self.seen.lock().unwrap().under_way
+    }
+}
+
+fn offset(request: &http::Request<Bytes>) -> u64 {
+    let query = request.uri().query().unwrap_or_default();
+    query
+        .split('&')
+        .find_map(|it| it.strip_prefix("offset=").or(it.strip_prefix("skip=")))
+        .map_or(0, |it| it.parse().unwrap())
+}
+
+#[async_trait]
+impl Exchange for Slow {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let offset = offset(&request);
+        let _under_way = {
+            let mut seen = self.seen.lock().unwrap();
+            seen.offsets.push(offset);
+            seen.under_way += 1;
+            seen.most = seen.most.max(seen.under_way);
+            UnderWay(Arc::clone(&self.seen))
+        };
+        sleep(S).await;
+        if let Some(times) = self.broken.lock().unwrap().get_mut(&offset)
+            && *times > 0
+        {
+            *times -= 1;
+            return Err(ExchangeError::sent("broken"));
+        }
+        Ok(self.world.answer(&request).map(Body::from))
+    }
+}
+
+fn unleash(slow: &Slow) -> Listing<actionlog::unleash::EventsQuery> {
+    let client = UnleashClient::builder("http://localhost").api_key("any").exchange(slow.clone());
+    client.retry(RetryPolicy::off()).build().unwrap().action_set_events().list(("default", 7))
+}
+
+fn events(count: usize) -> World {
+    let world = World::new();
+    world.unleash().add_sample_events("default", 7, count);
+    world
+}
+
+fn logs(slow: &Slow) -> Listing<actionlog::integration::LogListing> {
+    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(slow.clone());
+    let client = client.total_means(Total::OfListing).retry(RetryPolicy::off()).build().unwrap();
+    client.logs().list(()).order(Order::Fixed)
+}
+
+fn log(count: usize) -> World {
+    let world = World::new();
+    world.integration().add_sample_logs(count);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_at_a_latency_take_the_time_that_their_number_in_flight_allows() {
+    for n in [1, 2, 3, 16, 32] {
+        for pages in [1, 2, 6, 33] {
+            // Pages of ten overlap by one; the last is full, or short.
+            for records in [9 * pages + 1, 9 * pages - 3] {
+                let slow = Slow::new(&log(records));
+                let began = Instant::now();
+                let read = logs(&slow).page_size(10).prefetch(n).collect().await;
+                assert_eq!((read.items.len(), read.summary.verdict), (records, Verdict::Complete));
+                let most = S * u32::try_from(2 + (pages - 1).div_ceil(n)).unwrap();
+                assert!(began.elapsed() <= most, "{pages} pages, {n} in flight: {:?}", began.elapsed());
+                assert!(slow.seen.lock().unwrap().most <= n);
+                // A total tells where to stop: none is read in vain. Only a last page that is full needs a proof.
+                let full = usize::from(records % 9 == 1);
+                assert_eq!(slow.offsets().len(), pages + full, "{n} {records}");
+
+                let slow = Slow::new(&events(records));
+                let began = Instant::now();
+                let read = unleash(&slow).page_size(10).prefetch(n).collect().await;
+                assert_eq!(read.items.len(), records);
+                assert!(began.elapsed() <= most, "{pages} pages, {n} in flight: {:?}", began.elapsed());
+                assert!(slow.seen.lock().unwrap().most <= n);
+                // The proof of the end is one more, and what was read beyond it.
+                assert!(slow.offsets().len() <= pages + 1 + (n - 1), "{:?}", slow.offsets());
+                assert_eq!(read.summary.requests, slow.offsets().len() as u64);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_four_are_in_flight_where_a_total_is_believed_and_two_where_not() {
+    let slow = Slow::new(&log(500));
+    logs(&slow).page_size(10).collect().await.complete().unwrap();
+    assert_eq!(slow.seen.lock().unwrap().most, 4);
+    let slow = Slow::new(&events(500));
+    assert_eq!(unleash(&slow).page_size(10).collect().await.items.len(), 500);
+    assert_eq!(slow.seen.lock().unwrap().most, 2);
+    // More than 32 is 32.
+    let slow = Slow::new(&log(5_000));
+    logs(&slow).page_size(10).prefetch(1_000).collect().await.complete().unwrap();
+    assert_eq!(slow.seen.lock().unwrap().most, 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_page_is_asked_for_alone_and_nothing_before_it_is_wanted() {
+    let slow = Slow::new(&log(500));
+    let mut pages = logs(&slow).page_size(10).prefetch(8).pages();
+    sleep(10 * S).await;
+    assert!(slow.offsets().is_empty());
+    pages.next().await.unwrap().unwrap();
+    assert_eq!(slow.offsets(), [0]);
+    pages.next().await.unwrap().unwrap();
+    assert_eq!(slow.offsets(), [0, 9, 18, 27, 36, 45, 54, 63, 72]);
+    // No more is read ahead than that, however long nobody asks.
+    sleep(100 * S).await;
+    assert_eq!(slow.offsets().len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_read_ahead_than_is_wanted() {
+    let slow = Slow::new(&log(500));
+    logs(&slow).page_size(10).prefetch(8).max_pages(3).collect().await.as_far_as_known().unwrap_err();
+    assert_eq!(slow.offsets(), [0, 9, 18]);
+    let slow = Slow::new(&log(500));
+    let read = logs(&slow).page_size(10).prefetch(8).max_items(25).collect().await;
+    assert_eq!((read.items.len(), slow.offsets()), (25, vec![0, 9, 18]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_end_with_the_stream() {
+    let slow = Slow::new(&log(500));
+    let mut items = logs(&slow).page_size(10).prefetch(8).items();
+    for _ in 0..11 {
+        items.next().await.unwrap().unwrap();
+    }
+    let waiting = tokio::time::timeout(S / 2, async { while items.next().await.is_some() {} });
+    waiting.await.unwrap_err();
+    assert!(slow.under_way() > 0);
+    drop(items);
+    tokio::task::yield_now().await;
+    assert_eq!((slow.under_way(), Handle::current().metrics().num_alive_tasks()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_come_in_their_turn_and_a_failed_window_alone_is_asked_for_again() {
+    let slow = Slow::new(&log(200));
+    slow.broken.lock().unwrap().insert(27, 1);
+    let mut items = logs(&slow).page_size(10).prefetch(8).items();
+    let mut ids = Vec::new();
+    let mut errors = Vec::new();
+    while let Some(item) = items.next().await {
+        match item {
+            Ok(log) => ids.push(log.id.to_string()),
+            Err(error) => errors.push((ids.len(), error.kind(), error.cursor().unwrap().clone())),
+        }
+    }
+    assert_eq!(ids.len(), 200);
+    let [(at, ErrorKind::Transport, cursor)] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(*at, 28);
+    assert!(items.summary().verdict.is_complete());
+    let mut asked = slow.offsets();
+    asked.sort_unstable();
+    let twice: Vec<_> = asked.windows(2).filter(|it| it[0] == it[1]).map(|it| it[0]).collect();
+    assert_eq!(twice, [27]);
+    // The error's cursor is behind what was given, not behind what was read ahead.
+    let rest = logs(&Slow::new(&slow.world)).page_size(10).resume(cursor.clone()).collect().await;
+    assert_eq!(rest.items.first().unwrap().id.to_string(), ids[*at]);
+    assert_eq!(rest.items.len(), 200 - at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_is_dropped_when_the_place_is_lost() {
+    let slow = Slow::new(&events(300));
+    let mut items = unleash(&slow).page_size(10).prefetch(4).items();
+    let mut ids = std::collections::BTreeSet::new();
+    while let Some(event) = items.next().await {
+        ids.insert(*event.unwrap().id.get());
+        if ids.len() == 40 {
+            // Everything read so far is gone: what is ahead begins too deep, by forty records.
+            let log = slow.world.unleash().log("default", 7);
+            for _ in 0..40 {
+                log.remove(0);
+            }
+        }
+    }
+    assert_eq!(ids.len(), 300);
+    let summary = items.summary();
+    assert!(summary.lost_places > 0 && summary.requests == slow.offsets().len() as u64, "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_being_wrong_twice_in_a_row_it_reads_one_by_one_for_a_while() {
+    let world = log(600);
+    let slow = Slow::new(&world);
+    let mut asked = 0;
+    // Every fourth page comes a record short, so that what is ahead begins too deep by one.
+    world.before_each(move |world| {
+        asked += 1;
+        if asked % 4 == 0 {
+            world.fail_next(Fault::ShortByOne);
+        }
+    });
+    let read = logs(&slow).page_size(10).prefetch(16).collect().await;
+    assert_eq!(read.items.len(), 600);
+    // Some seventy pages: with fifteen in vain for every fourth it would be more than three hundred.
+    let asked = slow.offsets().len();
+    assert!(asked < 250, "{asked} requests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_may_call_the_same_client_with_one_place_for_all() {
+    let slow = Slow::new(&log(100));
+    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(slow.clone());
+    let client = client.total_means(Total::OfListing).max_in_flight(1).build().unwrap();
+    let mut items = client.logs().list(()).page_size(10).prefetch(8).items();
+    let mut count = 0;
+    while let Some(log) = items.next().await {
+        client.logs().get(log.unwrap().id).await.unwrap();
+        count += 1;
+    }
+    assert_eq!((count, slow.seen.lock().unwrap().most), (100, 1));
+}
