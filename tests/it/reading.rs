@@ -6,7 +6,8 @@ use std::time::Duration;
 use actionlog::integration::{LogsQuery, SortOrder};
 use actionlog::page::More;
 use actionlog::testing::{CountMeans, Fault, World};
-use actionlog::{ArklowClient, ErrorKind, IntegrationClient};
+use actionlog::{ArklowClient, ErrorKind, IntegrationClient, RetryPolicy};
+use tokio::time::Instant;
 
 fn integration(world: &World) -> IntegrationClient {
     IntegrationClient::builder("http://localhost").bearer("a good token").exchange(world.exchange()).build().unwrap()
@@ -185,4 +186,72 @@ async fn the_largest_numbers_are_taken_for_what_they_are() {
     // Fewer are remembered than stand at the head: it's still read once.
     let few = listing.remember(1).collect().await;
     assert_eq!(few.items.len(), 7);
+}
+
+/// How long each poll takes that follows an error, in milliseconds, if a server fails with these headers in a row.
+async fn waits(failures: &[&[(&str, &str)]]) -> Vec<u128> {
+    let world = World::new();
+    world.integration().add_sample_logs(3);
+    for headers in failures {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
+    }
+    let mut logs = integration(&world).logs().list(()).retry(RetryPolicy::off()).items();
+    let mut waits = Vec::new();
+    loop {
+        let start = Instant::now();
+        let next = logs.next().await.unwrap();
+        waits.push(start.elapsed().as_millis());
+        match next {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+    }
+    assert_eq!(waits.len(), failures.len() + 1);
+    assert_eq!(waits.remove(0), 0, "the first request waits for nothing");
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_after_an_error_waits_as_long_as_the_server_asked() {
+    // An hour, and ten days: in full, and no longer.
+    assert_eq!(waits(&[&[("retry-after", "3600")]]).await, [3_600_000]);
+    assert_eq!(waits(&[&[("retry-after", "864000")]]).await, [864_000_000]);
+    // Less than would be waited otherwise.
+    assert_eq!(waits(&[&[("retry-after-ms", "40")]]).await, [40]);
+    assert_eq!(waits(&[&[("retry-after", "0")]]).await, [0]);
+    // However many errors there were: what the server said last counts.
+    let (none, seven) = (&[][..], &[("retry-after", "7")][..]);
+    assert_eq!(waits(&[none, none, seven, seven, seven]).await, [1_000, 2_000, 7_000, 7_000, 7_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_after_an_error_without_a_word_from_the_server_waits_longer_each_time() {
+    let expected = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000];
+    assert_eq!(waits(&[&[][..]; 8]).await, expected);
+    // Many of them overflow nothing.
+    assert_eq!(waits(&[&[][..]; 140]).await[100..], [30_000; 40]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_always_asks_for_no_wait_is_not_asked_in_a_hot_loop() {
+    let at_once = &[("retry-after", "0")][..];
+    assert_eq!(waits(&[at_once; 7]).await, [0, 100, 200, 400, 800, 1_000, 1_000]);
+    let soon = &[("retry-after-ms", "300")][..];
+    assert_eq!(waits(&[soon; 5]).await, [300, 300, 300, 400, 800]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_that_a_server_can_ask_for_is_a_wait() {
+    let longest = u64::MAX.to_string();
+    let mut logs = {
+        let world = World::new();
+        world.integration().add_sample_logs(3);
+        let headers = vec![("retry-after-ms".to_owned(), longest)];
+        world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
+        integration(&world).logs().list(()).retry(RetryPolicy::off()).items()
+    };
+    assert_eq!(logs.next().await.unwrap().unwrap_err().retry_after(), Some(Duration::from_millis(u64::MAX)));
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    assert!(tokio::time::timeout(year, logs.next()).await.is_err());
 }
