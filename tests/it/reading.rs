@@ -6,7 +6,8 @@ use std::time::Duration;
 use actionlog::integration::{LogsQuery, SortOrder};
 use actionlog::page::More;
 use actionlog::testing::{CountMeans, Fault, World};
-use actionlog::{ArklowClient, ErrorKind, IntegrationClient, RetryPolicy};
+use actionlog::{ArklowClient, Cursor, ErrorKind, IntegrationClient, RetryPolicy};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 fn integration(world: &World) -> IntegrationClient {
@@ -254,4 +255,85 @@ async fn the_longest_wait_that_a_server_can_ask_for_is_a_wait() {
     assert_eq!(logs.next().await.unwrap().unwrap_err().retry_after(), Some(Duration::from_millis(u64::MAX)));
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     assert!(tokio::time::timeout(year, logs.next()).await.is_err());
+}
+
+/// The cursor of a reading, as it is stored.
+async fn stored() -> (World, Value) {
+    let world = World::new();
+    world.integration().add_sample_logs(9);
+    let read = integration(&world).logs().list(()).max_items(5).collect().await;
+    (world, serde_json::to_value(read.cursor.unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_version_is_refused_by_its_version_whatever_else_it_holds() {
+    let (world, mut same) = stored().await;
+    same["version"] = 7.into();
+    let sent = world.requests().len();
+    let shapes = [
+        same,
+        json!({"version": 7}),
+        json!({"version": 7, "listing": 5, "place": "here", "known": {"a": [1.5, null]}, "many": [[]]}),
+        json!({"version": 7, "a_field_before": {"deep": [{}]}, "zz": -1, "head": true}),
+    ];
+    for shape in shapes {
+        // `version` first, and last.
+        let text = shape.to_string();
+        let rest = text.trim_start_matches('{').replace("\"version\":7", "\"v\":0");
+        let cursors: [Cursor; 3] = [
+            serde_json::from_str(&text).unwrap(),
+            serde_json::from_str(&format!("{{\"version\":7,{rest}")).unwrap(),
+            serde_json::from_value(shape).unwrap(),
+        ];
+        for cursor in cursors {
+            for listing in [integration(&world).logs().list(()).resume(cursor.clone()), {
+                integration(&world).logs().list(()).newer_than(cursor.clone())
+            }] {
+                let error = listing.items().next().await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                let expected = "the cursor is of version 7, and this crate reads version 1";
+                assert!(error.to_string().contains(expected), "{text}: {error}");
+            }
+            // It can't be stored again as what it isn't.
+            let error = serde_json::to_string(&cursor).unwrap_err();
+            assert!(error.to_string().contains("version 7"), "{error}");
+        }
+    }
+    assert_eq!(world.requests().len(), sent, "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_cursor_of_this_version_is_read_wherever_its_version_stands_and_says_what_it_lacks() {
+    let (world, stored) = stored().await;
+    let text = stored.to_string();
+    let canonical = serde_json::to_string(&serde_json::from_value::<Cursor>(stored.clone()).unwrap()).unwrap();
+    assert!(canonical.starts_with(r#"{"version":1,"listing":{"origin":"#), "{canonical}");
+    for text in [&text, &canonical] {
+        let cursor: Cursor = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&cursor).unwrap(), canonical);
+        let rest = integration(&world).logs().list(()).resume(cursor).collect().await;
+        assert_eq!(rest.items.len(), 4);
+    }
+    let mut lacking = stored.clone();
+    lacking.as_object_mut().unwrap().remove("place");
+    assert!(serde_json::from_value::<Cursor>(lacking).unwrap_err().to_string().contains("`place`"));
+    let mut odd = stored.clone();
+    odd["place"] = "here".into();
+    assert!(serde_json::from_value::<Cursor>(odd).is_err());
+    let mut unversioned = stored;
+    unversioned.as_object_mut().unwrap().remove("version");
+    assert!(serde_json::from_value::<Cursor>(unversioned).unwrap_err().to_string().contains("`version`"));
+}
+
+#[tokio::test]
+async fn a_cursor_is_read_from_a_format_without_names() {
+    let (world, stored) = stored().await;
+    let names = ["version", "listing", "place", "known", "head", "seen", "totals", "whole", "many", "strode"]
+        .map(|it| &stored[it]);
+    assert_eq!(names.len(), stored.as_object().unwrap().len());
+    let cursor: Cursor = serde_json::from_value(json!(names)).unwrap();
+    assert_eq!(serde_json::to_value(&cursor).unwrap(), stored);
+    let cursor: Cursor = serde_json::from_value(json!([7, {}, "here"])).unwrap();
+    let error = integration(&world).logs().list(()).resume(cursor).items().next().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("of version 7, and this crate reads version 1"), "{error}");
 }
