@@ -119,7 +119,10 @@ pub(super) enum Give {
 }
 
 impl Walk {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(mut plan: Plan) -> Self {
+        // With less, a page that is answered again and again would be news again and again.
+        let two_pages = usize::try_from(plan.limit).unwrap_or(usize::MAX).saturating_mul(2);
+        plan.remembered = plan.remembered.max(two_pages);
         let pass = Pass { offset: plan.start, known: Known::new(plan.remembered), ..Pass::default() };
         Self {
             plan,

@@ -4,9 +4,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::page::More;
-use actionlog::testing::{CountMeans, Fault, World};
-use actionlog::{ArklowClient, Cursor, ErrorKind, IntegrationClient, RetryPolicy};
+use actionlog::page::{Cut, More};
+use actionlog::testing::{CountMeans, Fault, InMemory, World};
+use actionlog::{
+    ArklowClient, Body, Cursor, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -336,4 +340,37 @@ async fn a_cursor_is_read_from_a_format_without_names() {
     let cursor: Cursor = serde_json::from_value(json!([7, {}, "here"])).unwrap();
     let error = integration(&world).logs().list(()).resume(cursor).items().next().await.unwrap().unwrap_err();
     assert!(error.to_string().contains("of version 7, and this crate reads version 1"), "{error}");
+}
+
+/// A server that takes no offset above this.
+#[derive(Debug)]
+struct NoFarther(InMemory, u64);
+
+#[async_trait]
+impl Exchange for NoFarther {
+    async fn exchange(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let uri = request.uri().to_string();
+        let (before, after) = uri.split_once("offset=").unwrap();
+        let (offset, after) = after.split_once('&').unwrap_or((after, ""));
+        let offset = offset.parse::<u64>().unwrap().min(self.1);
+        *request.uri_mut() = format!("{before}offset={offset}&{after}").parse().unwrap();
+        self.0.exchange(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_remembers_little_ends_where_a_server_goes_no_farther() {
+    for remembered in [1, 2, 3, 5, 100] {
+        let world = World::new();
+        world.integration().add_sample_logs(30);
+        let exchange = NoFarther(world.exchange(), 10);
+        let client = IntegrationClient::builder("http://localhost").bearer("any").exchange(exchange).build().unwrap();
+        let mut logs = client.logs().list(()).page_size(6).remember(remembered).items();
+        let mut read = 0;
+        while let Some(log) = logs.next().await {
+            read += u32::from(log.is_ok());
+            assert!(read <= 16, "{remembered}: the same are given over and over");
+        }
+        assert_eq!((read, logs.summary().verdict), (16, Verdict::Truncated(Cut::Lost)), "{remembered}");
+    }
 }
