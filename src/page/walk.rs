@@ -304,9 +304,10 @@ impl Walk {
         let behind = self.pass.offset.saturating_add(received);
         let alone = received == 1 && last_known == Some(0) && !singles;
         let short = received < u64::from(self.plan.limit);
-        let by_total = short && self.may_end_by(total, behind);
-        // One record of overlap; single records have none to spare. At the end it must stand alone.
         let news = last_known.is_none_or(|it| it + 1 < answer.len());
+        // A server that takes no larger offset answers with the same page at each: by what is known already its place isn't.
+        let by_total = short && (news || self.pass.offset == 0) && self.may_end_by(total, behind);
+        // One record of overlap; single records have none to spare. At the end it must stand alone.
         let overlaps = !self.singles() && rules.overlap;
         self.pass.expected = if overlaps && news { self.pass.margin.min(received - 1) } else { 0 };
         self.pass.offset = behind - u64::from(overlaps) - self.pass.expected;

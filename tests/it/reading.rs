@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::page::{Cut, More};
+use actionlog::page::{Cut, More, Total};
 use actionlog::testing::{CountMeans, Fault, InMemory, World};
 use actionlog::{
     ArklowClient, Body, Cursor, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
@@ -372,5 +372,22 @@ async fn a_reading_that_remembers_little_ends_where_a_server_goes_no_farther() {
             assert!(read <= 16, "{remembered}: the same are given over and over");
         }
         assert_eq!((read, logs.summary().verdict), (16, Verdict::Truncated(Cut::Lost)), "{remembered}");
+    }
+}
+
+#[tokio::test]
+async fn a_total_ends_nothing_where_a_server_goes_no_farther() {
+    for largest in [1, 2, 4, 100] {
+        let world = World::new();
+        world.integration().add_sample_logs(31).largest_page(largest);
+        let client = IntegrationClient::builder("http://localhost")
+            .bearer("any")
+            .total_means(Total::OfListing)
+            .exchange(NoFarther(world.exchange(), 10))
+            .build()
+            .unwrap();
+        let logs = client.logs().list(()).page_size(10).collect().await;
+        assert!(logs.items.len() < 31);
+        assert_eq!(logs.summary.verdict, Verdict::Truncated(Cut::Lost), "by {largest}: {}", logs.items.len());
     }
 }
