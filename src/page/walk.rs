@@ -171,8 +171,15 @@ impl Walk {
         self.end
     }
 
-    /// The last known record of the same text as an unreadable one.
+    /// The known record of the same text as an unreadable one that comes first in an answer: the one that is expected
+    /// there, or else the last.
     pub(super) fn alike(&self, id: &Identity) -> Option<&Identity> {
+        // Windows may overlap by several of the same text. To take the first of them for the last would make news of the
+        // others, each time anew.
+        let met = self.pass.anew.as_ref().unwrap_or(&self.pass.known);
+        if let Some(expected) = met.nth_last(self.pass.expected).filter(|it| it.is_alike(id)) {
+            return Some(expected);
+        }
         let anew = self.pass.anew.as_ref().and_then(|it| it.alike(id));
         anew.or_else(|| self.pass.known.alike(id)).or_else(|| self.given.as_ref()?.alike(id))
     }

@@ -7,7 +7,7 @@ use actionlog::integration::{LogsQuery, SortOrder};
 use actionlog::page::{Cut, More, Total};
 use actionlog::testing::{CountMeans, Fault, InMemory, World};
 use actionlog::{
-    ArklowClient, Body, Cursor, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
+    ArklowClient, Body, Cursor, Entry, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -389,5 +389,34 @@ async fn a_total_ends_nothing_where_a_server_goes_no_farther() {
         let logs = client.logs().list(()).page_size(10).collect().await;
         assert!(logs.items.len() < 31);
         assert_eq!(logs.summary.verdict, Verdict::Truncated(Cut::Lost), "by {largest}: {}", logs.items.len());
+    }
+}
+
+#[tokio::test]
+async fn unreadable_records_of_the_same_text_end_a_listing_too() {
+    for page_size in [2, 3, 4, 8, 12] {
+        for removed in 1..12 {
+            let world = World::new();
+            world.integration().add_raw("null").add_raw("null").add_raw("null").add_sample_logs(20);
+            let log = world.integration().log();
+            let mut requests = 0;
+            world.before_each(move |_| {
+                requests += 1;
+                for _ in 0..if requests == 2 { removed } else { 0 } {
+                    log.remove(0);
+                }
+            });
+            let mut logs = integration(&world).logs().list(()).page_size(page_size).items().or_raw();
+            let (mut read, mut unreadable) = (0, 0);
+            while let Some(entry) = logs.next().await {
+                match entry.unwrap() {
+                    Entry::Record(_) => read += 1,
+                    Entry::Unreadable(_) => unreadable += 1,
+                }
+                assert!(unreadable < 10, "by {page_size}, without {removed}: the same are given over and over");
+            }
+            assert!(read >= 20 - removed, "by {page_size}, without {removed}: {read}");
+            assert!(unreadable >= 3, "by {page_size}, without {removed}: {unreadable}");
+        }
     }
 }
