@@ -93,6 +93,9 @@ struct Pass {
     expected: u64,
     /// How often in a row the window was empty.
     empty: u32,
+    /// Whether the window begins where a known record was, though the answers have single records: one that goes on from
+    /// a cursor, or goes back.
+    on_known: bool,
 }
 
 /// The head of the listing, as it was and as it is.
@@ -146,6 +149,7 @@ impl Walk {
         let mut walk = Self::new(plan);
         walk.resumed = cursor.seen() > 0;
         walk.pass.offset = cursor.place();
+        walk.pass.on_known = walk.resumed;
         walk.largest = if cursor.gives_many() { 2 } else { 0 };
         walk.head.anchors = cursor.head().to_vec();
         for id in cursor.known() {
@@ -245,7 +249,7 @@ impl Walk {
         // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
         // everything from there on is seen.
         let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
-        if (last_known.is_none() || astray) && !first && !singles && rules.go_back {
+        if (last_known.is_none() || astray) && !first && (!singles || pass.on_known) && rules.go_back {
             if pass.steps_back == 0 {
                 self.tally.lost_places += 1;
             }
@@ -264,6 +268,7 @@ impl Walk {
             pass.margin /= 2;
         }
         pass.steps_back = 0;
+        pass.on_known = false;
         let met = pass.anew.is_some() && answer.iter().any(|id| pass.known.contains(id));
         // On known ground up to here; what comes behind is next.
         let next_from = last_known.map_or(0, |it| it + 1);
@@ -344,7 +349,7 @@ impl Walk {
             self.reach_end(if offset == 0 { End::Proved } else { End::Unproved });
         } else if !self.plan.rules.prove_end {
             self.reach_end(End::Proved);
-        } else if singles && pass.offset > 0 {
+        } else if singles && pass.offset > 0 && !pass.on_known {
             self.reach_end(End::Unproved);
         } else if pass.offset == 0 {
             if pass.empty > 2 * patience {
@@ -434,6 +439,7 @@ impl Pass {
     fn step_back(&mut self, limit: u32) {
         let stride = u64::from(limit.saturating_sub(1).max(1)).saturating_mul(1 << self.steps_back.min(40));
         self.steps_back += 1;
+        self.on_known = true;
         self.margin = (2 * self.margin + 1).min(u64::from(limit / 4));
         // Where it is now isn't known.
         self.expected = u64::MAX;

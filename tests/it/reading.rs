@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::page::{Cut, More, Total};
+use actionlog::page::{Cut, More, Order, Total};
 use actionlog::testing::{CountMeans, Fault, InMemory, World};
 use actionlog::{
     ArklowClient, Body, Cursor, Entry, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
@@ -418,5 +418,23 @@ async fn unreadable_records_of_the_same_text_end_a_listing_too() {
             assert!(read >= 20 - removed, "by {page_size}, without {removed}: {read}");
             assert!(unreadable >= 3, "by {page_size}, without {removed}: {unreadable}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_goes_on_one_record_at_a_time_finds_its_place_first() {
+    // Removed while it stood still: some of what was read, all of it, and all but one record of it.
+    for removed in [0..1, 3..9, 0..12, 0..11, 1..12] {
+        let world = World::new();
+        world.integration().add_sample_logs(23);
+        let log = world.integration().log();
+        let listing = integration(&world).logs().list(()).order(Order::Fixed);
+        let first = listing.clone().page_size(4).max_items(12).collect().await;
+        for _ in removed.clone() {
+            log.remove(removed.start);
+        }
+        let rest = listing.resume(first.cursor.unwrap()).page_size(1).collect().await;
+        let given: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
+        assert_eq!(given.len(), 23, "without {removed:?}: {}", rest.summary.verdict);
     }
 }
