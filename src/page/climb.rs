@@ -97,7 +97,8 @@ impl Climb {
                     None => {}
                     // An empty listing before: all of it is new, from its end on.
                     Some(End::Proved | End::Unproved) if self.known.is_empty() => match answer.len() {
-                        0 => self.stop(End::Proved),
+                        0 if walk.tally().seen == 0 => self.stop(End::Proved),
+                        // Single records end where nothing is behind them.
                         length => self.climb(window.offset, answer, length, &mut give),
                     },
                     Some(_) => self.stop(End::Lost),

@@ -438,3 +438,17 @@ async fn a_reading_that_goes_on_one_record_at_a_time_finds_its_place_first() {
         assert_eq!(given.len(), 23, "without {removed:?}: {}", rest.summary.verdict);
     }
 }
+
+#[tokio::test]
+async fn the_first_records_of_an_empty_log_are_newer_than_it() {
+    for page_size in [1, 2, 5, 100] {
+        for grown in 1..4 {
+            let world = World::new();
+            let listing = integration(&world).logs().list(()).page_size(page_size);
+            let cursor = listing.clone().collect().await.cursor.unwrap();
+            world.integration().add_sample_logs(grown);
+            let newer = listing.newer_than(cursor).collect().await;
+            assert_eq!(newer.items.len(), grown, "by {page_size}: {}", newer.summary.verdict);
+        }
+    }
+}
