@@ -122,9 +122,8 @@ impl Climb {
             }
         }
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
-        self.tally.seen += given;
-        self.tally.fruitful += u64::from(given > 0);
-        if self.tally.requests - self.tally.fruitful > self.plan.budget.saturating_add(self.tally.fruitful) {
+        self.tally.gave(given);
+        if self.tally.is_over(self.plan.budget) {
             self.stop(End::Lost);
         }
         give

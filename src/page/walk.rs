@@ -228,11 +228,8 @@ impl Walk {
             self.observe_records(answer, total, &mut give);
         }
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
-        self.tally.seen += given;
-        if given > 0 {
-            self.tally.fruitful += 1;
-        }
-        if self.tally.requests - self.tally.fruitful > self.plan.budget.saturating_add(self.tally.fruitful) {
+        self.tally.gave(given);
+        if self.tally.is_over(self.plan.budget) {
             self.stop(End::Lost);
         }
         give
@@ -250,16 +247,13 @@ impl Walk {
         // everything from there on is seen.
         let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
         if (last_known.is_none() || astray) && !first && (!singles || pass.on_known) && rules.go_back {
-            if pass.steps_back == 0 {
-                self.tally.lost_places += 1;
-            }
-            self.tally.shifted = true;
-            if pass.offset > 0 {
-                return pass.step_back(self.plan.limit);
+            if self.lose_place() {
+                return;
             }
             // Not even the head is known: what was read is gone, or far down. Read on from here until it's met.
-            pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
+            self.pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
         }
+        let pass = &mut self.pass;
         let expected = usize::try_from(pass.expected).unwrap_or(usize::MAX);
         // Single records don't overlap: there a known one is what tells.
         if !first && (if singles { last_known.is_some() } else { last_known != Some(expected) }) {
@@ -357,12 +351,19 @@ impl Walk {
             }
         } else {
             pass.empty = 0;
-            if pass.steps_back == 0 {
-                self.tally.lost_places += 1;
-            }
-            self.tally.shifted = true;
-            pass.step_back(self.plan.limit);
+            self.lose_place();
         }
+    }
+
+    /// Nothing in an answer is known. Goes back, and says whether it can.
+    fn lose_place(&mut self) -> bool {
+        self.tally.lost_places += u64::from(self.pass.steps_back == 0);
+        self.tally.shifted = true;
+        let behind_the_head = self.pass.offset > 0;
+        if behind_the_head {
+            self.pass.step_back(self.plan.limit);
+        }
+        behind_the_head
     }
 
     /// The end of the listing. Records may have moved to its head meanwhile: then that is read again first.
