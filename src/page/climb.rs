@@ -98,7 +98,8 @@ impl Climb {
                     None => {}
                     // An empty listing before: all of it is new, from its end on.
                     Some(End::Proved | End::Unproved) if self.known.is_empty() => match answer.len() {
-                        0 => self.stop(End::Proved),
+                        0 if walk.tally().seen == 0 => self.stop(End::Proved),
+                        // Single records end where nothing is behind them.
                         length => self.climb(window.offset, answer, length, &mut give),
                     },
                     Some(_) => self.stop(End::Lost),
@@ -122,9 +123,8 @@ impl Climb {
             }
         }
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
-        self.tally.seen += given;
-        self.tally.fruitful += u64::from(given > 0);
-        if self.tally.requests - self.tally.fruitful > self.plan.budget.saturating_add(self.tally.fruitful) {
+        self.tally.gave(given);
+        if self.tally.is_over(self.plan.budget) {
             self.stop(End::Lost);
         }
         give

@@ -1,9 +1,11 @@
 //! A place in a listing, to go on from.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Identity;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,8 +23,12 @@ const DISTANCES: [usize; 9] = [0, 1, 2, 3, 4, 8, 16, 32, 64];
 /// it may repeat records and never skips one. [`Listing::resume`](super::Listing::resume) goes on from it.
 ///
 /// It holds the base URL, the path, and a hash of each parameter that selects records; it can't be used for
-/// another listing. It isn't signed: one that others could change can make a reading skip. Page sizes, includes, limits and credentials are not part of it: these may differ when going on. It
-/// holds the ids of some records, and nothing else of them. The same place gives the same text on every machine.
+/// another listing. It isn't signed: one that others could change can make a reading skip. Page sizes, includes, limits
+/// and credentials are not part of it: these may differ when going on. It holds the ids of some records, and nothing else
+/// of them. The same place gives the same text on every machine.
+///
+/// One of another version of this format can be read back, whatever it holds, and is refused by its version when it's
+/// used, or stored again.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -45,8 +51,13 @@ const DISTANCES: [usize; 9] = [0, 1, 2, 3, 4, 8, 16, 32, 64];
 /// # }
 /// # #[cfg(not(feature = "testing"))] fn main() {}
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(Kept);
+
+/// What a cursor holds. Of another version nothing but that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "Cursor")]
+struct Kept {
     version: u32,
     listing: Fingerprint,
     /// Where the last known record was.
@@ -67,8 +78,97 @@ pub struct Cursor {
     strode: bool,
 }
 
+const FIELDS: &[&str] = &["version", "listing", "place", "known", "head", "seen", "totals", "whole", "many", "strode"];
+
+impl Kept {
+    fn of_version(version: u32) -> Self {
+        Self { version, ..Self::default() }
+    }
+}
+
+fn another_version(version: u32) -> String {
+    format!("the cursor is of version {version}, and this crate reads version {VERSION}")
+}
+
+/// One of another version isn't written: what it held wasn't read, and would be lost.
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0.version {
+            VERSION => self.0.serialize(to),
+            version => Err(serde::ser::Error::custom(another_version(version))),
+        }
+    }
+}
+
+/// By its version first: what else one of another version holds is of a shape that isn't known, and must not be what
+/// keeps it from being refused by its version, when it's used.
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_struct("Cursor", FIELDS, ByVersion).map(Self)
+    }
+}
+
+struct ByVersion;
+
+impl<'de> Visitor<'de> for ByVersion {
+    type Value = Kept;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a cursor")
+    }
+
+    /// The version may come after the others: these wait for it.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kept, A::Error> {
+        let (mut version, mut fields) = (None, serde_json::Map::new());
+        while let Some(name) = map.next_key::<String>()? {
+            if version.is_some_and(|it| it != VERSION) {
+                map.next_value::<IgnoredAny>()?;
+            } else if name == "version" {
+                let found = map.next_value::<u32>()?;
+                fields.insert(name, found.into());
+                version = Some(found);
+            } else {
+                fields.insert(name, map.next_value()?);
+            }
+        }
+        match version {
+            Some(version) if version != VERSION => Ok(Kept::of_version(version)),
+            _ => Kept::deserialize(serde_json::Value::Object(fields)).map_err(serde::de::Error::custom),
+        }
+    }
+
+    /// In formats without names the version comes first.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Kept, A::Error> {
+        match fields.next_element::<u32>()? {
+            Some(version) if version != VERSION => {
+                // Where they can be skipped; some formats can't tell where a value of an unknown shape ends.
+                while let Ok(Some(IgnoredAny)) = fields.next_element() {}
+                Ok(Kept::of_version(version))
+            }
+            version => Kept::deserialize(SeqAccessDeserializer::new(Put { back: version, fields })),
+        }
+    }
+}
+
+/// A sequence whose first element was taken out, and is put back.
+struct Put<A> {
+    back: Option<u32>,
+    fields: A,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Put<A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
+        match self.back.take() {
+            Some(version) => seed.deserialize(version.into_deserializer()).map(Some),
+            None => self.fields.next_element_seed(seed),
+        }
+    }
+}
+
 /// Which listing it is, without what it asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fingerprint {
     origin: String,
     path: String,
@@ -109,17 +209,16 @@ impl Fingerprint {
 impl Cursor {
     /// Checks that it's one of this listing.
     pub(super) fn check(&self, listing: &Fingerprint) -> Result<()> {
-        if self.version != VERSION {
-            let message = format!("the cursor is of version {}, and this crate reads version {VERSION}", self.version);
-            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        if self.0.version != VERSION {
+            return Err(Error::new(ErrorKind::InvalidRequest, another_version(self.0.version)));
         }
-        if self.seen > 0 && self.known.is_empty() {
+        if self.0.seen > 0 && self.0.known.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
                 "the cursor is broken: it knows no record, and some were given",
             ));
         }
-        let names = self.listing.difference(listing);
+        let names = self.0.listing.difference(listing);
         if names.is_empty() {
             return Ok(());
         }
@@ -127,44 +226,44 @@ impl Cursor {
         Err(Error::new(ErrorKind::InvalidRequest, message))
     }
 
-    /// How many distinct records were given up to here.
+    /// How many distinct records were given up to here. 0 for a cursor of another version.
     #[must_use]
     pub fn seen(&self) -> u64 {
-        self.seen
+        self.0.seen
     }
 
     pub(super) fn place(&self) -> u64 {
-        self.place
+        self.0.place
     }
 
     /// The known records, the last one last.
     pub(super) fn known(&self) -> Vec<Identity> {
-        self.known.iter().rev().cloned().collect()
+        self.0.known.iter().rev().cloned().collect()
     }
 
     pub(super) fn head(&self) -> &[Identity] {
-        &self.head
+        &self.0.head
     }
 
     /// Whether nothing was given up to here, from the head on.
     pub(super) fn is_fresh(&self) -> bool {
-        self.seen == 0 && self.place == 0
+        self.0.seen == 0 && self.0.place == 0
     }
 
     pub(super) fn gives_many(&self) -> bool {
-        self.many
+        self.0.many
     }
 
     pub(super) fn totals(&self) -> Option<(u64, u64)> {
-        self.totals
+        self.0.totals
     }
 
     pub(super) fn strode(&self) -> bool {
-        self.strode
+        self.0.strode
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.whole
+        self.0.whole
     }
 }
 
@@ -193,8 +292,8 @@ impl Position {
     }
 
     pub(super) fn resume(cursor: &Cursor) -> Self {
-        let head = cursor.head.iter().rev().cloned().collect();
-        Self { place: cursor.place, recent: cursor.known().into(), head: Some(head), seen: cursor.seen }
+        let head = cursor.head().iter().rev().cloned().collect();
+        Self { place: cursor.place(), recent: cursor.known().into(), head: Some(head), seen: cursor.seen() }
     }
 
     /// A record was given that stands before all that was known.
@@ -217,7 +316,7 @@ impl Position {
             Some(head) => head.iter().rev().take(DISTANCES.len()).cloned().collect(),
             None => DISTANCES.iter().filter_map(|it| anchors.get(*it)).cloned().collect(),
         };
-        Cursor {
+        Cursor(Kept {
             version: VERSION,
             listing,
             place: self.place,
@@ -228,7 +327,7 @@ impl Position {
             whole,
             many,
             strode,
-        }
+        })
     }
 }
 

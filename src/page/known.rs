@@ -38,6 +38,11 @@ impl Known {
         self.order.iter().rev().find(|it| it.is_alike(id))
     }
 
+    /// The one that was met so many before the last.
+    pub(super) fn nth_last(&self, before: u64) -> Option<&Identity> {
+        self.order.iter().nth_back(usize::try_from(before).ok()?)
+    }
+
     pub(super) fn add(&mut self, id: Identity) {
         if self.set.insert(id.clone()) {
             self.order.push_back(id);

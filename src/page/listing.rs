@@ -225,7 +225,7 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
-    /// How many records are remembered for recognising them: 10,000 unless set, 1 at least.
+    /// How many records are remembered for recognising them: 10,000 unless set, and two pages at least.
     ///
     /// Memory is bounded by it. If records are moved back and forth over more than these, one may be given twice.
     pub fn remember(mut self, records: usize) -> Self {

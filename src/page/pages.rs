@@ -27,8 +27,19 @@ use crate::transport::{CallOptions, Transport};
 /// doubled with each error in a row.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A server that asks to be left alone for longer is asked again after this.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// What is waited at least from the second error in a row on, doubled with each up to `PAUSE`: a server that goes on
+/// failing and asks for no wait would be asked in a hot loop.
+const FLOOR: Duration = Duration::from_millis(100);
+
+/// How long to wait after so many errors in a row.
+fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
+    let doubled = |least: Duration, times: u32| least.saturating_mul(1 << times.min(6));
+    match retry_after {
+        None => doubled(PAUSE, errors.saturating_sub(1)).min(LONGEST_PAUSE),
+        Some(wait) if errors < 2 => wait,
+        Some(wait) => wait.max(doubled(FLOOR, errors - 2).min(PAUSE)),
+    }
+}
 
 /// How much of a listing is wanted, and from where.
 #[derive(Clone, Debug)]
@@ -174,9 +185,10 @@ impl<Q: Paginate> Pages<Q> {
     /// # Errors
     ///
     /// What kept the page from being read, with the [cursor](Error::cursor) to go on from. After an error that
-    /// [may pass](Error::is_transient), calling again asks for the same page, after a wait (inside of the call: 1 s,
-    /// doubled with each error in a row up to 30 s; longer if the server said so, up to 5 minutes); after any other the stream has
-    /// ended. [`ErrorKind::Truncated`] if it ends before the listing does.
+    /// [may pass](Error::is_transient), calling again asks for the same page, after a wait inside of the call: as long as
+    /// the error [says](Error::retry_after), however long that is, or else 1 s, doubled with each error in a row up to
+    /// 30 s. (From the second error in a row on it's 100 ms at least, doubled up to 1 s, whatever the server says.) After
+    /// any other the stream has ended. [`ErrorKind::Truncated`] if it ends before the listing does.
     ///
     /// # Cancel safety
     ///
@@ -273,9 +285,7 @@ impl<Q: Paginate> Pages<Q> {
         let call = (errors > 0).then(|| self.call.clone());
         Box::pin(async move {
             if let Some(call) = call {
-                let pause = PAUSE.saturating_mul(1 << (errors - 1).min(6)).min(LONGEST_PAUSE);
-                // As long as the server said, but neither in a hot loop nor for good.
-                let wait = retry_after.unwrap_or(pause).clamp(pause, LONGEST_WAIT);
+                let wait = pause(errors, retry_after);
                 transport.waiting(&call, WaitReason::Poll, wait);
                 sleep(wait).await;
             }

@@ -181,7 +181,7 @@ pub(super) enum End {
 pub(super) struct Tally {
     pub(super) requests: u64,
     /// Requests that brought something new.
-    pub(super) fruitful: u64,
+    fruitful: u64,
     pub(super) seen: u64,
     pub(super) late: u64,
     /// Given although they stand before what was known.
@@ -219,6 +219,17 @@ impl Tally {
         };
         let (least, most) = self.totals.unwrap_or((total, total));
         self.totals = Some((least.min(total), most.max(total)));
+    }
+
+    /// An answer brought so many that are new.
+    pub(super) fn gave(&mut self, records: u64) {
+        self.seen += records;
+        self.fruitful += u64::from(records > 0);
+    }
+
+    /// Whether requests without news exceed those with news by more than this.
+    pub(super) fn is_over(&self, budget: u64) -> bool {
+        self.requests - self.fruitful > budget.saturating_add(self.fruitful)
     }
 
     /// The smallest and the largest total, if every answer had one.

@@ -106,6 +106,9 @@ struct Pass {
     expected: u64,
     /// How often in a row the window was empty.
     empty: u32,
+    /// Whether the window begins where a known record was, though the answers have single records: one that goes on from
+    /// a cursor, or goes back.
+    on_known: bool,
 }
 
 /// The head of the listing, as it was and as it is.
@@ -132,7 +135,10 @@ pub(super) enum Give {
 }
 
 impl Walk {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(mut plan: Plan) -> Self {
+        // With less, a page that is answered again and again would be news again and again.
+        let two_pages = usize::try_from(plan.limit).unwrap_or(usize::MAX).saturating_mul(2);
+        plan.remembered = plan.remembered.max(two_pages);
         let pass = Pass { offset: plan.start, known: Known::new(plan.remembered), ..Pass::default() };
         Self {
             plan,
@@ -157,6 +163,7 @@ impl Walk {
         let mut walk = Self::new(plan);
         walk.resumed = cursor.seen() > 0;
         walk.pass.offset = cursor.place();
+        walk.pass.on_known = walk.resumed;
         walk.largest = if cursor.gives_many() { 2 } else { 0 };
         walk.head.anchors = cursor.head().to_vec();
         for id in cursor.known() {
@@ -182,8 +189,15 @@ impl Walk {
         self.end
     }
 
-    /// The last known record of the same text as an unreadable one.
+    /// The known record of the same text as an unreadable one that comes first in an answer: the one that is expected
+    /// there, or else the last.
     pub(super) fn alike(&self, id: &Identity) -> Option<&Identity> {
+        // Windows may overlap by several of the same text. To take the first of them for the last would make news of the
+        // others, each time anew.
+        let met = self.pass.anew.as_ref().unwrap_or(&self.pass.known);
+        if let Some(expected) = met.nth_last(self.pass.expected).filter(|it| it.is_alike(id)) {
+            return Some(expected);
+        }
         let anew = self.pass.anew.as_ref().and_then(|it| it.alike(id));
         anew.or_else(|| self.pass.known.alike(id)).or_else(|| self.given.as_ref()?.alike(id))
     }
@@ -245,11 +259,8 @@ impl Walk {
             self.observe_records(answer, total, &mut give);
         }
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
-        self.tally.seen += given;
-        if given > 0 {
-            self.tally.fruitful += 1;
-        }
-        if self.tally.requests - self.tally.fruitful > self.plan.budget.saturating_add(self.tally.fruitful) {
+        self.tally.gave(given);
+        if self.tally.is_over(self.plan.budget) {
             self.stop(End::Lost);
         }
         give
@@ -266,17 +277,14 @@ impl Walk {
         // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
         // everything from there on is seen.
         let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
-        if (last_known.is_none() || astray) && !first && !singles && rules.go_back {
-            if pass.steps_back == 0 {
-                self.tally.lost_places += 1;
-            }
-            self.tally.shifted = true;
-            if pass.offset > 0 {
-                return pass.step_back(self.plan.limit);
+        if (last_known.is_none() || astray) && !first && (!singles || pass.on_known) && rules.go_back {
+            if self.lose_place() {
+                return;
             }
             // Not even the head is known: what was read is gone, or far down. Read on from here until it's met.
-            pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
+            self.pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
         }
+        let pass = &mut self.pass;
         let expected = usize::try_from(pass.expected).unwrap_or(usize::MAX);
         // Single records don't overlap: there a known one is what tells.
         if !first && (if singles { last_known.is_some() } else { last_known != Some(expected) }) {
@@ -285,6 +293,7 @@ impl Walk {
             pass.margin /= 2;
         }
         pass.steps_back = 0;
+        pass.on_known = false;
         let met = pass.anew.is_some() && answer.iter().any(|id| pass.known.contains(id));
         // On known ground up to here; what comes behind is next.
         let next_from = last_known.map_or(0, |it| it + 1);
@@ -332,9 +341,10 @@ impl Walk {
         let behind = self.pass.offset.saturating_add(received);
         let alone = received == 1 && last_known == Some(0) && !singles;
         let short = received < u64::from(self.plan.limit);
-        let by_total = short && self.may_end_by(total, behind);
-        // One record of overlap; single records have none to spare. At the end it must stand alone.
         let news = last_known.is_none_or(|it| it + 1 < answer.len());
+        // A server that takes no larger offset answers with the same page at each: by what is known already its place isn't.
+        let by_total = short && (news || self.pass.offset == 0) && self.may_end_by(total, behind);
+        // One record of overlap; single records have none to spare. At the end it must stand alone.
         let overlaps = !self.singles() && rules.overlap;
         self.pass.expected = if overlaps && news { self.pass.margin.min(received - 1) } else { 0 };
         self.pass.offset = behind - u64::from(overlaps) - self.pass.expected;
@@ -364,7 +374,7 @@ impl Walk {
             self.reach_end(if offset == 0 { End::Proved } else { End::Unproved });
         } else if !self.plan.rules.prove_end {
             self.reach_end(End::Proved);
-        } else if singles && pass.offset > 0 {
+        } else if singles && pass.offset > 0 && !pass.on_known {
             self.reach_end(End::Unproved);
         } else if pass.offset == 0 {
             if pass.empty > 2 * patience {
@@ -372,12 +382,19 @@ impl Walk {
             }
         } else {
             pass.empty = 0;
-            if pass.steps_back == 0 {
-                self.tally.lost_places += 1;
-            }
-            self.tally.shifted = true;
-            pass.step_back(self.plan.limit);
+            self.lose_place();
         }
+    }
+
+    /// Nothing in an answer is known. Goes back, and says whether it can.
+    fn lose_place(&mut self) -> bool {
+        self.tally.lost_places += u64::from(self.pass.steps_back == 0);
+        self.tally.shifted = true;
+        let behind_the_head = self.pass.offset > 0;
+        if behind_the_head {
+            self.pass.step_back(self.plan.limit);
+        }
+        behind_the_head
     }
 
     /// The end of the listing. Records may have moved to its head meanwhile: then that is read again first.
@@ -454,6 +471,7 @@ impl Pass {
     fn step_back(&mut self, limit: u32) {
         let stride = u64::from(limit.saturating_sub(1).max(1)).saturating_mul(1 << self.steps_back.min(40));
         self.steps_back += 1;
+        self.on_known = true;
         self.margin = (2 * self.margin + 1).min(u64::from(limit / 4));
         // Where it is now isn't known.
         self.expected = u64::MAX;

@@ -4,9 +4,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::page::More;
-use actionlog::testing::{CountMeans, Fault, World};
-use actionlog::{ArklowClient, ErrorKind, IntegrationClient};
+use actionlog::page::{Cut, More, Order, Total};
+use actionlog::testing::{CountMeans, Fault, InMemory, World};
+use actionlog::{
+    ArklowClient, Body, Cursor, Entry, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 fn integration(world: &World) -> IntegrationClient {
     IntegrationClient::builder("http://localhost").bearer("a good token").exchange(world.exchange()).build().unwrap()
@@ -185,4 +191,264 @@ async fn the_largest_numbers_are_taken_for_what_they_are() {
     // Fewer are remembered than stand at the head: it's still read once.
     let few = listing.remember(1).collect().await;
     assert_eq!(few.items.len(), 7);
+}
+
+/// How long each poll takes that follows an error, in milliseconds, if a server fails with these headers in a row.
+async fn waits(failures: &[&[(&str, &str)]]) -> Vec<u128> {
+    let world = World::new();
+    world.integration().add_sample_logs(3);
+    for headers in failures {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
+    }
+    let mut logs = integration(&world).logs().list(()).retry(RetryPolicy::off()).items();
+    let mut waits = Vec::new();
+    loop {
+        let start = Instant::now();
+        let next = logs.next().await.unwrap();
+        waits.push(start.elapsed().as_millis());
+        match next {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+    }
+    assert_eq!(waits.len(), failures.len() + 1);
+    assert_eq!(waits.remove(0), 0, "the first request waits for nothing");
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_after_an_error_waits_as_long_as_the_server_asked() {
+    // An hour, and ten days: in full, and no longer.
+    assert_eq!(waits(&[&[("retry-after", "3600")]]).await, [3_600_000]);
+    assert_eq!(waits(&[&[("retry-after", "864000")]]).await, [864_000_000]);
+    // Less than would be waited otherwise.
+    assert_eq!(waits(&[&[("retry-after-ms", "40")]]).await, [40]);
+    assert_eq!(waits(&[&[("retry-after", "0")]]).await, [0]);
+    // However many errors there were: what the server said last counts.
+    let (none, seven) = (&[][..], &[("retry-after", "7")][..]);
+    assert_eq!(waits(&[none, none, seven, seven, seven]).await, [1_000, 2_000, 7_000, 7_000, 7_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_after_an_error_without_a_word_from_the_server_waits_longer_each_time() {
+    let expected = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000];
+    assert_eq!(waits(&[&[][..]; 8]).await, expected);
+    // Many of them overflow nothing.
+    assert_eq!(waits(&[&[][..]; 140]).await[100..], [30_000; 40]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_always_asks_for_no_wait_is_not_asked_in_a_hot_loop() {
+    let at_once = &[("retry-after", "0")][..];
+    assert_eq!(waits(&[at_once; 7]).await, [0, 100, 200, 400, 800, 1_000, 1_000]);
+    let soon = &[("retry-after-ms", "300")][..];
+    assert_eq!(waits(&[soon; 5]).await, [300, 300, 300, 400, 800]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_that_a_server_can_ask_for_is_a_wait() {
+    let longest = u64::MAX.to_string();
+    let mut logs = {
+        let world = World::new();
+        world.integration().add_sample_logs(3);
+        let headers = vec![("retry-after-ms".to_owned(), longest)];
+        world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
+        integration(&world).logs().list(()).retry(RetryPolicy::off()).items()
+    };
+    assert_eq!(logs.next().await.unwrap().unwrap_err().retry_after(), Some(Duration::from_millis(u64::MAX)));
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    assert!(tokio::time::timeout(year, logs.next()).await.is_err());
+}
+
+/// The cursor of a reading, as it is stored.
+async fn stored() -> (World, Value) {
+    let world = World::new();
+    world.integration().add_sample_logs(9);
+    let read = integration(&world).logs().list(()).max_items(5).collect().await;
+    (world, serde_json::to_value(read.cursor.unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_version_is_refused_by_its_version_whatever_else_it_holds() {
+    let (world, mut same) = stored().await;
+    same["version"] = 7.into();
+    let sent = world.requests().len();
+    let shapes = [
+        same,
+        json!({"version": 7}),
+        json!({"version": 7, "listing": 5, "place": "here", "known": {"a": [1.5, null]}, "many": [[]]}),
+        json!({"version": 7, "a_field_before": {"deep": [{}]}, "zz": -1, "head": true}),
+    ];
+    for shape in shapes {
+        // `version` first, and last.
+        let text = shape.to_string();
+        let rest = text.trim_start_matches('{').replace("\"version\":7", "\"v\":0");
+        let cursors: [Cursor; 3] = [
+            serde_json::from_str(&text).unwrap(),
+            serde_json::from_str(&format!("{{\"version\":7,{rest}")).unwrap(),
+            serde_json::from_value(shape).unwrap(),
+        ];
+        for cursor in cursors {
+            for listing in [integration(&world).logs().list(()).resume(cursor.clone()), {
+                integration(&world).logs().list(()).newer_than(cursor.clone())
+            }] {
+                let error = listing.items().next().await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                let expected = "the cursor is of version 7, and this crate reads version 1";
+                assert!(error.to_string().contains(expected), "{text}: {error}");
+            }
+            // It can't be stored again as what it isn't.
+            let error = serde_json::to_string(&cursor).unwrap_err();
+            assert!(error.to_string().contains("version 7"), "{error}");
+        }
+    }
+    assert_eq!(world.requests().len(), sent, "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_cursor_of_this_version_is_read_wherever_its_version_stands_and_says_what_it_lacks() {
+    let (world, stored) = stored().await;
+    let text = stored.to_string();
+    let canonical = serde_json::to_string(&serde_json::from_value::<Cursor>(stored.clone()).unwrap()).unwrap();
+    assert!(canonical.starts_with(r#"{"version":1,"listing":{"origin":"#), "{canonical}");
+    for text in [&text, &canonical] {
+        let cursor: Cursor = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&cursor).unwrap(), canonical);
+        let rest = integration(&world).logs().list(()).resume(cursor).collect().await;
+        assert_eq!(rest.items.len(), 4);
+    }
+    let mut lacking = stored.clone();
+    lacking.as_object_mut().unwrap().remove("place");
+    assert!(serde_json::from_value::<Cursor>(lacking).unwrap_err().to_string().contains("`place`"));
+    let mut odd = stored.clone();
+    odd["place"] = "here".into();
+    assert!(serde_json::from_value::<Cursor>(odd).is_err());
+    let mut unversioned = stored;
+    unversioned.as_object_mut().unwrap().remove("version");
+    assert!(serde_json::from_value::<Cursor>(unversioned).unwrap_err().to_string().contains("`version`"));
+}
+
+#[tokio::test]
+async fn a_cursor_is_read_from_a_format_without_names() {
+    let (world, stored) = stored().await;
+    let names = ["version", "listing", "place", "known", "head", "seen", "totals", "whole", "many", "strode"]
+        .map(|it| &stored[it]);
+    assert_eq!(names.len(), stored.as_object().unwrap().len());
+    let cursor: Cursor = serde_json::from_value(json!(names)).unwrap();
+    assert_eq!(serde_json::to_value(&cursor).unwrap(), stored);
+    let cursor: Cursor = serde_json::from_value(json!([7, {}, "here"])).unwrap();
+    let error = integration(&world).logs().list(()).resume(cursor).items().next().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("of version 7, and this crate reads version 1"), "{error}");
+}
+
+/// A server that takes no offset above this.
+#[derive(Debug)]
+struct NoFarther(InMemory, u64);
+
+#[async_trait]
+impl Exchange for NoFarther {
+    async fn exchange(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let uri = request.uri().to_string();
+        let (before, after) = uri.split_once("offset=").unwrap();
+        let (offset, after) = after.split_once('&').unwrap_or((after, ""));
+        let offset = offset.parse::<u64>().unwrap().min(self.1);
+        *request.uri_mut() = format!("{before}offset={offset}&{after}").parse().unwrap();
+        self.0.exchange(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_remembers_little_ends_where_a_server_goes_no_farther() {
+    for remembered in [1, 2, 3, 5, 100] {
+        let world = World::new();
+        world.integration().add_sample_logs(30);
+        let exchange = NoFarther(world.exchange(), 10);
+        let client = IntegrationClient::builder("http://localhost").bearer("any").exchange(exchange).build().unwrap();
+        let mut logs = client.logs().list(()).page_size(6).remember(remembered).items();
+        let mut read = 0;
+        while let Some(log) = logs.next().await {
+            read += u32::from(log.is_ok());
+            assert!(read <= 16, "{remembered}: the same are given over and over");
+        }
+        assert_eq!((read, logs.summary().verdict), (16, Verdict::Truncated(Cut::Lost)), "{remembered}");
+    }
+}
+
+#[tokio::test]
+async fn a_total_ends_nothing_where_a_server_goes_no_farther() {
+    for largest in [1, 2, 4, 100] {
+        let world = World::new();
+        world.integration().add_sample_logs(31).largest_page(largest);
+        let client = IntegrationClient::builder("http://localhost")
+            .bearer("any")
+            .total_means(Total::OfListing)
+            .exchange(NoFarther(world.exchange(), 10))
+            .build()
+            .unwrap();
+        let logs = client.logs().list(()).page_size(10).collect().await;
+        assert!(logs.items.len() < 31);
+        assert_eq!(logs.summary.verdict, Verdict::Truncated(Cut::Lost), "by {largest}: {}", logs.items.len());
+    }
+}
+
+#[tokio::test]
+async fn unreadable_records_of_the_same_text_end_a_listing_too() {
+    for page_size in [2, 3, 4, 8, 12] {
+        for removed in 1..12 {
+            let world = World::new();
+            world.integration().add_raw("null").add_raw("null").add_raw("null").add_sample_logs(20);
+            let log = world.integration().log();
+            let mut requests = 0;
+            world.before_each(move |_| {
+                requests += 1;
+                for _ in 0..if requests == 2 { removed } else { 0 } {
+                    log.remove(0);
+                }
+            });
+            let mut logs = integration(&world).logs().list(()).page_size(page_size).items().or_raw();
+            let (mut read, mut unreadable) = (0, 0);
+            while let Some(entry) = logs.next().await {
+                match entry.unwrap() {
+                    Entry::Record(_) => read += 1,
+                    Entry::Unreadable(_) => unreadable += 1,
+                }
+                assert!(unreadable < 10, "by {page_size}, without {removed}: the same are given over and over");
+            }
+            assert!(read >= 20 - removed, "by {page_size}, without {removed}: {read}");
+            assert!(unreadable >= 3, "by {page_size}, without {removed}: {unreadable}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_goes_on_one_record_at_a_time_finds_its_place_first() {
+    // Removed while it stood still: some of what was read, all of it, and all but one record of it.
+    for removed in [0..1, 3..9, 0..12, 0..11, 1..12] {
+        let world = World::new();
+        world.integration().add_sample_logs(23);
+        let log = world.integration().log();
+        let listing = integration(&world).logs().list(()).order(Order::Fixed);
+        let first = listing.clone().page_size(4).max_items(12).collect().await;
+        for _ in removed.clone() {
+            log.remove(removed.start);
+        }
+        let rest = listing.resume(first.cursor.unwrap()).page_size(1).collect().await;
+        let given: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
+        assert_eq!(given.len(), 23, "without {removed:?}: {}", rest.summary.verdict);
+    }
+}
+
+#[tokio::test]
+async fn the_first_records_of_an_empty_log_are_newer_than_it() {
+    for page_size in [1, 2, 5, 100] {
+        for grown in 1..4 {
+            let world = World::new();
+            let listing = integration(&world).logs().list(()).page_size(page_size);
+            let cursor = listing.clone().collect().await.cursor.unwrap();
+            world.integration().add_sample_logs(grown);
+            let newer = listing.newer_than(cursor).collect().await;
+            assert_eq!(newer.items.len(), grown, "by {page_size}: {}", newer.summary.verdict);
+        }
+    }
 }

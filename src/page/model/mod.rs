@@ -1,0 +1,506 @@
+//! The walk against a world that changes between any two requests and answers badly.
+//!
+//! Each case is a log, a plan of what happens to it before each request, and a reader that stops and goes on. What must
+//! hold is checked at the end: see `Case::check`, and `Seen::excuse` for what no client can know. And each rule is
+//! switched off alone, to show that this notices.
+//!
+//! `MODEL_CASES` sets the number of cases, 2,000 (and 1,000 climbs) unless set.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod climb;
+mod world;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use world::{ALIKE, Changing, Watched, id_of};
+
+use super::walk::Rules;
+use super::{Cursor, Entry, Listing, Order, Summary, Total, Verdict};
+use crate::integration::{LogListing, LogsQuery, SortOrder};
+use crate::testing::{CountMeans, World};
+use crate::{IntegrationClient, RetryPolicy};
+
+/// Something that happens before a request. Places are taken modulo what there is.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Nothing,
+    /// New records at the head.
+    Grow(u8),
+    /// A new record somewhere.
+    Insert(u8),
+    /// Records go, from this place on.
+    Delete(u8, u8),
+    /// All that was given so far goes.
+    DeleteAllRead,
+    /// A record leaves the listing, as one does that stops matching a filter.
+    Hide(u8),
+    /// The one that left last is back in its place.
+    Unhide,
+    /// A record moves to the head.
+    Move(u8),
+    /// From now on the server gives this many at most.
+    Clamp(u8),
+    /// From now on the server takes no larger offset.
+    ClampOffset(u8),
+    /// The answer is empty.
+    Empty,
+    /// The answer is a record short.
+    Short,
+    /// The server fails.
+    Fail,
+    /// A record can't be read from now on.
+    Spoil(u8),
+    /// So it is with this one, and its text is that of others.
+    SpoilAlike(u8),
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    records: u8,
+    page_size: u32,
+    order: SortOrder,
+    /// What the server counts, and what the client was told.
+    count: CountMeans,
+    jitter: bool,
+    told: Total,
+    events: Vec<Event>,
+    /// After how many records the reader stops and goes on from its cursor.
+    stops: Vec<u8>,
+    /// What happens while it is stopped.
+    meanwhile: Vec<Event>,
+    /// What the client was told of the order; where records move, that they may.
+    told_order: Order,
+    /// How many of the events happen before each request: several may hide each other from the total.
+    at_once: usize,
+    /// What a part that goes on asks for at once.
+    later_size: u32,
+    /// How many records the reader remembers; all of them unless set.
+    remembered: Option<usize>,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => Just(Event::Nothing),
+        2 => (1..14u8).prop_map(Event::Grow),
+        2 => any::<u8>().prop_map(Event::Insert),
+        2 => (any::<u8>(), 1..14u8).prop_map(|(at, count)| Event::Delete(at, count)),
+        1 => Just(Event::DeleteAllRead),
+        1 => any::<u8>().prop_map(Event::Hide),
+        1 => Just(Event::Unhide),
+        2 => any::<u8>().prop_map(Event::Move),
+        1 => (1..8u8).prop_map(Event::Clamp),
+        1 => (0..40u8).prop_map(Event::ClampOffset),
+        1 => Just(Event::Empty),
+        1 => Just(Event::Short),
+        1 => Just(Event::Fail),
+        1 => any::<u8>().prop_map(Event::Spoil),
+        1 => any::<u8>().prop_map(Event::SpoilAlike),
+    ]
+}
+
+/// A server answers empty for a moment: never to two requests in a row.
+fn one_empty(mut events: Vec<Event>) -> Vec<Event> {
+    let mut last = 3;
+    for event in &mut events {
+        last += 1;
+        if matches!(event, Event::Empty) {
+            if last < 3 {
+                *event = Event::Nothing;
+            } else {
+                last = 0;
+            }
+        }
+    }
+    events
+}
+
+fn counts() -> impl Strategy<Value = (CountMeans, bool, Total)> {
+    prop_oneof![
+        5 => Just((CountMeans::All, false, Total::Open)),
+        5 => Just((CountMeans::All, false, Total::OfListing)),
+        1 => Just((CountMeans::OfPage, false, Total::Open)),
+        1 => Just((CountMeans::OfPage, false, Total::OfPage)),
+        1 => Just((CountMeans::Absent, false, Total::Open)),
+        1 => Just((CountMeans::Absent, false, Total::OfListing)),
+        1 => Just((CountMeans::Always(0), false, Total::Open)),
+        1 => Just((CountMeans::Always(1_000_000), false, Total::Open)),
+        1 => Just((CountMeans::All, true, Total::Open)),
+        // The client was told what isn't true.
+        1 => Just((CountMeans::OfPage, false, Total::OfListing)),
+        1 => Just((CountMeans::All, true, Total::OfListing)),
+        1 => Just((CountMeans::All, false, Total::OfPage)),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let quiet = Just(Vec::new()).boxed();
+    let one_kind = (event(), 1..30usize).prop_map(|(event, count)| vec![event; count]).boxed();
+    let any_kind = prop::collection::vec(event(), 0..40).boxed();
+    let few = prop_oneof![3 => Just(Event::Nothing), 1 => any::<u8>().prop_map(Event::Move)];
+    let few_moves = prop::collection::vec(few, 1..12).boxed();
+    let events = prop_oneof![1 => quiet, 2 => few_moves, 2 => one_kind, 6 => any_kind].prop_map(one_empty);
+    let order = prop_oneof![Just(SortOrder::Desc), Just(SortOrder::Asc)];
+    let stops = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(0..30u8, 1..4)];
+    // An empty answer here would come on top of one that is planned.
+    let calm = |it: &Event| !matches!(it, Event::Empty);
+    let meanwhile = prop::collection::vec(event().prop_filter("one at a time", calm), 0..6);
+    let sizes = (1..14u32, prop_oneof![2 => Just(None), 1 => (1..14u32).prop_map(Some)]);
+    let at_once = prop_oneof![2 => Just(1usize), 1 => 2..5usize];
+    let remembered = prop_oneof![4 => Just(None), 1 => (1..40usize).prop_map(Some)];
+    (0..60u8, sizes, order, counts(), events, stops, meanwhile, (at_once, remembered)).prop_map(
+        |(records, (page_size, later), order, (count, jitter, told), mut events, stops, meanwhile, more)| {
+            let (at_once, remembered) = more;
+            let told_order = if records % 3 == 0 { Order::MayChange } else { Order::Fixed };
+            if at_once > 1 {
+                // They come sooner after each other: one empty answer is enough.
+                let mut empty = 0;
+                events.retain(|it| {
+                    empty += u32::from(matches!(it, Event::Empty));
+                    empty < 2 || !matches!(it, Event::Empty)
+                });
+            }
+            let later_size = later.unwrap_or(page_size);
+            Case {
+                records,
+                page_size,
+                order,
+                count,
+                jitter,
+                told,
+                events,
+                stops,
+                meanwhile,
+                told_order,
+                at_once,
+                later_size,
+                remembered,
+            }
+        },
+    )
+}
+
+/// More records than are ever there: a reading that gives so many doesn't end.
+const TOO_MANY: usize = 2_000;
+
+/// One part of a reading: up to where the reader stopped, or to the end.
+#[derive(Debug)]
+struct Part {
+    given: Vec<u64>,
+    summary: Summary,
+    ended: bool,
+    /// What was given twice though it was the same all the while, and by how many records it was apart.
+    twice: Vec<(u64, usize)>,
+}
+
+/// What a reading came to, over all its parts.
+type Reading = Vec<Part>;
+
+impl Case {
+    /// What the client is told of the order: never that it's fixed where records move.
+    fn order_told(&self) -> Order {
+        let moves = |it: &Event| matches!(it, Event::Move(_) | Event::Unhide);
+        let moving = self.events.iter().chain(&self.meanwhile).any(moves);
+        if moving { Order::MayChange } else { self.told_order }
+    }
+
+    /// Whether the client was told that a number is a total, and it isn't.
+    fn was_lied_to(&self) -> bool {
+        let is_total = matches!(self.count, CountMeans::All | CountMeans::Absent) && !self.jitter;
+        self.told == Total::OfListing && !is_total
+    }
+
+    /// A client of the world, filled with the case's records.
+    fn client(&self, world: &World) -> (IntegrationClient, Arc<Mutex<Changing>>) {
+        world.integration().total_means(self.count);
+        let changing = Changing::new(world.integration().log(), self.order, self.records.into());
+        let changing = Arc::new(Mutex::new(changing));
+        let exchange = Watched { door: world.exchange(), changing: Arc::clone(&changing) };
+        let client = IntegrationClient::builder("http://localhost")
+            .bearer("any")
+            .exchange(exchange)
+            .retry(RetryPolicy::off())
+            .total_means(self.told)
+            .build()
+            .unwrap();
+        (client, changing)
+    }
+
+    async fn read(&self, rules: Rules) -> (Reading, Arc<Mutex<Changing>>) {
+        let world = World::new();
+        let (client, changing) = self.client(&world);
+        let (mut events, jitter, hooked) = (self.events.clone().into_iter(), self.jitter, Arc::clone(&changing));
+        let (mut turn, at_once) = (0, self.at_once);
+        world.before_each(move |world| {
+            turn += 1;
+            if jitter {
+                world.integration().total_means(CountMeans::Always(turn * 7 % 61));
+            }
+            for event in events.by_ref().take(at_once) {
+                hooked.lock().unwrap().apply(world, event);
+            }
+        });
+        let order = self.order_told();
+        let listing = client.logs().list(LogsQuery::new().order(self.order));
+        let mut listing = listing.page_size(self.page_size).order(order).rules(rules).prefetch(1);
+        if let Some(records) = self.remembered {
+            listing = listing.remember(records);
+        }
+
+        let mut reading = Reading::new();
+        let mut cursor = None;
+        for stop in self.stops.iter().map(|it| Some(usize::from(*it))).chain([None]) {
+            let (next, part) = self.part(&listing, cursor, stop, &changing).await;
+            let ended = part.ended;
+            reading.push(part);
+            cursor = Some(next);
+            if ended {
+                break;
+            }
+            for event in &self.meanwhile {
+                changing.lock().unwrap().apply(&world, *event);
+            }
+        }
+        (reading, changing)
+    }
+
+    /// Reads until it has given so many records, or to the end. Gives the cursor, as it's read back from its text.
+    async fn part(
+        &self,
+        listing: &Listing<LogListing>,
+        cursor: Option<Cursor>,
+        stop: Option<usize>,
+        changing: &Mutex<Changing>,
+    ) -> (Cursor, Part) {
+        let listing = listing.clone();
+        let listing = match cursor {
+            Some(cursor) => listing.resume(cursor).page_size(self.later_size),
+            None => listing,
+        };
+        changing.lock().unwrap().seen.begin_part();
+        let mut entries = listing.items().or_raw();
+        let (mut given, mut ended, mut twice) = (Vec::new(), false, Vec::new());
+        let mut last_at: HashMap<u64, (usize, usize)> = HashMap::new();
+        while stop.is_none_or(|stop| given.len() < stop) {
+            let (id, readable) = match entries.next().await {
+                Some(Ok(Entry::Record(log))) => (log.id.get().parse().unwrap(), true),
+                Some(Ok(Entry::Unreadable(record))) => (id_of(record.raw().as_str()), false),
+                Some(Err(error)) if error.is_transient() => {
+                    assert!(error.cursor().is_some(), "{error:?}");
+                    continue;
+                }
+                Some(Err(error)) => {
+                    assert_eq!(error.kind(), crate::ErrorKind::Truncated, "{error:?}");
+                    continue;
+                }
+                None => {
+                    ended = true;
+                    break;
+                }
+            };
+            // One that can't be read is another one wherever another record stands before it.
+            let mut changing = changing.lock().unwrap();
+            let faces = if readable { 1 } else { changing.seen.faces(id) };
+            if let Some((at, times)) = last_at.get(&id)
+                && *times >= faces
+                && id != ALIKE
+            {
+                twice.push((id, given.len() - at));
+            }
+            let times = last_at.get(&id).map_or(0, |it| it.1);
+            last_at.insert(id, (given.len(), times + 1));
+            given.push(id);
+            changing.given.insert(id);
+            // It doesn't end: the bound on requests is checked, and this is what fails it.
+            if given.len() > TOO_MANY {
+                break;
+            }
+        }
+        let cursor = serde_json::to_string(&entries.cursor().unwrap()).unwrap();
+        let part = Part { given, summary: entries.summary(), ended, twice };
+        (serde_json::from_str(&cursor).unwrap(), part)
+    }
+
+    /// What must hold of a reading, whatever happened.
+    fn check(&self, reading: &Reading, changing: &Changing) -> Result<(), String> {
+        self.check_missed(reading, changing)?;
+        for (index, part) in reading.iter().enumerate() {
+            let page_size = if index == 0 { self.page_size } else { self.later_size };
+            let most = self.remembered.map_or(usize::MAX, |it| it.max(2 * page_size as usize));
+            if let Some((id, apart)) = part.twice.iter().find(|(_, apart)| *apart < most) {
+                return Err(format!("{id} was given again {apart} records later: {:?}", part.given));
+            }
+            let (requests, given) = (part.summary.requests, part.given.len());
+            // The same page of records that can't be told apart, wherever it's asked for: a listing without an end.
+            let endless = changing.seen.alike && changing.seen.clamped;
+            if requests > 2 * given as u64 + 201 || (given > TOO_MANY && !endless) {
+                return Err(format!("{requests} requests for {given} records: {:?}", &part.given[..given.min(100)]));
+            }
+        }
+        if changing.changes == 0 && self.stops.is_empty() && !self.jitter && !self.was_lied_to() {
+            self.check_quiet(&reading[0].summary, reading)?;
+        }
+        Ok(())
+    }
+
+    fn check_missed(&self, reading: &Reading, changing: &Changing) -> Result<(), String> {
+        let verdict = reading.last().unwrap().summary.verdict;
+        let missed: Vec<_> = changing.throughout.iter().copied().filter(|it| !changing.given.contains(it)).collect();
+        // What a client is told and can't check. A total that's none may end a listing anywhere.
+        if missed.is_empty() || verdict.is_truncated() || self.was_lied_to() {
+            return Ok(());
+        }
+        let told = || Err(format!("said to be {verdict}, and {missed:?} are missing"));
+        if verdict.is_complete() {
+            return told();
+        }
+        // A few that moved to the head are found there in the end.
+        let moves = self.events.iter().filter(|it| matches!(it, Event::Move(_))).count();
+        let only_moves = self.events.iter().all(|it| matches!(it, Event::Move(_) | Event::Nothing));
+        if only_moves && moves <= 3 && self.page_size >= 8 && self.stops.is_empty() {
+            return Err(format!("{missed:?} moved and were not found again"));
+        }
+        // Whatever else happened, in one part or in several: what kept its place is given.
+        let seen = &changing.seen;
+        let kept = missed.iter().any(|it| !seen.moved.contains(it));
+        if kept && seen.excuse().is_none() { told() } else { Ok(()) }
+    }
+
+    /// Nothing happens: it's read to its end.
+    fn check_read(&self, reading: &Reading, changing: &Changing) -> Result<(), String> {
+        let verdict = reading.last().unwrap().summary.verdict;
+        let quiet = changing.changes == 0 && !self.jitter && !self.was_lied_to();
+        if quiet && verdict.is_truncated() { Err(format!("a quiet log is {verdict}")) } else { Ok(()) }
+    }
+
+    /// Nothing happens: everything is given in order, by as many requests as are documented, with the verdict that the
+    /// total allows.
+    fn check_quiet(&self, summary: &Summary, parts: &[Part]) -> Result<(), String> {
+        let (n, size) = (u64::from(self.records), u64::from(self.page_size));
+        let ids: Vec<u64> = match self.order {
+            SortOrder::Desc => (1..=n).rev().collect(),
+            SortOrder::Asc => (1..=n).collect(),
+        };
+        let given: Vec<_> = parts.iter().flat_map(|it| it.given.iter().copied()).collect();
+        if given != ids {
+            return Err(format!("out of order, or not all: {given:?}"));
+        }
+        let by_total = self.told == Total::OfListing && self.count == CountMeans::All;
+        let again = u64::from(self.order_told() == Order::MayChange);
+        let head = |size: u64| again * (n.min(4) - 1).div_ceil((size - 1).max(1)).max(1);
+        let expected = match (n, size) {
+            (0, _) => 2,
+            // One at a time, an empty answer twice, and the first four again.
+            (_, 1) => n + 2 + again * n.min(4),
+            // One that stands alone can't be told from a server that gives single records: an empty answer twice.
+            (1, _) if !by_total => 1 + 2 + again,
+            _ => {
+                let windows = 1 + n.saturating_sub(size).div_ceil(size - 1);
+                // A last window that is full proves nothing, and neither does any without a total.
+                let last = n - (windows - 1) * (size - 1);
+                windows + u64::from(!(by_total && last < size)) + head(size)
+            }
+        };
+        if summary.requests != expected {
+            return Err(format!("{} requests for {n} records by {size}, not {expected}", summary.requests));
+        }
+        let true_total = self.count == CountMeans::All && self.order_told() == Order::Fixed;
+        let complete = match self.told {
+            Total::OfPage => false,
+            Total::OfListing => true_total && (size > 1 || n == 0),
+            // A total that might as well be the page's count says nothing.
+            _ => true_total && n > 1 && size > 1,
+        };
+        match summary.verdict {
+            Verdict::Complete if complete => Ok(()),
+            Verdict::AsFarAsKnown(_) if !complete => Ok(()),
+            verdict => Err(format!("{verdict} where complete is {complete}")),
+        }
+    }
+}
+
+fn run(case: &Case, rules: Rules) -> (Result<(), String>, Reading, Arc<Mutex<Changing>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (reading, changing) = runtime.block_on(case.read(rules));
+    let changed = changing.lock().unwrap();
+    let checked = if rules == Rules::ALL {
+        case.check(&reading, &changed)
+    } else {
+        // To miss a rule by the number of requests, or by a repeat, wouldn't show what it's good for: a loss does.
+        case.check_missed(&reading, &changed).and_then(|()| case.check_read(&reading, &changed))
+    };
+    drop(changed);
+    (checked, reading, changing)
+}
+
+/// How many cases to run.
+fn cases(unless_set: u32) -> u32 {
+    std::env::var("MODEL_CASES").map_or(unless_set, |it| it.parse().unwrap())
+}
+
+fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    // The same cases every time: a failure is one that the change made.
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+#[test]
+fn nothing_is_missed_under_a_verdict_of_complete_whatever_happens() {
+    let cases = cases(2_000);
+    let seen = std::cell::Cell::new([0u32; 7]);
+    runner(cases)
+        .run(&case(), |case| {
+            let (checked, reading, changing) = run(&case, Rules::ALL);
+            let changing = changing.lock().unwrap();
+            let mut counts = seen.get();
+            let last = reading.last().unwrap();
+            counts[0] += u32::from(reading.iter().any(|it| it.summary.lost_places > 0));
+            counts[1] += u32::from(changing.seen.clamped);
+            counts[2] += u32::from(!changing.seen.moved.is_empty());
+            counts[3] += u32::from(reading.iter().skip(1).any(|it| !it.given.is_empty()));
+            counts[4] += u32::from(last.summary.verdict.is_complete());
+            if !last.summary.verdict.is_truncated() && !case.was_lied_to() {
+                counts[5] += 1;
+                counts[6] += u32::from(changing.seen.excuse().is_none());
+            }
+            seen.set(counts);
+            checked.map_err(|why| TestCaseError::fail(format!("{why}\n{changing:?}\n{reading:.200?}")))
+        })
+        .unwrap();
+    let [lost, clamped, moved, resumed, complete, ended, held] = seen.get();
+    println!(
+        "{cases} cases: {lost} lost the place, {clamped} clamped, {moved} moved, {resumed} resumed, {complete} complete; \
+         of {ended} that came to the end {held} were held to skip nothing"
+    );
+    for (what, count) in [("a lost place", lost), ("a clamp", clamped), ("a move", moved), ("a resume", resumed)] {
+        assert!(count >= cases / 5, "only {count} of {cases} cases have {what}");
+    }
+    assert!(held >= cases / 2, "only {held} of {cases} cases were held to skip nothing");
+    assert!(complete >= cases / 20, "only {complete} of {cases} cases are complete");
+}
+
+#[test]
+fn each_rule_is_needed() {
+    let without = [
+        ("R1", Rules { overlap: false, ..Rules::ALL }),
+        ("R2", Rules { last_known: false, ..Rules::ALL }),
+        ("R3", Rules { go_back: false, ..Rules::ALL }),
+        ("R4", Rules { prove_end: false, ..Rules::ALL }),
+        ("the doubt of totals", Rules { doubt_total: false, ..Rules::ALL }),
+        ("the head read again", Rules { read_head: false, ..Rules::ALL }),
+        ("asking twice", Rules { ask_twice: false, ..Rules::ALL }),
+    ];
+    for (rule, rules) in without {
+        // What's caught is only told: it needn't be small.
+        let config = Config { cases: 500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let caught = runner.run(&case(), |case| run(&case, rules).0.map_err(TestCaseError::fail));
+        match caught {
+            Err(error) => println!("without {rule}: {}", error.to_string().lines().next().unwrap_or_default()),
+            Ok(()) => panic!("500 cases don't show what {rule} is good for"),
+        }
+    }
+}
