@@ -1,4 +1,4 @@
-use super::{Cursor, Cut, Entries, Entry, Paginate, Summary, UnreadableRecord, Verdict};
+use super::{Cursor, Cut, Entries, Entry, Paginate, PartRead, Summary, UnreadableRecord, Verdict};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 
 /// All that was read of a listing: see [`Listing::collect`](super::Listing::collect).
@@ -18,6 +18,8 @@ pub struct Collected<T> {
     pub summary: Summary,
     /// Where to go on. `None` if the query can't be asked for.
     pub cursor: Option<Cursor>,
+    /// For a [part](super::Listing::part) of a listing: what its reading came to, for [`merge`](super::merge).
+    pub part_read: Option<PartRead>,
 }
 
 impl<T> Collected<T> {
@@ -38,7 +40,8 @@ impl<T> Collected<T> {
         if failure.is_some() && summary.verdict == Verdict::Truncated(Cut::NotFinished) {
             summary.verdict = Verdict::Truncated(Cut::Failed);
         }
-        Self { items, unreadable, partial, error: failure, summary, cursor: entries.cursor() }
+        let (cursor, part_read) = (entries.cursor(), entries.part_read());
+        Self { items, unreadable, partial, error: failure, summary, cursor, part_read }
     }
 
     /// The records, if they are all of the listing for certain, and each could be read.

@@ -188,7 +188,7 @@ impl Fingerprint {
     }
 
     /// Names what differs, and not how.
-    fn difference(&self, other: &Self) -> Vec<String> {
+    pub(super) fn difference(&self, other: &Self) -> Vec<String> {
         let mut names = Vec::new();
         if self.origin != other.origin {
             names.push("the server".to_owned());

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::cursor::Cursor;
 use super::pages::{Given, Pages, SummaryHandle};
 use super::summary::Summary;
-use super::{Entry, Paginate};
+use super::{Entry, Paginate, PartRead};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 
 /// Reads a listing record by record, by the rules of [the module](crate::page).
@@ -98,6 +98,11 @@ impl<Q: Paginate> Items<Q> {
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.entries.cursor()
+    }
+
+    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    pub fn part_read(&self) -> Option<PartRead> {
+        self.entries.part_read()
     }
 
     /// How the reading went so far.
@@ -204,6 +209,11 @@ impl<Q: Paginate> Entries<Q> {
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.pages.cursor()
+    }
+
+    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    pub fn part_read(&self) -> Option<PartRead> {
+        self.pages.part_read()
     }
 
     /// How the reading went so far.

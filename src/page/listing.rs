@@ -3,11 +3,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
 
+use super::cursor::Fingerprint;
 use super::pages::Extent;
+use super::part::Part;
 use super::since::Since;
 use super::walk::{Plan, Rules};
-use super::{Collected, Cursor, Entry, Items, Listed, Order, Page, Pages, Paginate, Window, WithRaw};
+use super::{Collected, Cursor, Entry, Items, Listed, Order, Page, Pages, Paginate, Total, Window, WithRaw};
 use crate::call::Call;
+use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
 
@@ -43,6 +46,7 @@ struct Settings {
     remembered: usize,
     budget: u64,
     order: Option<Order>,
+    part: Option<Part>,
     prefetch: Option<usize>,
     rules: Rules,
 }
@@ -61,6 +65,7 @@ impl<Q: Paginate> Listing<Q> {
             remembered: REMEMBERED,
             budget: BUDGET,
             order: None,
+            part: None,
             prefetch: None,
             rules: Rules::ALL,
         };
@@ -215,6 +220,135 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
+    /// Cuts the listing into so many parts, to be read apart from each other: by jobs on several machines, say.
+    ///
+    /// Asks for one page, to see the total and how much the server gives at once. The parts are serde values for whoever
+    /// reads them, by [`part`](Self::part); what the readings come to is put together by [`merge`](super::merge), which
+    /// says whether it was all, and what has to be read again. Fewer parts come of a listing that has fewer pages. The last one
+    /// reads on to the listing's end, wherever that is by then.
+    ///
+    /// Records that move while the parts are read may be missed, as by any reading; and there is no head to read again here that
+    /// would tell. The fewer minutes lie between the parts' readings, the fewer have to be read again.
+    ///
+    /// # Errors
+    ///
+    /// What kept the page from being read; [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the server gives no total:
+    /// see [`parts_of`](Self::parts_of).
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::page::{Order, Total, merge};
+    /// use actionlog::{IntegrationClient, testing::World};
+    ///
+    /// let world = World::new();
+    /// world.integration().add_sample_logs(2_000);
+    /// let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+    /// let client = client.total_means(Total::OfListing).build()?;
+    /// let listing = client.logs().list(()).order(Order::Fixed);
+    ///
+    /// let mut reads = Vec::new();
+    /// let mut parts = listing.split(4).await?;
+    /// let merged = loop {
+    ///     // Each of these could be done elsewhere.
+    ///     for part in parts {
+    ///         let read = listing.clone().part(part).collect().await;
+    ///         println!("{} records", read.items.len());
+    ///         reads.extend(read.part_read);
+    ///     }
+    ///     let merged = merge(&reads)?;
+    ///     if merged.again.is_empty() {
+    ///         break merged;
+    ///     }
+    ///     parts = merged.again;
+    /// };
+    /// assert!(merged.verdict.is_complete());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub async fn split(&self, parts: usize) -> Result<Vec<Part>> {
+        let listing = self.fingerprint()?;
+        let first = Self { settings: Settings { start: 0, ..self.settings.clone() }, ..self.clone() }.page().await?;
+        let pages_of = (first.entries.len() as u64).saturating_sub(1).max(1);
+        let total = match self.query.total() {
+            Total::OfPage => None,
+            Total::Open | Total::OfListing => first.total,
+        };
+        let Some(total) = total else {
+            let why = "the server gives no total to cut the listing by: use parts_of";
+            return Err(Error::new(ErrorKind::InvalidRequest, why));
+        };
+        // As many whole pages each as make one record more than the part: that one shows whether it meets the next.
+        let parts = u64::try_from(parts).unwrap_or(u64::MAX).max(1);
+        let size = total.div_ceil(parts).div_ceil(pages_of).max(1) * pages_of;
+        let offsets = (0..parts).map(|it| it * size).take_while(|offset| *offset == 0 || *offset + 1 < total);
+        let offsets: Vec<_> = offsets.collect();
+        let part = |(index, offset): (usize, &u64)| {
+            Part::new(listing.clone(), *offset, (index + 1 < offsets.len()).then_some(size))
+        };
+        Ok(offsets.iter().enumerate().map(part).collect())
+    }
+
+    /// Parts of so many records each, without an end and without asking the server: for an API that gives no total.
+    ///
+    /// Hand out some, and more as long as none of those that were read [is the last](PartRead::is_last).
+    /// [`merge`](super::merge) then says whether they are all; without a total it's never for certain.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the query can't be asked for.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::page::merge;
+    /// use actionlog::{UnleashClient, testing::World};
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 7, 500);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    /// let listing = client.action_set_events().list(("default", 7));
+    ///
+    /// let mut reads = Vec::new();
+    /// for part in listing.parts_of(196)? {
+    ///     let read = listing.clone().part(part).collect().await.part_read;
+    ///     let last = read.as_ref().is_none_or(|it| it.is_last());
+    ///     reads.extend(read);
+    ///     if last {
+    ///         break;
+    ///     }
+    /// }
+    /// println!("{}", merge(&reads)?.verdict);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub fn parts_of(&self, records: u64) -> Result<impl Iterator<Item = Part> + use<Q>> {
+        let (listing, records) = (self.fingerprint()?, records.max(1));
+        Ok((0..).map(move |it: u64| Part::new(listing.clone(), it.saturating_mul(records), Some(records))))
+    }
+
+    /// Reads a part of the listing, and no more: see [`split`](Self::split).
+    ///
+    /// What the reading came to, for [`merge`](super::merge), is in [`Collected::part_read`](super::Collected::part_read), or
+    /// [told by the stream](Items::part_read): keep it, whatever ended the reading. To go on with a part that was not read to its
+    /// end, give both the part and its [cursor](Self::resume), and keep both `PartRead`s.
+    ///
+    /// A part of another listing is refused when it's asked for; so are `since` and `newer_than` beside it. A start offset
+    /// has no meaning for it.
+    pub fn part(mut self, part: Part) -> Self {
+        self.settings.part = Some(part);
+        self
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint> {
+        let request = self.query.request(Window { offset: 0, limit: self.limit() });
+        Fingerprint::of(self.transport.base().origin(), &request)
+    }
+
     /// Says whether records keep their places relative to each other, if you know better than the API's reference.
     ///
     /// Only a listing of [`Order::Fixed`] can be read [completely](super::Verdict::Complete), and it needn't read its head
@@ -305,17 +439,19 @@ impl<Q: Paginate> Listing<Q> {
             remembered,
             budget,
             order,
+            part,
             prefetch,
             rules,
             ..
         } = self.settings;
         let (total, order) = (self.query.total(), order.unwrap_or(self.query.order()));
+        let start = part.as_ref().map_or(start, Part::offset);
         let plan = Plan { start, limit, total, order, remembered, budget, rules };
         Pages::new(
             self.transport,
             self.query,
             options,
-            Extent { plan, max_items, max_pages, since, resume, up, prefetch },
+            Extent { plan, max_items, max_pages, since, resume, up, part, prefetch },
         )
     }
 

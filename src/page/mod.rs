@@ -28,6 +28,7 @@ mod listing;
 #[cfg(all(test, feature = "testing"))]
 mod model;
 mod pages;
+mod part;
 mod raw;
 mod since;
 mod summary;
@@ -45,6 +46,7 @@ pub use cursor::Cursor;
 pub use items::{Entries, Items, WithCursor};
 pub use listing::Listing;
 pub use pages::{Pages, SummaryHandle};
+pub use part::{Merged, Part, PartRead, merge};
 pub use raw::{Raw, WithRaw};
 pub use summary::{Cut, Doubt, Summary, Verdict};
 

@@ -15,6 +15,7 @@ use super::ahead::{Ahead, MOST};
 use super::climb::{Climb, Route};
 use super::cursor::{Cursor, Fingerprint, Learned, Position};
 use super::listing::ask;
+use super::part::{Part, PartRead, Run, Totals};
 use super::since::Since;
 use super::summary::{Cut, Doubt, End, Summary, Verdict};
 use super::walk::{Give, Plan, Walk};
@@ -51,6 +52,7 @@ pub(super) struct Extent {
     pub(super) resume: Option<Cursor>,
     /// Whether to go up from the cursor's head, and not on from its place.
     pub(super) up: bool,
+    pub(super) part: Option<Part>,
     /// How many requests may be under way.
     pub(super) prefetch: Option<usize>,
 }
@@ -73,6 +75,8 @@ pub struct Pages<Q: Paginate> {
     position: Position,
     state: State<Q::Item>,
     ahead: Ahead<Listed<Entry<Q::Item>>>,
+    /// What is noted of the part of the listing that it is.
+    run: Option<Run>,
     errors_in_a_row: u32,
     /// How long the server asked to be left alone.
     retry_after: Option<Duration>,
@@ -139,11 +143,22 @@ impl<Q: Paginate> Pages<Q> {
             Some(cursor) => (Route::Down(Walk::resume(extent.plan.clone(), cursor)), Position::resume(cursor)),
             None => (Route::Down(Walk::new(extent.plan.clone())), Position::at(extent.plan.start)),
         };
+        let run = extent.part.clone().map(|part| {
+            let mut run = Run::new(part, extent.plan.order);
+            if let Some(cursor) = &extent.resume {
+                run.resume(cursor.known().pop(), cursor.place().saturating_add(1), cursor.seen());
+            }
+            run
+        });
         let listing = listing.and_then(|listing| {
             let resume = extent.resume.as_ref();
+            extent.part.as_ref().map_or(Ok(()), |part| part.check(&listing))?;
             resume.map_or(Ok(()), |cursor| cursor.check(&listing))?;
             let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidRequest, why));
-            if resume.is_some() && extent.plan.start > 0 {
+            if extent.part.is_some() && (extent.up || extent.since.is_some()) {
+                return refuse("a part of a listing is read as it stands: without `since`, and not upwards");
+            }
+            if resume.is_some() && extent.part.is_none() && extent.plan.start > 0 {
                 return refuse("a start offset and a cursor to go on from exclude each other");
             }
             if extent.up && resume.is_some_and(|cursor| cursor.head().is_empty() && !cursor.is_fresh()) {
@@ -166,6 +181,7 @@ impl<Q: Paginate> Pages<Q> {
             options,
             extent,
             ahead,
+            run,
             call,
             listing,
             walk,
@@ -213,6 +229,16 @@ impl<Q: Paginate> Pages<Q> {
         Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, strode }))
     }
 
+    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    pub fn part_read(&self) -> Option<PartRead> {
+        let end = self.walk.end();
+        let Route::Down(walk) = &self.walk else { return None };
+        let ended = matches!(end, Some(End::Proved | End::Unproved)) && matches!(self.state, State::Ended);
+        let tally = walk.tally();
+        let totals = Totals { range: tally.totals, is_total: tally.has_total() };
+        Some(self.run.as_ref()?.read(ended && !self.counts.cut, walk.doubt_beside_total(), totals, self.counts.partial))
+    }
+
     /// How the reading went so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -231,7 +257,9 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     fn verdict(&self) -> Verdict {
+        let part = self.extent.part.as_ref().is_some_and(Part::is_less);
         let cut = match self.walk.end() {
+            _ if self.run.as_ref().is_some_and(Run::is_done) => Some(Cut::Parts),
             _ if self.counts.cut => Some(Cut::MaxItems),
             None => Some(Cut::NotFinished),
             Some(_) if !matches!(self.state, State::Ended) => Some(Cut::NotFinished),
@@ -241,6 +269,7 @@ impl<Q: Paginate> Pages<Q> {
             Some(End::MaxPages) => Some(Cut::MaxPages),
             Some(End::Failed) => Some(Cut::Failed),
             Some(_) if self.counts.partial => Some(Cut::PartialErrors),
+            Some(_) if part => Some(Cut::Parts),
             Some(_) if self.extent.plan.start > 0 => Some(Cut::StartOffset),
             Some(_) if self.extent.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cut::EarlierPart),
             Some(End::Proved | End::Unproved | End::Since) => None,
@@ -307,6 +336,10 @@ impl<Q: Paginate> Pages<Q> {
             let mut windows = u64::MAX;
             if let Some(most) = self.extent.max_pages {
                 windows = most.saturating_sub(self.pages + 1);
+            }
+            if let Some(left) = self.run.as_ref().and_then(Run::left) {
+                // One more than it is to have, to see what comes behind it.
+                windows = windows.min(left / forecast.step);
             }
             if let Some(most) = self.extent.max_items {
                 windows = windows.min(most.saturating_sub(self.counts.given).saturating_sub(1) / forecast.step);
@@ -380,6 +413,16 @@ impl<Q: Paginate> Pages<Q> {
         if given.entry.is_some() && self.extent.max_items.is_some_and(|most| self.counts.given >= most) {
             self.counts.cut = true;
             return None;
+        }
+        if let Some(run) = &mut self.run
+            && let Give::Next(place) = given.give
+        {
+            if run.is_full() {
+                run.hold(&given.id);
+                self.counts.cut = true;
+                return None;
+            }
+            run.give(&given.id, place);
         }
         // What came late is given late again by a walk that goes on from here, and what is newer is none of its.
         let up = self.walk.is_up();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Total;
 
 /// How a reading of a listing went: what was given, what was dropped, and whether it is all.
@@ -52,7 +54,8 @@ pub enum Verdict {
 }
 
 /// Why a reading that came to its end isn't called complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Doubt {
     /// The server gives no total, or none that is known to be one.
@@ -77,6 +80,8 @@ pub enum Doubt {
     Since,
     /// Only what is newer than a cursor's head was read.
     OnlyNewer,
+    /// Parts overlap by a number of records that isn't known, and so isn't the number of distinct records.
+    Overlap,
 }
 
 /// Why a reading isn't whole.
@@ -101,6 +106,8 @@ pub enum Cut {
     PartialErrors,
     /// It went on from a reading that wasn't whole.
     EarlierPart,
+    /// It is a [part](super::Part) of the listing; or parts of it don't meet.
+    Parts,
 }
 
 impl Verdict {
@@ -132,6 +139,7 @@ impl fmt::Display for Verdict {
                     Doubt::SingleRecords => "the server gives single records",
                     Doubt::BeyondMemory => "more was read than is remembered",
                     Doubt::Alike => "unreadable records can't be told apart",
+                    Doubt::Overlap => "parts overlap by an unknown number of records",
                     Doubt::OnlyNewer => "only what is newer was read",
                     Doubt::Since => "it ended at older records than asked for",
                 },
@@ -147,6 +155,7 @@ impl fmt::Display for Verdict {
                     Cut::Lost => "the place was lost",
                     Cut::Emptied => "emptied meanwhile",
                     Cut::PartialErrors => "the server gave errors beside records",
+                    Cut::Parts => "a part of it, or parts that don't meet",
                     Cut::EarlierPart => "the part before wasn't whole",
                 },
             ),
@@ -241,6 +250,11 @@ impl Tally {
     pub(super) fn resume(&mut self, totals: Option<(u64, u64)>) {
         self.totals = totals;
         self.without_total = totals.is_none();
+    }
+
+    /// Whether what the server gives is a total, and came with every answer.
+    pub(super) fn has_total(&self) -> bool {
+        self.is_total && self.all_totals().is_some()
     }
 
     pub(super) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {

@@ -440,26 +440,28 @@ impl Walk {
 
     /// What stands against calling it complete, though its end was proved.
     pub(super) fn doubt(&self, seen_before: u64) -> Option<Doubt> {
-        let tally = &self.tally;
-        let forgot = tally.forgot || self.pass.known.has_forgotten();
-        let distinct = seen_before.saturating_add(tally.seen);
-        if self.end == Some(End::Unproved) || tally.strode {
+        let distinct = seen_before.saturating_add(self.tally.seen);
+        if self.end == Some(End::Unproved) || self.tally.strode {
             return Some(Doubt::SingleRecords);
         }
-        tally.doubt_of_total(distinct).or_else(|| {
-            let unsure = forgot || (self.resumed && tally.inserted + tally.lost_places + tally.late > 0);
-            match () {
-                // A page that came short leaves a record alone that isn't the last.
-                () if tally.end_denied => Some(Doubt::TotalDiffers),
-                () if tally.alike => Some(Doubt::Alike),
-                () if tally.reordered || (tally.shifted && self.plan.order == Order::MayChange) => {
-                    Some(Doubt::Reordered)
-                }
-                () if unsure && tally.shifted => Some(Doubt::BeyondMemory),
-                () if self.plan.order == Order::MayChange => Some(Doubt::OrderMayChange),
-                () => None,
-            }
-        })
+        self.tally.doubt_of_total(distinct).or_else(|| self.doubt_beside_total())
+    }
+
+    /// What stands against it whatever the total is.
+    pub(super) fn doubt_beside_total(&self) -> Option<Doubt> {
+        let tally = &self.tally;
+        let forgot = tally.forgot || self.pass.known.has_forgotten();
+        let unsure = forgot || (self.resumed && tally.inserted + tally.lost_places + tally.late > 0);
+        match () {
+            () if self.end == Some(End::Unproved) || tally.strode => Some(Doubt::SingleRecords),
+            // A page that came short leaves a record alone that isn't the last.
+            () if tally.end_denied => Some(Doubt::TotalDiffers),
+            () if tally.alike => Some(Doubt::Alike),
+            () if tally.reordered || (tally.shifted && self.plan.order == Order::MayChange) => Some(Doubt::Reordered),
+            () if unsure && tally.shifted => Some(Doubt::BeyondMemory),
+            () if self.plan.order == Order::MayChange => Some(Doubt::OrderMayChange),
+            () => None,
+        }
     }
 }
 

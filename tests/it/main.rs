@@ -12,6 +12,7 @@ mod decoding;
 mod integration;
 mod observed;
 mod pace;
+mod parts;
 mod reading;
 mod recorded;
 mod recorder;

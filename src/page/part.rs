@@ -1,0 +1,396 @@
+//! A listing in parts, that are read apart from each other: where they are cut, and whether they meet.
+//!
+//! A reading of a part is one run of records: what stood between its first and its last record throughout was given. Two
+//! runs that have a record in common leave nothing out between them, wherever they were begun. That is all that
+//! [`merge`] goes by; offsets only say where to look.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::cursor::Fingerprint;
+use super::summary::{Cut, Doubt, Verdict};
+use super::{Identity, Order};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Parts of another version are refused.
+const VERSION: u32 = 1;
+
+/// How many records at each end of a run are kept, to see whether it meets another.
+const EDGE: u64 = 64;
+
+/// How often a gap is looked for in a wider part.
+const ROUNDS: u32 = 4;
+
+/// A part of a listing, to be read apart from the others: see [`Listing::split`](super::Listing::split).
+///
+/// A small serde value, for whoever does the reading: [`Listing::part`](super::Listing::part) reads it. It holds what a
+/// [`Cursor`](super::Cursor) holds of the listing, and nothing of the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    version: u32,
+    listing: Fingerprint,
+    offset: u64,
+    /// How many records; to the end if that isn't said.
+    records: Option<u64>,
+    /// How often what stands here was looked for.
+    round: u32,
+}
+
+/// What a reading of a part came to, for [`merge`].
+///
+/// A serde value of some kilobytes: it holds the ids of the first and of the last records that were given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "whether it meets the other parts is told by `merge`"]
+pub struct PartRead {
+    part: Part,
+    /// Where it began, and where it ended, when it did.
+    from: u64,
+    to: u64,
+    /// The first records that were given. For one that went on from a cursor, the last record before it.
+    first: Vec<Identity>,
+    /// The last ones.
+    last: VecDeque<Identity>,
+    /// What came right behind them, and wasn't given.
+    beyond: Option<Identity>,
+    seen: u64,
+    /// It went on from a cursor: the first of `first` was given before.
+    resumed: bool,
+    /// The listing's end was proved.
+    ended: bool,
+    doubt: Option<Doubt>,
+    totals: Option<(u64, u64)>,
+    /// What the server gives is a total, and it came with every answer.
+    has_total: bool,
+    order_is_fixed: bool,
+    partial: bool,
+}
+
+/// What the readings of a listing's parts come to: see [`merge`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "whether it is all is in it"]
+pub struct Merged {
+    /// Whether the parts are all of the listing.
+    pub verdict: Verdict,
+    /// What must be read (again), as parts don't meet there, or weren't read to their end.
+    pub again: Vec<Part>,
+    /// How many records were given, those counted twice that two parts gave.
+    pub given: u64,
+}
+
+impl Part {
+    pub(super) fn new(listing: Fingerprint, offset: u64, records: Option<u64>) -> Self {
+        Self { version: VERSION, listing, offset, records, round: 0 }
+    }
+
+    /// Where it begins, if nothing moves.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// How many records it has. `None` for those up to the end.
+    #[must_use]
+    pub fn records(&self) -> Option<u64> {
+        self.records
+    }
+
+    /// Whether it's less than the whole listing.
+    pub(super) fn is_less(&self) -> bool {
+        self.offset > 0 || self.records.is_some()
+    }
+
+    /// Checks that it's one of this listing.
+    pub(super) fn check(&self, listing: &Fingerprint) -> Result<()> {
+        if self.version != VERSION {
+            let message = format!("the part is of version {}, and this crate reads version {VERSION}", self.version);
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
+        let names = self.listing.difference(listing);
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the part is one of another listing; what differs: {}", names.join(", "));
+        Err(Error::new(ErrorKind::InvalidRequest, message))
+    }
+
+    /// How many records are kept of each end of its run.
+    fn edge(&self) -> u64 {
+        EDGE << (3 * self.round.saturating_sub(1).min(ROUNDS))
+    }
+
+    /// The same stretch, or what is between two, looked at more widely.
+    fn wider(&self, round: u32, from: u64, to: Option<u64>) -> Self {
+        if round >= ROUNDS {
+            // It changes too fast for that: then in one.
+            return Self { offset: 0, records: None, round: ROUNDS, ..self.clone() };
+        }
+        let part = Self { round: round + 1, ..self.clone() };
+        // Half of an edge on either side, so that it reaches into what the runs keep of theirs.
+        let margin = part.edge() / 2;
+        let offset = from.saturating_sub(margin);
+        Self { offset, records: to.map(|to| (to.max(from) - offset) + margin), ..part }
+    }
+}
+
+/// What is noted of a part while it is read.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    read: PartRead,
+    /// How many records were given before the cursor that it went on from.
+    before: u64,
+}
+
+impl Run {
+    pub(super) fn new(part: Part, order: Order) -> Self {
+        let from = part.offset;
+        let read = PartRead {
+            part,
+            from,
+            to: from,
+            first: Vec::new(),
+            last: VecDeque::new(),
+            beyond: None,
+            seen: 0,
+            resumed: false,
+            ended: false,
+            doubt: None,
+            totals: None,
+            has_total: false,
+            order_is_fixed: order == Order::Fixed,
+            partial: false,
+        };
+        Self { read, before: 0 }
+    }
+
+    /// It goes on behind this record, the last of so many that were given.
+    pub(super) fn resume(&mut self, known: Option<Identity>, place: u64, before: u64) {
+        self.read.resumed = known.is_some();
+        self.read.first.extend(known);
+        self.read.from = place;
+        self.read.to = place;
+        self.before = before;
+    }
+
+    /// How many records are still to come.
+    pub(super) fn left(&self) -> Option<u64> {
+        Some(self.read.part.records?.saturating_sub(self.before).saturating_sub(self.read.seen))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.left() == Some(0)
+    }
+
+    /// Whether it is known what comes behind it.
+    pub(super) fn is_done(&self) -> bool {
+        self.read.beyond.is_some()
+    }
+
+    /// A record was given that comes next, at this place.
+    pub(super) fn give(&mut self, id: &Identity, place: u64) {
+        let edge = self.read.part.edge();
+        if (self.read.first.len() as u64) < edge {
+            self.read.first.push(id.clone());
+        }
+        if self.read.last.len() as u64 == edge {
+            self.read.last.pop_front();
+        }
+        self.read.last.push_back(id.clone());
+        self.read.seen += 1;
+        self.read.to = place.saturating_add(1);
+    }
+
+    /// A record came behind the last one, and isn't given.
+    pub(super) fn hold(&mut self, id: &Identity) {
+        self.read.beyond.get_or_insert_with(|| id.clone());
+    }
+
+    pub(super) fn read(&self, ended: bool, doubt: Option<Doubt>, totals: Totals, partial: bool) -> PartRead {
+        let Totals { range, is_total } = totals;
+        PartRead { ended, doubt, totals: range, has_total: is_total, partial, ..self.read.clone() }
+    }
+}
+
+/// What a reading saw of totals.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Totals {
+    pub(super) range: Option<(u64, u64)>,
+    pub(super) is_total: bool,
+}
+
+impl PartRead {
+    /// The part.
+    #[must_use]
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
+    /// How many records were given.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Whether the listing's end was found in it: nothing comes behind it.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.ended
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &Identity> {
+        self.first.iter().chain(&self.last).chain(&self.beyond)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ids().next().is_none()
+    }
+
+    /// Whether the whole listing was empty.
+    fn found_nothing(&self) -> bool {
+        self.is_empty() && self.ended && self.part.offset == 0
+    }
+
+    /// By how many records it overlaps the run behind it. `None` if that can't be told.
+    fn overlap(&self, next: &Self) -> Option<u64> {
+        let first = next.first.first()?;
+        if self.beyond.as_ref() == Some(first) {
+            return Some(0);
+        }
+        let at = self.last.iter().position(|it| it == first)?;
+        // A reading that goes on has its first record from the one before.
+        let overlap = (self.last.len() - at) as u64 - u64::from(next.resumed);
+        // One that lies within this one says nothing of the one behind it.
+        (overlap < next.seen || overlap == 0).then_some(overlap)
+    }
+}
+
+/// Whether the parts that were read are all of their listing, and what has to be read again if not.
+///
+/// Give it the [`PartRead`] of every reading, also of those that ended with an error, and of the parts that it asked for
+/// itself. Where two of them have a record in common nothing is left out between them; where they don't, records were
+/// added or removed between the readings (or one was not finished), and [`again`](Merged::again) has a part that reaches
+/// into both: read that, and merge once more with it. A record may be given by two parts then. Each time it reaches
+/// further, and where parts don't meet after four times it is the whole listing, so there is an end to it.
+///
+/// The verdict is at best complete, under the same conditions as for a reading in one: a fixed order, one and the same
+/// total throughout, as many distinct records, and an end that was proved. Records that move from a part that isn't read
+/// yet into one that was are missed; so without a fixed order it's never complete, and there is no head to read again that
+/// would tell.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`] for no reading at all, and for those of different listings.
+pub fn merge(reads: &[PartRead]) -> Result<Merged> {
+    let Some(any) = reads.first() else {
+        return Err(Error::new(ErrorKind::InvalidRequest, "there is no part to merge"));
+    };
+    for read in reads {
+        read.part.check(&any.part.listing)?;
+    }
+    let given = reads.iter().map(|it| it.seen).sum();
+    // A log that was empty once, from its head, has no record that was there throughout.
+    let emptied = reads.iter().any(PartRead::found_nothing) && !reads.iter().all(PartRead::is_empty);
+    if emptied {
+        return Ok(Merged { verdict: Verdict::Truncated(Cut::Emptied), again: Vec::new(), given });
+    }
+    let chains = chains(reads);
+    // One from the head to the end is enough: what others have besides is gone, or was given twice.
+    let whole = chains.iter().find(|chain| begins(chain) && chain.iter().any(|it| it.ended));
+    let (verdict, again) = match whole {
+        Some(chain) => (doubt(chain).map_or(Verdict::Complete, Verdict::AsFarAsKnown), Vec::new()),
+        None => (Verdict::Truncated(Cut::Parts), gaps(&chains, &any.part)),
+    };
+    let verdict = if reads.iter().any(|it| it.partial) { Verdict::Truncated(Cut::PartialErrors) } else { verdict };
+    Ok(Merged { verdict, again, given })
+}
+
+/// Runs that meet, in the order of their places; and those chains, likewise.
+fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
+    // To which chain a record belongs; a chain that became part of another points to that.
+    let mut chain_of: HashMap<&Identity, usize> = HashMap::new();
+    let mut merged_into: Vec<usize> = (0..reads.len()).collect();
+    let root = |merged_into: &[usize], mut at: usize| {
+        while merged_into[at] != at {
+            at = merged_into[at];
+        }
+        at
+    };
+    // One that brought nothing says nothing, unless all are like that: then the log is empty.
+    if reads.iter().all(PartRead::is_empty) {
+        let head = reads.iter().find(|it| it.found_nothing());
+        return head.map(|it| vec![it]).into_iter().collect();
+    }
+    for (at, read) in reads.iter().enumerate() {
+        for id in read.ids() {
+            let other = *chain_of.entry(id).or_insert(at);
+            let (one, other) = (root(&merged_into, at), root(&merged_into, other));
+            merged_into[one] = other;
+        }
+    }
+    let mut chains: HashMap<usize, Vec<&PartRead>> = HashMap::new();
+    for (at, read) in reads.iter().enumerate().filter(|(_, read)| !read.is_empty()) {
+        chains.entry(root(&merged_into, at)).or_default().push(read);
+    }
+    let mut chains: Vec<_> = chains.into_values().collect();
+    for chain in &mut chains {
+        chain.sort_by_key(|it| (it.from, it.to, it.part.round));
+    }
+    chains.sort_by_key(|chain| chain.first().map(|it| (it.from, it.to)));
+    chains
+}
+
+/// Whether it begins at the listing's head.
+fn begins(chain: &[&PartRead]) -> bool {
+    chain.iter().any(|it| it.part.offset == 0 && !it.resumed)
+}
+
+/// What has to be read so that there is one chain from the head to the end.
+fn gaps(chains: &[Vec<&PartRead>], any: &Part) -> Vec<Part> {
+    let mut again = Vec::new();
+    let round = |chain: &[&PartRead]| chain.iter().map(|it| it.part.round).max().unwrap_or_default();
+    let end = |chain: &[&PartRead]| chain.iter().map(|it| it.to).max().unwrap_or_default();
+    let start = |chain: &[&PartRead]| chain.iter().map(|it| it.from).min().unwrap_or_default();
+    let (Some(first), Some(last)) = (chains.first(), chains.last()) else {
+        // Nothing was there: then all of it is to be looked at.
+        return vec![Part { offset: 0, records: None, ..any.clone() }];
+    };
+    if !begins(first) {
+        again.push(first[0].part.wider(round(first), 0, Some(start(first))));
+    }
+    for pair in chains.windows(2) {
+        let (one, other) = (end(&pair[0]), start(&pair[1]));
+        let rounds = round(&pair[0]).max(round(&pair[1]));
+        again.push(pair[0][0].part.wider(rounds, one.min(other), Some(one.max(other))));
+    }
+    if !last.iter().any(|it| it.ended) {
+        again.push(last[0].part.wider(round(last), end(last), None));
+    }
+    again.dedup();
+    again
+}
+
+/// What stands against calling a chain from the head to the end complete.
+fn doubt(chain: &[&PartRead]) -> Option<Doubt> {
+    if let Some(doubt) = chain.iter().find_map(|it| it.doubt) {
+        return Some(doubt);
+    }
+    if chain.iter().any(|it| !it.has_total) {
+        return Some(Doubt::NoTotal);
+    }
+    let totals: Vec<_> = chain.iter().filter_map(|it| it.totals).collect();
+    let (least, most) = (totals.iter().map(|it| it.0).min(), totals.iter().map(|it| it.1).max());
+    if least != most {
+        return Some(Doubt::TotalMoved);
+    }
+    let mut distinct = chain.first().map(|it| it.seen);
+    for pair in chain.windows(2) {
+        distinct = distinct.zip(pair[0].overlap(pair[1])).map(|(distinct, overlap)| distinct + pair[1].seen - overlap);
+    }
+    match distinct {
+        None => Some(Doubt::Overlap),
+        Some(distinct) if Some(distinct) != least => Some(Doubt::TotalDiffers),
+        Some(_) if !chain.iter().all(|it| it.order_is_fixed) => Some(Doubt::OrderMayChange),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,345 @@
+//! A listing read in parts, and what the parts come to together.
+
+use std::collections::BTreeSet;
+
+use actionlog::page::{Cut, Doubt, Merged, Order, Part, PartRead, Total, merge};
+use actionlog::testing::{Fault, Log, World};
+use actionlog::{ErrorKind, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict};
+use proptest::prelude::*;
+
+type Logs = Listing<actionlog::integration::LogListing>;
+
+fn listing(world: &World) -> Logs {
+    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+    let client = client.total_means(Total::OfListing).retry(RetryPolicy::off()).build().unwrap();
+    client.logs().list(()).page_size(10).order(Order::Fixed)
+}
+
+fn log(count: usize) -> World {
+    let world = World::new();
+    world.integration().add_sample_logs(count);
+    world
+}
+
+/// The ids that a log has.
+fn ids(log: &Log) -> BTreeSet<String> {
+    let id =
+        |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["_id"].as_str().unwrap().to_owned();
+    log.texts().into_iter().map(id).collect()
+}
+
+/// By way of their texts, as jobs on other machines have them.
+fn sent<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
+
+async fn read(listing: &Logs, part: &Part, given: &mut Vec<String>) -> PartRead {
+    let read = listing.clone().part(sent(part)).collect().await;
+    given.extend(read.items.iter().map(|it| it.id.to_string()));
+    sent(&read.part_read.unwrap())
+}
+
+/// Reads what has to be read until nothing has.
+async fn all(listing: &Logs, mut parts: Vec<Part>, reads: &mut Vec<PartRead>, given: &mut Vec<String>) -> Merged {
+    for _ in 0..8 {
+        for part in &parts {
+            reads.push(read(listing, part, given).await);
+        }
+        let merged = merge(reads).unwrap();
+        if merged.again.is_empty() {
+            return merged;
+        }
+        parts = merged.again;
+    }
+    panic!("the parts never meet");
+}
+
+#[tokio::test]
+async fn the_parts_of_a_quiet_log_are_all_of_it_and_each_record_comes_once() {
+    for records in [0, 1, 2, 9, 10, 11, 19, 90, 91, 100, 253] {
+        for parts in [1, 2, 3, 7, 100] {
+            let world = log(records);
+            let listing = listing(&world);
+            let parts = listing.split(parts).await.unwrap();
+            let before = world.requests().len();
+            let (mut reads, mut given) = (Vec::new(), Vec::new());
+            for part in &parts {
+                reads.push(read(&listing, part, &mut given).await);
+            }
+            let merged = merge(&reads).unwrap();
+            let case = format!("{records} in {}", parts.len());
+            assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete, &[][..]), "{case}");
+            assert_eq!((given.len(), merged.given), (records, records as u64), "{case}");
+            assert_eq!(BTreeSet::from_iter(given), ids(&world.integration().log()), "{case}");
+            // Each part is a few whole pages, and the last page of all may need a proof.
+            let pages = world.requests().len() - before;
+            assert!(pages <= records.saturating_sub(1).div_ceil(9) + 2, "{case}: {pages} pages");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_says_that_it_is_one() {
+    let world = log(100);
+    let listing = listing(&world);
+    let parts = listing.split(3).await.unwrap();
+    assert_eq!(
+        parts.iter().map(|it| (it.offset(), it.records())).collect::<Vec<_>>(),
+        [(0, Some(36)), (36, Some(36)), (72, None)]
+    );
+    for part in &parts {
+        let read = listing.clone().part(part.clone()).collect().await;
+        assert_eq!(read.summary.verdict, Verdict::Truncated(Cut::Parts));
+        let part_read = read.part_read.unwrap();
+        assert_eq!((part_read.seen(), part_read.is_last()), (read.items.len() as u64, part.records().is_none()));
+        assert_eq!(part_read.part(), part);
+    }
+    // One that isn't a part has nothing for a merge.
+    assert!(listing.clone().collect().await.part_read.is_none());
+}
+
+#[tokio::test]
+async fn parts_that_do_not_meet_are_named_and_read_again() {
+    for (at, removed) in [(0, 1), (0, 20), (30, 10), (0, 70)] {
+        let world = log(200);
+        let (listing, log) = (listing(&world), world.integration().log());
+        let parts = listing.split(4).await.unwrap();
+        let (mut reads, mut given) = (Vec::new(), Vec::new());
+        for (number, part) in parts.iter().enumerate() {
+            if number == 2 {
+                for _ in 0..removed {
+                    log.remove(at);
+                }
+            }
+            reads.push(read(&listing, part, &mut given).await);
+        }
+        let merged = merge(&reads).unwrap();
+        assert_eq!(merged.verdict, Verdict::Truncated(Cut::Parts), "{removed}");
+        // Only the one gap, and what lies to either side.
+        assert_eq!(merged.again.len(), 1);
+        let merged = all(&listing, merged.again, &mut reads, &mut given).await;
+        assert!(matches!(merged.verdict, Verdict::AsFarAsKnown(Doubt::TotalMoved)), "{:?}", merged.verdict);
+        assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)), "{removed} removed");
+    }
+}
+
+#[tokio::test]
+async fn records_added_between_the_parts_make_them_overlap() {
+    let world = log(200);
+    let (listing, log) = (listing(&world), world.integration().log());
+    let parts = listing.split(4).await.unwrap();
+    let there = ids(&log);
+    let (mut reads, mut given) = (Vec::new(), Vec::new());
+    for part in &parts {
+        reads.push(read(&listing, part, &mut given).await);
+        log.add_samples(7);
+    }
+    let merged = all(&listing, Vec::new(), &mut reads, &mut given).await;
+    assert_eq!(merged.verdict, Verdict::AsFarAsKnown(Doubt::TotalMoved));
+    assert_eq!(merged.given, 200 + 3 * 7);
+    assert!(BTreeSet::from_iter(given).is_superset(&there));
+}
+
+#[tokio::test]
+async fn a_part_that_failed_is_gone_on_with_or_read_again() {
+    for goes_on in [true, false] {
+        let world = log(200);
+        let listing = listing(&world);
+        let parts = listing.split(3).await.unwrap();
+        let (mut reads, mut given) = (Vec::new(), Vec::new());
+        reads.push(read(&listing, &parts[0], &mut given).await);
+        reads.push(read(&listing, &parts[2], &mut given).await);
+        let mut items = listing.clone().part(parts[1].clone()).prefetch(1).items();
+        for _ in 0..15 {
+            given.push(items.next().await.unwrap().unwrap().id.to_string());
+        }
+        let cursor = items.cursor().unwrap();
+        reads.push(items.part_read().unwrap());
+        let merged = merge(&reads).unwrap();
+        assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Parts), 1));
+        if goes_on {
+            let rest = listing.clone().part(parts[1].clone()).resume(sent(&cursor)).collect().await;
+            assert_eq!(rest.items.len() as u64, parts[1].records().unwrap() - 15);
+            given.extend(rest.items.iter().map(|it| it.id.to_string()));
+            reads.push(rest.part_read.unwrap());
+            assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+            assert_eq!(given.len(), 200);
+        } else {
+            let merged = all(&listing, merged.again, &mut reads, &mut given).await;
+            // What was asked for again lies over what was read, so that the records can't be counted.
+            assert_eq!(merged.verdict, Verdict::AsFarAsKnown(Doubt::Overlap), "{merged:?}");
+        }
+        assert_eq!(BTreeSet::from_iter(given), ids(&world.integration().log()));
+    }
+}
+
+#[tokio::test]
+async fn without_a_total_parts_of_a_size_are_handed_out_until_one_is_the_last() {
+    let world = World::new();
+    world.unleash().add_sample_events("default", 7, 300);
+    let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let listing = client.action_set_events().list(("default", 7)).page_size(10);
+    assert_eq!(listing.split(3).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    let mut reads = Vec::new();
+    let mut given = 0;
+    for part in listing.parts_of(50).unwrap() {
+        let read = listing.clone().part(part).collect().await;
+        given += read.items.len();
+        reads.extend(read.part_read);
+        if reads.last().unwrap().is_last() {
+            break;
+        }
+    }
+    let merged = merge(&reads).unwrap();
+    assert_eq!((merged.verdict, given), (Verdict::AsFarAsKnown(Doubt::NoTotal), 300));
+    assert!(merged.again.is_empty());
+}
+
+#[tokio::test]
+async fn parts_of_another_listing_are_refused() {
+    let world = log(50);
+    let listing = listing(&world);
+    let part = listing.split(2).await.unwrap().remove(1);
+    let client =
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let other = client.logs().list(actionlog::integration::LogsQuery::new().search("x"));
+    let before = world.requests().len();
+    let error = other.clone().part(part.clone()).collect().await.error.unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(error.to_string().contains("the parameter search"), "{error}");
+    let since = listing.clone().part(part.clone()).since(chrono::Utc::now()).collect().await.error.unwrap();
+    assert_eq!(since.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(world.requests().len(), before);
+    let mine = listing.clone().part(part).collect().await.part_read.unwrap();
+    let its = other.parts_of(10).unwrap().next().unwrap();
+    let its = other.part(its).collect().await.part_read.unwrap();
+    assert_eq!(merge(&[mine, its]).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    assert_eq!(merge(&[]).unwrap_err().kind(), ErrorKind::InvalidRequest);
+}
+
+/// What happens to a log before a request.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Nothing,
+    Add(usize),
+    Remove(usize, usize),
+    Insert(usize),
+    Empty,
+    Short,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => Just(Change::Nothing),
+        2 => (1..12_usize).prop_map(Change::Add),
+        3 => (0..200_usize, 1..15_usize).prop_map(|(at, count)| Change::Remove(at, count)),
+        1 => (0..200_usize).prop_map(Change::Insert),
+        1 => Just(Change::Empty),
+        1 => Just(Change::Short),
+    ]
+}
+
+fn cases() -> u32 {
+    std::env::var("MODEL_CASES").map_or(200, |it| it.parse().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_there_throughout_is_given_by_one_part_or_another(
+        records in 0..200_usize,
+        parts in 1..9_usize,
+        page_size in 2..25_u32,
+        prefetch in 1..9_usize,
+        changes in proptest::collection::vec(change(), 0..60),
+        order in proptest::collection::vec(0..9_usize, 9),
+        stopped in proptest::option::of(1..40_usize),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let world = log(records);
+            let listing = listing(&world).page_size(page_size).prefetch(prefetch);
+            let its = world.integration().log();
+            let mut there = ids(&its);
+            let mut parts = listing.split(parts).await.unwrap();
+            let quiet = changes.iter().all(|it| matches!(it, Change::Nothing));
+            let mut changes = changes.into_iter();
+            let changing = its.clone();
+            world.before_each(move |world| {
+                let log = &changing;
+                match changes.next() {
+                    Some(Change::Add(count)) => drop(log.add_samples(count)),
+                    Some(Change::Remove(at, count)) => {
+                        for _ in 0..count {
+                            if !log.is_empty() {
+                                log.remove(at % log.len());
+                            }
+                        }
+                    }
+                    Some(Change::Insert(at)) => {
+                        let text = log.texts().into_iter().next().unwrap_or_default();
+                        let new = format!("0000inserted{:012}", world.requests().len());
+                        let id = serde_json::from_str::<serde_json::Value>(&text).ok();
+                        if let Some(id) = id.as_ref().and_then(|it| it["_id"].as_str()) {
+                            log.insert_raw(at % (log.len() + 1), text.replace(id, &new));
+                        }
+                    }
+                    Some(Change::Empty) => drop(world.fail_next(Fault::EmptyOnce)),
+                    Some(Change::Short) => drop(world.fail_next(Fault::ShortByOne)),
+                    Some(Change::Nothing) | None => {}
+                }
+            });
+            // Read in some order.
+            for (at, with) in order.iter().enumerate().take(parts.len()) {
+                let with = with % parts.len();
+                parts.swap(at, with);
+            }
+            let (mut reads, mut given) = (Vec::new(), Vec::new());
+            // One may be given up half-way.
+            if let Some((stop, part)) = stopped.zip(parts.last().cloned()) {
+                parts.pop();
+                let mut items = listing.clone().part(part.clone()).items();
+                for _ in 0..stop {
+                    match items.next().await {
+                        Some(item) => given.extend(item.ok().map(|it| it.id.to_string())),
+                        None => break,
+                    }
+                }
+                let resumed = items.cursor();
+                reads.extend(items.part_read());
+                drop(items);
+                if stop % 2 == 0 {
+                    let rest = listing.clone().part(part).resume(resumed.unwrap()).collect().await;
+                    given.extend(rest.items.iter().map(|it| it.id.to_string()));
+                    reads.extend(rest.part_read);
+                }
+            }
+            let mut merged = None;
+            for _ in 0..12 {
+                for part in &parts {
+                    reads.push(read(&listing, part, &mut given).await);
+                }
+                let now = merge(&reads).unwrap();
+                parts.clone_from(&now.again);
+                merged = Some(now);
+                if parts.is_empty() {
+                    break;
+                }
+            }
+            let merged = merged.unwrap();
+            prop_assert!(merged.again.is_empty(), "the parts never meet: {merged:?}");
+            there = there.intersection(&ids(&its)).cloned().collect();
+            let given_ids = BTreeSet::from_iter(given.iter().cloned());
+            let missed: Vec<_> = there.difference(&given_ids).collect();
+            // Pages of one can't overlap: a reading that had some says so.
+            let singles = merged.verdict == Verdict::AsFarAsKnown(Doubt::SingleRecords);
+            prop_assert!(missed.is_empty() || singles, "{:?}: {missed:?} of {} were missed; {reads:#?}", merged.verdict, there.len());
+            if quiet && stopped.is_none() {
+                prop_assert_eq!(merged.verdict, Verdict::Complete);
+                prop_assert_eq!(given.len(), records);
+            }
+            Ok(())
+        })?;
+    }
+}
