@@ -8,6 +8,7 @@ mod bad_input;
 mod check;
 mod conformance;
 mod decoding;
+mod faults;
 mod integration;
 mod reading;
 mod recorded;

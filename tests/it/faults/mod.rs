@@ -1,0 +1,202 @@
+//! What can go wrong between a client and a server, fault by fault: how often the client asks, what its caller is told,
+//! and that nothing is written twice, nothing hangs and no credential is shown.
+
+#[cfg(feature = "http2")]
+mod h2;
+mod row;
+mod server;
+mod table;
+
+#[cfg(feature = "rustls")]
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::all_shown;
+use row::{Calls, Counted, End, Row};
+
+pub(crate) type Builder = ClientBuilder<IntegrationClient>;
+
+/// In all keys and tokens of the clients, and in all that the servers say; never in what a caller sees.
+pub(crate) const SECRET: &str = "pl4nted-s3cret";
+
+/// Far more than any case takes, even where it shares its processor with much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// More cases at once would only make each other late.
+const AT_ONCE: usize = 24;
+
+/// Runs every row with each of the three calls, and says what wasn't as the row has it.
+///
+/// `prepare` gets each client's builder last, and `on_error` each error that a caller sees.
+pub(crate) async fn drive(
+    rows: Vec<Row>,
+    prepare: impl Fn(Builder) -> Builder + Send + Sync + 'static,
+    on_error: impl Fn(&Row, Calls, &Error) + Send + Sync + 'static,
+) -> Vec<String> {
+    let hooks = Arc::new((prepare, on_error));
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut cases = JoinSet::new();
+    for row in rows.into_iter().map(Arc::new) {
+        for calls in [Calls::List, Calls::Stream, Calls::Create] {
+            let (row, hooks, room) = (Arc::clone(&row), Arc::clone(&hooks), Arc::clone(&room));
+            cases.spawn(async move {
+                let _place = room.acquire_owned().await.unwrap();
+                let (prepare, on_error) = &*hooks;
+                let case = case(&row, calls, prepare, |error| on_error(&row, calls, error));
+                let problems = match timeout(PATIENCE, case).await {
+                    Ok(problems) => problems,
+                    Err(_) => vec!["hangs".to_owned()],
+                };
+                problems.into_iter().map(|it| format!("{}, {calls:?}: {it}", row.name)).collect::<Vec<_>>()
+            });
+        }
+    }
+    let mut problems = Vec::new();
+    while let Some(case) = cases.join_next().await {
+        match case {
+            Ok(more) => problems.extend(more),
+            Err(panic) => problems.push(format!("a case has panicked: {panic}")),
+        }
+    }
+    problems.sort();
+    problems
+}
+
+/// One row with one call, against a server of its own.
+async fn case(
+    row: &Row,
+    calls: Calls,
+    prepare: &impl Fn(Builder) -> Builder,
+    on_error: impl Fn(&Error),
+) -> Vec<String> {
+    let server = row.script.start().await;
+    let mut builder = IntegrationClient::builder(&*server.url)
+        .bearer(SECRET)
+        .retry(RetryPolicy::default().base(Duration::from_millis(1)));
+    if let Some(exchange) = server.exchange.clone() {
+        builder = builder.exchange(exchange);
+    }
+    let client = prepare((row.tune)(builder)).build().unwrap();
+    if row.warm {
+        client.logs().list(()).page().await.unwrap();
+        sleep(server::A_MOMENT).await;
+    }
+    let count = || match row.script.counted() {
+        Counted::Requests => server.seen.requests.load(Ordering::SeqCst),
+        Counted::Connections => server.seen.connections.load(Ordering::SeqCst),
+    };
+    let before = count();
+    let (result, mut problems) = call(&client, calls).await;
+    let end = row.end(calls);
+    let came = count() - before;
+    // A reading that comes to its end asks once more, to be sure that it is the end.
+    let more = u32::from(calls == Calls::Stream && end.failure.is_none());
+    let expected = if row.reaches_nobody() { 0 } else { end.attempts + more };
+    if came != expected {
+        problems.push(format!("{came} requests came, not {expected}"));
+    }
+    if calls == Calls::Create && came > 1 && row.again.is_none() {
+        problems.push("a record was sent twice that may have been written the first time".to_owned());
+    }
+    if server.seen.elsewhere.load(Ordering::SeqCst) > 0 {
+        problems.push("the client followed to another host".to_owned());
+    }
+    match result {
+        Ok(()) if end == End::fine(end.attempts) => {}
+        Ok(()) => problems.push(format!("is fine, not {end}")),
+        Err(error) => {
+            on_error(&error);
+            let came = End::of(&error);
+            if came != end {
+                problems.push(format!("{came}, not {end}: {error:?}"));
+            }
+            let shown = all_shown(&error).to_lowercase();
+            if shown.contains(SECRET) {
+                problems.push(format!("the secret is shown: {shown}"));
+            }
+        }
+    }
+    problems
+}
+
+/// Makes one call, and says what a caller sees of it that can't be right whatever the fault.
+async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, Vec<String>) {
+    let logs = client.logs();
+    let mut problems = Vec::new();
+    let result = match calls {
+        Calls::List => logs.list(()).page().await.map(|page| page.entries.len()),
+        Calls::Create => logs.create(draft()).await.map(|_| 1),
+        Calls::Stream => {
+            let mut items = logs.list(()).items();
+            let mut given = 0;
+            loop {
+                match items.next().await {
+                    Some(Ok(_)) => given += 1,
+                    Some(Err(error)) => {
+                        if !error.is_transient() && items.next().await.is_some() {
+                            problems.push("the stream goes on after an error that doesn't pass".to_owned());
+                        }
+                        break Err(error);
+                    }
+                    None => break Ok(given),
+                }
+            }
+        }
+    };
+    if result.as_ref().is_ok_and(|it| *it != 1) {
+        problems.push("there is one record, and another number of them was given".to_owned());
+    }
+    (result.map(|_| ()), problems)
+}
+
+fn draft() -> ActionLogDraft {
+    ActionLogDraft::new(RequiredFields {
+        integration_id: "i1".into(),
+        action_type: ActionType::Sync,
+        entity_type: "product".into(),
+        status: LogStatus::Pending,
+    })
+}
+
+/// The rows of these parts of the table, as they are.
+async fn holds(parts: impl IntoIterator<Item = table::Part>) {
+    let rows = parts.into_iter().flat_map(|it| it.rows).collect();
+    let problems = drive(rows, |it| it, |_, _, _| ()).await;
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_breaks_before_an_answer_came_is_repeated_only_where_that_is_safe() {
+    holds([table::connections()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_cut_or_garbled_is_never_taken_for_a_whole_one() {
+    holds([table::heads(), table::bodies()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_status_is_told_as_what_it_is() {
+    holds([table::statuses()]).await;
+}
+
+#[cfg(feature = "http2")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_http2_server_did_not_look_at_is_sent_again_and_nothing_else() {
+    holds([table::http2()]).await;
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_to_a_server_without_a_good_certificate() {
+    holds([table::tls()]).await;
+}
