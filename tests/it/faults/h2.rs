@@ -1,6 +1,7 @@
 //! A server of HTTP/2 by hand: it reads as much of the frames as it must, and writes those that it is told to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actionlog::HttpExchange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,12 +41,14 @@ pub(super) enum Act {
     Write(fn(&Stream) -> Vec<u8>, Then),
 }
 
-/// Whether the server speaks at all, and how many streams it allows at once.
+/// Whether the server speaks at all.
 #[derive(Clone, Copy)]
 pub(super) enum Greeting {
     Usual,
-    NoStreams,
-    Silent,
+    /// Reads, and never says a word. The client is told to ask by pings whether anybody is there, if it's so.
+    Silent {
+        pings: bool,
+    },
 }
 
 impl Server {
@@ -53,12 +56,16 @@ impl Server {
     pub(super) async fn http2(greeting: Greeting, plan: Plan<Act>) -> Self {
         let mut server = Self::start(move |stream, seen, _| serve(stream, greeting, plan.clone(), seen)).await;
         // As `HttpExchange` builds its own, but for the protocol.
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
             .http2_prior_knowledge();
+        if let Greeting::Silent { pings: true } = greeting {
+            let soon = Duration::from_millis(100);
+            client = client.http2_keep_alive_interval(soon).http2_keep_alive_timeout(soon);
+        }
         server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
         server
     }
@@ -69,9 +76,7 @@ async fn serve(mut stream: TcpStream, greeting: Greeting, plan: Plan<Act>, seen:
     stream.read_exact(&mut [0; 24]).await?;
     match greeting {
         Greeting::Usual => stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?,
-        // SETTINGS_MAX_CONCURRENT_STREAMS: 0.
-        Greeting::NoStreams => stream.write_all(&frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 0])).await?,
-        Greeting::Silent => {}
+        Greeting::Silent { .. } => {}
     }
     loop {
         let mut head = [0; 9];
@@ -80,7 +85,9 @@ async fn serve(mut stream: TcpStream, greeting: Greeting, plan: Plan<Act>, seen:
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         stream.read_exact(&mut payload).await?;
         match (kind, greeting) {
-            (SETTINGS, Greeting::Usual | Greeting::NoStreams) if flags & ACK == 0 => {
+            (HEADERS | DATA, Greeting::Silent { .. }) if flags & END_STREAM != 0 => drop(plan.next(&seen)),
+            (_, Greeting::Silent { .. }) => {}
+            (SETTINGS, _) if flags & ACK == 0 => {
                 stream.write_all(&frame(SETTINGS, ACK, 0, &[])).await?;
             }
             (PING, _) if flags & ACK == 0 => stream.write_all(&frame(PING, ACK, 0, &payload)).await?,
@@ -88,9 +95,6 @@ async fn serve(mut stream: TcpStream, greeting: Greeting, plan: Plan<Act>, seen:
             (HEADERS | DATA, _) if flags & END_STREAM != 0 => {
                 let request = Stream { id: u32::from_be_bytes(id), good: good(kind == DATA) };
                 let act = plan.next(&seen);
-                if matches!(greeting, Greeting::Silent) {
-                    sleep(FOREVER).await;
-                }
                 let (bytes, then) = match act {
                     Act::Good => (answer(&request), Then::Keep),
                     Act::Write(bytes, then) => (bytes(&request), then),
@@ -126,6 +130,14 @@ fn frame(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
 /// The head of an answer with status 200: entry 8 of HPACK's static table.
 pub(super) fn head(stream: &Stream) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream.id, &[0x88])
+}
+
+/// The same, for a body of as many bytes as a good answer's.
+pub(super) fn head_with_length(stream: &Stream) -> Vec<u8> {
+    let length = stream.good.len().to_string();
+    // Entry 28 is `content-length`; 15 of that fit into the first byte.
+    let field = [&[0x88, 0x0f, 28 - 15, length.len() as u8][..], length.as_bytes()].concat();
+    frame(HEADERS, END_HEADERS, stream.id, &field)
 }
 
 /// The end of a good answer's body, and what comes before it.

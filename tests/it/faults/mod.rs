@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::page::Total;
 use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -81,7 +82,9 @@ async fn case(
     let server = row.script.start().await;
     let mut builder = IntegrationClient::builder(&*server.url)
         .bearer(SECRET)
-        .retry(RetryPolicy::default().base(Duration::from_millis(1)));
+        .retry(RetryPolicy::default().base(Duration::from_millis(1)))
+        // The one page there is says by its total that it's all.
+        .total_means(Total::OfListing);
     if let Some(exchange) = server.exchange.clone() {
         builder = builder.exchange(exchange);
     }
