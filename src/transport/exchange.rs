@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -75,14 +77,14 @@ pub struct ExchangeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// No connection was made: nothing of the request left.
+    /// No connection was made, or the server says that it didn't look at the request: it had no effect.
     Connect,
     /// The request, or part of it, may have been sent.
     Sent,
 }
 
 impl ExchangeError {
-    /// A failure to connect: provably nothing of the request was sent.
+    /// A failure to connect: provably nothing of the request was sent, or nothing of it was looked at.
     pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { stage: Stage::Connect, source: source.into() }
     }
@@ -130,6 +132,12 @@ pub struct HttpExchange {
 /// answer. Ours go first.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// A connection by HTTP/2 is for all requests, and outlives an attempt that got no answer: one that has gone dead would
+/// be asked again and again. While a request is under way it's asked this often whether anybody is there, and given as
+/// long to say so: together less than the time of an attempt.
+#[cfg(feature = "http2")]
+const PING: Duration = Duration::from_secs(10);
+
 impl HttpExchange {
     /// The usual way, with a limit on the time to connect. `None` sets none.
     ///
@@ -159,6 +167,10 @@ impl HttpExchange {
         if let Some(limit) = connect_timeout {
             builder = builder.connect_timeout(limit);
         }
+        #[cfg(feature = "http2")]
+        {
+            builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_timeout(PING);
+        }
         // Where another crate switches on reqwest's native TLS, that becomes the default: not what was tested here.
         #[cfg(feature = "rustls")]
         {
@@ -184,21 +196,101 @@ impl HttpExchange {
 #[async_trait]
 impl Exchange for HttpExchange {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let has_body = request.method() != Method::HEAD;
         let request = reqwest::Request::try_from(request).map_err(failure)?;
         let mut answer = self.client.execute(request).await.map_err(failure)?;
         let mut head = http::Response::new(());
         *head.status_mut() = answer.status();
         *head.version_mut() = answer.version();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
-        let pieces = stream::try_unfold(answer, |mut answer| async move {
-            Ok(answer.chunk().await.map_err(failure)?.map(|piece| (piece, answer)))
+        let left = announced(&head).filter(|_| has_body);
+        let pieces = stream::try_unfold((answer, left), |(mut answer, mut left)| async move {
+            let Some(piece) = answer.chunk().await.map_err(broken)? else {
+                return if left.is_some_and(|it| it > 0) { Err(ExchangeError::sent(Short)) } else { Ok(None) };
+            };
+            left = left.map(|it| it.saturating_sub(piece.len() as u64));
+            Ok(Some((piece, (answer, left))))
         });
         Ok(head.map(|()| Body::new(pieces.into_stream().fuse())))
     }
 }
 
+/// How long the body is to be by the answer's own word. Not known where it was decompressed: then reqwest has taken
+/// the length away.
+///
+/// In HTTP/1 the stack looks after that itself. In HTTP/2 it takes a server that goes, or that ends the stream without
+/// an error, for one that has said all.
+fn announced(head: &http::Response<()>) -> Option<u64> {
+    let bodiless = matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || head.version() < http::Version::HTTP_2 {
+        return None;
+    }
+    head.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the body ended before its length")]
+struct Short;
+
+/// Why no answer came.
 fn failure(error: reqwest::Error) -> ExchangeError {
-    // With the URL goes the query, and with that what was asked for.
-    let error = error.without_url();
-    if error.is_connect() || error.is_builder() { ExchangeError::connect(error) } else { ExchangeError::sent(error) }
+    if error.is_connect() || error.is_builder() || not_looked_at(&error) {
+        ExchangeError { stage: Stage::Connect, ..broken(error) }
+    } else {
+        broken(error)
+    }
+}
+
+/// Why an answer broke off.
+fn broken(error: reqwest::Error) -> ExchangeError {
+    match gone_away(&error) {
+        Some(error) => ExchangeError::sent(error),
+        // With the URL goes the query, and with that what was asked for.
+        None => ExchangeError::sent(error.without_url()),
+    }
+}
+
+/// Whether the server said of this very request that it wasn't looked at, and won't be: HTTP/2's REFUSED_STREAM, or a
+/// GOAWAY that names an earlier request as the last one. (To a request that it doesn't exclude, the HTTP stack gives
+/// another error.)
+#[cfg(feature = "http2")]
+fn not_looked_at(error: &reqwest::Error) -> bool {
+    let refused = |it: &h2::Error| it.is_reset() && it.reason() == Some(h2::Reason::REFUSED_STREAM);
+    http2_error(error).is_some_and(|it| it.is_remote() && (it.is_go_away() || refused(it)))
+}
+
+/// A server's GOAWAY, without what it added: that may be any text, with a key in it too, and the HTTP stack shows it.
+#[cfg(feature = "http2")]
+fn gone_away(error: &reqwest::Error) -> Option<GoneAway> {
+    let error = http2_error(error).filter(|it| it.is_go_away() && it.is_remote())?;
+    Some(GoneAway { reason: error.reason().unwrap_or(h2::Reason::NO_ERROR) })
+}
+
+#[cfg(feature = "http2")]
+fn http2_error(error: &reqwest::Error) -> Option<&h2::Error> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}
+
+#[cfg(feature = "http2")]
+#[derive(Debug, thiserror::Error)]
+#[error("the server went away (GOAWAY, {reason:?})")]
+struct GoneAway {
+    reason: h2::Reason,
+}
+
+#[cfg(not(feature = "http2"))]
+fn not_looked_at(_: &reqwest::Error) -> bool {
+    false
+}
+
+#[cfg(not(feature = "http2"))]
+fn gone_away(_: &reqwest::Error) -> Option<std::convert::Infallible> {
+    None
 }
