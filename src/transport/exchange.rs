@@ -133,8 +133,8 @@ pub struct HttpExchange {
 const IDLE: Duration = Duration::from_secs(10);
 
 /// A connection by HTTP/2 is for all requests, and outlives an attempt that got no answer: one that has gone dead would
-/// be asked again and again. While a request is under way it's asked this often whether anybody is there, and given as
-/// long to say so: together less than the time of an attempt.
+/// be asked again and again. So it's asked this often whether anybody is there, and given as long to say so: together
+/// less than the time of an attempt.
 #[cfg(feature = "http2")]
 const PING: Duration = Duration::from_secs(10);
 
@@ -169,7 +169,11 @@ impl HttpExchange {
         }
         #[cfg(feature = "http2")]
         {
-            builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_timeout(PING);
+            // Also while idle: the stack may not notice that a request has ended that.
+            builder = builder
+                .http2_keep_alive_interval(PING)
+                .http2_keep_alive_timeout(PING)
+                .http2_keep_alive_while_idle(true);
         }
         // Where another crate switches on reqwest's native TLS, that becomes the default: not what was tested here.
         #[cfg(feature = "rustls")]
@@ -250,13 +254,14 @@ fn broken(error: reqwest::Error) -> ExchangeError {
     }
 }
 
-/// Whether the server said of this very request that it wasn't looked at, and won't be: HTTP/2's REFUSED_STREAM, or a
-/// GOAWAY that names an earlier request as the last one. (To a request that it doesn't exclude, the HTTP stack gives
-/// another error.)
+/// Whether the server said of this very request that it wasn't looked at, and won't be.
+///
+/// A GOAWAY that names an earlier request as the last one says that too. But the HTTP stack may give the same error to a
+/// request that the GOAWAY doesn't exclude, where the two cross: it tells nothing for certain.
 #[cfg(feature = "http2")]
 fn not_looked_at(error: &reqwest::Error) -> bool {
-    let refused = |it: &h2::Error| it.is_reset() && it.reason() == Some(h2::Reason::REFUSED_STREAM);
-    http2_error(error).is_some_and(|it| it.is_remote() && (it.is_go_away() || refused(it)))
+    http2_error(error)
+        .is_some_and(|it| it.is_remote() && it.is_reset() && it.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// A server's GOAWAY, without what it added: that may be any text, with a key in it too, and the HTTP stack shows it.

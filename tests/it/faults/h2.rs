@@ -38,8 +38,13 @@ pub(super) struct Stream {
 #[derive(Clone, Copy)]
 pub(super) enum Act {
     Good,
-    Write(fn(&Stream) -> Vec<u8>, Then),
+    Write(Frames, Then),
+    /// Writes the first, and the second when that has been read: what comes together may be taken as if it had come in
+    /// another order.
+    WriteBoth(Frames, Frames),
 }
+
+pub(super) type Frames = fn(&Stream) -> Vec<u8>;
 
 /// Whether the server speaks at all.
 #[derive(Clone, Copy)]
@@ -64,7 +69,8 @@ impl Server {
             .http2_prior_knowledge();
         if let Greeting::Silent { pings: true } = greeting {
             let soon = Duration::from_millis(100);
-            client = client.http2_keep_alive_interval(soon).http2_keep_alive_timeout(soon);
+            client =
+                client.http2_keep_alive_interval(soon).http2_keep_alive_timeout(soon).http2_keep_alive_while_idle(true);
         }
         server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
         server
@@ -98,6 +104,11 @@ async fn serve(mut stream: TcpStream, greeting: Greeting, plan: Plan<Act>, seen:
                 let (bytes, then) = match act {
                     Act::Good => (answer(&request), Then::Keep),
                     Act::Write(bytes, then) => (bytes(&request), then),
+                    Act::WriteBoth(first, second) => {
+                        stream.write_all(&first(&request)).await?;
+                        sleep(A_MOMENT).await;
+                        (second(&request), Then::Keep)
+                    }
                 };
                 stream.write_all(&bytes).await?;
                 match then {

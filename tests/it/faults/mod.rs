@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::all_shown;
 use row::{Calls, Counted, End, Row};
+use server::Server;
 
 pub(crate) type Builder = ClientBuilder<IntegrationClient>;
 
@@ -40,19 +41,32 @@ const AT_ONCE: usize = 24;
 /// `prepare` gets each client's builder last, and `on_error` each error that a caller sees.
 pub(crate) async fn drive(
     rows: Vec<Row>,
-    prepare: impl Fn(Builder) -> Builder + Send + Sync + 'static,
+    prepare: impl Fn(Builder) -> Builder,
     on_error: impl Fn(&Row, Calls, &Error) + Send + Sync + 'static,
 ) -> Vec<String> {
-    let hooks = Arc::new((prepare, on_error));
+    let on_error = Arc::new(on_error);
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut cases = JoinSet::new();
     for row in rows.into_iter().map(Arc::new) {
         for calls in [Calls::List, Calls::Stream, Calls::Create] {
-            let (row, hooks, room) = (Arc::clone(&row), Arc::clone(&hooks), Arc::clone(&room));
+            let (row, on_error, room) = (Arc::clone(&row), Arc::clone(&on_error), Arc::clone(&room));
+            // Not in the tasks: to set up TLS takes a processor for long, which would make the others late.
+            let server = row.script.start().await;
+            let client = prepare(builder(&row, &server)).build().unwrap();
             cases.spawn(async move {
                 let _place = room.acquire_owned().await.unwrap();
-                let (prepare, on_error) = &*hooks;
-                let case = case(&row, calls, prepare, |error| on_error(&row, calls, error));
+                let t0 = std::time::Instant::now();
+                struct P(std::time::Instant, &'static str, Calls);
+                impl Drop for P {
+                    fn drop(&mut self) {
+                        let e = self.0.elapsed();
+                        if e.as_millis() > 1500 {
+                            eprintln!("SLOW {:?} {} {:?}", e, self.1, self.2);
+                        }
+                    }
+                }
+                let _p = P(t0, row.name, calls);
+                let case = case(&row, calls, &server, &client, |error| on_error(&row, calls, error));
                 let problems = match timeout(PATIENCE, case).await {
                     Ok(problems) => problems,
                     Err(_) => vec!["hangs".to_owned()],
@@ -72,23 +86,27 @@ pub(crate) async fn drive(
     problems
 }
 
-/// One row with one call, against a server of its own.
-async fn case(
-    row: &Row,
-    calls: Calls,
-    prepare: &impl Fn(Builder) -> Builder,
-    on_error: impl Fn(&Error),
-) -> Vec<String> {
-    let server = row.script.start().await;
-    let mut builder = IntegrationClient::builder(&*server.url)
+fn builder(row: &Row, server: &Server) -> Builder {
+    let builder = IntegrationClient::builder(&*server.url)
         .bearer(SECRET)
         .retry(RetryPolicy::default().base(Duration::from_millis(1)))
         // The one page there is says by its total that it's all.
         .total_means(Total::OfListing);
-    if let Some(exchange) = server.exchange.clone() {
-        builder = builder.exchange(exchange);
-    }
-    let client = prepare((row.tune)(builder)).build().unwrap();
+    let builder = match &server.exchange {
+        Some(exchange) => builder.exchange(exchange.clone()),
+        None => builder,
+    };
+    (row.tune)(builder)
+}
+
+/// One row with one call, against a server of its own.
+async fn case(
+    row: &Row,
+    calls: Calls,
+    server: &Server,
+    client: &IntegrationClient,
+    on_error: impl Fn(&Error),
+) -> Vec<String> {
     if row.warm {
         client.logs().list(()).page().await.unwrap();
         sleep(server::A_MOMENT).await;
@@ -98,7 +116,7 @@ async fn case(
         Counted::Connections => server.seen.connections.load(Ordering::SeqCst),
     };
     let before = count();
-    let (result, mut problems) = call(&client, calls).await;
+    let (result, mut problems) = call(client, calls).await;
     let end = row.end(calls);
     let came = count() - before;
     // A reading that comes to its end asks once more, to be sure that it is the end.

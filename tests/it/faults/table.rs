@@ -58,7 +58,7 @@ fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: RequestOutcome) ->
 
 /// For what would wait for ever. Each attempt has to get as far as the server in that time, also on a busy machine.
 fn hasty(builder: Builder) -> Builder {
-    builder.attempt_timeout(Duration::from_millis(500))
+    builder.attempt_timeout(Duration::from_secs(1))
 }
 
 fn small(builder: Builder) -> Builder {
@@ -151,7 +151,7 @@ pub(super) fn connections() -> Part {
             .list(fine(2))
             .create(gone(1, Timeout, Unknown)),
         Row::new("never answered within the operation's limit", always(|_| Vec::new(), Then::Hang))
-            .tune(|it| it.operation_timeout(Duration::from_millis(500)))
+            .tune(|it| it.operation_timeout(Duration::from_secs(1)))
             .all(gone(1, Timeout, Unknown)),
         Row::new("a kept connection was closed while idle", Script::once(Act::Write(ok, Then::Close))).warm(),
         Row::new("a kept connection is closed as the request comes", kept(Act::Write(|_| Vec::new(), Then::Close)))
@@ -187,7 +187,7 @@ pub(super) fn tls() -> Part {
             .list(gone(4, Connect, NotSent))
             .create_again(NEVER_LEFT, gone(4, Connect, NotSent)),
         Row::new("nothing in answer to TLS", Script::NoTls(None))
-            .tune(|it| it.connect_timeout(Duration::from_millis(500)))
+            .tune(|it| it.connect_timeout(Duration::from_secs(1)))
             .list(gone(4, Connect, NotSent))
             .create_again(NEVER_LEFT, gone(4, Connect, NotSent)),
         Row::new(
@@ -534,34 +534,28 @@ fn page_of_20_mb(_: &Here) -> Vec<u8> {
 #[cfg(feature = "http2")]
 pub(super) fn http2() -> Part {
     use super::h2::{
-        Act, CANCEL, ENHANCE_YOUR_CALM, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, Stream,
+        Act, CANCEL, ENHANCE_YOUR_CALM, Frames, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM,
         answer, body, go_away, head, head_with_length, reset,
     };
 
-    type Frames = fn(&Stream) -> Vec<u8>;
     let script = |first: Vec<Act>, then| Script::Http2(Greeting::Usual, Plan { first, then });
     let always = |frames: Frames, then| script(Vec::new(), Act::Write(frames, then));
+    let both = |first: Frames, second: Frames| script(Vec::new(), Act::WriteBoth(first, second));
     let once = |frames: Frames, then| script(vec![Act::Write(frames, then)], Act::Good);
     let silent = |pings| Script::Http2(Greeting::Silent { pings }, Plan { first: Vec::new(), then: Act::Good });
     let broken =
         |name, script| Row::new(name, script).list(gone(4, Transport, Unknown)).create(gone(1, Transport, Unknown));
     let rows = vec![
         Row::new("an answer by HTTP/2", script(Vec::new(), Act::Good)),
+        // That it's behind the last one says that it wasn't looked at. But the HTTP stack now and then gives the same error to
+        // a stream that isn't, which was.
         Row::new("GOAWAY: the stream is behind the last one", once(|_| go_away(0, NO_ERROR, SECRET), Then::Keep))
             .list(fine(2))
-            .create_again(NOT_SEEN, fine(2)),
-        Row::new(
-            "GOAWAY: the stream is behind the last one, always",
-            always(|_| go_away(0, NO_ERROR, SECRET), Then::Keep),
-        )
-        .list(gone(4, Connect, NotSent))
-        .create_again(NOT_SEEN, gone(4, Connect, NotSent)),
-        Row::new(
+            .create(gone(1, Transport, Unknown)),
+        broken(
             "GOAWAY for an error: the stream is behind the last one",
             always(|_| go_away(0, ENHANCE_YOUR_CALM, SECRET), Then::Close),
-        )
-        .list(gone(4, Connect, NotSent))
-        .create_again(NOT_SEEN, gone(4, Connect, NotSent)),
+        ),
         broken(
             "GOAWAY: the stream is the last one, and has no answer",
             always(|it| go_away(it.id, NO_ERROR, SECRET), Then::Close),
@@ -572,12 +566,12 @@ pub(super) fn http2() -> Part {
         ),
         Row::new(
             "GOAWAY: the stream is the last one, and is answered",
-            always(|it| [go_away(it.id, NO_ERROR, SECRET), answer(it)].concat(), Then::Keep),
+            both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, SECRET), answer(it)].concat()),
         ),
         Row::new(
             "GOAWAY while idle",
             script(
-                vec![Act::Write(|it| [answer(it), go_away(it.id, NO_ERROR, SECRET)].concat(), Then::Close)],
+                vec![Act::WriteBoth(|_| Vec::new(), |it| [answer(it), go_away(it.id, NO_ERROR, SECRET)].concat())],
                 Act::Good,
             ),
         )
@@ -588,34 +582,25 @@ pub(super) fn http2() -> Part {
         Row::new("REFUSED_STREAM, always", always(|it| reset(it, REFUSED_STREAM), Then::Keep))
             .list(gone(4, Connect, NotSent))
             .create_again(NOT_SEEN, gone(4, Connect, NotSent)),
-        broken(
-            "REFUSED_STREAM after the head",
-            always(|it| [head(it), reset(it, REFUSED_STREAM)].concat(), Then::Keep),
-        ),
-        broken(
-            "GOAWAY after a head with a length",
-            always(|it| [head_with_length(it), go_away(0, NO_ERROR, SECRET)].concat(), Then::Keep),
-        ),
-        broken(
-            "GOAWAY for an error after the head",
-            always(|it| [head(it), go_away(0, PROTOCOL_ERROR, SECRET)].concat(), Then::Keep),
-        ),
+        broken("REFUSED_STREAM after the head", both(head, |it| reset(it, REFUSED_STREAM))),
+        broken("GOAWAY after a head with a length", both(head_with_length, |it| go_away(0, NO_ERROR, SECRET))),
+        broken("GOAWAY for an error after the head", both(head, |it| go_away(0, PROTOCOL_ERROR, SECRET))),
         broken(
             "NO_ERROR inside a body with a length",
-            always(|it| [head_with_length(it), body(it).0, reset(it, NO_ERROR)].concat(), Then::Keep),
+            both(|it| [head_with_length(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
         ),
-        broken("CANCEL inside the body", always(|it| [head(it), body(it).0, reset(it, CANCEL)].concat(), Then::Keep)),
+        broken("CANCEL inside the body", both(|it| [head(it), body(it).0].concat(), |it| reset(it, CANCEL))),
         // To the HTTP stack this is an end like any other: only that the JSON isn't whole tells.
         Row::new(
             "NO_ERROR inside a body without a length",
-            always(|it| [head(it), body(it).0, reset(it, NO_ERROR)].concat(), Then::Keep),
+            both(|it| [head(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
         )
         .all(said(1, 200, Decode, Unknown)),
         broken("INTERNAL_ERROR before the head", always(|it| reset(it, INTERNAL_ERROR), Then::Keep)),
         broken("CANCEL before the head", always(|it| reset(it, CANCEL), Then::Keep)),
         broken(
             "INTERNAL_ERROR inside the body",
-            always(|it| [head(it), body(it).0, reset(it, INTERNAL_ERROR)].concat(), Then::Keep),
+            both(|it| [head(it), body(it).0].concat(), |it| reset(it, INTERNAL_ERROR)),
         ),
         Row::new("NO_ERROR after the answer", always(|it| [answer(it), reset(it, NO_ERROR)].concat(), Then::Keep)),
         broken("closed inside the body, by HTTP/2", always(|it| [head(it), body(it).0].concat(), Then::Close)),
