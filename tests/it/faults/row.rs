@@ -28,8 +28,7 @@ pub(crate) struct Row {
     pub(super) tune: fn(Builder) -> Builder,
     /// Whether a good call comes before, whose connection is kept.
     pub(super) warm: bool,
-    pub(super) list: End,
-    pub(super) stream: End,
+    pub(super) read: End,
     pub(super) create: End,
     /// Why a creation may be sent more than once.
     pub(super) again: Option<&'static str>,
@@ -39,17 +38,12 @@ impl Row {
     /// Until it's said otherwise, all is expected to be fine.
     pub(super) fn new(name: &'static str, script: Script) -> Self {
         let fine = End::fine(1);
-        Self { name, script, tune: |it| it, warm: false, list: fine, stream: fine, create: fine, again: None }
+        Self { name, script, tune: |it| it, warm: false, read: fine, create: fine, again: None }
     }
 
-    /// How reading comes out, a page or all.
-    pub(super) fn list(self, end: End) -> Self {
-        Self { list: end, stream: end, ..self }
-    }
-
-    /// How reading all comes out, where it differs from reading a page.
-    pub(super) fn stream(self, end: End) -> Self {
-        Self { stream: end, ..self }
+    /// How reading comes out, be it a page or all.
+    pub(super) fn read(self, end: End) -> Self {
+        Self { read: end, ..self }
     }
 
     /// How writing comes out, which is tried once.
@@ -63,7 +57,7 @@ impl Row {
     }
 
     pub(super) fn all(self, end: End) -> Self {
-        self.list(end).create(end)
+        self.read(end).create(end)
     }
 
     pub(super) fn warm(self) -> Self {
@@ -76,8 +70,7 @@ impl Row {
 
     pub(super) fn end(&self, calls: Calls) -> End {
         match calls {
-            Calls::List => self.list,
-            Calls::Stream => self.stream,
+            Calls::List | Calls::Stream => self.read,
             Calls::Create => self.create,
         }
     }

@@ -1,14 +1,14 @@
 //! A server that is no HTTP server: it does what it is told to, byte for byte, and counts what comes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actionlog::HttpExchange;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 /// Longer than any case may take.
@@ -88,9 +88,10 @@ pub(super) struct Seen {
 pub(super) struct Server {
     pub(super) url: String,
     pub(super) seen: Arc<Seen>,
-    pub(super) elsewhere: SocketAddr,
     /// For what the usual client doesn't do, or doesn't reach.
     pub(super) exchange: Option<HttpExchange>,
+    /// A port where nobody listens.
+    deaf: Option<TcpSocket>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -105,10 +106,12 @@ impl Server {
         let seen = Arc::<Seen>::default();
         let (here, there) = (Arc::clone(&seen), Arc::clone(&seen));
         let serving = tokio::spawn(async move {
+            // With this task go the connections, so that none is left in a client's pool when the port is another server's.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 here.connections.fetch_add(1, Ordering::SeqCst);
                 // That the client goes away half-way is nothing to complain of.
-                tokio::spawn(serve(stream, Arc::clone(&here), elsewhere));
+                connections.spawn(serve(stream, Arc::clone(&here), elsewhere));
             }
         });
         let waiting = tokio::spawn(async move {
@@ -119,15 +122,15 @@ impl Server {
         Self {
             url: format!("http://{address}"),
             seen,
-            elsewhere,
             exchange: None,
+            deaf: None,
             tasks: vec![serving.abort_handle(), waiting.abort_handle()],
         }
     }
 
     /// A server of plain HTTP/1.
     pub(super) async fn http(plan: Plan<Act>) -> Self {
-        Self::start(move |stream, seen, elsewhere| {
+        let mut server = Self::start(move |stream, seen, elsewhere| {
             let plan = plan.clone();
             async move {
                 // With this, a connection that is dropped is reset; one that is shut down first isn't.
@@ -135,15 +138,19 @@ impl Server {
                 serve(stream, &plan, &seen, elsewhere).await
             }
         })
-        .await
+        .await;
+        server.exchange = usual();
+        server
     }
 
     /// A port where nobody listens.
     pub(super) async fn nobody() -> Self {
         let mut server = Self::start(|_, _, _| async { Ok(()) }).await;
-        let (listener, address) = listen().await;
-        drop(listener);
-        server.url = format!("http://{address}");
+        // Bound, so that nobody else gets it.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        server.url = format!("http://{}", socket.local_addr().unwrap());
+        server.deaf = Some(socket);
         server
     }
 }
@@ -154,6 +161,16 @@ impl Drop for Server {
             task.abort();
         }
     }
+}
+
+/// What a client makes for itself, but one for all: it takes long to set up TLS, also where it isn't used.
+///
+/// None where a proxy would be asked: then each client has to make its own, which knows that the server is on this machine.
+fn usual() -> Option<HttpExchange> {
+    static USUAL: LazyLock<HttpExchange> = LazyLock::new(|| HttpExchange::new(Some(Duration::from_secs(5))).unwrap());
+    let proxied =
+        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].iter().any(|it| std::env::var_os(it).is_some());
+    (!proxied).then(|| USUAL.clone())
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
