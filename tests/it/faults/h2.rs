@@ -1,6 +1,6 @@
 //! A server of HTTP/2 by hand: it reads as much of the frames as it must, and writes those that it is told to.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actionlog::HttpExchange;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::server::{A_MOMENT, FOREVER, Plan, Seen, Server, Then, good};
+use super::server::{A_MOMENT, FOREVER, Plan, Seen, Server, Then, good, usual};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -56,31 +56,17 @@ pub(super) enum Greeting {
     },
 }
 
-/// For all servers, as it takes long to set up TLS, also where it isn't used.
-static USUAL: LazyLock<reqwest::Client> = LazyLock::new(|| client().build().unwrap());
-
-static ASKING: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    let soon = Duration::from_millis(100);
-    let client = client().http2_keep_alive_interval(soon).http2_keep_alive_timeout(soon);
-    client.http2_keep_alive_while_idle(true).build().unwrap()
-});
-
-/// As `HttpExchange` builds its own, but for the protocol.
-fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .http2_prior_knowledge()
-}
-
 impl Server {
     /// A server of HTTP/2 without TLS, and a client that knows so beforehand.
     pub(super) async fn http2(greeting: Greeting, plan: Plan<Act>) -> Self {
         let mut server = Self::start(move |stream, seen, _| serve(stream, greeting, plan.clone(), seen)).await;
-        let client = if matches!(greeting, Greeting::Silent { pings: true }) { &ASKING } else { &USUAL };
-        server.exchange = Some(HttpExchange::from_reqwest(reqwest::Client::clone(client)));
+        let mut client = usual().http2_prior_knowledge();
+        if let Greeting::Silent { pings: true } = greeting {
+            let soon = Duration::from_millis(100);
+            client = client.http2_keep_alive_interval(soon).http2_keep_alive_timeout(soon);
+            client = client.http2_keep_alive_while_idle(true);
+        }
+        server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
         server
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use actionlog::{Error, ErrorKind, HttpExchange, RequestOutcome};
 
 use super::Builder;
-use super::server::{Act, Plan, Server};
+use super::server::{Act, Plan, Server, usual};
 #[cfg(feature = "rustls")]
 use super::tls::Certificate;
 #[cfg(feature = "http2")]
@@ -185,7 +185,7 @@ impl Script {
             Self::NoName => {
                 let mut server = Server::nobody().await;
                 server.url = "http://nowhere.test".to_owned();
-                let client = reqwest::Client::builder().dns_resolver(NoNames).no_proxy().build().unwrap();
+                let client = usual().dns_resolver(NoNames).build().unwrap();
                 server.exchange = Some(HttpExchange::from_reqwest(client));
                 server
             }
@@ -197,6 +197,11 @@ impl Script {
             #[cfg(feature = "rustls")]
             Self::NoTls(bytes) => Server::no_tls(*bytes).await,
         }
+    }
+
+    /// Whether a client comes to the server by itself.
+    pub(super) fn is_usual(&self) -> bool {
+        matches!(self, Self::Http(_))
     }
 
     pub(super) fn counted(&self) -> Counted {

@@ -1,8 +1,8 @@
 //! A server that is no HTTP server: it does what it is told to, byte for byte, and counts what comes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actionlog::HttpExchange;
@@ -139,7 +139,7 @@ impl Server {
             }
         })
         .await;
-        server.exchange = usual();
+        server.exchange = Some(HttpExchange::from_reqwest(usual().build().unwrap()));
         server
     }
 
@@ -163,14 +163,18 @@ impl Drop for Server {
     }
 }
 
-/// What a client makes for itself, but one for all: it takes long to set up TLS, also where it isn't used.
-///
-/// None where a proxy would be asked: then each client has to make its own, which knows that the server is on this machine.
-fn usual() -> Option<HttpExchange> {
-    static USUAL: LazyLock<HttpExchange> = LazyLock::new(|| HttpExchange::new(Some(Duration::from_secs(5))).unwrap());
-    let proxied =
-        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].iter().any(|it| std::env::var_os(it).is_some());
-    (!proxied).then(|| USUAL.clone())
+/// A client as `HttpExchange` builds its own, but without the roots of this machine, which take long to read. None is
+/// shared: a connection that is kept to one server would be taken for another's, where that gets the same port.
+pub(super) fn usual() -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_idle_timeout(Duration::from_secs(10))
+        .no_proxy();
+    #[cfg(feature = "rustls")]
+    let client = client.tls_backend_rustls().tls_certs_only([]);
+    client
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {

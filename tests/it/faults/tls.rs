@@ -11,7 +11,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::server::{Act, FOREVER, Plan, Server, serve};
+use super::server::{Act, FOREVER, Plan, Server, serve, usual};
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,14 +48,7 @@ impl Server {
         server.url = server.url.replace("http:", "https:");
         if certificate != Certificate::Unknown {
             let root = reqwest::Certificate::from_der(signed.der()).unwrap();
-            // As `HttpExchange` builds its own, but for whom it trusts.
-            let client = reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .no_proxy()
-                .tls_backend_rustls()
-                .tls_certs_only([root]);
+            let client = usual().tls_certs_only([root]);
             server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
         }
         server

@@ -8,7 +8,9 @@ use actionlog::RequestOutcome::{NotSent, Unknown};
 use super::super::server::{Act, Plan, Then, ok};
 #[cfg(feature = "rustls")]
 use super::super::tls::Certificate;
-use super::{Builder, NEVER_LEFT, Part, Row, Script, always, cut, fine, gone, hasty, with};
+use super::{Builder, NEVER_LEFT, Part, Row, Script, always, fine, gone, hasty};
+#[cfg(feature = "rustls")]
+use super::{cut, with};
 
 pub(super) fn connections() -> Part {
     let kept = |act| Script::Http(Plan { first: vec![Act::Good, act], then: Act::Good });
