@@ -192,6 +192,9 @@ pub use unleash::UnleashClient;
 #[doc = include_str!("guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("faults.md")]
+pub mod faults {}
+
 /// The README's code is compiled and run with the other examples of the docs.
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

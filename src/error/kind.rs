@@ -245,7 +245,7 @@ impl fmt::Display for ErrorKind {
 pub enum RequestOutcome {
     /// Nothing left this machine: the request had no effect.
     NotSent,
-    /// The server answered, and said no: the request had no effect.
+    /// The server said no, or that it didn't look at the request: it had no effect.
     Refused,
     /// The request left, and what came of it isn't known. It may have had its effect.
     Unknown,

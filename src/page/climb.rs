@@ -184,7 +184,7 @@ impl Stage {
 /// Either way through a listing.
 #[derive(Debug)]
 pub(super) enum Route {
-    Down(Walk),
+    Down(Box<Walk>),
     Up(Climb),
 }
 

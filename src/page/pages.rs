@@ -140,8 +140,10 @@ impl<Q: Paginate> Pages<Q> {
             Some(cursor) if extent.up => {
                 (Route::Up(Climb::new(extent.plan.clone(), cursor.head())), Position::resume(cursor))
             }
-            Some(cursor) => (Route::Down(Walk::resume(extent.plan.clone(), cursor)), Position::resume(cursor)),
-            None => (Route::Down(Walk::new(extent.plan.clone())), Position::at(extent.plan.start)),
+            Some(cursor) => {
+                (Route::Down(Box::new(Walk::resume(extent.plan.clone(), cursor))), Position::resume(cursor))
+            }
+            None => (Route::Down(Box::new(Walk::new(extent.plan.clone()))), Position::at(extent.plan.start)),
         };
         let run = extent.part.clone().map(|part| {
             let mut run = Run::new(part, extent.plan.order);

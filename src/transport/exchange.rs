@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -77,6 +79,8 @@ pub struct ExchangeError {
 pub enum Stage {
     /// No connection was made: nothing of the request left.
     Connect,
+    /// The server says that it didn't look at the request: it had no effect.
+    NotProcessed,
     /// The request, or part of it, may have been sent.
     Sent,
 }
@@ -85,6 +89,11 @@ impl ExchangeError {
     /// A failure to connect: provably nothing of the request was sent.
     pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { stage: Stage::Connect, source: source.into() }
+    }
+
+    /// A server's word that it didn't look at the request: HTTP/2's `REFUSED_STREAM`.
+    pub fn not_processed(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { stage: Stage::NotProcessed, source: source.into() }
     }
 
     /// A failure after something may have been sent.
@@ -107,6 +116,7 @@ impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.stage {
             Stage::Connect => "no connection",
+            Stage::NotProcessed => "the server didn't look at the request",
             Stage::Sent => "the connection broke",
         })
     }
@@ -130,12 +140,11 @@ pub struct HttpExchange {
 /// answer. Ours go first.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long an HTTP/2 connection with a request on it may be silent before it's asked for a sign of life, and how long
-/// that may take. Together less than an attempt.
+/// A connection by HTTP/2 is for all requests, and outlives an attempt that got no answer: one that has gone dead would
+/// be asked again and again. So it's asked this often whether anybody is there, and given as long to say so: together
+/// less than the time of an attempt.
 #[cfg(feature = "http2")]
 const PING: Duration = Duration::from_secs(10);
-#[cfg(feature = "http2")]
-const PONG: Duration = Duration::from_secs(10);
 
 impl HttpExchange {
     /// The usual way, with a limit on the time to connect. `None` sets none.
@@ -162,6 +171,14 @@ impl HttpExchange {
         if let Some(limit) = connect_timeout {
             builder = builder.connect_timeout(limit);
         }
+        #[cfg(feature = "http2")]
+        {
+            // Also while idle: the stack may not notice that a request has ended that.
+            builder = builder
+                .http2_keep_alive_interval(PING)
+                .http2_keep_alive_timeout(PING)
+                .http2_keep_alive_while_idle(true);
+        }
         // Where another crate switches on reqwest's native TLS, that becomes the default: not what was tested here.
         #[cfg(feature = "rustls")]
         {
@@ -177,11 +194,6 @@ impl HttpExchange {
                 "root certificates were given, and the crate was built without its feature `rustls`",
             ));
         }
-        // A dead HTTP/2 connection would take every repetition with it: they go out on the one there is.
-        #[cfg(feature = "http2")]
-        {
-            builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_timeout(PONG);
-        }
         let client = builder.build().map_err(|error| {
             Error::new(ErrorKind::Configuration, "the HTTP client can't be set up").with_source(error.without_url())
         })?;
@@ -190,9 +202,9 @@ impl HttpExchange {
 
     /// Over a client of your own, with whatever proxies, certificates and limits it has.
     ///
-    /// Build it with `redirect(Policy::none())` and without a cookie store. Neither can be seen from here: with
-    /// redirects on, a key in a header of its own travels to wherever a server points, and cookies outrank tokens on
-    /// some servers.
+    /// Build it with `redirect(Policy::none())`, with `retry(retry::never())`, and without a cookie store. None of this can
+    /// be seen from here: with redirects on, a key in a header of its own travels to wherever a server points; its own
+    /// retries may send a `POST` twice; and cookies outrank tokens on some servers.
     #[must_use]
     pub fn from_reqwest(client: reqwest::Client) -> Self {
         Self { client }
@@ -202,14 +214,20 @@ impl HttpExchange {
 #[async_trait]
 impl Exchange for HttpExchange {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let has_body = request.method() != Method::HEAD;
         let request = reqwest::Request::try_from(request).map_err(failure)?;
         let mut answer = self.client.execute(request).await.map_err(failure)?;
         let mut head = http::Response::new(());
         *head.status_mut() = answer.status();
         *head.version_mut() = answer.version();
         *head.headers_mut() = std::mem::take(answer.headers_mut());
-        let pieces = stream::try_unfold(answer, |mut answer| async move {
-            Ok(answer.chunk().await.map_err(failure)?.map(|piece| (piece, answer)))
+        let left = announced(&head).filter(|_| has_body);
+        let pieces = stream::try_unfold((answer, left), |(mut answer, mut left)| async move {
+            let Some(piece) = answer.chunk().await.map_err(broken)? else {
+                return if left.is_some_and(|it| it > 0) { Err(ExchangeError::sent(Short)) } else { Ok(None) };
+            };
+            left = left.map(|it| it.saturating_sub(piece.len() as u64));
+            Ok(Some((piece, (answer, left))))
         });
         Ok(head.map(|()| Body::new(pieces.into_stream().fuse())))
     }
@@ -223,8 +241,84 @@ fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>> {
     if certificates.is_empty() { Err(wrong()) } else { Ok(certificates) }
 }
 
+/// How long the body is to be by the answer's own word. Not known where it was decompressed: then reqwest has taken
+/// the length away.
+///
+/// In HTTP/1 the stack looks after that itself. In HTTP/2 it takes a server that goes, or that ends the stream without
+/// an error, for one that has said all.
+fn announced(head: &http::Response<()>) -> Option<u64> {
+    let bodiless = matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || head.version() < http::Version::HTTP_2 {
+        return None;
+    }
+    head.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the body ended before its length")]
+struct Short;
+
+/// Why no answer came.
 fn failure(error: reqwest::Error) -> ExchangeError {
-    // With the URL goes the query, and with that what was asked for.
-    let error = error.without_url();
-    if error.is_connect() || error.is_builder() { ExchangeError::connect(error) } else { ExchangeError::sent(error) }
+    let stage = match () {
+        () if error.is_connect() || error.is_builder() => Stage::Connect,
+        () if not_looked_at(&error) => Stage::NotProcessed,
+        () => Stage::Sent,
+    };
+    ExchangeError { stage, ..broken(error) }
+}
+
+/// Why an answer broke off.
+fn broken(error: reqwest::Error) -> ExchangeError {
+    match gone_away(&error) {
+        Some(error) => ExchangeError::sent(error),
+        // With the URL goes the query, and with that what was asked for.
+        None => ExchangeError::sent(error.without_url()),
+    }
+}
+
+/// Whether the server said of this very request that it wasn't looked at, and won't be.
+///
+/// A GOAWAY that names an earlier request as the last one says that too. But the HTTP stack may give the same error to a
+/// request that the GOAWAY doesn't exclude, where the two cross: it tells nothing for certain.
+#[cfg(feature = "http2")]
+fn not_looked_at(error: &reqwest::Error) -> bool {
+    http2_error(error)
+        .is_some_and(|it| it.is_remote() && it.is_reset() && it.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// A server's GOAWAY, without what it added: that may be any text, with a key in it too, and the HTTP stack shows it.
+#[cfg(feature = "http2")]
+fn gone_away(error: &reqwest::Error) -> Option<GoneAway> {
+    let error = http2_error(error).filter(|it| it.is_go_away() && it.is_remote())?;
+    Some(GoneAway { reason: error.reason().unwrap_or(h2::Reason::NO_ERROR) })
+}
+
+#[cfg(feature = "http2")]
+fn http2_error(error: &reqwest::Error) -> Option<&h2::Error> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}
+
+#[cfg(feature = "http2")]
+#[derive(Debug, thiserror::Error)]
+#[error("the server went away (GOAWAY, {reason:?})")]
+struct GoneAway {
+    reason: h2::Reason,
+}
+
+#[cfg(not(feature = "http2"))]
+fn not_looked_at(_: &reqwest::Error) -> bool {
+    false
+}
+
+#[cfg(not(feature = "http2"))]
+fn gone_away(_: &reqwest::Error) -> Option<std::convert::Infallible> {
+    None
 }

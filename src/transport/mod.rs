@@ -237,14 +237,17 @@ impl Transport {
         let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
         let mut refused: Option<Error> = None;
         let mut harmless = true;
+        let mut secrets = Secrets::default();
         loop {
             // That there is nothing fresher to sign with is no news beside the refusal.
             let admitted = self.admit(&unsigned, options, here).await;
-            let (Signed { request: signed, signature, secrets }, permit) =
+            let (Signed { request: signed, signature, secrets: those }, permit) =
                 admitted.map_err(|error| match refused.take() {
                     Some(refusal) if error.kind() == ErrorKind::Credentials => refusal.with_source(error),
                     _ => error,
                 })?;
+            // A server may send back what an attempt before was signed with.
+            secrets.add(those);
             progress.attempts += 1;
             progress.in_flight = true;
             let mut attempt =
@@ -378,9 +381,11 @@ impl Transport {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let exchange = async {
             match self.inner.exchange.exchange(signed).await {
-                Ok(answer) => read::whole(answer, self.inner.settings.max_body).await,
+                Ok(answer) => read::whole(answer, self.inner.settings.max_body, deadline).await,
                 Err(error) => Err(match error.stage() {
                     Stage::Connect => Error::new(ErrorKind::Connect, "the server can't be reached"),
+                    Stage::NotProcessed => Error::new(ErrorKind::Transport, "the server didn't look at the request")
+                        .with_outcome(RequestOutcome::Refused),
                     Stage::Sent => Error::new(ErrorKind::Transport, "the connection broke before an answer came")
                         .with_outcome(RequestOutcome::Unknown),
                 }

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
+use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Body;
 use crate::error::{Error, ErrorKind, RequestOutcome, Result};
@@ -10,17 +13,23 @@ use crate::request::Answer;
 /// The client's own cap doesn't count: a secret that is cut in the middle couldn't be told.
 const ERROR_BODY: usize = 64 * 1024;
 
+/// No longer than this is waited for an error's body, either.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a server announces is made room for up to this; the rest as it comes.
 const AT_ONCE: usize = 1024 * 1024;
 
 /// Reads an answer to its end, or to the cap, which counts after decompression.
-pub(super) async fn whole(answer: http::Response<Body>, cap: usize) -> Result<Answer> {
+///
+/// A success must be whole; the time for that is the caller's. An error's status is there already, and stands by itself.
+pub(super) async fn whole(answer: http::Response<Body>, cap: usize, deadline: Option<Instant>) -> Result<Answer> {
     let (head, body) = answer.into_parts();
     let body = if head.status.is_success() {
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(0);
         Pieces { body, cap, room: cap }.join(announced).await?
     } else {
-        error_body(body, ERROR_BODY).await
+        let patience = Instant::now() + ERROR_PATIENCE;
+        error_body(body, ERROR_BODY, deadline.map_or(patience, |deadline| deadline.min(patience))).await
     };
     Ok(Answer::from_parts(head, body))
 }
@@ -66,13 +75,13 @@ fn too_large(cap: usize) -> Error {
         .with_outcome(RequestOutcome::Unknown)
 }
 
-/// As much of an error's body as is of use. That it breaks off is no news beside its status.
-async fn error_body(mut body: Body, cap: usize) -> Bytes {
+/// As much of an error's body as is of use. That it breaks off, or goes on for ever, is no news beside its status.
+async fn error_body(mut body: Body, cap: usize, until: Instant) -> Bytes {
     let mut out = BytesMut::new();
     while out.len() < cap {
-        match body.next().await {
-            Some(Ok(piece)) => out.extend_from_slice(&piece[..piece.len().min(cap - out.len())]),
-            Some(Err(_)) | None => break,
+        match timeout_at(until, body.next()).await {
+            Ok(Some(Ok(piece))) => out.extend_from_slice(&piece[..piece.len().min(cap - out.len())]),
+            Ok(Some(Err(_)) | None) | Err(_) => break,
         }
     }
     out.freeze()

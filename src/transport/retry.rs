@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, RequestOutcome};
 /// How often and how soon failed attempts are repeated.
 ///
 /// An attempt is repeated if the failure [may pass](Error::is_transient) and repeating is safe: the request reads or sets
-/// what it names, or provably never left, or the server turned it away and said when to come again (429 or 503, with
-/// `Retry-After`). What may pass is a broken or missing connection, a timeout of the attempt, and the statuses 408,
+/// what it names, or provably never left, or the server didn't look at it (HTTP/2's `REFUSED_STREAM`), or turned it away
+/// and said when to come again (429 or 503, with `Retry-After`). What may pass is a broken or missing connection, a timeout of the attempt, and the statuses 408,
 /// 425, 429, 500, 502, 503 and 504.
 ///
 /// A client and its clones share a budget of 500 tokens: a repetition takes 5, or 10 after a timeout, and a call that
@@ -116,11 +116,13 @@ impl RetryPolicy {
     }
 }
 
-/// Whether a failed attempt certainly did nothing: it never left, its credentials weren't accepted, or the server
+/// Whether a failed attempt certainly did nothing: it never left, the server didn't look at it or at its credentials, or
 /// turned it away and said when to come again.
 pub(super) fn had_no_effect(error: &Error) -> bool {
-    let not_sent = error.status().is_none() && error.outcome() == RequestOutcome::NotSent;
-    turned_away(error).is_some() || not_sent || error.kind() == ErrorKind::Unauthorized
+    let not_looked_at = matches!(error.outcome(), RequestOutcome::NotSent | RequestOutcome::Refused);
+    turned_away(error).is_some()
+        || (error.status().is_none() && not_looked_at)
+        || error.kind() == ErrorKind::Unauthorized
 }
 
 /// The wait, where the server is overloaded and says when to come again.

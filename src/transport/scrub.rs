@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 use crate::auth::{Secret, Signature};
 use crate::error::Error;
 
-/// What must not be shown of one attempt: a server may send it back.
+/// What must not be shown of a call: a server may send it back.
+#[derive(Default)]
 pub(super) struct Secrets {
     texts: Vec<Secret>,
 }
@@ -41,14 +42,32 @@ impl Secrets {
         let encoded: Vec<_> = texts.iter().map(encoded).collect();
         texts.extend(encoded);
         texts.retain(|it| !it.expose().is_empty());
-        // The longest first: what is left of "Bearer abc" once "abc" is gone would be no match.
-        texts.sort_by_key(|it| std::cmp::Reverse(it.expose().len()));
         Self { texts }
     }
 
-    /// The error without any of them in the server's words.
+    /// Those of another attempt as well.
+    pub(super) fn add(&mut self, others: Self) {
+        let new = others.texts.into_iter().filter(|new| self.texts.iter().all(|it| it.expose() != new.expose()));
+        let new: Vec<_> = new.collect();
+        self.texts.extend(new);
+        // The longest first: what is left of "Bearer abc" once "abc" is gone would be no match.
+        self.texts.sort_by_key(|it| std::cmp::Reverse(it.expose().len()));
+    }
+
+    /// The error without any of them in the server's words, and in those of whatever is beneath.
     pub(super) fn scrub(&self, error: Error) -> Error {
-        error.map_text(|text| self.clean(text))
+        let error = error.map_text(|text| self.clean(text));
+        let mut beneath = String::new();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            beneath.push_str(&format!("{error} {error:?} "));
+            source = error.source();
+        }
+        // What it's of isn't known: all of it goes.
+        if self.texts.iter().any(|secret| replace(&beneath, secret.expose()).is_some()) {
+            return error.with_source("the cause isn't shown, as it holds credentials");
+        }
+        error
     }
 
     /// A server's words without any of them, and cut to a bearable length.

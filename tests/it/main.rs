@@ -9,6 +9,7 @@ mod bad_input;
 mod check;
 mod conformance;
 mod decoding;
+mod faults;
 mod integration;
 mod observed;
 mod pace;

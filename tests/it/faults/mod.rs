@@ -1,0 +1,207 @@
+//! What can go wrong between a client and a server, fault by fault: how often the client asks, what its caller is told,
+//! and that nothing is written twice, nothing hangs and no credential is shown.
+
+// Some of the faults, and the docs' table of all, take all features.
+#![cfg_attr(not(all(feature = "gzip", feature = "http2", feature = "rustls")), allow(dead_code))]
+
+#[cfg(feature = "http2")]
+mod h2;
+mod row;
+mod server;
+mod table;
+mod text;
+
+#[cfg(feature = "rustls")]
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::page::Total;
+use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::all_shown;
+use row::{Calls, Counted, End, Row};
+use server::Server;
+
+pub(crate) type Builder = ClientBuilder<IntegrationClient>;
+
+/// In all keys and tokens of the clients, and in all that the servers say; never in what a caller sees.
+pub(crate) const SECRET: &str = "pl4nted-s3cret";
+
+/// Far more than any case takes, even where it shares its processor with much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// More cases at once would only make each other late, and each takes some of the files that a process may have.
+const AT_ONCE: usize = 48;
+
+/// Runs every row with each of the three calls, and says what wasn't as the row has it.
+///
+/// `prepare` gets each client's builder last, and `on_error` each error that a caller sees.
+pub(crate) async fn drive(
+    rows: Vec<Row>,
+    prepare: impl Fn(Builder) -> Builder,
+    on_error: impl Fn(&Row, Calls, &Error) + Send + Sync + 'static,
+) -> Vec<String> {
+    let on_error = Arc::new(on_error);
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut cases = JoinSet::new();
+    for row in rows.into_iter().map(Arc::new) {
+        for calls in [Calls::List, Calls::Stream, Calls::Create] {
+            let (row, on_error) = (Arc::clone(&row), Arc::clone(&on_error));
+            let place = Arc::clone(&room).acquire_owned().await.unwrap();
+            // Not in the tasks: to set up TLS takes a processor for long, which would make the others late.
+            let server = row.script.start().await;
+            let client = prepare(builder(&row, calls, &server)).build().unwrap();
+            cases.spawn(async move {
+                let _place = place;
+                let case = case(&row, calls, &server, &client, |error| on_error(&row, calls, error));
+                let problems = match timeout(PATIENCE, case).await {
+                    Ok(problems) => problems,
+                    Err(_) => vec!["hangs".to_owned()],
+                };
+                problems.into_iter().map(|it| format!("{}, {calls:?}: {it}", row.name)).collect::<Vec<_>>()
+            });
+        }
+    }
+    let mut problems = Vec::new();
+    while let Some(case) = cases.join_next().await {
+        match case {
+            Ok(more) => problems.extend(more),
+            Err(panic) => problems.push(format!("a case has panicked: {panic}")),
+        }
+    }
+    problems.sort();
+    problems
+}
+
+fn builder(row: &Row, calls: Calls, server: &Server) -> Builder {
+    let builder = IntegrationClient::builder(&*server.url)
+        .bearer(SECRET)
+        .retry(RetryPolicy::default().base(Duration::from_millis(1)))
+        // The one page there is says by its total that it's all.
+        .total_means(Total::OfListing);
+    let builder = match &server.exchange {
+        // For one of the calls, where it can: by what the client makes for itself.
+        Some(_) if calls == Calls::List && row.script.is_usual() => builder,
+        Some(exchange) => builder.exchange(exchange.clone()),
+        None => builder,
+    };
+    (row.tune)(builder)
+}
+
+/// One row with one call, against a server of its own.
+async fn case(
+    row: &Row,
+    calls: Calls,
+    server: &Server,
+    client: &IntegrationClient,
+    on_error: impl Fn(&Error),
+) -> Vec<String> {
+    if row.warm {
+        client.logs().list(()).page().await.unwrap();
+        sleep(server::A_MOMENT).await;
+    }
+    let count = || match row.script.counted() {
+        Counted::Requests => server.seen.requests.load(Ordering::SeqCst),
+        Counted::Connections => server.seen.connections.load(Ordering::SeqCst),
+    };
+    let before = count();
+    let (result, mut problems) = call(client, calls).await;
+    let end = row.end(calls);
+    let came = count() - before;
+    // A reading that comes to its end asks once more, to be sure that it is the end.
+    let more = u32::from(calls == Calls::Stream && end.failure.is_none());
+    let expected = if row.reaches_nobody() { 0 } else { end.attempts + more };
+    if came != expected {
+        problems.push(format!("{came} requests came, not {expected}"));
+    }
+    if calls == Calls::Create && came > 1 && row.again.is_none() {
+        problems.push("a record was sent twice that may have been written the first time".to_owned());
+    }
+    if server.seen.elsewhere.load(Ordering::SeqCst) > 0 {
+        problems.push("the client followed to another host".to_owned());
+    }
+    match result {
+        Ok(()) if end == End::fine(end.attempts) => {}
+        Ok(()) => problems.push(format!("is fine, not {end}")),
+        Err(error) => {
+            on_error(&error);
+            let came = End::of(&error);
+            if came != end {
+                problems.push(format!("{came}, not {end}: {error:?}"));
+            }
+            let shown = all_shown(&error).to_lowercase();
+            if shown.contains(SECRET) {
+                problems.push(format!("the secret is shown: {shown}"));
+            }
+        }
+    }
+    problems
+}
+
+/// Makes one call, and says what a caller sees of it that can't be right whatever the fault.
+async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, Vec<String>) {
+    let logs = client.logs();
+    let mut problems = Vec::new();
+    let result = match calls {
+        Calls::List => logs.list(()).page().await.map(|page| page.entries.len()),
+        Calls::Create => logs.create(draft()).await.map(|_| 1),
+        Calls::Stream => {
+            let mut items = logs.list(()).items();
+            let mut given = 0;
+            loop {
+                match items.next().await {
+                    Some(Ok(_)) => given += 1,
+                    Some(Err(error)) => {
+                        if !error.is_transient() && items.next().await.is_some() {
+                            problems.push("the stream goes on after an error that doesn't pass".to_owned());
+                        }
+                        break Err(error);
+                    }
+                    None => break Ok(given),
+                }
+            }
+        }
+    };
+    if result.as_ref().is_ok_and(|it| *it != 1) {
+        problems.push("there is one record, and another number of them was given".to_owned());
+    }
+    (result.map(|_| ()), problems)
+}
+
+fn draft() -> ActionLogDraft {
+    ActionLogDraft::new(RequiredFields {
+        integration_id: "i1".into(),
+        action_type: ActionType::Sync,
+        entity_type: "product".into(),
+        status: LogStatus::Pending,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_comes_to_what_the_table_says_and_no_secret_is_shown() {
+    // All in one, so that what one row waits for doesn't keep others waiting.
+    let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
+    let problems = drive(rows, |it| it, |_, _, _| ()).await;
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// With all features, as the docs have all rows.
+#[cfg(all(feature = "gzip", feature = "http2", feature = "rustls"))]
+#[test]
+fn the_docs_have_the_table_as_it_is() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/faults.md");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let rendered = text::within(&written, &table::all());
+    if std::env::var_os("UPDATE_FAULTS").is_some() {
+        std::fs::write(&path, rendered).unwrap();
+    } else {
+        assert!(written == rendered, "src/faults.md isn't what the table says: run this with UPDATE_FAULTS=1");
+    }
+}

@@ -1,0 +1,282 @@
+//! A server that is no HTTP server: it does what it is told to, byte for byte, and counts what comes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actionlog::HttpExchange;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
+
+/// Longer than any case may take.
+pub(super) const FOREVER: Duration = Duration::from_secs(3600);
+
+/// Long enough for what was written to be read before the connection goes.
+pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
+
+/// The one record there is.
+const RECORD: &str = r#"{"_id":"60f7b1b3e4b0e8b3f8b3f8b3","integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","createdAt":"2026-11-21T20:18:03.572Z"}"#;
+
+/// What there is to make an answer of.
+#[derive(Clone)]
+pub(super) struct Here {
+    /// The JSON of a good answer to this request.
+    pub(super) good: String,
+    /// Where somebody else listens.
+    pub(super) elsewhere: SocketAddr,
+}
+
+pub(super) type Bytes = fn(&Here) -> Vec<u8>;
+
+/// What the server does with one request.
+#[derive(Clone, Copy)]
+pub(super) enum Act {
+    /// Answers as it should, and keeps the connection.
+    Good,
+    /// Writes, and then this.
+    Write(Bytes, Then),
+    /// Writes the first at once, and the second byte by byte, with a pause before each.
+    Drip(Bytes, Bytes, Duration),
+    /// Writes the first, and then the second again and again, for as long as anyone takes it.
+    Flood(Bytes, Bytes),
+    /// Resets the connection without having read the request.
+    ResetUnread,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Keep,
+    Close,
+    Reset,
+    Hang,
+    /// Ends without what the protocol has for that.
+    Vanish,
+}
+
+/// What is done with which request, over all connections.
+#[derive(Clone)]
+pub(super) struct Plan<A> {
+    pub(super) first: Vec<A>,
+    pub(super) then: A,
+}
+
+impl<A: Copy> Plan<A> {
+    fn act(&self, number: u32) -> A {
+        *self.first.get(number as usize).unwrap_or(&self.then)
+    }
+
+    /// Counts the request, and says what to do with it.
+    pub(super) fn next(&self, seen: &Seen) -> A {
+        self.act(seen.requests.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// What came.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) connections: AtomicU32,
+    pub(super) requests: AtomicU32,
+    /// Connections to where nobody should go.
+    pub(super) elsewhere: AtomicU32,
+}
+
+/// A server that runs for as long as this is kept.
+pub(super) struct Server {
+    pub(super) url: String,
+    pub(super) seen: Arc<Seen>,
+    /// For what the usual client doesn't do, or doesn't reach.
+    pub(super) exchange: Option<HttpExchange>,
+    /// A port where nobody listens.
+    deaf: Option<TcpSocket>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Server {
+    /// Accepts connections, and has each one served by a task of its own.
+    pub(super) async fn start<F>(serve: impl Fn(TcpStream, Arc<Seen>, SocketAddr) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = std::io::Result<()>> + Send + 'static,
+    {
+        let (listener, address) = listen().await;
+        let (other, elsewhere) = listen().await;
+        let seen = Arc::<Seen>::default();
+        let (here, there) = (Arc::clone(&seen), Arc::clone(&seen));
+        let serving = tokio::spawn(async move {
+            // With this task go the connections, so that none is left in a client's pool when the port is another server's.
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                here.connections.fetch_add(1, Ordering::SeqCst);
+                // That the client goes away half-way is nothing to complain of.
+                connections.spawn(serve(stream, Arc::clone(&here), elsewhere));
+            }
+        });
+        let waiting = tokio::spawn(async move {
+            while other.accept().await.is_ok() {
+                there.elsewhere.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        Self {
+            url: format!("http://{address}"),
+            seen,
+            exchange: None,
+            deaf: None,
+            tasks: vec![serving.abort_handle(), waiting.abort_handle()],
+        }
+    }
+
+    /// A server of plain HTTP/1.
+    pub(super) async fn http(plan: Plan<Act>) -> Self {
+        let mut server = Self::start(move |stream, seen, elsewhere| {
+            let plan = plan.clone();
+            async move {
+                // With this, a connection that is dropped is reset; one that is shut down first isn't.
+                stream.set_zero_linger()?;
+                serve(stream, &plan, &seen, elsewhere).await
+            }
+        })
+        .await;
+        server.exchange = Some(HttpExchange::from_reqwest(usual().build().unwrap()));
+        server
+    }
+
+    /// A port where nobody listens.
+    pub(super) async fn nobody() -> Self {
+        let mut server = Self::start(|_, _, _| async { Ok(()) }).await;
+        // Bound, so that nobody else gets it.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        server.url = format!("http://{}", socket.local_addr().unwrap());
+        server.deaf = Some(socket);
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// A client as `HttpExchange` builds its own, but without the roots of this machine, which take long to read. None is
+/// shared: a connection that is kept to one server would be taken for another's, where that gets the same port.
+pub(super) fn usual() -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_idle_timeout(Duration::from_secs(10))
+        .no_proxy();
+    #[cfg(feature = "rustls")]
+    let client = client.tls_backend_rustls().tls_certs_only([]);
+    client
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Serves HTTP/1 on a connection of any sort, as planned.
+pub(super) async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    plan: &Plan<Act>,
+    seen: &Seen,
+    elsewhere: SocketAddr,
+) -> std::io::Result<()> {
+    loop {
+        let first = stream.read_u8().await?;
+        let act = plan.next(seen);
+        if matches!(act, Act::ResetUnread) {
+            return Ok(());
+        }
+        let head = read_request(&mut stream, first).await?;
+        let here = Here { good: good(head.starts_with("POST")), elsewhere };
+        let then = match act {
+            Act::Good => {
+                stream.write_all(&ok(&here)).await?;
+                Then::Keep
+            }
+            Act::Write(bytes, then) => {
+                stream.write_all(&bytes(&here)).await?;
+                then
+            }
+            Act::Drip(head, body, pause) => {
+                stream.write_all(&head(&here)).await?;
+                for byte in body(&here) {
+                    sleep(pause).await;
+                    stream.write_all(&[byte]).await?;
+                    stream.flush().await?;
+                }
+                Then::Keep
+            }
+            Act::Flood(head, again) => {
+                stream.write_all(&head(&here)).await?;
+                let again = again(&here);
+                loop {
+                    stream.write_all(&again).await?;
+                }
+            }
+            Act::ResetUnread => Then::Reset,
+        };
+        stream.flush().await?;
+        match then {
+            Then::Keep => {}
+            Then::Close => {
+                stream.shutdown().await?;
+                // Not dropped before the client has gone too, as that would be a reset.
+                while stream.read(&mut [0; 64]).await? > 0 {}
+                return Ok(());
+            }
+            Then::Reset => {
+                sleep(A_MOMENT).await;
+                return Ok(());
+            }
+            Then::Hang => sleep(FOREVER).await,
+            Then::Vanish => return Ok(()),
+        }
+    }
+}
+
+/// Reads a request to its end, and gives its head.
+async fn read_request(stream: &mut (impl AsyncRead + Unpin), first: u8) -> std::io::Result<String> {
+    let mut head = vec![first];
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    let length = head.lines().find_map(|it| it.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+    stream.read_exact(&mut vec![0; length]).await?;
+    Ok(head.replacen("post ", "POST ", 1))
+}
+
+/// The JSON of a good answer: to a creation the record, and to anything else the one page.
+pub(super) fn good(creation: bool) -> String {
+    if creation {
+        format!(r#"{{"success":true,"data":{RECORD}}}"#)
+    } else {
+        format!(r#"{{"success":true,"data":[{RECORD}],"total":1}}"#)
+    }
+}
+
+/// A whole answer, with its length.
+pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let mut out = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n").into_bytes();
+    out.extend_from_slice(body);
+    out
+}
+
+/// A good answer.
+pub(super) fn ok(here: &Here) -> Vec<u8> {
+    answer("200 OK", JSON, &here.good)
+}
+
+pub(super) const JSON: &str = "content-type: application/json\r\n";

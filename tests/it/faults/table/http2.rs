@@ -1,0 +1,89 @@
+//! What HTTP/2 can say instead of an answer, or inside of one.
+
+use actionlog::ErrorKind::{Connect, Decode, Timeout, Transport};
+use actionlog::RequestOutcome::{NotSent, Unknown};
+
+use super::super::SECRET;
+use super::super::h2::{
+    Act, CANCEL, ENHANCE_YOUR_CALM, Frames, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, answer,
+    body, go_away, head, head_with_length, reset,
+};
+use super::super::server::{Plan, Then};
+use super::{NOT_SEEN, Part, Row, Script, fine, gone, hasty, said};
+
+pub(super) fn http2() -> Part {
+    let script = |first: Vec<Act>, then| Script::Http2(Greeting::Usual, Plan { first, then });
+    let always = |frames: Frames, then| script(Vec::new(), Act::Write(frames, then));
+    let both = |first: Frames, second: Frames| script(Vec::new(), Act::WriteBoth(first, second));
+    let once = |frames: Frames, then| script(vec![Act::Write(frames, then)], Act::Good);
+    let silent = |pings| Script::Http2(Greeting::Silent { pings }, Plan { first: Vec::new(), then: Act::Good });
+    let broken =
+        |name, script| Row::new(name, script).read(gone(4, Transport, Unknown)).create(gone(1, Transport, Unknown));
+    let rows = vec![
+        Row::new("an answer by HTTP/2", script(Vec::new(), Act::Good)),
+        // That it's behind the last one says that it wasn't looked at. But the HTTP stack now and then gives the same error to
+        // a stream that isn't, which was.
+        Row::new("GOAWAY: the stream is behind the last one", once(|_| go_away(0, NO_ERROR, SECRET), Then::Keep))
+            .read(fine(2))
+            .create(gone(1, Transport, Unknown)),
+        broken(
+            "GOAWAY for an error: the stream is behind the last one",
+            always(|_| go_away(0, ENHANCE_YOUR_CALM, SECRET), Then::Close),
+        ),
+        broken(
+            "GOAWAY: the stream is the last one, and has no answer",
+            always(|it| go_away(it.id, NO_ERROR, SECRET), Then::Close),
+        ),
+        broken(
+            "GOAWAY for an error: the stream is the last one",
+            always(|it| go_away(it.id, PROTOCOL_ERROR, SECRET), Then::Close),
+        ),
+        Row::new(
+            "GOAWAY: the stream is the last one, and is answered",
+            both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, SECRET), answer(it)].concat()),
+        ),
+        Row::new(
+            "GOAWAY while idle",
+            script(
+                vec![Act::WriteBoth(|_| Vec::new(), |it| [answer(it), go_away(it.id, NO_ERROR, SECRET)].concat())],
+                Act::Good,
+            ),
+        )
+        .warm(),
+        Row::new("REFUSED_STREAM", once(|it| reset(it, REFUSED_STREAM), Then::Keep))
+            .read(fine(2))
+            .create_again(NOT_SEEN, fine(2)),
+        Row::new("REFUSED_STREAM, always", always(|it| reset(it, REFUSED_STREAM), Then::Keep))
+            .read(gone(4, Connect, NotSent))
+            .create_again(NOT_SEEN, gone(4, Connect, NotSent)),
+        broken("REFUSED_STREAM after the head", both(head, |it| reset(it, REFUSED_STREAM))),
+        broken("GOAWAY after a head with a length", both(head_with_length, |_| go_away(0, NO_ERROR, SECRET))),
+        broken("GOAWAY for an error after the head", both(head, |_| go_away(0, PROTOCOL_ERROR, SECRET))),
+        broken(
+            "NO_ERROR inside a body with a length",
+            both(|it| [head_with_length(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
+        ),
+        broken("CANCEL inside the body", both(|it| [head(it), body(it).0].concat(), |it| reset(it, CANCEL))),
+        // To the HTTP stack this is an end like any other: only that the JSON isn't whole tells.
+        Row::new(
+            "NO_ERROR inside a body without a length",
+            both(|it| [head(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
+        )
+        .all(said(1, 200, Decode, Unknown)),
+        broken("INTERNAL_ERROR before the head", always(|it| reset(it, INTERNAL_ERROR), Then::Keep)),
+        broken("CANCEL before the head", always(|it| reset(it, CANCEL), Then::Keep)),
+        broken(
+            "INTERNAL_ERROR inside the body",
+            both(|it| [head(it), body(it).0].concat(), |it| reset(it, INTERNAL_ERROR)),
+        ),
+        Row::new("NO_ERROR after the answer", always(|it| [answer(it), reset(it, NO_ERROR)].concat(), Then::Keep)),
+        broken("closed inside the body, by HTTP/2", always(|it| [head(it), body(it).0].concat(), Then::Close)),
+        broken("frames that are none", always(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Then::Close)),
+        Row::new("silence by HTTP/2", silent(false))
+            .tune(hasty)
+            .read(gone(4, Timeout, Unknown))
+            .create(gone(1, Timeout, Unknown)),
+        broken("silence by HTTP/2, also in answer to pings", silent(true)),
+    ];
+    Part { name: "HTTP/2", rows }
+}

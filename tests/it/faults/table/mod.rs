@@ -1,0 +1,119 @@
+//! The table itself: one row a fault.
+
+mod answers;
+mod connections;
+#[cfg(feature = "http2")]
+mod http2;
+mod statuses;
+
+use std::time::Duration;
+
+use actionlog::auth::{AuthError, Cached, Token, TokenSource};
+use actionlog::{ErrorKind, RequestOutcome};
+use async_trait::async_trait;
+
+use super::row::{End, Row, Script};
+use super::server::{Act, Bytes, Here, JSON, Then, answer};
+use super::{Builder, SECRET};
+
+/// Rows that belong together.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) rows: Vec<Row>,
+}
+
+/// All parts, in the order of the docs.
+pub(super) fn all() -> Vec<Part> {
+    vec![
+        connections::connections(),
+        #[cfg(feature = "rustls")]
+        connections::tls(),
+        answers::heads(),
+        answers::bodies(),
+        statuses::statuses(),
+        #[cfg(feature = "http2")]
+        http2::http2(),
+    ]
+}
+
+const NEVER_LEFT: &str = "no attempt left";
+const TURNED_AWAY: &str = "told when to come again";
+const NOT_SIGNED: &str = "the token was refused";
+#[cfg(feature = "http2")]
+const NOT_SEEN: &str = "the server says that it didn't look";
+
+fn fine(attempts: u32) -> End {
+    End::fine(attempts)
+}
+
+fn gone(attempts: u32, kind: ErrorKind, outcome: RequestOutcome) -> End {
+    End::gone(attempts, kind, outcome)
+}
+
+fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: RequestOutcome) -> End {
+    End::said(attempts, status, kind, outcome)
+}
+
+/// For what would wait for ever. Each attempt has to get as far as the server in that time, also on a busy machine.
+fn hasty(builder: Builder) -> Builder {
+    builder.attempt_timeout(Duration::from_secs(1))
+}
+
+fn small(builder: Builder) -> Builder {
+    builder.max_body_bytes(64 * 1024)
+}
+
+fn renewing(builder: Builder) -> Builder {
+    builder.authenticator(Cached::new(Tokens))
+}
+
+/// Gives a token, as often as it's asked for one.
+#[derive(Debug)]
+struct Tokens;
+
+#[async_trait]
+impl TokenSource for Tokens {
+    async fn fetch(&self) -> Result<Token, AuthError> {
+        Ok(Token::new(SECRET))
+    }
+}
+
+fn write(bytes: Bytes) -> Act {
+    Act::Write(bytes, Then::Keep)
+}
+
+fn always(bytes: Bytes, then: Then) -> Script {
+    Script::always(Act::Write(bytes, then))
+}
+
+/// An answer that isn't what was asked for, and says all that it knows.
+fn refusal(status: &str, headers: &str) -> Vec<u8> {
+    let headers = format!("{headers}{JSON}x-request-id: {SECRET}\r\n");
+    answer(status, &headers, format!(r#"{{"success":false,"message":"Bearer {SECRET} won't do"}}"#))
+}
+
+fn cut(mut bytes: Vec<u8>, missing: usize) -> Vec<u8> {
+    bytes.truncate(bytes.len() - missing);
+    bytes
+}
+
+/// A good answer's head, for a body that has another length, or none, or comes in chunks.
+fn head(headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\n{JSON}{headers}\r\n").into_bytes()
+}
+
+/// A good answer with this in the place of its length, as far as it goes.
+fn with(headers: &str, body: &[u8]) -> Vec<u8> {
+    [&head(headers), body].concat()
+}
+
+fn chunked(here: &Here) -> Vec<u8> {
+    let (first, last) = here.good.split_at(here.good.len() / 2);
+    let body = format!("{:x}\r\n{first}\r\n{:x}\r\n{last}\r\n0\r\n\r\n", first.len(), last.len());
+    with("transfer-encoding: chunked\r\n", body.as_bytes())
+}
+
+fn page_of_html(here: &Here) -> Vec<u8> {
+    let other = here.elsewhere;
+    format!("<html><body>Sign in at http://{other}/?token={SECRET}</body></html>").into_bytes()
+}

@@ -1,0 +1,133 @@
+//! Answers that are whole, and aren't what was asked for.
+
+use actionlog::ErrorKind::{
+    Conflict, Forbidden, NotFound, RateLimited, Redirect, Rejected, Server, Timeout, Unauthorized, UnexpectedStatus,
+};
+use actionlog::RequestOutcome::{Refused, Unknown};
+
+use super::super::SECRET;
+use super::super::server::{Bytes, Here, Then, answer};
+use super::{
+    NOT_SIGNED, Part, Row, Script, TURNED_AWAY, always, cut, fine, gone, hasty, page_of_html, refusal, renewing, said,
+    write,
+};
+
+pub(super) fn statuses() -> Part {
+    // All that may be said of a status: what it is, and whether it passes.
+    let lasting = |name, bytes: Bytes, status, kind| {
+        Row::new(name, Script::always(write(bytes))).all(said(1, status, kind, Refused))
+    };
+    let passing = |name, bytes: Bytes, status, kind, outcome| {
+        let end = |attempts| said(attempts, status, kind, outcome).passing();
+        Row::new(name, Script::always(write(bytes))).read(end(4)).create(end(1))
+    };
+    let later = |name, bytes: Bytes, status, kind| {
+        let end = said(4, status, kind, Refused).passing();
+        Row::new(name, Script::always(write(bytes))).read(end).create_again(TURNED_AWAY, end)
+    };
+    let rows = vec![
+        lasting(
+            "301 to another host",
+            |it| refusal("301 Moved Permanently", &format!("location: http://{}/{SECRET}\r\n", it.elsewhere)),
+            301,
+            Redirect,
+        ),
+        Row::new(
+            "302 to another host, without TLS",
+            Script::always(write(|it| {
+                refusal("302 Found", &format!("location: http://{}/a?b={SECRET}\r\n", it.elsewhere))
+            })),
+        )
+        .read(said(1, 302, Redirect, Refused))
+        .create(said(1, 302, Redirect, Unknown)),
+        lasting(
+            "307 to another host",
+            |it| refusal("307 Temporary Redirect", &format!("location: //{}/{SECRET}\r\n", it.elsewhere)),
+            307,
+            Redirect,
+        ),
+        lasting("304", |_| b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec(), 304, UnexpectedStatus),
+        lasting("400", |_| refusal("400 Bad Request", ""), 400, Rejected),
+        lasting("401, with a key", |_| refusal("401 Unauthorized", ""), 401, Unauthorized),
+        Row::new("401, with a token that can be renewed", Script::once(write(|_| refusal("401 Unauthorized", ""))))
+            .tune(renewing)
+            .read(fine(2))
+            .create_again(NOT_SIGNED, fine(2)),
+        Row::new(
+            "401 for ever, with tokens that can be renewed",
+            always(|_| refusal("401 Unauthorized", ""), Then::Keep),
+        )
+        .tune(renewing)
+        .read(said(2, 401, Unauthorized, Refused))
+        .create_again(NOT_SIGNED, said(2, 401, Unauthorized, Refused)),
+        lasting("403", |_| refusal("403 Forbidden", ""), 403, Forbidden),
+        lasting("404", |_| refusal("404 Not Found", ""), 404, NotFound),
+        passing("408", |_| refusal("408 Request Timeout", ""), 408, UnexpectedStatus, Unknown),
+        lasting("409", |_| refusal("409 Conflict", ""), 409, Conflict),
+        lasting("413", |_| refusal("413 Content Too Large", ""), 413, Rejected),
+        lasting("421", |_| refusal("421 Misdirected Request", ""), 421, UnexpectedStatus),
+        lasting("422", |_| refusal("422 Unprocessable Content", ""), 422, Rejected),
+        passing("425", |_| refusal("425 Too Early", ""), 425, UnexpectedStatus, Refused),
+        passing("429", |_| refusal("429 Too Many Requests", ""), 429, RateLimited, Refused),
+        later(
+            "429, to come again in a second",
+            |_| refusal("429 Too Many Requests", "retry-after: 1\r\n"),
+            429,
+            RateLimited,
+        ),
+        later(
+            "429, to come again at a time",
+            |_| {
+                let times = "date: Sat, 21 Nov 2026 20:18:31 GMT\r\nretry-after: Sat, 21 Nov 2026 20:18:32 GMT\r\n";
+                refusal("429 Too Many Requests", times)
+            },
+            429,
+            RateLimited,
+        ),
+        later(
+            "429, to come again in some milliseconds",
+            |_| refusal("429 Too Many Requests", "retry-after-ms: 20\r\n"),
+            429,
+            RateLimited,
+        ),
+        lasting(
+            "429, to come again in more than a minute",
+            |_| refusal("429 Too Many Requests", "retry-after: 61\r\n"),
+            429,
+            RateLimited,
+        )
+        .all(said(1, 429, RateLimited, Refused).passing()),
+        passing("500", |_| refusal("500 Internal Server Error", ""), 500, Server, Unknown),
+        passing("500 with a page of 20 MB", page_of_20_mb, 500, Server, Unknown),
+        Row::new(
+            "500, closed inside of its page",
+            always(|it| cut(answer("500 Internal Server Error", "", page_of_html(it)), 20), Then::Close),
+        )
+        .read(said(4, 500, Server, Unknown).passing())
+        .create(said(1, 500, Server, Unknown).passing()),
+        // Its status has come, but an attempt that isn't done in time is told as that.
+        Row::new("403, with silence inside of its body", always(|_| cut(refusal("403 Forbidden", ""), 5), Then::Hang))
+            .tune(hasty)
+            .read(gone(4, Timeout, Unknown))
+            .create(gone(1, Timeout, Unknown)),
+        lasting("501", |_| refusal("501 Not Implemented", ""), 501, Server).all(said(1, 501, Server, Unknown)),
+        passing("502", |_| refusal("502 Bad Gateway", ""), 502, Server, Unknown),
+        passing("503", |_| refusal("503 Service Unavailable", ""), 503, Server, Unknown),
+        later("503, to come again at once", |_| refusal("503 Service Unavailable", "retry-after: 0\r\n"), 503, Server),
+        Row::new(
+            "503, to come again at once, and then up",
+            Script::once(write(|_| refusal("503 Service Unavailable", "retry-after: 0\r\n"))),
+        )
+        .read(fine(2))
+        .create_again(TURNED_AWAY, fine(2)),
+        Row::new("504, and then up", Script::once(write(|_| refusal("504 Gateway Timeout", ""))))
+            .read(fine(2))
+            .create(said(1, 504, Server, Unknown).passing()),
+    ];
+    Part { name: "Statuses", rows }
+}
+
+fn page_of_20_mb(_: &Here) -> Vec<u8> {
+    let page = format!("<p>{SECRET}</p>").repeat(1_000_000);
+    answer("500 Internal Server Error", "content-type: text/html\r\n", &page[..20_000_000])
+}

@@ -1,0 +1,74 @@
+//! Servers with certificates, good and bad.
+
+use std::sync::Arc;
+
+use actionlog::HttpExchange;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use super::server::{Act, FOREVER, Plan, Server, serve, usual};
+
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Certificate {
+    Good,
+    /// Nobody has vouched for it.
+    Unknown,
+    ForAnother,
+    Over,
+}
+
+impl Server {
+    /// A server of HTTP/1 over TLS, and a client that trusts its certificate unless it's an unknown one.
+    pub(super) async fn https(certificate: Certificate, plan: Plan<Act>) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let name = if certificate == Certificate::ForAnother { "elsewhere.test" } else { "127.0.0.1" };
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        if certificate == Certificate::Over {
+            params.not_after = date_time_ymd(2001, 1, 1);
+        }
+        let signed = params.self_signed(&key).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let mut server = Self::start(move |stream, seen, elsewhere| {
+            let (acceptor, plan) = (acceptor.clone(), plan.clone());
+            async move { serve(acceptor.accept(stream).await?, &plan, &seen, elsewhere).await }
+        })
+        .await;
+        server.url = server.url.replace("http:", "https:");
+        if certificate != Certificate::Unknown {
+            let root = reqwest::Certificate::from_der(signed.der()).unwrap();
+            let client = usual().tls_certs_only([root]);
+            server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
+        }
+        server
+    }
+
+    /// A server that knows nothing of TLS, at a URL that asks for it.
+    pub(super) async fn no_tls(bytes: Option<&'static [u8]>) -> Self {
+        let mut server = Self::start(move |mut stream, _, _| async move {
+            // The greeting has come, or its beginning.
+            stream.read_u8().await?;
+            match bytes {
+                Some(bytes) => stream.write_all(bytes).await?,
+                None => sleep(FOREVER).await,
+            }
+            stream.shutdown().await?;
+            while stream.read(&mut [0; 64]).await? > 0 {}
+            Ok(())
+        })
+        .await;
+        server.url = server.url.replace("http:", "https:");
+        server
+    }
+}
