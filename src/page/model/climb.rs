@@ -130,7 +130,7 @@ fn what_is_newer_is_given_oldest_first_and_none_of_it_is_missed() {
         1 => any::<u8>().prop_map(Event::Hide),
         1 => Just(Event::Unhide),
         1 => (any::<u8>(), 1..4u8).prop_map(|(at, count)| Event::Delete(at, count)),
-        3 => any::<u8>().prop_map(Event::Move),
+        2 => any::<u8>().prop_map(Event::Move),
         1 => Just(Event::Empty),
         1 => Just(Event::Short),
         2 => (1..8u8).prop_map(Event::Clamp),
@@ -175,5 +175,5 @@ fn what_is_newer_is_given_oldest_first_and_none_of_it_is_missed() {
         assert!(count >= cases / 5, "only {count} of {cases} climbs have {what}");
     }
     assert!(ended >= cases * 7 / 10, "only {ended} of {cases} climbs came to the head");
-    assert!(held >= cases / 2, "only {held} of {cases} climbs were held to skip nothing");
+    assert!(held >= cases / 3, "only {held} of {cases} climbs were held to skip nothing");
 }

@@ -73,6 +73,8 @@ pub(super) struct Seen {
     pub(super) went_behind: bool,
     /// Known records that were put above one that is newer and hadn't been given.
     passed_newer: HashSet<u64>,
+    /// A record came, went or moved.
+    changed: bool,
     /// An answer had more than one record.
     many: bool,
     /// An answer had one record, and there was more, or no more was asked for.
@@ -118,10 +120,14 @@ impl Seen {
     /// Why a record that kept its place may be missed on the way up, by a reader that isn't told so.
     pub(super) fn excuse_of_a_climb(&self) -> Option<&'static str> {
         match () {
-            // Answers of one record can't overlap: what stands above the place is taken for the next.
-            () if self.lone && !self.moved.is_empty() => Some("a record moved up while records came singly"),
-            // What stands above two known records in a row is newer.
-            () if self.passed_newer.len() > 1 => Some("two records that were known moved above one that wasn't given"),
+            // Answers of one record can't overlap: what stands above the place is taken for the next, also if more came
+            // between.
+            () if self.lone && self.changed => Some("something changed while records came singly"),
+            // The end of a listing that was empty is looked for by R4.
+            () if self.lone_after_many => Some("a server that gave two at once gave one where it had more"),
+            () if self.empty_twice => Some("an answer was empty twice in a row where there was something"),
+            // What stands above two known records in a row is newer, or above one at the end of an answer.
+            () if !self.passed_newer.is_empty() => Some("a known record moved above one that wasn't given"),
             () => None,
         }
     }
@@ -216,6 +222,10 @@ impl Changing {
         let length = self.log.len();
         let at = |place: u8| usize::from(place) * length / 256;
         self.changes += u32::from(!matches!(event, Event::Nothing));
+        self.seen.changed |= !matches!(
+            event,
+            Event::Nothing | Event::Clamp(_) | Event::ClampOffset(_) | Event::Empty | Event::Short | Event::Fail
+        );
         match event {
             Event::Nothing => {}
             Event::Grow(count) => {
