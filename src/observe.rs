@@ -53,6 +53,10 @@
 //!
 //! No credentials, no header, no body, nothing of the path or the query but the template's text and the parameters'
 //! names. A template of your own [`Request`](crate::Request) is shown as it is.
+//!
+//! The crates beneath have spans and events of their own. `h2` tells each frame at `DEBUG` and `TRACE`, with what a
+//! *server* wrote in it; headers of a request that are credentials aren't shown there either. Leave those levels off for
+//! it where servers send credentials back.
 
 use std::fmt;
 use std::sync::Arc;

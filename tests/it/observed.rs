@@ -45,7 +45,7 @@ async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
     });
     let client = builder(&memory).build().unwrap();
     {
-        let _guard = tracing::subscriber::set_default(recorder.clone());
+        let _guard = recorder.listen();
         client.send(probe()).await.unwrap();
     }
     let told = recorder.own();
@@ -95,7 +95,7 @@ async fn what_fails_or_is_dropped_says_so_on_its_span() {
     let memory = first(|number| if number == 0 { Reply::json(404, "{}") } else { Reply::Never });
     let client = builder(&memory).build().unwrap();
     {
-        let _guard = tracing::subscriber::set_default(recorder.clone());
+        let _guard = recorder.listen();
         client.send(probe()).await.unwrap_err();
         timeout(S, client.send(probe()).into_future()).await.unwrap_err();
         client.send(probe()).operation_timeout(S).await.unwrap_err();

@@ -39,6 +39,14 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// Records what this thread tells, until what this gives is dropped.
+    pub(crate) fn listen(&self) -> impl Sized + use<> {
+        // Where there is one subscriber alone, tracing asks that of the thread that is the first to come to a span whether
+        // anybody wants it: on a thread of another test, nobody.
+        let another = tracing::Dispatch::new(Self::default());
+        (tracing::subscriber::set_default(self.clone()), another)
+    }
+
     pub(crate) fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
@@ -48,9 +56,11 @@ impl Recorder {
         self.told().into_iter().filter(|it| it.target == "actionlog").collect()
     }
 
-    /// All of it as a text.
+    /// As a text. Without what `h2` tells at its lower levels: each frame, with what a server wrote in it.
     pub(crate) fn text(&self) -> String {
-        self.told().iter().fold(String::new(), |mut out, told| {
+        let told = self.told();
+        let told = told.iter().filter(|it| !it.target.starts_with("h2::") || it.level <= tracing::Level::INFO);
+        told.fold(String::new(), |mut out, told| {
             writeln!(out, "{} {} {:?}", told.target, told.name, told.fields).unwrap();
             out
         })

@@ -14,17 +14,19 @@ mod text;
 #[cfg(feature = "rustls")]
 mod tls;
 
-use std::sync::Arc;
+use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, LogsQuery, RequiredFields};
 use actionlog::page::Total;
 use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::recorder::Recorder;
 use crate::support::all_shown;
 use row::{Calls, Counted, End, Row};
 use server::Server;
@@ -33,6 +35,9 @@ pub(crate) type Builder = ClientBuilder<IntegrationClient>;
 
 /// In all keys and tokens of the clients, and in all that the servers say; never in what a caller sees.
 pub(crate) const SECRET: &str = "pl4nted-s3cret";
+
+/// In what is asked for, written and read: it is in no error, span or event either.
+const PAYLOAD: &str = "pl4nted-payload";
 
 /// Far more than any case takes, even where it shares its processor with much else.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -137,6 +142,9 @@ async fn case(
                 problems.push(format!("{came}, not {end}: {error:?}"));
             }
             let shown = all_shown(&error).to_lowercase();
+            if shown.contains(PAYLOAD) {
+                problems.push(format!("what was read or written is shown: {shown}"));
+            }
             if shown.contains(SECRET) {
                 problems.push(format!("the secret is shown: {shown}"));
             }
@@ -150,7 +158,7 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
     let logs = client.logs();
     let mut problems = Vec::new();
     let result = match calls {
-        Calls::List => logs.list(()).page().await.map(|page| page.entries.len()),
+        Calls::List => logs.list(LogsQuery::new().search(PAYLOAD)).page().await.map(|page| page.entries.len()),
         Calls::Create => logs.create(draft()).await.map(|_| 1),
         Calls::Stream => {
             let mut items = logs.list(()).items();
@@ -182,6 +190,7 @@ fn draft() -> ActionLogDraft {
         entity_type: "product".into(),
         status: LogStatus::Pending,
     })
+    .payload(&serde_json::json!({ "note": PAYLOAD }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,6 +199,51 @@ async fn every_fault_comes_to_what_the_table_says_and_no_secret_is_shown() {
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
     let problems = drive(rows, |it| it, |_, _, _| ()).await;
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// On one thread, as a subscriber is a thread's.
+#[tokio::test]
+async fn nothing_secret_is_told_to_a_subscriber_or_an_observer_whatever_goes_wrong() {
+    let recorder = Recorder::default();
+    let _guard = recorder.listen();
+    let observed: Arc<Mutex<String>> = Arc::default();
+    let clients: Arc<Mutex<String>> = Arc::default();
+    let (noted, shown) = (Arc::clone(&observed), Arc::clone(&clients));
+    let prepare = move |builder: Builder| {
+        let noted = Arc::clone(&noted);
+        let builder = builder
+            .header("x-gateway-token", SECRET)
+            .observer(move |event| writeln!(noted.lock().unwrap(), "{event:?}").unwrap());
+        writeln!(shown.lock().unwrap(), "{builder:?} {builder:#?}").unwrap();
+        builder
+    };
+    let errors: Arc<Mutex<String>> = Arc::default();
+    let told = Arc::clone(&errors);
+    let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
+    let problems = drive(rows, prepare, move |_, _, error| told.lock().unwrap().push_str(&all_shown(error))).await;
+    // How long things take is tried elsewhere; here they share a thread with a subscriber that keeps all.
+    let grave: Vec<_> = problems.iter().filter(|it| it.contains("panic") || it.contains("shown")).collect();
+    assert!(grave.is_empty(), "{grave:#?}");
+
+    let own = recorder.own();
+    let attempts = own.iter().filter(|it| it.name == "actionlog.attempt").count();
+    assert!(attempts > 500, "{attempts} attempts were told");
+    let observed = observed.lock().unwrap();
+    assert!(observed.lines().count() > 500);
+    let texts = [
+        ("a span or an event", recorder.text()),
+        ("the observer", observed.clone()),
+        ("an error", errors.lock().unwrap().clone()),
+        ("a client", clients.lock().unwrap().clone()),
+    ];
+    for (where_it_is, text) in texts {
+        let text = text.to_lowercase();
+        for planted in [SECRET, PAYLOAD] {
+            let at = text.find(planted);
+            let around = at.map(|at| text[at.saturating_sub(300)..].chars().take(400).collect::<String>());
+            assert_eq!(around, None, "{planted} is in {where_it_is}");
+        }
+    }
 }
 
 /// With all features, as the docs have all rows.

@@ -18,7 +18,7 @@ pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// The one record there is.
-const RECORD: &str = r#"{"_id":"60f7b1b3e4b0e8b3f8b3f8b3","integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","createdAt":"2026-11-21T20:18:03.572Z"}"#;
+const RECORD: &str = r#"{"_id":"60f7b1b3e4b0e8b3f8b3f8b3","integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","createdAt":"2026-11-21T20:18:03.572Z","payload":{"note":"pl4nted-payload"}}"#;
 
 /// What there is to make an answer of.
 #[derive(Clone)]

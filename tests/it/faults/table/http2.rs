@@ -1,7 +1,7 @@
 //! What HTTP/2 can say instead of an answer, or inside of one.
 
-use actionlog::ErrorKind::{Connect, Decode, Timeout, Transport};
-use actionlog::RequestOutcome::{NotSent, Unknown};
+use actionlog::ErrorKind::{Decode, Timeout, Transport};
+use actionlog::RequestOutcome::{Refused, Unknown};
 
 use super::super::SECRET;
 use super::super::h2::{
@@ -54,8 +54,8 @@ pub(super) fn http2() -> Part {
             .read(fine(2))
             .create_again(NOT_SEEN, fine(2)),
         Row::new("REFUSED_STREAM, always", always(|it| reset(it, REFUSED_STREAM), Then::Keep))
-            .read(gone(4, Connect, NotSent))
-            .create_again(NOT_SEEN, gone(4, Connect, NotSent)),
+            .read(gone(4, Transport, Refused))
+            .create_again(NOT_SEEN, gone(4, Transport, Refused)),
         broken("REFUSED_STREAM after the head", both(head, |it| reset(it, REFUSED_STREAM))),
         broken("GOAWAY after a head with a length", both(head_with_length, |_| go_away(0, NO_ERROR, SECRET))),
         broken("GOAWAY for an error after the head", both(head, |_| go_away(0, PROTOCOL_ERROR, SECRET))),

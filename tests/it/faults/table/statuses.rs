@@ -1,15 +1,14 @@
 //! Answers that are whole, and aren't what was asked for.
 
 use actionlog::ErrorKind::{
-    Conflict, Forbidden, NotFound, RateLimited, Redirect, Rejected, Server, Timeout, Unauthorized, UnexpectedStatus,
+    Conflict, Forbidden, NotFound, RateLimited, Redirect, Rejected, Server, Unauthorized, UnexpectedStatus,
 };
 use actionlog::RequestOutcome::{Refused, Unknown};
 
 use super::super::SECRET;
 use super::super::server::{Bytes, Here, Then, answer};
 use super::{
-    NOT_SIGNED, Part, Row, Script, TURNED_AWAY, always, cut, fine, gone, hasty, page_of_html, refusal, renewing, said,
-    write,
+    NOT_SIGNED, Part, Row, Script, TURNED_AWAY, always, cut, fine, hasty, page_of_html, refusal, renewing, said, write,
 };
 
 pub(super) fn statuses() -> Part {
@@ -108,8 +107,7 @@ pub(super) fn statuses() -> Part {
         // Its status has come, but an attempt that isn't done in time is told as that.
         Row::new("403, with silence inside of its body", always(|_| cut(refusal("403 Forbidden", ""), 5), Then::Hang))
             .tune(hasty)
-            .read(gone(4, Timeout, Unknown))
-            .create(gone(1, Timeout, Unknown)),
+            .all(said(1, 403, Forbidden, Refused)),
         lasting("501", |_| refusal("501 Not Implemented", ""), 501, Server).all(said(1, 501, Server, Unknown)),
         passing("502", |_| refusal("502 Bad Gateway", ""), 502, Server, Unknown),
         passing("503", |_| refusal("503 Service Unavailable", ""), 503, Server, Unknown),
