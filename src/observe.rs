@@ -54,9 +54,8 @@
 //! No credentials, no header, no body, nothing of the path or the query but the template's text and the parameters'
 //! names. A template of your own [`Request`](crate::Request) is shown as it is.
 //!
-//! The crates beneath have spans and events of their own. `h2` tells each frame at `DEBUG` and `TRACE`, with what a
-//! *server* wrote in it; headers of a request that are credentials aren't shown there either. Leave those levels off for
-//! it where servers send credentials back.
+//! The crates beneath have spans and events of their own. Credentials aren't in them, but at `DEBUG` and `TRACE` `h2`
+//! tells what a *server* writes as it closes an HTTP/2 connection (GOAWAY), which may be anything.
 
 use std::fmt;
 use std::sync::Arc;

@@ -56,11 +56,12 @@ impl Recorder {
         self.told().into_iter().filter(|it| it.target == "actionlog").collect()
     }
 
-    /// As a text. Without what `h2` tells at its lower levels: each frame, with what a server wrote in it.
+    /// As a text. Without what `h2` tells of a GOAWAY at its lower levels: all that the server wrote in it.
     pub(crate) fn text(&self) -> String {
+        let of_server =
+            |told: &&Told| told.target.starts_with("h2::") && told.fields.values().any(|it| it.contains("GoAway"));
         let told = self.told();
-        let told = told.iter().filter(|it| !it.target.starts_with("h2::") || it.level <= tracing::Level::INFO);
-        told.fold(String::new(), |mut out, told| {
+        told.iter().filter(|told| !of_server(told)).fold(String::new(), |mut out, told| {
             writeln!(out, "{} {} {:?}", told.target, told.name, told.fields).unwrap();
             out
         })
