@@ -293,7 +293,7 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Parts of so many records each, without an end and without asking the server: for an API that gives no total.
     ///
-    /// Hand out some, and more as long as none of those that were read [is the last](PartRead::is_last).
+    /// Hand out some, and more as long as none of those that were read [is the last](super::PartRead::is_last).
     /// [`merge`](super::merge) then says whether they are all; without a total it's never for certain.
     ///
     /// # Errors
