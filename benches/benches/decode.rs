@@ -1,5 +1,7 @@
 //! How long it takes to read a page.
 
+use std::time::Duration;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn decode(criterion: &mut Criterion) {
@@ -13,5 +15,10 @@ fn decode(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decode);
+/// Beside readings that take seconds each, these needn't be long.
+fn short() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2))
+}
+
+criterion_group!(name = benches; config = short(); targets = decode);
 criterion_main!(benches);

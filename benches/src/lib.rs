@@ -1,7 +1,8 @@
-//! Pages as the three APIs send them, and three ways to read them.
+//! Pages as the three APIs send them, and ways to read them: one page, and whole listings.
 
 pub mod pages;
 mod plain;
+pub mod reading;
 
 use actionlog::arklow::RecordsQuery;
 use actionlog::integration::LogsQuery;

@@ -6,23 +6,35 @@ use serde_json::{Value, json};
 
 /// 50 records with state and definition.
 pub fn arklow() -> Bytes {
-    let mut some = Some::new(1);
-    let items: Vec<_> = (0..50).map(|index| record(index, &mut some)).collect();
-    written(&json!({"data": {"items": items, "count": 2_741}, "errors": null}))
+    written(&json!({"data": {"items": records(), "count": 2_741}, "errors": null}))
 }
 
 /// 100 logs.
 pub fn integration() -> Bytes {
-    let mut some = Some::new(2);
-    let logs: Vec<_> = (0..100).map(|index| log(index, &mut some)).collect();
-    written(&json!({"success": true, "data": logs, "total": 12_406}))
+    written(&json!({"success": true, "data": logs(), "total": 12_406}))
 }
 
 /// 50 events.
 pub fn unleash() -> Bytes {
+    written(&json!({ "actionSetEvents": events() }))
+}
+
+/// What a page of Arklow's holds.
+pub fn records() -> Vec<Value> {
+    let mut some = Some::new(1);
+    (0..50).map(|index| record(index, &mut some)).collect()
+}
+
+/// What a page of integration logs holds.
+pub fn logs() -> Vec<Value> {
+    let mut some = Some::new(2);
+    (0..100).map(|index| log(index, &mut some)).collect()
+}
+
+/// What a page of Unleash's holds.
+pub fn events() -> Vec<Value> {
     let mut some = Some::new(3);
-    let events: Vec<_> = (0..50).map(|index| event(index, &mut some)).collect();
-    written(&json!({ "actionSetEvents": events }))
+    (0..50).map(|index| event(index, &mut some)).collect()
 }
 
 fn written(page: &Value) -> Bytes {
