@@ -80,7 +80,7 @@ pub enum Way {
     /// As most people would write it.
     Plain,
     /// By this crate, with so many requests in flight; as many as it likes without a number.
-    Ours(Option<u32>),
+    Ours(Option<usize>),
 }
 
 /// Somebody who reads a listing, over connections that are kept.
@@ -92,9 +92,9 @@ pub struct Reader {
 
 enum Client {
     Plain(reqwest::Client),
-    Arklow(ArklowClient, Option<u32>),
-    Integration(IntegrationClient, Option<u32>),
-    Unleash(UnleashClient, Option<u32>),
+    Arklow(ArklowClient, Option<usize>),
+    Integration(IntegrationClient, Option<usize>),
+    Unleash(UnleashClient, Option<usize>),
 }
 
 impl Reader {
@@ -180,7 +180,9 @@ async fn items<Q: Paginate>(listing: Listing<Q>) -> u64 {
 }
 
 /// How many requests are in flight while a listing is read.
-fn with_prefetch<Q: Paginate>(listing: Listing<Q>, _most: Option<u32>) -> Listing<Q> {
-    // Reading ahead isn't there yet: one after the other.
-    listing
+fn with_prefetch<Q: Paginate>(listing: Listing<Q>, most: Option<usize>) -> Listing<Q> {
+    match most {
+        Some(most) => listing.prefetch(most),
+        None => listing,
+    }
 }

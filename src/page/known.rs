@@ -44,6 +44,12 @@ impl Known {
     }
 
     pub(super) fn add(&mut self, id: Identity) {
+        if self.forgotten && self.set.len() == self.set.capacity() {
+            // What was removed leaves its traces, for which the table would double. Dropped first, there's never a second.
+            self.set = HashSet::new();
+            self.set.reserve(self.order.len() + 1);
+            self.set.extend(self.order.iter().cloned());
+        }
         if self.set.insert(id.clone()) {
             self.order.push_back(id);
         }

@@ -214,7 +214,8 @@ enum Id {
     Number(i64),
     Text(Arc<str>),
     /// Of a record that can't be read: of its text, and of the record before it, as others may have the same text.
-    Hash(u128, u128),
+    /// Behind a pointer: these are few, and would make all others twice as large.
+    Hash(Arc<(u128, u128)>),
 }
 
 impl From<i64> for Identity {
@@ -235,9 +236,9 @@ impl Identity {
         let before = before.map_or(0, |before| match &before.0 {
             Id::Number(id) => hash(&id.to_be_bytes()),
             Id::Text(id) => hash(id.as_bytes()),
-            Id::Hash(text, before) => hash(&[text.to_be_bytes(), before.to_be_bytes()].concat()),
+            Id::Hash(hashes) => hash(&[hashes.0.to_be_bytes(), hashes.1.to_be_bytes()].concat()),
         });
-        Self(Id::Hash(hash(raw.as_str().as_bytes()), before))
+        Self(Id::Hash(Arc::new((hash(raw.as_str().as_bytes()), before))))
     }
 
     fn is_unreadable(&self) -> bool {
@@ -246,7 +247,7 @@ impl Identity {
 
     /// Whether both are of records of the same text.
     fn is_alike(&self, other: &Self) -> bool {
-        matches!((&self.0, &other.0), (Id::Hash(one, _), Id::Hash(other, _)) if one == other)
+        matches!((&self.0, &other.0), (Id::Hash(one), Id::Hash(other)) if one.0 == other.0)
     }
 }
 
@@ -261,7 +262,7 @@ impl Serialize for Identity {
         match &self.0 {
             Id::Number(id) => to.collect_str(&format_args!("n{id}")),
             Id::Text(id) => to.collect_str(&format_args!("t{id}")),
-            Id::Hash(text, before) => to.collect_str(&format_args!("h{text:032x}.{before:032x}")),
+            Id::Hash(hashes) => to.collect_str(&format_args!("h{:032x}.{:032x}", hashes.0, hashes.1)),
         }
     }
 }
@@ -274,7 +275,7 @@ impl<'de> Deserialize<'de> for Identity {
             "t" => Some(Id::Text(id.into())),
             "h" => {
                 let (text, before) = id.split_once('.')?;
-                Some(Id::Hash(u128::from_str_radix(text, 16).ok()?, u128::from_str_radix(before, 16).ok()?))
+                Some(Id::Hash(Arc::new((u128::from_str_radix(text, 16).ok()?, u128::from_str_radix(before, 16).ok()?))))
             }
             _ => None,
         });

@@ -8,7 +8,8 @@ use super::known::Known;
 use super::summary::{Doubt, End, Tally};
 use super::{Identity, Order, Total, Window};
 
-/// How many of the listing's first records are kept, to recognise its head again, and to climb to it later.
+/// How many of the listing's first records are kept at least, to recognise its head again, and to climb to it later. A
+/// first page, if that's longer: when it's read again, none of it is new.
 const ANCHORS: usize = 65;
 
 /// How many of them must stand where they stood for the head to be the same.
@@ -319,7 +320,7 @@ impl Walk {
                     if index >= next_from { Give::Next(pass.offset.saturating_add(index as u64)) } else { Give::Late };
                 if index < next_from {
                     self.tally.inserted += 1;
-                } else if self.head.anchors.len() < ANCHORS
+                } else if self.head.anchors.len() < ANCHORS.max(self.plan.limit as usize)
                     && self.plan.start == 0
                     && pass.anew.is_none()
                     && !self.resumed
@@ -413,7 +414,7 @@ impl Walk {
         let done = std::mem::replace(&mut self.pass, pass);
         self.tally.forgot |= done.known.has_forgotten();
         let mut given = done.known;
-        given.widen(ANCHORS);
+        given.widen(self.head.anchors.len());
         for id in done.anew.into_iter().flat_map(Known::into_order).chain(self.head.anchors.iter().cloned()) {
             given.add(id);
         }

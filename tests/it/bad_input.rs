@@ -905,7 +905,6 @@ async fn a_server_that_keeps_silent_is_left_when_the_attempts_time_is_over() {
         Then::SendAndHang(Vec::new()),
         Then::SendAndHang(begun[..20].to_vec()),
         Then::SendAndHang(begun[..begun.len() - 3].to_vec()),
-        Then::SendAndHang(b"HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\nx".to_vec()),
     ] {
         let server = Raw::start(then.clone()).await;
         let limit = Duration::from_millis(200);
@@ -918,6 +917,21 @@ async fn a_server_that_keeps_silent_is_left_when_the_attempts_time_is_over() {
         assert!(error.is_transient());
         assert_eq!(error.outcome(), RequestOutcome::Unknown);
         assert!(error.attempts() > 0 && !server.heads().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_error_whose_body_does_not_come_stands_by_its_status() {
+    let server = Raw::start(Then::SendAndHang(b"HTTP/1.1 403 No\r\ncontent-length: 99\r\n\r\nnot you".to_vec())).await;
+    // Both limits are longer than the body is waited for, and shorter.
+    for (limit, least, most) in [(30_000, 1_900, 10_000), (200, 200, 1_900)] {
+        let client = builder(server.url()).attempt_timeout(Duration::from_millis(limit)).build().unwrap();
+        let begun = Instant::now();
+        let error = first_error(&client).await;
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Forbidden, RequestOutcome::Refused), "{error:?}");
+        assert_eq!(error.api().and_then(|it| it.message()), Some("not you"));
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(least) && took < Duration::from_millis(most), "{took:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::page::{Cut, More, Order, Total};
+use actionlog::page::{Cut, Doubt, More, Order, Total};
 use actionlog::testing::{CountMeans, Fault, InMemory, World};
 use actionlog::{
     ArklowClient, Body, Cursor, Entry, ErrorKind, Exchange, ExchangeError, IntegrationClient, RetryPolicy, Verdict,
@@ -356,6 +356,18 @@ impl Exchange for NoFarther {
         *request.uri_mut() = format!("{before}offset={offset}&{after}").parse().unwrap();
         self.0.exchange(request).await
     }
+}
+
+#[tokio::test]
+async fn a_quiet_log_is_given_once_also_where_it_is_longer_than_what_is_remembered() {
+    let world = World::new();
+    world.integration().add_sample_logs(700);
+    let client =
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    // The head is read again in the end, and its page is longer than what cursors keep of it.
+    let all = client.logs().list(()).page_size(100).remember(200).collect().await;
+    assert_eq!((all.items.len(), all.summary.late), (700, 0));
+    assert_eq!(all.summary.verdict, Verdict::AsFarAsKnown(Doubt::OrderMayChange));
 }
 
 #[tokio::test]
