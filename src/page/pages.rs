@@ -261,7 +261,7 @@ impl<Q: Paginate> Pages<Q> {
     fn verdict(&self) -> Verdict {
         let part = self.extent.part.as_ref().is_some_and(Part::is_less);
         let cut = match self.walk.end() {
-            _ if self.run.as_ref().is_some_and(Run::is_done) => Some(Cut::Parts),
+            _ if self.counts.cut && self.run.is_some() => Some(Cut::Parts),
             _ if self.counts.cut => Some(Cut::MaxItems),
             None => Some(Cut::NotFinished),
             Some(_) if !matches!(self.state, State::Ended) => Some(Cut::NotFinished),
@@ -392,6 +392,12 @@ impl<Q: Paginate> Pages<Q> {
             .collect();
         if self.walk.is_up() {
             records.reverse();
+        }
+        if self.run.is_some() && self.walk.is_anew() {
+            // What comes from the head isn't of this part, and doesn't follow what was given: it ends here, and the rest of it
+            // is to be read again.
+            self.counts.cut = true;
+            records.clear();
         }
         if let Some(since) = &mut self.extent.since {
             for record in &mut records {

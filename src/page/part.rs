@@ -182,11 +182,6 @@ impl Run {
         self.left() == Some(0)
     }
 
-    /// Whether it is known what comes behind it.
-    pub(super) fn is_done(&self) -> bool {
-        self.read.beyond.is_some()
-    }
-
     /// A record was given that comes next, at this place.
     pub(super) fn give(&mut self, id: &Identity, place: u64) {
         let edge = self.read.part.edge();
@@ -289,9 +284,9 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
         read.part.check(&any.part.listing)?;
     }
     let given = reads.iter().map(|it| it.seen).sum();
-    // A log that was empty once, from its head, has no record that was there throughout.
-    let emptied = reads.iter().any(PartRead::found_nothing) && !reads.iter().all(PartRead::is_empty);
-    if emptied {
+    // A log that was empty has no record that was there throughout. Once may be a hiccup: the head is looked at again.
+    let empty = reads.iter().filter(|it| it.found_nothing()).count();
+    if empty > 1 && !reads.iter().all(PartRead::is_empty) {
         return Ok(Merged { verdict: Verdict::Truncated(Cut::Emptied), again: Vec::new(), given });
     }
     let chains = chains(reads);
@@ -299,7 +294,7 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
     let whole = chains.iter().find(|chain| begins(chain) && chain.iter().any(|it| it.ended));
     let (verdict, again) = match whole {
         Some(chain) => (doubt(chain).map_or(Verdict::Complete, Verdict::AsFarAsKnown), Vec::new()),
-        None => (Verdict::Truncated(Cut::Parts), gaps(&chains, &any.part)),
+        None => (Verdict::Truncated(Cut::Parts), gaps(&chains, reads, &any.part)),
     };
     let verdict = if reads.iter().any(|it| it.partial) { Verdict::Truncated(Cut::PartialErrors) } else { verdict };
     Ok(Merged { verdict, again, given })
@@ -346,9 +341,10 @@ fn begins(chain: &[&PartRead]) -> bool {
 }
 
 /// What has to be read so that there is one chain from the head to the end.
-fn gaps(chains: &[Vec<&PartRead>], any: &Part) -> Vec<Part> {
+fn gaps(chains: &[Vec<&PartRead>], reads: &[PartRead], any: &Part) -> Vec<Part> {
     let mut again = Vec::new();
-    let round = |chain: &[&PartRead]| chain.iter().map(|it| it.part.round).max().unwrap_or_default();
+    // Those that brought nothing were rounds too.
+    let round = reads.iter().map(|it| it.part.round).max().unwrap_or_default();
     let end = |chain: &[&PartRead]| chain.iter().map(|it| it.to).max().unwrap_or_default();
     let start = |chain: &[&PartRead]| chain.iter().map(|it| it.from).min().unwrap_or_default();
     let (Some(first), Some(last)) = (chains.first(), chains.last()) else {
@@ -356,15 +352,14 @@ fn gaps(chains: &[Vec<&PartRead>], any: &Part) -> Vec<Part> {
         return vec![Part { offset: 0, records: None, ..any.clone() }];
     };
     if !begins(first) {
-        again.push(first[0].part.wider(round(first), 0, Some(start(first))));
+        again.push(first[0].part.wider(round, 0, Some(start(first))));
     }
     for pair in chains.windows(2) {
         let (one, other) = (end(&pair[0]), start(&pair[1]));
-        let rounds = round(&pair[0]).max(round(&pair[1]));
-        again.push(pair[0][0].part.wider(rounds, one.min(other), Some(one.max(other))));
+        again.push(pair[0][0].part.wider(round, one.min(other), Some(one.max(other))));
     }
     if !last.iter().any(|it| it.ended) {
-        again.push(last[0].part.wider(round(last), end(last), None));
+        again.push(last[0].part.wider(round, end(last), None));
     }
     again.dedup();
     again

@@ -231,6 +231,11 @@ impl Walk {
         self.end.is_none().then_some(Window { offset: self.pass.offset, limit: self.plan.limit })
     }
 
+    /// Whether nothing of what was read could be found, and the listing is read from its head until it is.
+    pub(super) fn is_anew(&self) -> bool {
+        self.pass.anew.is_some()
+    }
+
     /// What comes behind the next window if nothing changes. `None` where that can't be told: before the first answer, where
     /// the place is lost, at the end.
     pub(super) fn forecast(&self) -> Option<Forecast> {

@@ -264,6 +264,13 @@ proptest! {
             let its = world.integration().log();
             let mut there = ids(&its);
             let mut parts = listing.split(parts).await.unwrap();
+            // Two empty answers in a row are the end, for any reading.
+            let mut changes = changes;
+            for at in 1..changes.len() {
+                if matches!((changes[at - 1], changes[at]), (Change::Empty, Change::Empty)) {
+                    changes[at] = Change::Nothing;
+                }
+            }
             let quiet = changes.iter().all(|it| matches!(it, Change::Nothing));
             let mut changes = changes.into_iter();
             let changing = its.clone();
@@ -335,7 +342,8 @@ proptest! {
             let missed: Vec<_> = there.difference(&given_ids).collect();
             // Pages of one can't overlap: a reading that had some says so.
             let singles = merged.verdict == Verdict::AsFarAsKnown(Doubt::SingleRecords);
-            prop_assert!(missed.is_empty() || singles, "{:?}: {missed:?} of {} were missed; {reads:#?}", merged.verdict, there.len());
+            let missed_may_be = singles || merged.verdict == Verdict::Truncated(Cut::Emptied);
+            prop_assert!(missed.is_empty() || missed_may_be, "{:?}: {missed:?} of {} were missed; {reads:#?}", merged.verdict, there.len());
             if quiet && stopped.is_none() {
                 prop_assert_eq!(merged.verdict, Verdict::Complete);
                 prop_assert_eq!(given.len(), records);
