@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::auth::{self, Authenticate, Secret};
 use crate::error::{Error, ErrorKind, Result};
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::observe::{Event, Observer};
 use crate::transport::exchange::{Exchange, HttpExchange};
 use crate::transport::{Base, Dialect, Jitter, RetryPolicy, Settings, Timeouts, Transport};
@@ -161,8 +161,9 @@ impl<C: Client> ClientBuilder<C> {
     /// are repeated as reading ones are. Unset, as it should be for a server that doesn't honour it, they are repeated only
     /// if they certainly had no effect. For a key of your own, set the header by [`Call::header`](crate::Call::header).
     pub fn idempotency_header(mut self, name: impl TryInto<HeaderName>) -> Self {
-        let wrong = || Error::new(ErrorKind::Configuration, "the idempotency header's name can't be a header's");
-        self.idempotency = Some(name.try_into().map_err(|_| wrong()));
+        let wrong = "the idempotency header's name can't be that of a header of one's own";
+        let name = name.try_into().ok().filter(|it| !headers::has_a_meaning(it));
+        self.idempotency = Some(name.ok_or_else(|| Error::new(ErrorKind::Configuration, wrong)));
         self
     }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -26,6 +26,11 @@ const NOT_THESE: [HeaderName; 13] = [
     UPGRADE,
     EXPECT,
 ];
+
+/// Whether a header is one that a request has anyway, or can't have.
+pub(crate) fn has_a_meaning(name: &HeaderName) -> bool {
+    NOT_THESE.contains(name) || [ACCEPT, CONTENT_TYPE, USER_AGENT].contains(name)
+}
 
 /// A header with one of these in its name holds something secret, as a rule.
 const TELLING: [&str; 8] = ["auth", "key", "token", "secret", "cookie", "passw", "signature", "credential"];

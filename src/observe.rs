@@ -46,8 +46,8 @@
 //!
 //! The spans are named `actionlog.call` and `actionlog.attempt`. `error.type` is one of the names of
 //! [`ErrorKind::as_str`], or `cancelled`: the call was dropped, or its time ran out. A repetition is an event at level
-//! `WARN`, a wait for the server's `Retry-After` at `INFO`, and one for a free place among the requests under way at
-//! `DEBUG`.
+//! `WARN`, and its wait one at `DEBUG`; a wait because the server told *another* call when to come again is one at `INFO`,
+//! and one for a free place among the requests under way at `DEBUG`.
 //!
 //! # What isn't in them
 //!

@@ -116,7 +116,6 @@ pub struct Transport {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     base: Base,
     dialect: &'static Dialect,
@@ -129,6 +128,18 @@ struct Inner {
     budget: Budget,
 }
 
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The headers' names, which the settings show, and not their values.
+        f.debug_struct("Inner")
+            .field("base", &self.base)
+            .field("auth", &self.auth)
+            .field("exchange", &self.exchange)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is known of a call so far; outlives the future that a time limit drops.
 #[derive(Debug, Default)]
 struct Progress {
@@ -137,6 +148,8 @@ struct Progress {
     in_flight: bool,
     /// Whether an attempt ended in a way that leaves open whether it had its effect.
     unknown: bool,
+    /// Why the last attempt failed.
+    last: Option<Error>,
 }
 
 /// A call, and what holds for all of its attempts.
@@ -212,7 +225,13 @@ impl Transport {
         let mut spent = Spent::nothing_of(&self.inner.budget);
         let attempts = self.attempts(request, options, &here, &mut progress, &mut spent).instrument(span.span());
         let result = within(here.deadline, attempts).await;
-        let result = result.unwrap_or_else(|Elapsed| Err(overdue("not done within the operation's", limit)));
+        let result = result.unwrap_or_else(|Elapsed| {
+            let error = overdue("not done within the operation's", limit);
+            Err(match progress.last.take() {
+                Some(last) => error.with_source(last),
+                None => error,
+            })
+        });
         let result = result.map_err(|error| {
             let unknown = progress.unknown || progress.in_flight;
             let outcome = if unknown { RequestOutcome::Unknown } else { error.outcome() };
@@ -235,16 +254,19 @@ impl Transport {
         let Inner { settings, pace, .. } = &*self.inner;
         let unsigned = self.write(request, options)?;
         let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
-        let mut refused: Option<Error> = None;
+        let mut refused = false;
         let mut harmless = true;
         let mut secrets = Secrets::default();
         loop {
-            // That there is nothing fresher to sign with is no news beside the refusal.
+            // That it can't be asked again is no news beside why it would have to be.
             let admitted = self.admit(&unsigned, options, here).await;
             let (Signed { request: signed, signature, secrets: those }, permit) =
-                admitted.map_err(|error| match refused.take() {
-                    Some(refusal) if error.kind() == ErrorKind::Credentials => refusal.with_source(error),
-                    _ => error,
+                admitted.map_err(|error| match progress.last.take() {
+                    Some(last) => {
+                        let wait = last.retry_after().or(error.retry_after());
+                        last.with_retry_after(wait).with_source(error)
+                    }
+                    None => error,
                 })?;
             // A server may send back what an attempt before was signed with.
             secrets.add(those);
@@ -255,7 +277,7 @@ impl Transport {
             let result = self.exchange(signed, here.limit).instrument(attempt.span()).await;
             drop(permit);
             progress.in_flight = false;
-            let judged = result.and_then(|answer| {
+            let judged = result.map(|answer| secrets.complete(answer)).and_then(|answer| {
                 attempt.answered(answer.status(), answer.version());
                 let limit = pace.learn(answer.headers());
                 let found_nothing = progress.unknown && !verdict::is_web_page(&answer);
@@ -284,9 +306,11 @@ impl Transport {
             if let Some(wait) = retry::turned_away(&error) {
                 pace.hold(wait);
             }
-            if error.kind() == ErrorKind::Unauthorized && refused.is_none() {
-                refused = Some(error.clone());
+            progress.last = Some(error.clone());
+            if error.kind() == ErrorKind::Unauthorized && !refused {
+                refused = true;
                 if self.inner.auth.refused(&signature) == Refused::TryAgain {
+                    trace::again(progress.attempts, &error);
                     continue;
                 }
             }
@@ -337,13 +361,15 @@ impl Transport {
         here: &Circumstances<'_>,
     ) -> Result<(Signed, Permit<'_>)> {
         let mut signed = self.sign(unsigned, options).await?;
+        let mut anew = false;
         loop {
             let began = Instant::now();
             let jitter = self.inner.settings.jitter.part_of(here.policy.jitter(1));
             let patience = Patience { longest: here.policy.longest(), jitter, deadline: here.deadline };
             let told = |reason, wait| trace::waiting(here.call, &self.inner.settings.observer, reason, wait);
             let permit = self.inner.pace.enter(patience, &told).await?;
-            if began.elapsed() < STALE {
+            // Once: whoever gave his place back each time would be overtaken by all others for ever.
+            if anew || began.elapsed() < STALE {
                 return Ok((signed, permit));
             }
             // Most signatures are there at once. One that isn't may be waiting for this place.
@@ -353,6 +379,7 @@ impl Transport {
             }
             drop(permit);
             signed = signing.await?;
+            anew = true;
         }
     }
 
@@ -364,11 +391,11 @@ impl Transport {
                 .with_source(error)
         })?;
         let secrets = Secrets::of(unsigned, &mut request, &signature);
-        let own = [&self.inner.settings.headers, &options.headers];
-        for name in
-            own.into_iter().filter_map(|it| it.checked(ErrorKind::InvalidRequest).ok()).flat_map(HeaderMap::keys)
-        {
-            if request.headers().get(name) != unsigned.headers().get(name) {
+        let given = [&self.inner.settings.headers, &options.headers];
+        let given = given.into_iter().filter_map(|it| it.checked(ErrorKind::InvalidRequest).ok());
+        let own = given.flat_map(HeaderMap::keys).chain(&self.inner.settings.idempotency);
+        for name in own {
+            if !request.headers().get_all(name).iter().eq(unsigned.headers().get_all(name)) {
                 let why = format!("the header {name} is where the credentials go");
                 return Err(Error::new(ErrorKind::InvalidRequest, why));
             }
@@ -421,6 +448,8 @@ struct Elapsed;
 
 async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Result<F::Output, Elapsed> {
     match deadline {
+        // Not even begun.
+        Some(deadline) if deadline <= Instant::now() => Err(Elapsed),
         Some(deadline) => timeout_at(deadline, future).await.map_err(|_| Elapsed),
         None => Ok(future.await),
     }

@@ -14,6 +14,8 @@ use crate::observe::WaitReason;
 /// Nobody is held back for longer than this by one answer. A server that asked for more is asked again then.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// What the clones of a client share of their pace.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -104,7 +106,8 @@ impl Pace {
     pub(super) fn hold(&self, wait: Duration) {
         let now = Instant::now();
         let until = now + wait.min(LONGEST_PAUSE);
-        let asked = now.checked_add(wait).unwrap_or(until);
+        // Further than can be counted is longer than anyone waits.
+        let asked = now.checked_add(wait).or_else(|| now.checked_add(A_CENTURY)).unwrap_or(until);
         let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         let before = pause.filter(|it| it.until > now);
         *pause = Some(Pause {

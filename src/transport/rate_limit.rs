@@ -4,6 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use http::header::DATE;
 
+use crate::time;
+
 /// What a server says of how much it may be asked, in the headers of an answer.
 ///
 /// Read from `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, from the same with `X-` before it, and from
@@ -31,20 +33,32 @@ impl RateLimit {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let part =
             |name: &str| ["ratelimit-", "x-ratelimit-"].into_iter().find_map(|prefix| text(&format!("{prefix}{name}")));
-        let newer = text("ratelimit").unwrap_or_default();
+        let newer = text("ratelimit").map(tightest).unwrap_or_default();
         let limit = part("limit").and_then(number).or_else(|| parameter(newer, &["limit"]));
         let remaining = part("remaining").and_then(number).or_else(|| parameter(newer, &["r", "remaining"]));
-        let reset = part("reset").and_then(number).or_else(|| parameter(newer, &["t", "reset"]));
-        let resets_at = reset.and_then(|reset| moment(reset, headers));
+        let reset = part("reset");
+        let resets_at = reset.and_then(|it| time::parse(it.trim()));
+        let reset = reset.and_then(number).or_else(|| parameter(newer, &["t", "reset"]));
+        let resets_at = resets_at.or_else(|| moment(reset?, headers));
         let read = Self { limit, remaining, resets_at };
         (read != Self::default()).then_some(read)
     }
 }
 
-/// The number that a header begins with: a policy may stand behind it. Some servers send fractions.
+/// The number that a header begins with: a fraction may stand behind it, or a policy. Anything else isn't one.
 fn number(text: &str) -> Option<u64> {
-    let digits = text.trim().split(|it: char| !it.is_ascii_digit()).next()?;
-    digits.parse().ok()
+    let text = text.trim();
+    let digits = text.split(|it: char| !it.is_ascii_digit()).next()?;
+    let rest = &text[digits.len()..];
+    let fraction = rest.strip_prefix('.').is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()));
+    let policy = rest.starts_with(';') || rest.strip_prefix(',').is_some_and(|it| it.starts_with(' '));
+    (rest.is_empty() || fraction || policy).then(|| digits.parse().ok())?
+}
+
+/// Of several policies, the one that leaves the least.
+fn tightest(text: &str) -> &str {
+    let named = text.split(',').filter(|it| parameter(it, &["r"]).is_some());
+    named.min_by_key(|it| parameter(it, &["r"])).unwrap_or(text)
 }
 
 /// One of the parameters of `"default";r=50;t=30`, or of the older `limit=100, remaining=50, reset=30`.
@@ -108,10 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_is_read_as_one_and_of_several_policies_the_tightest_is_told() {
+        let limit = read(&[("x-ratelimit-reset", "2126-11-22T02:30:00Z")]).unwrap();
+        assert_eq!(limit.resets_at.unwrap().to_rfc3339(), "2126-11-22T02:30:00+00:00");
+        let limit = read(&[("ratelimit", "\"a\";r=50;t=30, \"b\";r=0;t=3600")]).unwrap();
+        assert_eq!((limit.remaining, left(limit)), (Some(0), 3600));
+    }
+
+    #[test]
     fn what_says_nothing_is_no_limit() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[("x-ratelimit-limit", "unlimited"), ("ratelimit", "")]), None);
         assert_eq!(read(&[("x-ratelimit-reset", "99999999999999999999999")]), None);
+        for odd in ["6m0s", "20ms", "-3", "soon", "1,000"] {
+            assert_eq!(read(&[("x-ratelimit-reset", odd), ("x-ratelimit-limit", odd)]), None, "{odd}");
+        }
         assert_eq!(read(&[("x-ratelimit-remaining", "0")]).unwrap().remaining, Some(0));
     }
 }

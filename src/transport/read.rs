@@ -19,19 +19,31 @@ const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 /// What a server announces is made room for up to this; the rest as it comes.
 const AT_ONCE: usize = 1024 * 1024;
 
+/// Marks an error's answer whose body isn't whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BrokenOff;
+
 /// Reads an answer to its end, or to the cap, which counts after decompression.
 ///
 /// A success must be whole; the time for that is the caller's. An error's status is there already, and stands by itself.
 pub(super) async fn whole(answer: http::Response<Body>, cap: usize, deadline: Option<Instant>) -> Result<Answer> {
     let (head, body) = answer.into_parts();
+    let mut broken_off = false;
     let body = if head.status.is_success() {
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(0);
         Pieces { body, cap, room: cap }.join(announced).await?
     } else {
         let patience = Instant::now() + ERROR_PATIENCE;
-        error_body(body, ERROR_BODY, deadline.map_or(patience, |deadline| deadline.min(patience))).await
+        let until = deadline.map_or(patience, |deadline| deadline.min(patience));
+        let (body, is_whole) = error_body(body, ERROR_BODY, until).await;
+        broken_off = !is_whole;
+        body
     };
-    Ok(Answer::from_parts(head, body))
+    let mut answer = Answer::from_parts(head, body);
+    if broken_off {
+        answer.extensions_mut().insert(BrokenOff);
+    }
+    Ok(answer)
 }
 
 /// A body on its way in, and how much of it is still taken.
@@ -76,13 +88,15 @@ fn too_large(cap: usize) -> Error {
 }
 
 /// As much of an error's body as is of use. That it breaks off, or goes on for ever, is no news beside its status.
-async fn error_body(mut body: Body, cap: usize, until: Instant) -> Bytes {
+/// Whether it's whole is told, too.
+async fn error_body(mut body: Body, cap: usize, until: Instant) -> (Bytes, bool) {
     let mut out = BytesMut::new();
     while out.len() < cap {
         match timeout_at(until, body.next()).await {
             Ok(Some(Ok(piece))) => out.extend_from_slice(&piece[..piece.len().min(cap - out.len())]),
-            Ok(Some(Err(_)) | None) | Err(_) => break,
+            Ok(None) => return (out.freeze(), true),
+            Ok(Some(Err(_))) | Err(_) => break,
         }
     }
-    out.freeze()
+    (out.freeze(), false)
 }

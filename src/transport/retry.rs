@@ -217,12 +217,17 @@ impl Drop for Spent<'_> {
 /// taken against the answer's own `Date`, so that a clock that is off, here or there, makes no difference.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
-    if let Some(wait) = text("retry-after-ms").and_then(|it| it.parse().ok()) {
-        return Some(Duration::from_millis(wait));
+    // More than can be counted is as long as can be.
+    let counted = |number: f64, scale: f64| {
+        let seconds = number / scale;
+        (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    };
+    if let Some(wait) = text("retry-after-ms").and_then(|it| counted(it.parse().ok()?, 1000.0)) {
+        return Some(wait);
     }
     let after = text(RETRY_AFTER.as_str())?;
     if let Ok(seconds) = after.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
+        return counted(seconds, 1.0);
     }
     let until = httpdate::parse_http_date(after).ok()?;
     let now = text(DATE.as_str()).and_then(|it| httpdate::parse_http_date(it).ok()).unwrap_or_else(SystemTime::now);
@@ -338,7 +343,9 @@ mod tests {
             ),
             (&[("retry-after", "soon")], None),
             (&[("retry-after", "-1")], None),
-            (&[("retry-after", "1e300")], None),
+            (&[("retry-after", "18446744073709551615")], Some(Duration::MAX)),
+            (&[("retry-after", "nan")], None),
+            (&[("retry-after-ms", "1500.5")], Some(Duration::from_micros(1_500_500))),
             (&[], None),
         ];
         for (pairs, expected) in cases {

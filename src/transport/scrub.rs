@@ -1,15 +1,33 @@
 use bytes::Bytes;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use super::read::BrokenOff;
 use crate::auth::{Secret, Signature};
 use crate::error::Error;
+use crate::request::Answer;
 
 /// What must not be shown of a call: a server may send it back.
 #[derive(Default)]
 pub(super) struct Secrets {
     texts: Vec<Secret>,
 }
+
+/// What JavaScript's `encodeURIComponent` leaves as it is.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// Fewer bytes than these tell nothing of a secret that begins with them.
+const BEGUN: usize = 4;
 
 /// A server's sentence longer than this is cut.
 const LONGEST: usize = 2_000;
@@ -38,9 +56,6 @@ impl Secrets {
             }
             texts.push(text);
         }
-        let encoded = |it: &Secret| Secret::from(utf8_percent_encode(it.expose(), NON_ALPHANUMERIC).to_string());
-        let encoded: Vec<_> = texts.iter().map(encoded).collect();
-        texts.extend(encoded);
         texts.retain(|it| !it.expose().is_empty());
         Self { texts }
     }
@@ -50,8 +65,57 @@ impl Secrets {
         let new = others.texts.into_iter().filter(|new| self.texts.iter().all(|it| it.expose() != new.expose()));
         let new: Vec<_> = new.collect();
         self.texts.extend(new);
-        // The longest first: what is left of "Bearer abc" once "abc" is gone would be no match.
-        self.texts.sort_by_key(|it| std::cmp::Reverse(it.expose().len()));
+    }
+
+    /// Each of them in every form in which a server may send it back, the longest first: what is left of "Bearer abc" once
+    /// "abc" is gone would be no match.
+    fn forms(&self) -> Vec<Secret> {
+        let mut forms: Vec<Secret> = Vec::new();
+        for secret in &self.texts {
+            let text = secret.expose();
+            let written = |text: &str| {
+                let quoted = serde_json::to_string(text).unwrap_or_default();
+                Zeroizing::new(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned())
+            };
+            let (once, html) = (written(text), html(text));
+            let others = [
+                utf8_percent_encode(text, NON_ALPHANUMERIC).to_string(),
+                utf8_percent_encode(text, COMPONENT).to_string(),
+                form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+                html.replace('\'', "&#39;"),
+                html.replace('\'', "&#x27;"),
+                written(&once).to_string(),
+                once.replace('/', "\\/"),
+                once.to_string(),
+                text.to_owned(),
+            ];
+            for other in others.map(Secret::from) {
+                if forms.iter().all(|it| it.expose() != other.expose()) {
+                    forms.push(other);
+                }
+            }
+        }
+        forms.sort_by_key(|it| std::cmp::Reverse(it.expose().len()));
+        forms
+    }
+
+    /// The answer, without the beginning of one of them at the end of a body that breaks off: the rest would be needed to
+    /// tell it.
+    pub(super) fn complete(&self, mut answer: Answer) -> Answer {
+        if answer.extensions().get::<BrokenOff>().is_none() {
+            return answer;
+        }
+        let body = answer.body();
+        let begun = |secret: &str| {
+            let longest = secret.len().min(body.len());
+            (BEGUN..=longest)
+                .rev()
+                .find(|length| body[body.len() - length..].eq_ignore_ascii_case(&secret.as_bytes()[..*length]))
+        };
+        let cut = self.forms().iter().filter_map(|it| begun(it.expose())).max().unwrap_or_default();
+        let kept = answer.body().slice(..answer.body().len() - cut);
+        *answer.body_mut() = kept;
+        answer
     }
 
     /// The error without any of them in the server's words, and in those of whatever is beneath.
@@ -64,7 +128,7 @@ impl Secrets {
             source = error.source();
         }
         // What it's of isn't known: all of it goes.
-        if self.texts.iter().any(|secret| replace(&beneath, secret.expose()).is_some()) {
+        if !beneath.is_empty() && self.forms().iter().any(|secret| replace(&beneath, secret.expose()).is_some()) {
             return error.with_source("the cause isn't shown, as it holds credentials");
         }
         error
@@ -72,7 +136,7 @@ impl Secrets {
 
     /// A server's words without any of them, and cut to a bearable length.
     pub(super) fn clean(&self, text: String) -> String {
-        let mut text = self.texts.iter().fold(Zeroizing::new(text), |text, secret| {
+        let mut text = self.forms().iter().fold(Zeroizing::new(text), |text, secret| {
             Zeroizing::new(replace(&text, secret.expose()).unwrap_or_else(|| text.to_string()))
         });
         if text.contains(is_odd) {
@@ -84,6 +148,10 @@ impl Secrets {
         }
         std::mem::take(&mut *text)
     }
+}
+
+fn html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The text with `[redacted]` where the secret stands in it, in letters of either case. `None` if it doesn't.

@@ -3,9 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actionlog::auth::{AuthError, Authenticate, Signature};
 use actionlog::observe::{Event, WaitReason};
 use actionlog::testing::World;
-use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, Request, RequestOutcome, UnleashClient};
+use actionlog::{
+    Body, ClientBuilder, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request, RequestOutcome, UnleashClient,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use tracing::Level;
 
@@ -298,4 +303,96 @@ async fn what_the_server_says_of_its_limits_is_in_the_error_and_kept_until_it_sa
     client.send(probe()).await.unwrap();
     assert_eq!(client.rate_limit(), Some(limit));
     assert!(began.elapsed() < 10 * S);
+}
+
+/// Adds its header beside what is there.
+#[derive(Debug)]
+struct Appends;
+
+#[async_trait]
+impl Authenticate for Appends {
+    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+        request.headers_mut().append("x-key", http::HeaderValue::from_static("real"));
+        Ok(Signature::new())
+    }
+}
+
+#[tokio::test]
+async fn a_header_beside_the_credentials_is_refused_and_so_is_a_key_for_repeating_in_their_place() {
+    let memory = first(|_| Reply::Cut);
+    let client = IntegrationClient::builder("http://localhost").authenticator(Appends).exchange(memory.clone());
+    let error = client.build().unwrap().send(probe()).header("x-key", "users").await.unwrap_err();
+    assert_eq!((error.kind(), memory.count()), (ErrorKind::InvalidRequest, 0), "{error}");
+
+    for name in ["authorization", "content-type", "host", "no name"] {
+        let error = builder(&memory).idempotency_header(name).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
+    }
+    let keyed = IntegrationClient::builder("http://localhost").exchange(memory.clone()).idempotency_header("x-key");
+    let keyed = keyed.authenticator(actionlog::auth::header("x-key", "the-key")).build().unwrap();
+    let write: Request<()> = Request::new(http::Method::POST, "probe", [""; 0]);
+    assert_eq!(keyed.send(write).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    assert_eq!(memory.count(), 0);
+}
+
+#[tokio::test]
+async fn credentials_are_scrubbed_in_every_form_in_which_a_server_sends_them_back() {
+    let key = r#"*:*.98b5af/planted+"&<key>"#;
+    let forms = [
+        key.to_owned(),
+        "*%3A*.98b5af%2Fplanted%2B%22%26%3Ckey%3E".to_owned(),
+        "%2a%3a%2a%2e98b5af%2fplanted%2b%22%26%3ckey%3e".to_owned(),
+        "*:*.98b5af/planted+&quot;&amp;&lt;key&gt;".to_owned(),
+        r#"*:*.98b5af/planted+\"&<key>"#.to_owned(),
+        r#"*:*.98b5af\/planted+\"&<key>"#.to_owned(),
+    ];
+    for form in forms {
+        let said = serde_json::json!({ "message": format!("no such token: {form}!") }).to_string();
+        let memory = first(move |_| Reply::json(400, said.clone()));
+        let client = IntegrationClient::builder("http://localhost").api_key(key).exchange(memory).build().unwrap();
+        let error = client.send(probe()).await.unwrap_err();
+        assert_eq!(error.api().unwrap().message(), Some("no such token: [redacted]!"), "{form}");
+        assert!(!all_shown(&error).contains("planted"), "{error:?}");
+    }
+}
+
+/// An error whose body breaks off.
+#[derive(Debug)]
+struct BreaksOff(&'static str);
+
+#[async_trait]
+impl Exchange for BreaksOff {
+    async fn exchange(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let pieces = [Ok(Bytes::from_static(self.0.as_bytes())), Err(ExchangeError::sent("cut"))];
+        Ok(http::Response::builder().status(401).body(Body::new(futures_util::stream::iter(pieces))).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_secret_at_the_end_of_a_body_that_breaks_off_is_not_shown() {
+    for (said, kept) in
+        [("unknown token: key-4711-planted-sec", "unknown token:"), ("this is no key", "this is no key")]
+    {
+        let client = IntegrationClient::builder("http://localhost").api_key("key-4711-planted-secret");
+        let error = client.exchange(BreaksOff(said)).build().unwrap().send(probe()).await.unwrap_err();
+        assert_eq!(error.api().and_then(|it| it.message()), Some(kept));
+        assert!(!all_shown(&error).contains("4711"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_header_is_shown_by_a_client_or_what_it_makes() {
+    let memory =
+        first(|_| Reply::Answer(200, vec![("set-cookie", "planted")], r#"{"success": true, "data": []}"#.to_owned()));
+    let client = builder(&memory).header("x-session", "planted").build().unwrap();
+    let listing = client.logs().list(()).header("x-jwt", "planted");
+    let call = client.send(probe()).header("x-jwt", "planted");
+    let shown = format!("{client:#?} {listing:#?} {call:#?} {:#?}", listing.clone().items());
+    assert!(shown.contains("x-session") && shown.contains("x-jwt") && !shown.contains("planted"), "{shown}");
+    let answered = call.with_answer().await.unwrap();
+    assert!(!format!("{answered:?}").contains("planted"));
+    let mut headers = http::HeaderMap::new();
+    headers.insert("x-own", http::HeaderValue::from_static("planted"));
+    let own = reqwest::Client::builder().default_headers(headers).build().unwrap();
+    assert!(!format!("{:?}", actionlog::HttpExchange::from_reqwest(own)).contains("planted"));
 }

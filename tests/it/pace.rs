@@ -516,3 +516,78 @@ async fn a_server_that_honours_a_key_is_sent_one_and_writes_are_repeated() {
     client.send(probe()).await.unwrap();
     assert_eq!(memory.headers("idempotency-key").last().unwrap(), "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starves_where_signing_takes_a_moment() {
+    let memory = Memory::endless(|_, _| Reply::After(S, Box::new(status(200))));
+    let clock = Clock { began: Instant::now(), takes: Duration::from_millis(5), signed: Arc::default() };
+    let client = IntegrationClient::builder("http://localhost").authenticator(clock).exchange(memory.clone());
+    let client = client.max_in_flight(1).build().unwrap();
+    let began = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..20 {
+        let client = client.clone();
+        callers.spawn(async move {
+            let mut answers = 0;
+            while began.elapsed() < 300 * S {
+                call(&client).await.unwrap();
+                answers += 1;
+            }
+            answers
+        });
+    }
+    let answers = callers.join_all().await;
+    let (least, most) = (answers.iter().min().unwrap(), answers.iter().max().unwrap());
+    assert!(*least > 0 && most - least <= 5, "{answers:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_at_all_sends_nothing() {
+    let (memory, _) = timed(|_| status(200));
+    let client = builder(&memory, 0.0).build().unwrap();
+    let error = client.send(probe()).operation_timeout(Duration::ZERO).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome(), memory.count()), (ErrorKind::Timeout, RequestOutcome::NotSent, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_a_repetition_back_does_not_hide_why_there_was_to_be_one() {
+    // Another clone is told to stay away while this one waits to repeat.
+    let (memory, _) =
+        timed(|number| if number == 0 { Reply::json(500, r#"{"message": "on fire"}"#) } else { turned_away("3600") });
+    let client = builder(&memory, 1.0).retry(RetryPolicy::default().base(5 * S)).build().unwrap();
+    let other = client.clone();
+    let first = tokio::spawn(async move { call(&other).await.unwrap_err() });
+    sleep(S).await;
+    call(&client).await.unwrap_err();
+    let error = first.await.unwrap();
+    assert_eq!((error.kind(), error.attempts(), error.outcome()), (ErrorKind::Server, 1, RequestOutcome::Unknown));
+    assert_eq!(error.api().and_then(|it| it.message()), Some("on fire"));
+    assert_eq!(error.retry_after(), Some(3_596 * S));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("not sent"), "{source}");
+
+    // The time runs out while it's asked again.
+    let (memory, _) = timed(|number| if number == 0 { status(502) } else { Reply::Never });
+    let error = builder(&memory, 0.0).operation_timeout(3 * S).build().unwrap().send(probe()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("502"), "{source}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_beyond_counting_is_longer_than_anyone_waits() {
+    for (header, value) in [
+        ("retry-after", "10000000000000000000"),
+        ("retry-after", "18446744073709551615"),
+        ("retry-after-ms", "99999999999999999999999"),
+        ("retry-after", "1e300"),
+    ] {
+        let (memory, _) = timed(move |_| Reply::Answer(503, vec![(header, value)], String::new()));
+        let client = builder(&memory, 1.0).build().unwrap();
+        let began = Instant::now();
+        let first = call(&client).await.unwrap_err();
+        assert!(first.retry_after().is_some_and(|it| it > 60 * S), "{value}: {first:?}");
+        let second = call(&client).await.unwrap_err();
+        assert_eq!((second.kind(), since(began), memory.count()), (ErrorKind::RateLimited, 0, 1), "{value}");
+    }
+}
