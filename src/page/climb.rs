@@ -93,7 +93,10 @@ impl Climb {
         match (&mut self.stage, first_known) {
             (_, Some(first)) => self.climb(window.offset, answer, first, &mut give),
             (Stage::Locate(walk), None) => {
-                let _ = walk.observe(answer, total);
+                // What isn't known yet has to be passed on the way to the place.
+                if walk.observe(answer, total).iter().any(|it| *it != Give::No) {
+                    self.tally.found();
+                }
                 match walk.end() {
                     None => {}
                     // An empty listing before: all of it is new, from its end on.

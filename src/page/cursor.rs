@@ -8,6 +8,8 @@ use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAcc
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Identity;
+use serde_json::value::RawValue;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{Request, Role};
 
@@ -175,12 +177,29 @@ pub(super) struct Fingerprint {
     parameters: BTreeMap<String, String>,
 }
 
+/// A parameter's value; one that is JSON with the names of its objects in order, and without blanks. A map's order differs from
+/// process to process.
+fn canonical(value: &str) -> String {
+    let text = value.trim();
+    if let Some(fields) =
+        text.starts_with('{').then(|| serde_json::from_str::<BTreeMap<String, &RawValue>>(text).ok()).flatten()
+    {
+        let fields = fields.iter().map(|(name, value)| format!("{name:?}:{}", canonical(value.get())));
+        return format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
+    }
+    if let Some(items) = text.starts_with('[').then(|| serde_json::from_str::<Vec<&RawValue>>(text).ok()).flatten() {
+        let items = items.iter().map(|value| canonical(value.get()));
+        return format!("[{}]", items.collect::<Vec<_>>().join(","));
+    }
+    value.to_owned()
+}
+
 impl Fingerprint {
     pub(super) fn of<T>(origin: String, request: &Request<T>) -> Result<Self> {
         let path = request.path()?.to_owned();
         let mut parameters = BTreeMap::new();
         for parameter in request.parameters().iter().filter(|it| it.role == Role::Selects) {
-            let hash = siphasher::sip128::SipHasher24::new().hash(parameter.value.as_bytes());
+            let hash = siphasher::sip128::SipHasher24::new().hash(canonical(&parameter.value).as_bytes());
             let all: &mut String = parameters.entry(parameter.name.to_string()).or_default();
             all.push_str(&format!("{:032x}", hash.as_u128()));
         }
@@ -292,8 +311,9 @@ impl Position {
     }
 
     pub(super) fn resume(cursor: &Cursor) -> Self {
-        let head = cursor.head().iter().rev().cloned().collect();
-        Self { place: cursor.place(), recent: cursor.known().into(), head: Some(head), seen: cursor.seen() }
+        // Of one that was taken before anything was given, the head is still to be met.
+        let head = (cursor.seen() > 0).then(|| cursor.head().iter().rev().cloned().collect());
+        Self { place: cursor.place(), recent: cursor.known().into(), head, seen: cursor.seen() }
     }
 
     /// A record was given that stands before all that was known.

@@ -149,8 +149,8 @@ impl<Q: Paginate> Listing<Q> {
     /// # }
     /// ```
     ///
-    /// It is meant for listings that begin with the newest. In one that begins with the oldest, a first page whose records
-    /// all have the same time, or that is a single record, ends it too soon.
+    /// It is meant for listings that begin with the newest. In one that begins with the oldest, or whose records all have the same
+    /// time, it reads on to the end.
     ///
     /// A listing whose records bear no time refuses, before anything is sent.
     pub fn since(mut self, time: DateTime<Utc>) -> Self {
@@ -173,7 +173,9 @@ impl<Q: Paginate> Listing<Q> {
     /// Records may be given again that were given before it, and none is skipped: see
     /// [`guarantees`](crate::guarantees#cursors). It goes on with the query of the
     /// cursor; for another it's refused, with what differs, before anything is sent. What limits a reading (most records,
-    /// most pages, `since`) counts from here; a start offset and a cursor exclude each other.
+    /// most pages, `since`) counts from here; a start offset and a cursor exclude each other. The place
+    /// of a reading with `since` is behind the last record that was new enough; where it passed over older ones before that, one that
+    /// goes on from it isn't called complete.
     pub fn resume(mut self, cursor: Cursor) -> Self {
         self.settings.resume = Some(cursor);
         self.settings.up = false;

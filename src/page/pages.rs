@@ -95,8 +95,12 @@ struct Counts {
     late: u64,
     /// The server gave errors of its own beside records.
     partial: bool,
-    /// Records were held back for `max_items`.
+    /// Records were withheld for `max_items`, or as they aren't of the part.
     cut: bool,
+    /// Records were passed over as too old.
+    held: bool,
+    /// And behind them, one was given: the place is behind records that weren't.
+    skipped: bool,
 }
 
 /// A page on its way.
@@ -220,7 +224,8 @@ impl<Q: Paginate> Pages<Q> {
     pub fn cursor(&self) -> Option<Cursor> {
         let listing = self.listing.as_ref().ok()?.clone();
         let resumed = self.extent.resume.as_ref();
-        let whole = self.extent.plan.start == 0 && !self.counts.partial && resumed.is_none_or(Cursor::is_whole);
+        let all = !self.counts.partial && !self.counts.skipped;
+        let whole = self.extent.plan.start == 0 && all && resumed.is_none_or(Cursor::is_whole);
         let (anchors, totals) = match (&self.walk, resumed) {
             (Route::Down(walk), _) => (walk.anchors(), walk.tally().all_totals()),
             // On the way up nothing is learned of the way down.
@@ -253,7 +258,7 @@ impl<Q: Paginate> Pages<Q> {
             lost_places: tally.lost_places,
             totals: tally.totals,
             requests: tally.requests + self.ahead.dropped(),
-            read_on: self.extent.since.as_ref().is_some_and(|it| !it.is_in_order()),
+            read_on: self.extent.since.as_ref().is_some_and(Since::reads_on),
             verdict: self.verdict(),
         }
     }
@@ -261,10 +266,10 @@ impl<Q: Paginate> Pages<Q> {
     fn verdict(&self) -> Verdict {
         let part = self.extent.part.as_ref().is_some_and(Part::is_less);
         let cut = match self.walk.end() {
+            _ if !matches!(self.state, State::Ended) => Some(Cut::NotFinished),
             _ if self.counts.cut && self.run.is_some() => Some(Cut::Parts),
             _ if self.counts.cut => Some(Cut::MaxItems),
             None => Some(Cut::NotFinished),
-            Some(_) if !matches!(self.state, State::Ended) => Some(Cut::NotFinished),
             Some(End::Lost) => Some(Cut::Lost),
             Some(End::Emptied) => Some(Cut::Emptied),
             Some(End::MaxItems) => Some(Cut::MaxItems),
@@ -304,7 +309,8 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     pub(super) fn with_cursor(&self, error: Error) -> Error {
-        error.with_cursor(self.cursor())
+        // Of a reading that can't be begun, the place is where it was to go on.
+        error.with_cursor(self.cursor().or_else(|| self.extent.resume.clone()))
     }
 
     fn ask(&self, window: Window) -> Asked<Q::Item> {
@@ -405,8 +411,10 @@ impl<Q: Paginate> Pages<Q> {
                     Some(Entry::Record(record)) => Q::time_of(record),
                     _ => None,
                 };
-                if time.is_some_and(|time| !since.wants(time, matches!(record.give, Give::Next(_)))) {
-                    record.entry = None;
+                match time {
+                    Some(time) if !since.wants(time, matches!(record.give, Give::Next(_))) => record.entry = None,
+                    Some(_) => {}
+                    None => since.miss(),
                 }
             }
             if since.is_past() {
@@ -418,10 +426,18 @@ impl<Q: Paginate> Pages<Q> {
 
     /// Gives a record: from here on the cursor is behind it. `None` if there's nothing to give.
     pub(super) fn give(&mut self, given: Given<Q::Item>) -> Option<Entry<Q::Item>> {
-        if given.entry.is_some() && self.extent.max_items.is_some_and(|most| self.counts.given >= most) {
-            self.counts.cut = true;
+        // Behind one that was withheld nothing is given, and the place stays before it.
+        let full = given.entry.is_some() && self.extent.max_items.is_some_and(|most| self.counts.given >= most);
+        self.counts.cut |= full;
+        if self.counts.cut {
             return None;
         }
+        if given.entry.is_none() {
+            // The place stays before what is passed over, so that a reading that wants older ones can go on from it.
+            self.counts.held = true;
+            return None;
+        }
+        self.counts.skipped |= self.counts.held && matches!(given.give, Give::Next(_));
         if let Some(run) = &mut self.run
             && let Give::Next(place) = given.give
         {
@@ -464,7 +480,7 @@ impl<Q: Paginate> Pages<Q> {
                         let error = error.clone();
                         self.walk.stop(End::Failed);
                         self.state = State::Ended;
-                        return Poll::Ready(Some(Err(error)));
+                        return Poll::Ready(Some(Err(self.with_cursor(error))));
                     }
                     if self.walk.end().is_none()
                         && let Some(end) = self.is_full()

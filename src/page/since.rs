@@ -12,13 +12,15 @@ pub(super) struct Since {
     in_order: bool,
     /// Whether a time was older than the one before: times that are all the same have no order to go by.
     descended: bool,
+    /// A record had no time.
+    timeless: bool,
 }
 
 impl Since {
     pub(super) const SLACK: Duration = Duration::from_secs(300);
 
     pub(super) fn new(after: DateTime<Utc>, slack: Duration) -> Self {
-        Self { after, slack, last: None, in_order: true, descended: false }
+        Self { after, slack, last: None, in_order: true, descended: false, timeless: false }
     }
 
     pub(super) fn slack(&self) -> Duration {
@@ -39,14 +41,26 @@ impl Since {
         time > self.after
     }
 
-    /// Whether what comes now is all too old.
-    pub(super) fn is_past(&self) -> bool {
-        let slack = TimeDelta::from_std(self.slack).unwrap_or(TimeDelta::MAX);
-        let oldest = self.after.checked_sub_signed(slack).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        self.in_order && self.descended && self.last.is_some_and(|last| last < oldest)
+    /// A record has no time to go by.
+    pub(super) fn miss(&mut self) {
+        self.timeless = true;
     }
 
-    pub(super) fn is_in_order(&self) -> bool {
-        self.in_order
+    /// Whether what comes now is all too old.
+    pub(super) fn is_past(&self) -> bool {
+        self.in_order && self.descended && self.is_beyond()
+    }
+
+    /// Whether it has to read to the listing's end, as there's no order to stop by.
+    pub(super) fn reads_on(&self) -> bool {
+        let no_time = self.timeless && self.last.is_none();
+        !self.in_order || no_time || (self.is_beyond() && !self.is_past())
+    }
+
+    /// Whether the last record was too old, by more than the slack.
+    fn is_beyond(&self) -> bool {
+        let slack = TimeDelta::from_std(self.slack).unwrap_or(TimeDelta::MAX);
+        let oldest = self.after.checked_sub_signed(slack).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        self.last.is_some_and(|last| last < oldest)
     }
 }

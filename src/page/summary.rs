@@ -28,8 +28,8 @@ pub struct Summary {
     pub totals: Option<(u64, u64)>,
     /// How many answers came. Failed requests aren't counted.
     pub requests: u64,
-    /// Whether the records were not in the order of their time, so that [`since`](super::Listing::since) had to read on to
-    /// the listing's end.
+    /// Whether there was no order of times to stop by, so that [`since`](super::Listing::since) had to read on to the
+    /// listing's end: the records weren't in it, or all had the same time, or none.
     pub read_on: bool,
     /// Whether this is all.
     pub verdict: Verdict,
@@ -234,6 +234,11 @@ impl Tally {
     pub(super) fn gave(&mut self, records: u64) {
         self.seen += records;
         self.fruitful += u64::from(records > 0);
+    }
+
+    /// An answer was of use, though nothing of it is given.
+    pub(super) fn found(&mut self) {
+        self.fruitful += 1;
     }
 
     /// Whether requests without news exceed those with news by more than this.

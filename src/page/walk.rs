@@ -267,7 +267,13 @@ impl Walk {
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
         self.tally.gave(given);
         if self.tally.is_over(self.plan.budget) {
-            self.stop(End::Lost);
+            if self.is_on_head() {
+                // All was given and the end was proved before; only what the head was is gone.
+                self.tally.reordered = true;
+                self.end = self.proof;
+            } else {
+                self.stop(End::Lost);
+            }
         }
         give
     }

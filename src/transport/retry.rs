@@ -222,7 +222,11 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let seconds = number / scale;
         (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     };
-    if let Some(wait) = text("retry-after-ms").and_then(|it| counted(it.parse().ok()?, 1000.0)) {
+    let milliseconds = |it: &str| match it.parse() {
+        Ok(whole) => Some(Duration::from_millis(whole)),
+        Err(_) => counted(it.parse().ok()?, 1000.0),
+    };
+    if let Some(wait) = text("retry-after-ms").and_then(milliseconds) {
         return Some(wait);
     }
     let after = text(RETRY_AFTER.as_str())?;

@@ -10,6 +10,7 @@ mod check;
 mod conformance;
 mod decoding;
 mod faults;
+mod going_on;
 mod integration;
 mod observed;
 mod pace;
