@@ -236,9 +236,10 @@ impl Walk {
         let pass = &self.pass;
         let steady = pass.anew.is_none() && pass.steps_back == 0 && pass.expected == 0 && pass.empty == 0;
         let latest = self.latest.filter(|_| steady && !self.is_on_head() && !self.singles())?;
-        let end = latest.total.filter(|it| self.plan.total == Total::OfListing || *it > latest.behind);
-        // One that is shorter than asked for and than the one before may be the last.
-        let more = end.is_some_and(|it| it > latest.behind) || latest.full;
+        let is_total = self.plan.total == Total::OfListing;
+        let end = latest.total.filter(|it| is_total || *it > latest.behind);
+        // One that is shorter than asked for and than the one before may be the last, unless a total says more.
+        let more = latest.full || (is_total && end.is_some_and(|it| it > latest.behind));
         let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
         Some(Forecast { step, end })
     }
