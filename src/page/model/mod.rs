@@ -533,3 +533,52 @@ fn each_rule_is_needed() {
         }
     }
 }
+
+/// A case in which nothing is special.
+fn plain(records: u8, page_size: u32, events: Vec<Event>) -> Case {
+    Case {
+        records,
+        page_size,
+        order: SortOrder::Asc,
+        count: CountMeans::All,
+        jitter: false,
+        told: Total::OfListing,
+        events,
+        stops: Vec::new(),
+        meanwhile: Vec::new(),
+        told_order: Order::Fixed,
+        at_once: 1,
+        later_size: page_size,
+        remembered: None,
+        prefetch: 1,
+        delays: 0,
+    }
+}
+
+#[test]
+fn what_moves_to_the_end_while_pages_are_on_their_way_is_found_there() {
+    for told in [Total::Open, Total::OfListing] {
+        for delays in 0..60 {
+            for turn in 1..6 {
+                let mut events = vec![Event::Nothing; turn];
+                events.push(Event::Move(69));
+                let count = if told == Total::Open { CountMeans::Absent } else { CountMeans::All };
+                let case = Case { told, count, prefetch: 4, delays, ..plain(45, 12, events) };
+                let (checked, _, changing) = run(&case, Rules::ALL);
+                let missed: Vec<_> = (1..=45).filter(|it| !changing.lock().unwrap().given.contains(it)).collect();
+                assert!(checked.is_ok() && missed.is_empty(), "{checked:?}: {missed:?} of {case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_total_that_fits_a_page_from_elsewhere_ends_nothing() {
+    // The page at 45 is the one at 40, and there are 45 and ten records.
+    let mut events = vec![Event::Clamp(10)];
+    events.extend([Event::Nothing; 3]);
+    events.extend([Event::ClampOffset(40)]);
+    let (checked, reading, _) = run(&plain(55, 25, events), Rules::ALL);
+    let verdict = reading[0].summary.verdict;
+    assert!(checked.is_ok() && verdict.is_truncated(), "{checked:?}: {reading:?}");
+}
