@@ -37,6 +37,9 @@ pub(super) struct Forecast {
 pub(super) struct Ahead<T> {
     /// How many requests may be under way, the one that is wanted included.
     most: usize,
+    /// How many windows it guesses: fewer where it was wrong, and more again, one at a time, where it was right. So what is
+    /// dropped in all is no more than twice what was wanted, and twice `most`.
+    room: usize,
     tasks: VecDeque<(Window, Task<T>)>,
     /// How many answers were dropped.
     dropped: u64,
@@ -48,7 +51,7 @@ pub(super) struct Ahead<T> {
 
 impl<T: Send + 'static> Ahead<T> {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
+        Self { most, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
     }
 
     /// How many requests brought nothing, as what they asked for wasn't wanted.
@@ -62,11 +65,13 @@ impl<T: Send + 'static> Ahead<T> {
         match self.tasks.pop_front() {
             Some((asked, task)) if asked == window => {
                 self.wrong = 0;
+                self.room = (self.room + 1).min(self.most.saturating_sub(1));
                 return Some(task);
             }
             Some(unwanted) => {
                 self.tasks.push_front(unwanted);
                 self.wrong += 1;
+                self.room = (self.room / 2).max(1);
                 if self.wrong > 1 {
                     self.wrong = 0;
                     self.calm = CALM;
@@ -91,7 +96,7 @@ impl<T: Send + 'static> Ahead<T> {
         if self.calm > 0 {
             return;
         }
-        let windows = windows.min(self.most as u64 - 1);
+        let windows = windows.min(self.room as u64);
         while (self.tasks.len() as u64) < windows {
             let last = self.tasks.back().map_or(wanted, |(window, _)| *window);
             let offset = last.offset.saturating_add(forecast.step);
@@ -145,5 +150,27 @@ impl<T> Future for Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.handle.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_dropped_is_bounded_by_what_is_wanted() {
+        // Right this often, then wrong: always at the worst moment.
+        for right in 0..8 {
+            let mut ahead = Ahead::new(MOST);
+            let mut window = Window { offset: 0, limit: 10 };
+            for turn in 1..=1_000 {
+                window.offset += if turn % (right + 1) == 0 { 8 } else { 9 };
+                drop(ahead.take(window));
+                ahead.read(window, Forecast { step: 9, end: None }, u64::MAX, |_| async { Ok(()) });
+                tokio::task::yield_now().await;
+                let most = 2 * (turn + MOST as u64);
+                assert!(ahead.dropped() <= most, "{} of {turn} wanted, after {right} each", ahead.dropped());
+            }
+        }
     }
 }

@@ -217,6 +217,12 @@ impl Route {
         }
     }
 
+    pub(super) fn comes_early(&mut self, early: bool) {
+        if let Self::Down(walk) = self {
+            walk.comes_early(early);
+        }
+    }
+
     pub(super) fn window(&self) -> Option<Window> {
         either!(self, way => way.window())
     }

@@ -332,12 +332,16 @@ impl<Q: Paginate> Pages<Q> {
 
     /// Asks for a window, unless that was done already, and for those that come behind it.
     fn begin(&mut self, window: Window) -> Asked<Q::Item> {
+        self.walk.comes_early(false);
         if self.errors_in_a_row > 0 {
             // This one alone is asked for again; those behind it stay.
             return self.ask(window);
         }
         let asked = match self.ahead.take(window) {
-            Some(task) => Box::pin(task),
+            Some(task) => {
+                self.walk.comes_early(true);
+                Box::pin(task)
+            }
             None => self.ask(window),
         };
         if let Some(forecast) = self.walk.forecast() {

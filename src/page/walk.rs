@@ -68,6 +68,8 @@ pub(super) struct Walk {
     /// What was given before the head is read again; `None` until then.
     given: Option<Known>,
     head: Head,
+    /// The answer that comes next was asked for before the one that came last was there: it may be older than that.
+    early: bool,
     /// The largest answer so far: what the server has shown that it gives.
     largest: usize,
     latest: Option<Latest>,
@@ -146,6 +148,7 @@ impl Walk {
             pass,
             given: None,
             head: Head::default(),
+            early: false,
             largest: 0,
             latest: None,
             proof: None,
@@ -221,6 +224,11 @@ impl Walk {
         self.largest > 1
     }
 
+    /// Whether the answer that comes next was read ahead.
+    pub(super) fn comes_early(&mut self, early: bool) {
+        self.early = early;
+    }
+
     /// Ends it from outside.
     pub(super) fn stop(&mut self, end: End) {
         self.end.get_or_insert(end);
@@ -242,9 +250,10 @@ impl Walk {
         let pass = &self.pass;
         let steady = pass.anew.is_none() && pass.steps_back == 0 && pass.expected == 0 && pass.empty == 0;
         let latest = self.latest.filter(|_| steady && !self.is_on_head() && !self.singles())?;
-        let end = latest.total.filter(|it| self.plan.total == Total::OfListing || *it > latest.behind);
-        // One that is shorter than asked for and than the one before may be the last.
-        let more = end.is_some_and(|it| it > latest.behind) || latest.full;
+        let is_total = self.plan.total == Total::OfListing;
+        let end = latest.total.filter(|it| is_total || *it > latest.behind);
+        // One that is shorter than asked for and than the one before may be the last, unless a total says more.
+        let more = latest.full || (is_total && end.is_some_and(|it| it > latest.behind));
         let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
         Some(Forecast { step, end })
     }
@@ -354,8 +363,10 @@ impl Walk {
         let alone = received == 1 && last_known == Some(0) && !singles;
         let short = received < u64::from(self.plan.limit);
         let news = last_known.is_none_or(|it| it + 1 < answer.len());
-        // A server that takes no larger offset answers with the same page at each: by what is known already its place isn't.
-        let by_total = short && (news || self.pass.offset == 0) && self.may_end_by(total, behind);
+        // A server that takes no larger offset answers with the same page at each: where that is shows by what is known
+        // in it, and if nothing is, as at the first window of a walk from an offset, then it doesn't.
+        let in_place = self.pass.offset == 0 || singles || last_known == Some(expected) || !rules.doubt_total;
+        let by_total = short && (news || self.pass.offset == 0) && in_place && self.may_end_by(total, behind);
         // One record of overlap; single records have none to spare. At the end it must stand alone.
         let overlaps = !self.singles() && rules.overlap;
         self.pass.expected = if overlaps && news { self.pass.margin.min(received - 1) } else { 0 };
@@ -364,8 +375,12 @@ impl Walk {
         if alone && !on_head {
             self.tally.end_denied = total.is_some_and(|total| total != behind);
         }
+        // What moved to the end since then isn't in it, and wasn't in those before it any more, which may be newer.
+        let outdated = self.early && self.tally.shifted && self.plan.order == Order::MayChange;
         if on_head && self.head.is_met() {
             self.end_head();
+        } else if outdated {
+            // Asked for anew, it tells.
         } else if by_total {
             self.reach_end(if singles && behind > 1 { End::Unproved } else { End::Proved });
         } else if alone || (short && !rules.prove_end) {

@@ -46,6 +46,8 @@ impl Ascent {
             at_once: 1,
             later_size: self.page_size,
             remembered: None,
+            prefetch: 1,
+            delays: 0,
         };
         let world = World::new();
         let (client, changing) = case.client(&world);
@@ -72,7 +74,7 @@ impl Ascent {
             first.push(changing.lock().unwrap().give(log.id.get()));
         }
         let cursor = serde_json::to_string(&logs.cursor().unwrap()).unwrap();
-        changing.lock().unwrap().seen.begin_part();
+        changing.lock().unwrap().begin_part();
         let mut logs = listing.newer_than(serde_json::from_str(&cursor).unwrap()).items();
         let mut rest = Vec::new();
         while let Some(Ok(log)) = logs.next().await

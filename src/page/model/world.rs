@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -49,16 +50,40 @@ pub(super) struct Changing {
     largest_offset: u64,
     spoilt_alike: bool,
     pub(super) changes: u32,
+    /// How many requests were answered, and when each record arrived somewhere, by that.
+    turn: u64,
+    arrivals: HashMap<u64, Vec<u64>>,
+    /// Answers that the reader may still come to, by the offsets that were asked for; of two, the one asked for last.
+    on_the_way: HashMap<u64, Answered>,
+    asked: u64,
+    /// How many requests came to the server in this part.
+    pub(super) requests: u64,
     pub(super) seen: Seen,
 }
 
-/// What the changes and the answers did, as far as it bears on what a reader can know.
+/// An answer as the server gave it. It counts from when the reader comes to it, which may be never.
+struct Answered {
+    number: u64,
+    turn: u64,
+    asked: u64,
+    offset: u64,
+    limit: u64,
+    largest_page: u64,
+    records: Vec<String>,
+    /// What stood in the listing then.
+    ids: Vec<u64>,
+}
+
+/// What the changes and the answers did, as far as it bears on what a reader can know: in the order in which the reader
+/// came to the answers, without those that it dropped.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// Answers that came so far with records in them.
     answers: u64,
     /// What came in this part.
     sent: HashSet<u64>,
+    /// When it was answered what came, in any part.
+    came: HashMap<u64, BTreeSet<u64>>,
     /// How far down the listing anything came from.
     reach: usize,
     /// An answer was smaller, or from elsewhere, because the server allows no more.
@@ -69,7 +94,7 @@ pub(super) struct Seen {
     pub(super) moved: HashSet<u64>,
     /// A record was removed, or moved, from before the place of a reader who was under way.
     pub(super) pulled: bool,
-    /// A record that had come was put behind one that hadn't been given.
+    /// A record that had come was seen, as it had moved between the two answers, behind one that hadn't been given.
     pub(super) went_behind: bool,
     /// Known records that were put above one that is newer and hadn't been given.
     passed_newer: HashSet<u64>,
@@ -111,7 +136,7 @@ impl Seen {
             // "For a moment" is one answer.
             () if self.empty_twice => Some("an answer was empty twice in a row where there was something"),
             // R2: what stands before a known record was given.
-            () if self.went_behind => Some("a record that was given moved behind one that wasn't"),
+            () if self.went_behind => Some("a record that was given was seen behind one that wasn't, as it had moved"),
             () if self.alike => Some("one that can't be read was taken for another"),
             () => None,
         }
@@ -155,8 +180,20 @@ impl Changing {
             largest_offset: u64::MAX,
             spoilt_alike: false,
             changes: 0,
+            turn: 0,
+            arrivals: HashMap::new(),
+            on_the_way: HashMap::new(),
+            asked: 0,
+            requests: 0,
             seen: Seen::default(),
         }
+    }
+
+    /// Another part of the reading begins: what was on its way for the one before isn't waited for.
+    pub(super) fn begin_part(&mut self) {
+        self.on_the_way.clear();
+        self.requests = 0;
+        self.seen.begin_part();
     }
 
     /// The ids of the records, in the order in which they are read.
@@ -200,9 +237,7 @@ impl Changing {
     /// A record stands where it didn't.
     fn arrived(&mut self, id: u64) {
         let came = self.given.contains(&id) || self.seen.sent.contains(&id);
-        let before = self.ids().into_iter().take_while(|it| *it != id);
-        let passed = before.into_iter().any(|it| self.throughout.contains(&it) && !self.given.contains(&it));
-        self.seen.went_behind |= came && passed;
+        self.arrivals.entry(id).or_default().push(self.turn);
         if came || id <= self.oldest {
             let behind = self.ids().into_iter().skip_while(|it| *it != id);
             if behind.into_iter().any(|it| self.throughout.contains(&it) && !self.given.contains(&it)) {
@@ -302,9 +337,11 @@ impl Changing {
         true
     }
 
-    /// Takes note of an answer to a request for so many from there.
-    fn answered(&mut self, asked: u64, offset: u64, limit: u64, records: &[String]) {
-        let there = self.ids().len();
+    /// The reader came to the answer from there.
+    pub(super) fn came_to(&mut self, asked: u64) {
+        let answer = self.on_the_way.remove(&asked).expect("an answer that was given");
+        let Answered { turn, asked, offset, limit, largest_page, records, ids, .. } = answer;
+        let there = ids.len();
         let offset = usize::try_from(offset).unwrap();
         let more = offset + records.len() < there;
         let Some(last) = records.len().checked_sub(1) else {
@@ -313,7 +350,7 @@ impl Changing {
             return;
         };
         self.seen.empty_in_a_row = 0;
-        let cut = self.largest_page < limit.min((there - offset) as u64);
+        let cut = largest_page < limit.min((there - offset) as u64);
         self.seen.misplaced |= asked > offset as u64;
         self.seen.clamped |= cut || self.seen.misplaced;
         self.seen.answers += 1;
@@ -321,6 +358,7 @@ impl Changing {
         self.seen.lone |= last == 0 && (more || limit == 1);
         self.seen.lone_after_many |= last == 0 && more && limit > 1 && self.seen.many;
         self.seen.many |= last > 0;
+        self.note_those_behind(turn, offset, &ids, &records);
         let mut before = String::new();
         for (index, record) in records.iter().enumerate() {
             let id = id_of(record);
@@ -338,13 +376,53 @@ impl Changing {
             };
         }
     }
+
+    /// Whether one that had come stands behind one that wasn't given, as it moved between the two answers; whichever of
+    /// these was given first.
+    fn note_those_behind(&mut self, turn: u64, offset: usize, ids: &[u64], records: &[String]) {
+        let mut passed = ids[..offset].iter().any(|it| self.is_to_come(*it));
+        for id in records.iter().map(|it| id_of(it)) {
+            let moved_since = |came: &u64| {
+                let (from, to) = (turn.min(*came), turn.max(*came));
+                self.arrivals.get(&id).is_some_and(|it| it.iter().any(|at| (from..to).contains(at)))
+            };
+            let moved = self.seen.came.get(&id).is_some_and(|it| it.iter().any(moved_since));
+            self.seen.went_behind |= passed && moved;
+            passed |= self.is_to_come(id);
+        }
+        for id in records.iter().map(|it| id_of(it)) {
+            self.seen.came.entry(id).or_default().insert(turn);
+        }
+    }
+
+    fn is_to_come(&self, id: u64) -> bool {
+        self.throughout.contains(&id) && !self.given.contains(&id)
+    }
 }
 
-/// The world's door, with a server before it that takes no offset above some number.
+/// The world's door, with a server before it that takes no offset above some number, and ways to and fro that take what
+/// time they like.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) door: InMemory,
     pub(super) changing: Arc<Mutex<Changing>>,
+    /// What the times come from. `None` for none.
+    pub(super) delays: Option<Mutex<u64>>,
+}
+
+impl Watched {
+    /// Takes some time.
+    async fn delay(&self) {
+        let Some(delays) = &self.delays else { return };
+        let millis = {
+            let mut state = delays.lock().unwrap();
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // A few take as long as many of the others.
+            let random = *state >> 33;
+            if random % 8 == 0 { random % 500 } else { random % 20 }
+        };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
 }
 
 impl std::fmt::Debug for Changing {
@@ -367,15 +445,31 @@ impl Exchange for Watched {
             after.split('&').next().unwrap().parse::<u64>().unwrap()
         };
         let (asked, limit) = (number("offset="), number("limit="));
+        let number = {
+            let mut changing = self.changing.lock().unwrap();
+            changing.asked += 1;
+            changing.requests += 1;
+            changing.asked
+        };
+        self.delay().await;
         let offset = asked.min(self.changing.lock().unwrap().largest_offset);
         *request.uri_mut() = uri.replace(&format!("offset={asked}"), &format!("offset={offset}")).parse().unwrap();
-        let (head, body) = self.door.exchange(request).await?.into_parts();
+        let answered = self.door.exchange(request).await;
+        self.changing.lock().unwrap().turn += 1;
+        let (head, body) = answered?.into_parts();
         let body: Bytes = body.try_collect::<Vec<_>>().await?.concat().into();
         if head.status.is_success() {
             let Answer { data } = serde_json::from_slice(&body).unwrap();
             let records: Vec<_> = data.iter().map(|it| it.get().to_owned()).collect();
-            self.changing.lock().unwrap().answered(asked, offset, limit, &records);
+            let mut changing = self.changing.lock().unwrap();
+            let (turn, largest_page, ids) = (changing.turn, changing.largest_page, changing.ids());
+            let answer = Answered { number, turn, asked, offset, limit, largest_page, records, ids };
+            // What was asked for again was dropped, if it still comes.
+            if changing.on_the_way.get(&asked).is_none_or(|other| other.number < number) {
+                changing.on_the_way.insert(asked, answer);
+            }
         }
+        self.delay().await;
         Ok(http::Response::from_parts(head, body.into()))
     }
 }
