@@ -88,6 +88,10 @@
 //! What came to the head since a reading began is given by [`newer_than`](Listing::newer_than) its cursor, the oldest
 //! first.
 //!
+//! Pages are read [ahead](Listing::prefetch), a few at a time, and a long listing can be
+//! [split](Listing::split) into parts that are read apart from each other, by jobs on several machines, say;
+//! [`merge`](page::merge) says whether they are all, and what has to be read again.
+//!
 //! # Errors
 //!
 //! There is one [`Error`]. Its [`kind`](Error::kind) says what it was, and [`ErrorKind`] what usually causes it and
@@ -145,7 +149,7 @@
 //!
 //! # What it doesn't do
 //!
-//! It doesn't wait for new records, read ahead, limit how often it asks (but for the requests under way and
+//! It doesn't wait for new records, limit how often it asks (but for the requests under way and
 //! `Retry-After`), or promise that each record comes exactly once. It needs tokio; there is no blocking interface, and no
 //! wasm.
 

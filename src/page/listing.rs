@@ -373,8 +373,8 @@ impl<Q: Paginate> Listing<Q> {
     /// [`Truncated`](crate::ErrorKind::Truncated): 200 unless set.
     ///
     /// Requests that bring nothing are those at a listing's end, those that go back for a place that was lost, and those
-    /// that the server answers with what is known. A reading of `n` records makes at most `2 n + 201` requests, whatever the
-    /// server does; failed ones aren't counted.
+    /// that the server answers with what is known. A reading of `n` records asks for at most `2 n + 201` windows, whatever the
+    /// server does; failed requests aren't counted, and what was [read ahead](Self::prefetch) in vain comes on top.
     pub fn budget(mut self, requests: u64) -> Self {
         self.settings.budget = requests;
         self
@@ -387,7 +387,8 @@ impl<Q: Paginate> Listing<Q> {
     /// ones are asked for before they are wanted, in tasks of their own, that end with the stream. They are given in
     /// order, errors too. Nothing is lost by it: what a page must show to be taken for the next is the same, and what was
     /// read ahead in vain, as the walk had to go back, is dropped and asked for anew. At the end of a listing whose total
-    /// isn't known up to one request less than these is made in vain.
+    /// isn't known up to one request less than these is made in vain. In all, those made in vain are at most twice as many
+    /// as were of use, and 64: the more often it is wrong, the less it reads ahead.
     ///
     /// On the way [up](Self::newer_than) one page follows the other.
     pub fn prefetch(mut self, pages: usize) -> Self {

@@ -60,7 +60,8 @@ pub(super) struct Extent {
 /// Reads a listing page by page, by the rules of [the module](crate::page).
 ///
 /// Each page holds the records that are new since the page before. Made by [`Listing::pages`](super::Listing::pages);
-/// lazy, and the connection is idle between polls.
+/// lazy: what it asks for it asks for as it's polled, and no more pages are under way then than
+/// [`prefetch`](super::Listing::prefetch) says.
 #[must_use = "streams do nothing unless polled"]
 pub struct Pages<Q: Paginate> {
     transport: Transport,
