@@ -206,6 +206,10 @@ impl Route {
         }
     }
 
+    pub(super) fn is_anew(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.is_anew())
+    }
+
     pub(super) fn comes_early(&mut self, early: bool) {
         if let Self::Down(walk) = self {
             walk.comes_early(early);

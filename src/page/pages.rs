@@ -128,6 +128,8 @@ pub(super) struct Given<T> {
     give: Give,
     /// Whether it came with the head, when that was read again.
     from_head: bool,
+    /// Whether the listing is read anew from here: it doesn't follow what was given before.
+    anew: bool,
 }
 
 impl<Q: Paginate> Pages<Q> {
@@ -148,7 +150,7 @@ impl<Q: Paginate> Pages<Q> {
         let run = extent.part.clone().map(|part| {
             let mut run = Run::new(part, extent.plan.order);
             if let Some(cursor) = &extent.resume {
-                run.resume(cursor.known().pop(), cursor.place().saturating_add(1), cursor.seen());
+                run.resume(cursor.known().pop(), cursor.place(), cursor.seen());
             }
             run
         });
@@ -378,6 +380,7 @@ impl<Q: Paginate> Pages<Q> {
         }
         let received = ids.len();
         let from_head = self.walk.is_on_head();
+        let was_anew = self.walk.is_anew();
         let give = self.walk.observe(&ids, listed.total);
         self.transport.tell(Event::PageRead(PageRead {
             call: self.call.name(),
@@ -392,10 +395,13 @@ impl<Q: Paginate> Pages<Q> {
             .zip(listed.records)
             .zip(give)
             .filter(|(_, give)| *give != Give::No)
-            .map(|((id, entry), give)| Given { entry: Some(entry), id, give, from_head })
+            .map(|((id, entry), give)| Given { entry: Some(entry), id, give, from_head, anew: false })
             .collect();
         if self.walk.is_up() {
             records.reverse();
+        }
+        if let Some(first) = records.first_mut() {
+            first.anew = !was_anew && self.walk.is_anew();
         }
         if let Some(since) = &mut self.extent.since {
             for record in &mut records {
@@ -423,6 +429,9 @@ impl<Q: Paginate> Pages<Q> {
         if let Some(run) = &mut self.run
             && let Give::Next(place) = given.give
         {
+            if given.anew {
+                run.begin_anew(place);
+            }
             if run.is_full() {
                 run.hold(&given.id);
                 self.counts.cut = true;

@@ -56,6 +56,9 @@ pub struct PartRead {
     seen: u64,
     /// It went on from a cursor: the first of `first` was given before.
     resumed: bool,
+    /// The place was lost, and it began anew from the listing's head. What was given before isn't in `first` and `last`:
+    /// what lies between that and the head wasn't read.
+    anew: bool,
     /// The listing's end was proved.
     ended: bool,
     doubt: Option<Doubt>,
@@ -140,6 +143,8 @@ pub(super) struct Run {
     read: PartRead,
     /// How many records were given before the cursor that it went on from.
     before: u64,
+    /// It has all that it is to have, and what comes behind that isn't known.
+    is_cut: bool,
 }
 
 impl Run {
@@ -154,6 +159,7 @@ impl Run {
             beyond: None,
             seen: 0,
             resumed: false,
+            anew: false,
             ended: false,
             doubt: None,
             totals: None,
@@ -161,16 +167,32 @@ impl Run {
             order_is_fixed: order == Order::Fixed,
             partial: false,
         };
-        Self { read, before: 0 }
+        Self { read, before: 0, is_cut: false }
     }
 
     /// It goes on behind this record, the last of so many that were given.
     pub(super) fn resume(&mut self, known: Option<Identity>, place: u64, before: u64) {
-        self.read.resumed = known.is_some();
+        let known_any = known.is_some();
+        self.read.resumed = known_any;
         self.read.first.extend(known);
+        // Where nothing was given yet it begins where that one would have.
+        self.read.from = place + u64::from(known_any);
+        self.read.to = self.read.from;
+        self.before = before;
+    }
+
+    /// What comes next is the listing's head, and doesn't follow what was given.
+    pub(super) fn begin_anew(&mut self, place: u64) {
+        if self.is_full() {
+            // All that it is to have was given, and what follows that can't be told.
+            self.is_cut = true;
+            return;
+        }
+        self.read.anew = true;
+        self.read.first.clear();
+        self.read.last.clear();
         self.read.from = place;
         self.read.to = place;
-        self.before = before;
     }
 
     /// How many records are still to come.
@@ -182,9 +204,9 @@ impl Run {
         self.left() == Some(0)
     }
 
-    /// Whether it is known what comes behind it.
+    /// Whether it has all that it is to have.
     pub(super) fn is_done(&self) -> bool {
-        self.read.beyond.is_some()
+        self.read.beyond.is_some() || self.is_cut
     }
 
     /// A record was given that comes next, at this place.
@@ -203,7 +225,9 @@ impl Run {
 
     /// A record came behind the last one, and isn't given.
     pub(super) fn hold(&mut self, id: &Identity) {
-        self.read.beyond.get_or_insert_with(|| id.clone());
+        if !self.is_cut {
+            self.read.beyond.get_or_insert_with(|| id.clone());
+        }
     }
 
     pub(super) fn read(&self, ended: bool, doubt: Option<Doubt>, totals: Totals, partial: bool) -> PartRead {
@@ -253,7 +277,7 @@ impl PartRead {
 
     /// By how many records it overlaps the run behind it. `None` if that can't be told.
     fn overlap(&self, next: &Self) -> Option<u64> {
-        let first = next.first.first()?;
+        let first = next.first.first().filter(|it| !it.is_unreadable())?;
         if self.beyond.as_ref() == Some(first) {
             return Some(0);
         }
@@ -322,7 +346,8 @@ fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
         return head.map(|it| vec![it]).into_iter().collect();
     }
     for (at, read) in reads.iter().enumerate() {
-        for id in read.ids() {
+        // One that can't be read may be another of the same text.
+        for id in read.ids().filter(|it| !it.is_unreadable()) {
             let other = *chain_of.entry(id).or_insert(at);
             let (one, other) = (root(&merged_into, at), root(&merged_into, other));
             merged_into[one] = other;
@@ -342,7 +367,7 @@ fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
 
 /// Whether it begins at the listing's head.
 fn begins(chain: &[&PartRead]) -> bool {
-    chain.iter().any(|it| it.part.offset == 0 && !it.resumed)
+    chain.iter().any(|it| it.part.offset == 0 && it.from == 0 && !it.resumed)
 }
 
 /// What has to be read so that there is one chain from the head to the end.
@@ -382,6 +407,9 @@ fn doubt(chain: &[&PartRead]) -> Option<Doubt> {
     let (least, most) = (totals.iter().map(|it| it.0).min(), totals.iter().map(|it| it.1).max());
     if least != most {
         return Some(Doubt::TotalMoved);
+    }
+    if chain.iter().any(|it| it.anew) {
+        return Some(Doubt::Overlap);
     }
     let mut distinct = chain.first().map(|it| it.seen);
     for pair in chain.windows(2) {

@@ -184,6 +184,11 @@ impl Walk {
         self.given.is_some()
     }
 
+    /// Whether the place is lost and the listing read anew from its head.
+    pub(super) fn is_anew(&self) -> bool {
+        self.pass.anew.is_some()
+    }
+
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
     }
