@@ -185,7 +185,7 @@ impl Stage {
 #[derive(Debug)]
 pub(super) enum Route {
     Down(Box<Walk>),
-    Up(Climb),
+    Up(Box<Climb>),
 }
 
 macro_rules! either {

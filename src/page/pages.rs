@@ -140,7 +140,7 @@ impl<Q: Paginate> Pages<Q> {
         let listing = Fingerprint::of(transport.base().origin(), &request);
         let (walk, position) = match &extent.resume {
             Some(cursor) if extent.up => {
-                (Route::Up(Climb::new(extent.plan.clone(), cursor.head())), Position::resume(cursor))
+                (Route::Up(Box::new(Climb::new(extent.plan.clone(), cursor.head()))), Position::resume(cursor))
             }
             Some(cursor) => {
                 (Route::Down(Box::new(Walk::resume(extent.plan.clone(), cursor))), Position::resume(cursor))

@@ -284,7 +284,7 @@ async fn a_part_that_began_anew_at_the_head_joins_nothing_to_it() {
     reads.push(items.part_read().unwrap());
     let merged = merge(&reads).unwrap();
     assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Truncated(Cut::Parts), false));
-    all(&listing, merged.again, &mut reads, &mut given).await;
+    _ = all(&listing, merged.again, &mut reads, &mut given).await;
     assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
 }
 
@@ -304,7 +304,7 @@ async fn records_that_cannot_be_read_join_no_parts() {
     let mut reads = vec![items.part_read().unwrap(), read(&listing, &parts[1], &mut given).await];
     let merged = merge(&reads).unwrap();
     assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Truncated(Cut::Parts), false));
-    all(&listing, merged.again, &mut reads, &mut given).await;
+    _ = all(&listing, merged.again, &mut reads, &mut given).await;
     assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
 }
 
