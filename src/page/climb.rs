@@ -201,20 +201,17 @@ macro_rules! either {
 }
 
 impl Route {
-    /// Whether what was known is looked for from the head anew.
-    pub(super) fn is_anew(&self) -> bool {
-        match self {
-            Self::Down(walk) => walk.is_anew(),
-            Self::Up(_) => false,
-        }
-    }
-
     /// What comes behind the next window, likely. On the way up nobody can tell.
     pub(super) fn forecast(&self) -> Option<Forecast> {
         match self {
             Self::Down(walk) => walk.forecast(),
             Self::Up(_) => None,
         }
+    }
+
+    /// Whether what was known is looked for from the head anew.
+    pub(super) fn is_anew(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.is_anew())
     }
 
     pub(super) fn comes_early(&mut self, early: bool) {

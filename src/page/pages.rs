@@ -153,7 +153,7 @@ impl<Q: Paginate> Pages<Q> {
         let run = extent.part.clone().map(|part| {
             let mut run = Run::new(part, extent.plan.order);
             if let Some(cursor) = &extent.resume {
-                run.resume(cursor.known().pop(), cursor.place().saturating_add(1), cursor.seen());
+                run.resume(cursor.known().pop(), cursor.place(), cursor.seen());
             }
             run
         });

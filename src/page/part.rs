@@ -168,8 +168,9 @@ impl Run {
     pub(super) fn resume(&mut self, known: Option<Identity>, place: u64, before: u64) {
         self.read.resumed = known.is_some();
         self.read.first.extend(known);
-        self.read.from = place;
-        self.read.to = place;
+        // Where nothing was given yet it begins where that one would have.
+        self.read.from = place.saturating_add(u64::from(self.read.resumed));
+        self.read.to = self.read.from;
         self.before = before;
     }
 
@@ -248,7 +249,7 @@ impl PartRead {
 
     /// By how many records it overlaps the run behind it. `None` if that can't be told.
     fn overlap(&self, next: &Self) -> Option<u64> {
-        let first = next.first.first()?;
+        let first = next.first.first().filter(|it| !it.is_unreadable())?;
         if self.beyond.as_ref() == Some(first) {
             return Some(0);
         }
@@ -317,7 +318,8 @@ fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
         return head.map(|it| vec![it]).into_iter().collect();
     }
     for (at, read) in reads.iter().enumerate() {
-        for id in read.ids() {
+        // One that can't be read may be another of the same text.
+        for id in read.ids().filter(|it| !it.is_unreadable()) {
             let other = *chain_of.entry(id).or_insert(at);
             let (one, other) = (root(&merged_into, at), root(&merged_into, other));
             merged_into[one] = other;
@@ -337,7 +339,7 @@ fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
 
 /// Whether it begins at the listing's head.
 fn begins(chain: &[&PartRead]) -> bool {
-    chain.iter().any(|it| it.part.offset == 0 && !it.resumed)
+    chain.iter().any(|it| it.part.offset == 0 && it.from == 0 && !it.resumed)
 }
 
 /// What has to be read so that there is one chain from the head to the end.
