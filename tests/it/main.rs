@@ -8,6 +8,7 @@ mod auth;
 mod bad_input;
 mod check;
 mod conformance;
+mod connections;
 mod decoding;
 mod faults;
 mod going_on;

@@ -1,0 +1,92 @@
+//! Connections: how long they are kept, and whom they trust.
+
+use std::time::{Duration, Instant};
+
+use actionlog::{ErrorKind, IntegrationClient, Request, RetryPolicy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+
+fn probe() -> Request<()> {
+    Request::get("probe", [""; 0])
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_let_go_before_common_servers_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = [0; 4096];
+        for _ in 0..2 {
+            assert!(stream.read(&mut bytes).await.unwrap() > 0);
+            stream.write_all(ANSWER).await.unwrap();
+        }
+        let idle = Instant::now();
+        // Until the client closes.
+        while stream.read(&mut bytes).await.is_ok_and(|it| it > 0) {}
+        idle.elapsed()
+    });
+    let client = IntegrationClient::builder(url).api_key("key").build().unwrap();
+    client.send(probe()).await.unwrap();
+    client.send(probe()).await.unwrap();
+    let kept = tokio::time::timeout(Duration::from_secs(60), server).await.expect("it is let go").unwrap();
+    // node's usual is 15 s less a little, others take 60.
+    assert!(kept >= Duration::from_secs(8) && kept < Duration::from_secs(14), "{kept:?}");
+    client.send(probe()).await.unwrap_err();
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let signed = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut bytes = [0; 4096];
+            let _ = stream.read(&mut bytes).await;
+            let _ = stream.write_all(ANSWER).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    let pem = |label: &str, der: &[u8]| {
+        let coded = BASE64_STANDARD.encode(der);
+        let lines: Vec<_> = coded.as_bytes().chunks(64).map(|it| std::str::from_utf8(it).unwrap()).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    };
+    let builder = || IntegrationClient::builder(&*url).api_key("key").retry(RetryPolicy::off());
+    let named = builder().root_certificates(pem("CERTIFICATE", signed.der())).build().unwrap();
+    named.send(probe()).await.unwrap();
+    let error = builder().build().unwrap().send(probe()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+
+    let coded = pem("CERTIFICATE", signed.der());
+    for junk in [String::new(), "junk".to_owned(), pem("PRIVATE KEY", &key.serialize_der()), coded[..80].to_owned()] {
+        let error = builder().root_certificates(junk).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+    // Given to an exchange of one's own they would have no effect.
+    let own = builder().root_certificates(coded).exchange(actionlog::HttpExchange::new(None).unwrap());
+    assert_eq!(own.build().unwrap_err().kind(), ErrorKind::Configuration);
+}
