@@ -18,6 +18,8 @@ pub(super) struct Climb {
     known: Known,
     given: Known,
     stage: Stage,
+    /// The most records that were passed on the way to the place.
+    passed: u64,
     /// The largest answer so far.
     largest: usize,
     /// How much the server is taken to give at once; 0 if that isn't known.
@@ -44,7 +46,7 @@ impl Climb {
         }
         let given = Known::new(plan.remembered);
         let stage = Stage::locate(&plan);
-        Self { plan, known, given, stage, largest: 0, size: 0, empty: 0, end: None, tally: Tally::default() }
+        Self { plan, known, given, stage, passed: 0, largest: 0, size: 0, empty: 0, end: None, tally: Tally::default() }
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -93,8 +95,10 @@ impl Climb {
         match (&mut self.stage, first_known) {
             (_, Some(first)) => self.climb(window.offset, answer, first, &mut give),
             (Stage::Locate(walk), None) => {
-                // What isn't known yet has to be passed on the way to the place.
-                if walk.observe(answer, total).iter().any(|it| *it != Give::No) {
+                let _ = walk.observe(answer, total);
+                // What isn't known has to be passed on the way to the place; once, however often that is looked for.
+                if walk.tally().seen > self.passed {
+                    self.passed = walk.tally().seen;
                     self.tally.found();
                 }
                 match walk.end() {
