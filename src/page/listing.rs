@@ -284,8 +284,9 @@ impl<Q: Paginate> Listing<Q> {
         };
         // As many whole pages each as make one record more than the part: that one shows whether it meets the next.
         let parts = u64::try_from(parts).unwrap_or(u64::MAX).max(1);
-        let size = total.div_ceil(parts).div_ceil(pages_of).max(1) * pages_of;
-        let offsets = (0..parts).map(|it| it * size).take_while(|offset| *offset == 0 || *offset + 1 < total);
+        let size = total.div_ceil(parts).div_ceil(pages_of).max(1).saturating_mul(pages_of);
+        let offsets = (0..parts).map(|it| it.saturating_mul(size));
+        let offsets = offsets.take_while(|offset| *offset == 0 || offset.saturating_add(1) < total);
         let offsets: Vec<_> = offsets.collect();
         let part = |(index, offset): (usize, &u64)| {
             Part::new(listing.clone(), *offset, (index + 1 < offsets.len()).then_some(size))

@@ -130,7 +130,7 @@ impl Part {
         // Half of an edge on either side, so that it reaches into what the runs keep of theirs.
         let margin = part.edge() / 2;
         let offset = from.saturating_sub(margin);
-        Self { offset, records: to.map(|to| (to.max(from) - offset) + margin), ..part }
+        Self { offset, records: to.map(|to| (to.max(from) - offset).saturating_add(margin)), ..part }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use actionlog::page::{Cut, Doubt, Merged, Order, Part, PartRead, Total, merge};
-use actionlog::testing::{Fault, Log, World};
+use actionlog::testing::{CountMeans, Fault, Log, World};
 use actionlog::{
     Body, ErrorKind, Exchange, ExchangeError, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
 };
@@ -234,6 +234,15 @@ async fn without_a_total_parts_of_a_size_are_handed_out_until_one_is_the_last() 
     let merged = merge(&reads).unwrap();
     assert_eq!((merged.verdict, given), (Verdict::AsFarAsKnown(Doubt::NoTotal), 300));
     assert!(merged.again.is_empty());
+}
+
+#[tokio::test]
+async fn a_total_beyond_counting_is_cut_too() {
+    let world = log(30);
+    world.integration().total_means(CountMeans::Always(i64::MAX as u64));
+    let parts = listing(&world).split(3).await.unwrap();
+    assert_eq!((parts.len(), parts[0].offset(), parts[2].records()), (3, 0, None));
+    assert_eq!(listing(&world).split(1).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
