@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener as Listener, TcpStream as Stream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -241,6 +241,8 @@ async fn read(stream: &mut TcpStream) -> io::Result<Option<http::Request<Bytes>>
 /// The server's process, for as long as this is there.
 struct Server {
     child: Child,
+    /// Where it says what it has to say: closed, it would end as it says that it takes long.
+    _said: BufReader<ChildStdout>,
     port: u16,
     control: u16,
 }
@@ -249,11 +251,11 @@ impl Server {
     fn start() -> Self {
         let mut child =
             process("soak::a_process_that_is_the_server").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.map(Result::unwrap).find(|it| it.starts_with("ports ")).unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let line = said.by_ref().lines().map(Result::unwrap).find(|it| it.starts_with("ports ")).unwrap();
         let mut ports = line.split(' ').skip(1).map(|it| it.parse().unwrap());
         let mut port = || ports.next().unwrap();
-        Self { child, port: port(), control: port() }
+        Self { child, _said: said, port: port(), control: port() }
     }
 
     /// How many connections are open, and how many records were made twice.

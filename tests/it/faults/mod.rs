@@ -158,7 +158,11 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
     let logs = client.logs();
     let mut problems = Vec::new();
     let result = match calls {
-        Calls::List => logs.list(LogsQuery::new().search(PAYLOAD)).page().await.map(|page| page.entries.len()),
+        Calls::List => logs
+            .list(LogsQuery::new().search(format!("{PAYLOAD} {SECRET}")))
+            .page()
+            .await
+            .map(|page| page.entries.len()),
         Calls::Create => logs.create(draft()).await.map(|_| 1),
         Calls::Stream => {
             let mut items = logs.list(()).items();
