@@ -377,6 +377,8 @@ impl Worker {
             self.calls += 1;
             let call = timeout(Duration::from_secs(60), self.call(&mut known));
             let end = call.await.expect("every call ends");
+            // What is counted is the client's memory, not what the test remembers.
+            known.truncate(50);
             *ends.entry(end).or_default() += 1;
         }
         ends
