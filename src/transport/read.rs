@@ -65,16 +65,24 @@ impl Pieces {
         Ok(Some(piece))
     }
 
-    /// A body of one piece, as small ones are, isn't copied.
+    /// A body of one piece, as small ones are, isn't copied. Of any other, a piece is copied and let go before the next is
+    /// waited for: the HTTP stack reads that into the same memory then.
     async fn join(mut self, announced: usize) -> Result<Bytes> {
         if announced > self.cap {
             return Err(too_large(self.cap));
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next().await? else { return Ok(first) };
-        let mut whole = BytesMut::with_capacity(announced.min(AT_ONCE).max(2 * (first.len() + second.len())));
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&second);
+        let mut whole;
+        if first.len() < announced {
+            whole = BytesMut::with_capacity(announced.min(AT_ONCE).max(first.len()));
+            whole.extend_from_slice(&first);
+            drop(first);
+        } else {
+            let Some(second) = self.next().await? else { return Ok(first) };
+            whole = BytesMut::with_capacity(2 * (first.len() + second.len()));
+            whole.extend_from_slice(&first);
+            whole.extend_from_slice(&second);
+        }
         while let Some(piece) = self.next().await? {
             whole.extend_from_slice(&piece);
         }
