@@ -44,32 +44,25 @@ pub(crate) type Clean<'a> = &'a dyn Fn(String) -> String;
 /// ```
 #[must_use = "a request does nothing until a client sends it"]
 pub struct Request<T> {
-    method: Method,
-    template: Cow<'static, str>,
-    path: Result<String, String>,
-    query: Vec<Parameter>,
-    body: Option<Bytes>,
-    problem: Option<String>,
-    repeat: Repeat,
+    asks: Arc<Asks>,
+    /// The parameters that say how the records are shown, or which part of them; encoded.
+    shape: String,
     decode: Decode<T>,
     gone: Option<Arc<dyn Fn() -> T + Send + Sync>>,
 }
 
-/// One pair of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parameter {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) value: String,
-    pub(crate) role: Role,
-}
-
-/// What a parameter does to a listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It says which records are meant, or in which order.
-    Selects,
-    /// It says how they are shown or cut into pages; the listing stays the same.
-    Shapes,
+/// What is asked for: the same for all windows of a listing, which share it.
+#[derive(Clone)]
+struct Asks {
+    method: Method,
+    /// With a leading slash.
+    template: Arc<str>,
+    path: Result<String, String>,
+    /// The parameters that say which records are meant, or in which order; encoded.
+    query: String,
+    body: Option<Bytes>,
+    problem: Option<String>,
+    repeat: Repeat,
 }
 
 /// Whether sending a request twice does the same as sending it once.
@@ -97,41 +90,30 @@ impl Request<()> {
         let template = template.into();
         let path = fill(&template, segments);
         let repeat = if matches!(method, Method::POST | Method::PATCH) { Repeat::Unsafe } else { Repeat::Safe };
-        Self {
-            method,
-            template,
-            path,
-            query: Vec::new(),
-            body: None,
-            problem: None,
-            repeat,
-            decode: Arc::new(|_, _| Ok(())),
-            gone: None,
-        }
+        let template = format!("/{template}").into();
+        let asks = Asks { method, template, path, query: String::new(), body: None, problem: None, repeat };
+        Self { asks: Arc::new(asks), shape: String::new(), decode: Arc::new(|_, _| Ok(())), gone: None }
     }
 }
 
 impl<T> Request<T> {
     /// Adds a query parameter that says *which* records are asked for.
-    pub fn query(self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
-        self.parameter(name.into(), value.to_string(), Role::Selects)
+    pub fn query(mut self, name: impl AsRef<str>, value: impl fmt::Display) -> Self {
+        append(&mut self.asks().query, name.as_ref(), &value.to_string());
+        self
     }
 
     /// Adds a query parameter that says how the records are *shown*, or which part of them: the listing is the same
-    /// one without it. Offsets, page sizes and includes are of this kind.
-    pub fn shape(self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
-        self.parameter(name.into(), value.to_string(), Role::Shapes)
-    }
-
-    fn parameter(mut self, name: Cow<'static, str>, value: String, role: Role) -> Self {
-        self.query.push(Parameter { name, value, role });
+    /// one without it. Offsets, page sizes and includes are of this kind. Those stand behind the others.
+    pub fn shape(mut self, name: impl AsRef<str>, value: impl fmt::Display) -> Self {
+        append(&mut self.shape, name.as_ref(), &value.to_string());
         self
     }
 
     /// Sends `body` as JSON.
     pub fn body(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
-            Ok(bytes) => self.body = Some(bytes.into()),
+            Ok(bytes) => self.asks().body = Some(bytes.into()),
             Err(error) => self = self.invalid(format!("the body can't be written as JSON: {error}")),
         }
         self
@@ -139,14 +121,19 @@ impl<T> Request<T> {
 
     /// Marks the request as one that can't be sent, and says why. The first reason stays.
     pub fn invalid(mut self, why: impl Into<String>) -> Self {
-        self.problem.get_or_insert_with(|| why.into());
+        self.asks().problem.get_or_insert_with(|| why.into());
         self
     }
 
     /// Says whether the request may be repeated, where the method doesn't say it right.
     pub fn repeat(mut self, repeat: Repeat) -> Self {
-        self.repeat = repeat;
+        self.asks().repeat = repeat;
         self
+    }
+
+    /// What is asked, to be changed: for this one alone.
+    fn asks(&mut self) -> &mut Asks {
+        Arc::make_mut(&mut self.asks)
     }
 
     /// Reads the answer's body as JSON into a `U`.
@@ -175,17 +162,7 @@ impl<T> Request<T> {
         self,
         decode: impl Fn(&Answer, Clean<'_>) -> Result<U, DecodeError> + Send + Sync + 'static,
     ) -> Request<U> {
-        Request {
-            method: self.method,
-            template: self.template,
-            path: self.path,
-            query: self.query,
-            body: self.body,
-            problem: self.problem,
-            repeat: self.repeat,
-            decode: Arc::new(decode),
-            gone: None,
-        }
+        Request { asks: self.asks, shape: self.shape, decode: Arc::new(decode), gone: None }
     }
 
     /// Changes what was read from the answer.
@@ -217,13 +194,13 @@ impl<T> Request<T> {
     /// The method.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.asks.method
     }
 
     /// The path's template, as given.
     #[must_use]
     pub fn template(&self) -> &str {
-        &self.template
+        self.asks.template.strip_prefix('/').unwrap_or_default()
     }
 
     /// The path below the base URL, encoded, without a leading slash.
@@ -233,33 +210,30 @@ impl<T> Request<T> {
     /// [`ErrorKind::InvalidRequest`] if a segment is empty, `.` or `..` (each would silently ask for another path), or
     /// there are fewer or more segments than the template takes.
     pub fn path(&self) -> Result<&str> {
-        self.path.as_deref().map_err(|why| Error::new(ErrorKind::InvalidRequest, why.clone()))
+        self.asks.path.as_deref().map_err(|why| Error::new(ErrorKind::InvalidRequest, why.clone()))
     }
 
     /// The query, encoded, without the `?`. Empty if there is none.
     #[must_use]
     pub fn query_string(&self) -> String {
-        let mut out = form_urlencoded::Serializer::new(String::new());
-        for parameter in &self.query {
-            out.append_pair(&parameter.name, &parameter.value);
-        }
-        out.finish()
+        [self.asks.query.as_str(), &self.shape].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("&")
     }
 
-    pub(crate) fn parameters(&self) -> &[Parameter] {
-        &self.query
+    /// The parameters that say which records are meant, or in which order.
+    pub(crate) fn selects(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.asks.query.as_bytes())
     }
 
     /// The body, if there is one.
     #[must_use]
     pub fn body_bytes(&self) -> Option<&Bytes> {
-        self.body.as_ref()
+        self.asks.body.as_ref()
     }
 
     /// Whether the request is safe to repeat.
     #[must_use]
     pub fn repeats(&self) -> Repeat {
-        self.repeat
+        self.asks.repeat
     }
 
     /// Checks that the request can be sent.
@@ -268,7 +242,7 @@ impl<T> Request<T> {
     ///
     /// [`ErrorKind::InvalidRequest`], with what is wrong.
     pub fn validate(&self) -> Result<()> {
-        match &self.problem {
+        match &self.asks.problem {
             Some(why) => Err(Error::new(ErrorKind::InvalidRequest, why.clone())),
             None => self.path().map(drop),
         }
@@ -288,8 +262,14 @@ impl<T> Request<T> {
     }
 
     pub(crate) fn operation(&self, api: &'static str) -> Operation {
-        Operation { api, method: self.method.clone(), template: format!("/{}", self.template) }
+        Operation { api, method: self.asks.method.clone(), template: Arc::clone(&self.asks.template) }
     }
+}
+
+/// Adds a pair to an encoded query.
+fn append(query: &mut String, name: &str, value: &str) {
+    let begun = std::mem::take(query);
+    *query = form_urlencoded::Serializer::new(begun).append_pair(name, value).finish();
 }
 
 /// Fills a template's places. The reasons name the place, not the value: values may be anything.
@@ -336,13 +316,8 @@ pub(crate) fn encode_path(path: &str) -> Result<String, String> {
 impl<T> Clone for Request<T> {
     fn clone(&self) -> Self {
         Self {
-            method: self.method.clone(),
-            template: self.template.clone(),
-            path: self.path.clone(),
-            query: self.query.clone(),
-            body: self.body.clone(),
-            problem: self.problem.clone(),
-            repeat: self.repeat,
+            asks: Arc::clone(&self.asks),
+            shape: self.shape.clone(),
             decode: Arc::clone(&self.decode),
             gone: self.gone.clone(),
         }
@@ -352,14 +327,15 @@ impl<T> Clone for Request<T> {
 /// Shows the template and the parameters' names, and neither values nor body.
 impl<T> fmt::Debug for Request<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.query.iter().map(|it| &*it.name).collect();
+        let Asks { method, body, problem, repeat, .. } = &*self.asks;
+        let parameters = self.selects().chain(form_urlencoded::parse(self.shape.as_bytes()));
         f.debug_struct("Request")
-            .field("method", &self.method)
-            .field("template", &self.template)
-            .field("query", &names)
-            .field("body", &self.body.as_ref().map(|it| format_args!("{} bytes", it.len()).to_string()))
-            .field("problem", &self.problem)
-            .field("repeat", &self.repeat)
+            .field("method", method)
+            .field("template", &self.template())
+            .field("query", &parameters.map(|(name, _)| name).collect::<Vec<_>>())
+            .field("body", &body.as_ref().map(|it| format_args!("{} bytes", it.len()).to_string()))
+            .field("problem", problem)
+            .field("repeat", repeat)
             .finish_non_exhaustive()
     }
 }

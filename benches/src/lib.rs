@@ -6,7 +6,7 @@ pub mod reading;
 
 use actionlog::arklow::RecordsQuery;
 use actionlog::integration::LogsQuery;
-use actionlog::page::{Listing, Paginate, Window};
+use actionlog::page::{Listing, Paginate};
 use actionlog::unleash::EventsQuery;
 use actionlog::{Answer, ArklowClient, IntegrationClient, UnleashClient};
 use bytes::Bytes;
@@ -46,7 +46,7 @@ pub fn cases() -> [Case; 3] {
 }
 
 fn case<Q: Paginate>(api: &'static str, body: Bytes, listing: &Listing<Q>, plain: fn(&Bytes) -> usize) -> Case {
-    let request = listing.query().request(Window { offset: 0, limit: 50 }).page::<Q::Envelope, Q::Item>();
+    let request = listing.query().request().page::<Q::Envelope, Q::Item>();
     // Shared by reference count, not copied.
     let ours = move |body: &Bytes| request.decode(&Answer::new(body.clone())).unwrap().records().len();
     Case { api, body, ways: [("plain", Box::new(plain)), ("value", Box::new(value)), ("ours", Box::new(ours))] }

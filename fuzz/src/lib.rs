@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use actionlog::arklow::{ActionRecord, RecordsQuery};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogsQuery};
-use actionlog::page::{Entry, Listed, Listing, Paginate, Raw, Window};
+use actionlog::page::{Entry, Listed, Listing, Paginate, Raw};
 use actionlog::unleash::{ActionSetEvent, EventsQuery};
 use actionlog::{
     Answer, ArklowClient, Body, DecodeError, Exchange, ExchangeError, IntegrationClient, Json, RetryPolicy,
@@ -150,7 +150,7 @@ fn record<R: Record>(mut plain: R, raw: Raw<R>, body: &str) {
 }
 
 fn read<Q: Paginate>(listing: &Listing<Q>, body: &[u8]) -> Result<Listed<Entry<Q::Item>>, DecodeError> {
-    let request = listing.query().request(Window { offset: 0, limit: 50 });
+    let request = listing.query().request();
     request.page::<Q::Envelope, Q::Item>().decode(&Answer::new(Bytes::copy_from_slice(body)))
 }
 

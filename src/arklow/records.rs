@@ -225,8 +225,8 @@ impl Paginate for RecordListing {
     type Item = ActionRecord;
     type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<()> {
-        let mut request = self.select().shape("take", window.limit).shape("skip", window.offset);
+    fn request(&self) -> Request<()> {
+        let mut request = self.select();
         if self.query.include_definition {
             request = request.shape("include_definition", true);
         }
@@ -234,6 +234,10 @@ impl Paginate for RecordListing {
             request = request.shape("include_state", true);
         }
         request
+    }
+
+    fn window<T>(&self, request: Request<T>, window: Window) -> Request<T> {
+        request.shape("take", window.limit).shape("skip", window.offset)
     }
 
     fn identity(record: &ActionRecord) -> Identity {

@@ -75,7 +75,7 @@ struct Inner {
 pub(crate) struct Operation {
     pub(crate) api: &'static str,
     pub(crate) method: Method,
-    pub(crate) template: String,
+    pub(crate) template: Arc<str>,
 }
 
 impl Operation {

@@ -13,7 +13,7 @@ use super::{ActionLog, ActionLogDraft, Running, UpdateMethod};
 use crate::call::Call;
 use crate::id::Id;
 use crate::json::Json;
-use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
+use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total};
 use crate::request::{Repeat, Request};
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
@@ -301,9 +301,9 @@ impl Paginate for LogListing {
     type Item = ActionLog;
     type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<()> {
+    fn request(&self) -> Request<()> {
         let LogsQuery { sort, order, filter, search, problem } = &self.query;
-        let mut request = self.setting.all(Method::GET).shape("limit", window.limit).shape("offset", window.offset);
+        let mut request = self.setting.all(Method::GET);
         if let Some(sort) = sort {
             request = request.query("sort", sort);
         }

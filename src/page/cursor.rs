@@ -11,7 +11,7 @@ use super::Identity;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::{Request, Role};
+use crate::request::Request;
 
 /// Cursors of another version are refused.
 const VERSION: u32 = 1;
@@ -198,9 +198,9 @@ impl Fingerprint {
     pub(super) fn of<T>(origin: String, request: &Request<T>) -> Result<Self> {
         let path = request.path()?.to_owned();
         let mut parameters = BTreeMap::new();
-        for parameter in request.parameters().iter().filter(|it| it.role == Role::Selects) {
-            let hash = siphasher::sip128::SipHasher24::new().hash(canonical(&parameter.value).as_bytes());
-            let all: &mut String = parameters.entry(parameter.name.to_string()).or_default();
+        for (name, value) in request.selects() {
+            let hash = siphasher::sip128::SipHasher24::new().hash(canonical(&value).as_bytes());
+            let all: &mut String = parameters.entry(name.into_owned()).or_default();
             all.push_str(&format!("{:032x}", hash.as_u128()));
         }
         Ok(Self { origin, path, parameters })

@@ -348,8 +348,7 @@ impl<Q: Paginate> Listing<Q> {
     }
 
     fn fingerprint(&self) -> Result<Fingerprint> {
-        let request = self.query.request(Window { offset: 0, limit: self.limit() });
-        Fingerprint::of(self.transport.base().origin(), &request)
+        Fingerprint::of(self.transport.base().origin(), &self.query.request())
     }
 
     /// Says whether records keep their places relative to each other, if you know better than the API's reference.
@@ -422,7 +421,7 @@ impl<Q: Paginate> Listing<Q> {
     pub fn page(self) -> Call<Page<Q::Item>> {
         let window = Window { offset: self.settings.start, limit: self.limit() };
         let total = self.query.total();
-        let request = ask(&self.query, window).map(move |listed| {
+        let request = self.query.window(ask(&self.query, window.limit), window).map(move |listed| {
             let received = listed.records.len();
             Page::of(window, listed, received, total)
         });
@@ -516,13 +515,13 @@ impl<Q: Paginate> Listing<Q> {
     }
 }
 
-/// The request for a window, if it is one that the API takes.
-pub(super) fn ask<Q: Paginate>(query: &Q, window: Window) -> Request<Listed<Entry<Q::Item>>> {
-    let request = query.request(window);
+/// The request for pages of a listing, but for the window; if they are of a size that the API takes.
+pub(super) fn ask<Q: Paginate>(query: &Q, limit: u32) -> Request<Listed<Entry<Q::Item>>> {
+    let request = query.request();
     let request = match query.page_sizes().largest {
-        _ if window.limit == 0 => request.invalid("a page size of 0 asks for nothing"),
-        Some(largest) if window.limit > largest => {
-            request.invalid(format!("a page size of {} is more than the {largest} that the API takes", window.limit))
+        _ if limit == 0 => request.invalid("a page size of 0 asks for nothing"),
+        Some(largest) if limit > largest => {
+            request.invalid(format!("a page size of {limit} is more than the {largest} that the API takes"))
         }
         _ => request,
     };

@@ -62,7 +62,7 @@ use crate::transport::decode::DecodeError;
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate, Window};
+/// use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate};
 /// use actionlog::{DecodeError, Request};
 /// use serde::de::DeserializeOwned;
 ///
@@ -91,10 +91,8 @@ use crate::transport::decode::DecodeError;
 ///     type Item = Event;
 ///     type Envelope = Around;
 ///
-///     fn request(&self, window: Window) -> Request<()> {
+///     fn request(&self) -> Request<()> {
 ///         Request::get("api/admin/addons/{id}/events", [self.integration])
-///             .shape("limit", window.limit)
-///             .shape("offset", window.offset)
 ///     }
 ///
 ///     fn identity(event: &Event) -> Identity {
@@ -114,8 +112,14 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
     /// The JSON around the records of an answer.
     type Envelope: Envelope;
 
-    /// Asks for one window of the listing. How the answer is read follows from the two types.
-    fn request(&self, window: Window) -> Request<()>;
+    /// Asks for the listing: all of the request but the window, made once for a reading. How the answers are read follows
+    /// from the two types.
+    fn request(&self) -> Request<()>;
+
+    /// Adds a window to it: in the parameters `offset` and `limit` unless said otherwise.
+    fn window<T>(&self, request: Request<T>, window: Window) -> Request<T> {
+        request.shape("limit", window.limit).shape("offset", window.offset)
+    }
 
     /// What tells a record from the others.
     fn identity(item: &Self::Item) -> Identity;

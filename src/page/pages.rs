@@ -22,6 +22,7 @@ use super::walk::{Give, Plan, Walk};
 use super::{Entry, Identity, Listed, Page, Paginate, Total, Window};
 use crate::error::{ApiError, Error, ErrorKind, Operation, Result};
 use crate::observe::{Event, PageRead, WaitReason};
+use crate::request::Request;
 use crate::transport::{CallOptions, Transport};
 
 /// A stream is polled again after an error that may pass, and then waits this long unless the server says otherwise;
@@ -68,6 +69,8 @@ pub struct Pages<Q: Paginate> {
     query: Q,
     options: CallOptions,
     extent: Extent,
+    /// Asks for its pages; what is missing is the window.
+    request: Request<Listed<Entry<Q::Item>>>,
     /// What its requests are called.
     call: Operation,
     /// Which listing it is; or why nothing can be asked for.
@@ -137,8 +140,7 @@ pub(super) struct Given<T> {
 
 impl<Q: Paginate> Pages<Q> {
     pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
-        let window = Window { offset: 0, limit: extent.plan.limit };
-        let request = query.request(window);
+        let request = ask(&query, extent.plan.limit);
         let call = request.operation(transport.api());
         let listing = Fingerprint::of(transport.base().origin(), &request);
         let (walk, position) = match &extent.resume {
@@ -189,6 +191,7 @@ impl<Q: Paginate> Pages<Q> {
             extent,
             ahead,
             run,
+            request,
             call,
             listing,
             walk,
@@ -315,7 +318,7 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     fn ask(&self, window: Window) -> Asked<Q::Item> {
-        let request = ask(&self.query, window);
+        let request = self.query.window(self.request.clone(), window);
         let transport = self.transport.clone();
         let options = self.options.clone();
         let errors = self.errors_in_a_row;

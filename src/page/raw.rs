@@ -76,8 +76,12 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
     type Item = Raw<Q::Item>;
     type Envelope = Q::Envelope;
 
-    fn request(&self, window: Window) -> Request<()> {
-        self.0.request(window)
+    fn request(&self) -> Request<()> {
+        self.0.request()
+    }
+
+    fn window<T>(&self, request: Request<T>, window: Window) -> Request<T> {
+        self.0.window(request, window)
     }
 
     fn identity(item: &Raw<Q::Item>) -> Identity {

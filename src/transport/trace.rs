@@ -41,7 +41,7 @@ impl Call {
             actionlog.api = call.api,
             actionlog.attempts = field::Empty,
             http.request.method = call.method.as_str(),
-            url.template = call.template,
+            url.template = &*call.template,
             "error.type" = field::Empty,
         );
         Self { span, ended: false }
@@ -108,7 +108,7 @@ impl<'a> Attempt<'a> {
             otel.kind = "client",
             otel.status_code = field::Empty,
             http.request.method = call.method.as_str(),
-            url.template = call.template,
+            url.template = &*call.template,
             server.address = server.0,
             server.port = server.1,
             http.request.resend_count = (number > 1).then(|| number - 1),

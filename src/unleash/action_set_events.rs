@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ActionSet, ActionSetEvent};
 use crate::id::Id;
-use crate::page::{Envelope, Identity, Listed, Listing, Order, PageSizes, Paginate, Window};
+use crate::page::{Envelope, Identity, Listed, Listing, Order, PageSizes, Paginate};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::DecodeError;
@@ -107,10 +107,8 @@ impl Paginate for EventsQuery {
     type Item = ActionSetEvent;
     type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<()> {
+    fn request(&self) -> Request<()> {
         Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set])
-            .shape("limit", window.limit)
-            .shape("offset", window.offset)
     }
 
     fn identity(event: &ActionSetEvent) -> Identity {

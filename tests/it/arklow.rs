@@ -133,8 +133,8 @@ async fn a_query_is_written_byte_for_byte_as_it_should() {
         (all().variant("a b&c+d=ü%"), "variant=a+b%26c%2Bd%3D%C3%BC%25&take=50&skip=0"),
         (all().version(3), "version=3&take=50&skip=0"),
         (all().version(-1), "version=-1&take=50&skip=0"),
-        (all().include_definition(), "take=50&skip=0&include_definition=true"),
-        (all().include_state(), "take=50&skip=0&include_state=true"),
+        (all().include_definition(), "include_definition=true&take=50&skip=0"),
+        (all().include_state(), "include_state=true&take=50&skip=0"),
         (
             all().search("status", "failed").search("tags.a", "b c"),
             "search%5Bfield%5D=tags.a&search%5Bvalue%5D=b+c&search%5Bop%5D=eq&take=50&skip=0",
@@ -142,7 +142,7 @@ async fn a_query_is_written_byte_for_byte_as_it_should() {
         (
             all().include_state().version(2).variant("v").include_definition().action_definition("1").search("f", ""),
             "search%5Bfield%5D=f&search%5Bvalue%5D=&search%5Bop%5D=eq&action_definition_id=1&variant=v&version=2\
-             &take=50&skip=0&include_definition=true&include_state=true",
+             &include_definition=true&include_state=true&take=50&skip=0",
         ),
     ];
     for (asked, expected) in cases {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use actionlog::arklow::{ActionRecord, RecordListing, RecordsQuery};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogListing, LogsQuery};
-use actionlog::page::{Entry, Listed, Listing, Paginate, UnreadableRecord, Window};
+use actionlog::page::{Entry, Listed, Listing, Paginate, UnreadableRecord};
 use actionlog::unleash::{ActionSetEvent, ActionSetEventState, EventsQuery};
 use actionlog::{Answer, ArklowClient, DecodeError, IntegrationClient, Json, UnleashClient};
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn unleash() -> &'static Listing<EventsQuery> {
 }
 
 fn read<Q: Paginate>(listing: &Listing<Q>, body: impl Into<Vec<u8>>) -> Result<Listed<Entry<Q::Item>>, DecodeError> {
-    let request = listing.query().request(Window { offset: 0, limit: 50 });
+    let request = listing.query().request();
     request.page::<Q::Envelope, Q::Item>().decode(&Answer::new(body.into().into()))
 }
 

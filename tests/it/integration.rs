@@ -292,17 +292,17 @@ async fn a_query_is_written_byte_for_byte_as_it_should() {
     let all = LogsQuery::new;
     let cases = [
         (all(), "limit=100&offset=0"),
-        (all().sort("createdAt"), "limit=100&offset=0&sort=createdAt"),
-        (all().order(SortOrder::Asc), "limit=100&offset=0&order=asc"),
-        (all().order(SortOrder::Desc), "limit=100&offset=0&order=desc"),
-        (all().search("a b&c+ü"), "limit=100&offset=0&search=a+b%26c%2B%C3%BC"),
+        (all().sort("createdAt"), "sort=createdAt&limit=100&offset=0"),
+        (all().order(SortOrder::Asc), "order=asc&limit=100&offset=0"),
+        (all().order(SortOrder::Desc), "order=desc&limit=100&offset=0"),
+        (all().search("a b&c+ü"), "search=a+b%26c%2B%C3%BC&limit=100&offset=0"),
         (
             all().filter(&json!({"status": "failed", "retryCount": {"$gt": 2}})),
-            "limit=100&offset=0&filter=%7B%22retryCount%22%3A%7B%22%24gt%22%3A2%7D%2C%22status%22%3A%22failed%22%7D",
+            "filter=%7B%22retryCount%22%3A%7B%22%24gt%22%3A2%7D%2C%22status%22%3A%22failed%22%7D&limit=100&offset=0",
         ),
         (
             all().search("x").filter(&json!({})).order(SortOrder::Asc).sort("status"),
-            "limit=100&offset=0&sort=status&order=asc&filter=%7B%7D&search=x",
+            "sort=status&order=asc&filter=%7B%7D&search=x&limit=100&offset=0",
         ),
     ];
     for (asked, expected) in cases {

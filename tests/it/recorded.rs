@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read as _;
 use std::time::Duration;
 
-use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate, Window};
+use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate};
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{
     DecodeError, Error, ErrorKind, HttpExchange, Json, Page, Request, RequestOutcome, Result, UnleashClient,
@@ -410,8 +410,8 @@ impl Paginate for IntegrationEvents {
     type Item = IntegrationEvent;
     type Envelope = Around;
 
-    fn request(&self, window: Window) -> Request<()> {
-        Request::get("api/admin/addons/{id}/events", [1]).shape("limit", window.limit).shape("offset", window.offset)
+    fn request(&self) -> Request<()> {
+        Request::get("api/admin/addons/{id}/events", [1])
     }
 
     fn identity(event: &IntegrationEvent) -> Identity {
