@@ -59,6 +59,10 @@ impl Headers {
         self.map.insert(name, value);
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.map.keys()
+    }
+
     fn refuse(&mut self, why: String) {
         self.problem.get_or_insert(why);
     }

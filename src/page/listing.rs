@@ -3,15 +3,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
 
+use super::ask::request;
 use super::cursor::Fingerprint;
 use super::pages::Extent;
 use super::part::Part;
 use super::since::Since;
 use super::walk::{Plan, Rules};
-use super::{Collected, Cursor, Entry, Items, Listed, Order, Page, Pages, Paginate, Total, Window, WithRaw};
+use super::{Collected, Cursor, Items, Order, Page, Pages, Paginate, Total, Window, WithRaw};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
 
 /// How many identities are remembered unless set.
@@ -421,7 +421,7 @@ impl<Q: Paginate> Listing<Q> {
     pub fn page(self) -> Call<Page<Q::Item>> {
         let window = Window { offset: self.settings.start, limit: self.limit() };
         let total = self.query.total();
-        let request = self.query.window(ask(&self.query, window.limit), window).map(move |listed| {
+        let request = self.query.window(request(&self.query, window.limit), window).map(move |listed| {
             let received = listed.records.len();
             Page::of(window, listed, received, total)
         });
@@ -513,17 +513,4 @@ impl<Q: Paginate> Listing<Q> {
     fn limit(&self) -> u32 {
         self.settings.page_size.unwrap_or(self.query.page_sizes().usual)
     }
-}
-
-/// The request for pages of a listing, but for the window; if they are of a size that the API takes.
-pub(super) fn ask<Q: Paginate>(query: &Q, limit: u32) -> Request<Listed<Entry<Q::Item>>> {
-    let request = query.request();
-    let request = match query.page_sizes().largest {
-        _ if limit == 0 => request.invalid("a page size of 0 asks for nothing"),
-        Some(largest) if limit > largest => {
-            request.invalid(format!("a page size of {limit} is more than the {largest} that the API takes"))
-        }
-        _ => request,
-    };
-    request.page::<Q::Envelope, Q::Item>()
 }

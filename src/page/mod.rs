@@ -19,6 +19,7 @@
 //! conditions of the verdict, and the costs are in [`guarantees`](crate::guarantees).
 
 mod ahead;
+mod ask;
 mod climb;
 mod collected;
 mod cursor;

@@ -4,44 +4,22 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_core::Stream;
-use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
-use tokio::time::sleep;
 
 use super::ahead::{Ahead, MOST};
+use super::ask::{Asked, Asker};
 use super::climb::{Climb, Route};
 use super::cursor::{Cursor, Fingerprint, Learned, Position};
-use super::listing::ask;
 use super::part::{Part, PartRead, Run, Totals};
 use super::since::Since;
 use super::summary::{Cut, Doubt, End, Summary, Verdict};
 use super::walk::{Give, Plan, Walk};
 use super::{Entry, Identity, Listed, Page, Paginate, Total, Window};
-use crate::error::{ApiError, Error, ErrorKind, Operation, Result};
-use crate::observe::{Event, PageRead, WaitReason};
-use crate::request::Request;
+use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::observe::{Event, PageRead};
 use crate::transport::{CallOptions, Transport};
-
-/// A stream is polled again after an error that may pass, and then waits this long unless the server says otherwise;
-/// doubled with each error in a row.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// What is waited at least from the second error in a row on, doubled with each up to `PAUSE`: a server that goes on
-/// failing and asks for no wait would be asked in a hot loop.
-const FLOOR: Duration = Duration::from_millis(100);
-
-/// How long to wait after so many errors in a row.
-fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
-    let doubled = |least: Duration, times: u32| least.saturating_mul(1 << times.min(6));
-    match retry_after {
-        None => doubled(PAUSE, errors.saturating_sub(1)).min(LONGEST_PAUSE),
-        Some(wait) if errors < 2 => wait,
-        Some(wait) => wait.max(doubled(FLOOR, errors - 2).min(PAUSE)),
-    }
-}
 
 /// How much of a listing is wanted, and from where.
 #[derive(Clone, Debug)]
@@ -65,14 +43,8 @@ pub(super) struct Extent {
 /// [`prefetch`](super::Listing::prefetch) says.
 #[must_use = "streams do nothing unless polled"]
 pub struct Pages<Q: Paginate> {
-    transport: Transport,
-    query: Q,
-    options: CallOptions,
+    asker: Asker<Q>,
     extent: Extent,
-    /// Asks for its pages; what is missing is the window.
-    request: Request<Listed<Entry<Q::Item>>>,
-    /// What its requests are called.
-    call: Operation,
     /// Which listing it is; or why nothing can be asked for.
     listing: Result<Fingerprint>,
     walk: Route,
@@ -81,9 +53,6 @@ pub struct Pages<Q: Paginate> {
     ahead: Ahead<Listed<Entry<Q::Item>>>,
     /// What is noted of the part of the listing that it is.
     run: Option<Run>,
-    errors_in_a_row: u32,
-    /// How long the server asked to be left alone.
-    retry_after: Option<Duration>,
     pages: u64,
     counts: Counts,
     /// The server's own errors that were told last: those of an answer without news aren't told again.
@@ -106,9 +75,6 @@ struct Counts {
     /// And behind them, one was given: the place is behind records that weren't.
     skipped: bool,
 }
-
-/// A page on its way.
-type Asked<T> = BoxFuture<'static, Result<Listed<Entry<T>>>>;
 
 enum State<T> {
     /// Nothing under way.
@@ -140,9 +106,7 @@ pub(super) struct Given<T> {
 
 impl<Q: Paginate> Pages<Q> {
     pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
-        let request = ask(&query, extent.plan.limit);
-        let call = request.operation(transport.api());
-        let listing = Fingerprint::of(transport.base().origin(), &request);
+        let listing = Fingerprint::of(transport.base().origin(), &query.request());
         let (walk, position) = match &extent.resume {
             Some(cursor) if extent.up => {
                 (Route::Up(Box::new(Climb::new(extent.plan.clone(), cursor.head()))), Position::resume(cursor))
@@ -185,20 +149,14 @@ impl<Q: Paginate> Pages<Q> {
         let usual = if extent.plan.total == Total::OfListing { 4 } else { 2 };
         let ahead = Ahead::new(extent.prefetch.unwrap_or(usual).clamp(1, MOST));
         Self {
-            transport,
-            query,
-            options,
+            asker: Asker::new(transport, query, options, extent.plan.limit),
             extent,
             ahead,
             run,
-            request,
-            call,
             listing,
             walk,
             position,
             state: State::Idle,
-            errors_in_a_row: 0,
-            retry_after: None,
             pages: 0,
             counts: Counts::default(),
             told: Vec::new(),
@@ -317,36 +275,19 @@ impl<Q: Paginate> Pages<Q> {
         error.with_cursor(self.cursor().or_else(|| self.extent.resume.clone()))
     }
 
-    fn ask(&self, window: Window) -> Asked<Q::Item> {
-        let request = self.query.window(self.request.clone(), window);
-        let transport = self.transport.clone();
-        let options = self.options.clone();
-        let errors = self.errors_in_a_row;
-        let retry_after = self.retry_after;
-        let call = (errors > 0).then(|| self.call.clone());
-        Box::pin(async move {
-            if let Some(call) = call {
-                let wait = pause(errors, retry_after);
-                transport.waiting(&call, WaitReason::Poll, wait);
-                sleep(wait).await;
-            }
-            transport.send(&request, &options).await.map(|it| it.value)
-        })
-    }
-
     /// Asks for a window, unless that was done already, and for those that come behind it.
     fn begin(&mut self, window: Window) -> Asked<Q::Item> {
         self.walk.comes_early(false);
-        if self.errors_in_a_row > 0 {
+        if self.asker.is_failing() {
             // This one alone is asked for again; those behind it stay.
-            return self.ask(window);
+            return self.asker.ask(window);
         }
         let asked = match self.ahead.take(window) {
             Some(task) => {
                 self.walk.comes_early(true);
                 Box::pin(task)
             }
-            None => self.ask(window),
+            None => self.asker.ask(window),
         };
         if let Some(forecast) = self.walk.forecast() {
             let mut windows = u64::MAX;
@@ -360,9 +301,7 @@ impl<Q: Paginate> Pages<Q> {
             if let Some(most) = self.extent.max_items {
                 windows = windows.min(most.saturating_sub(self.counts.given).saturating_sub(1) / forecast.step);
             }
-            let mut ahead = std::mem::replace(&mut self.ahead, Ahead::new(1));
-            ahead.read(window, forecast, windows, |window| self.ask(window));
-            self.ahead = ahead;
+            self.ahead.read(window, forecast, windows, |window| self.asker.ask(window));
         }
         asked
     }
@@ -389,8 +328,8 @@ impl<Q: Paginate> Pages<Q> {
         let received = ids.len();
         let from_head = self.walk.is_on_head();
         let give = self.walk.observe(&ids, listed.total);
-        self.transport.tell(Event::PageRead(PageRead {
-            call: self.call.name(),
+        self.asker.transport().tell(Event::PageRead(PageRead {
+            call: self.asker.call(),
             offset: window.offset,
             limit: window.limit,
             received,
@@ -435,16 +374,15 @@ impl<Q: Paginate> Pages<Q> {
     /// Gives a record: from here on the cursor is behind it. `None` if there's nothing to give.
     pub(super) fn give(&mut self, given: Given<Q::Item>) -> Option<Entry<Q::Item>> {
         // Behind one that was withheld nothing is given, and the place stays before it.
-        let full = given.entry.is_some() && self.extent.max_items.is_some_and(|most| self.counts.given >= most);
-        self.counts.cut |= full;
+        self.counts.cut |= given.entry.is_some() && self.has_all_items();
         if self.counts.cut {
             return None;
         }
-        if given.entry.is_none() {
+        let Some(entry) = given.entry else {
             // The place stays before what is passed over, so that a reading that wants older ones can go on from it.
             self.counts.held = true;
             return None;
-        }
+        };
         self.counts.skipped |= self.counts.held && matches!(given.give, Give::Next(_));
         if let Some(run) = &mut self.run
             && let Give::Next(place) = given.give
@@ -467,16 +405,19 @@ impl<Q: Paginate> Pages<Q> {
             Give::Late | Give::No => {}
         }
         let late = given.give == Give::Late && given.from_head;
-        let entry = given.entry?;
         self.counts.given += 1;
         self.counts.late += u64::from(late);
         self.counts.unreadable += u64::from(matches!(entry, Entry::Unreadable(_)));
         Some(entry)
     }
 
+    fn has_all_items(&self) -> bool {
+        self.extent.max_items.is_some_and(|most| self.counts.given >= most)
+    }
+
     fn is_full(&self) -> Option<End> {
-        let items = self.extent.max_items.is_some_and(|most| self.counts.given >= most).then_some(End::MaxItems);
-        items.or_else(|| self.extent.max_pages.is_some_and(|most| self.pages >= most).then_some(End::MaxPages))
+        let pages = self.extent.max_pages.is_some_and(|most| self.pages >= most);
+        self.has_all_items().then_some(End::MaxItems).or(pages.then_some(End::MaxPages))
     }
 
     pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch<Q::Item>>>> {
@@ -512,8 +453,7 @@ impl<Q: Paginate> Pages<Q> {
                     self.state = State::Idle;
                     match answer {
                         Ok(listed) => {
-                            self.errors_in_a_row = 0;
-                            self.retry_after = None;
+                            self.asker.succeeded();
                             let batch = self.take(window, listed);
                             let told = self.told == batch.errors;
                             self.told.clone_from(&batch.errors);
@@ -523,8 +463,7 @@ impl<Q: Paginate> Pages<Q> {
                             }
                         }
                         Err(error) => {
-                            self.errors_in_a_row += 1;
-                            self.retry_after = error.retry_after();
+                            self.asker.failed(&error);
                             if !error.is_transient() {
                                 self.ahead.clear();
                                 self.walk.stop(End::Failed);
@@ -552,7 +491,7 @@ impl<Q: Paginate> Stream for Pages<Q> {
                         continue;
                     }
                     let listed = Listed { records: given, total: batch.total, errors: batch.errors };
-                    break Some(Ok(Page::of(batch.window, listed, batch.received, this.query.total())));
+                    break Some(Ok(Page::of(batch.window, listed, batch.received, this.asker.query().total())));
                 }
                 Some(Err(error)) => break Some(Err(error)),
                 None => break None,
@@ -574,7 +513,10 @@ fn truncated(end: End) -> Option<Error> {
 
 impl<Q: Paginate> fmt::Debug for Pages<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").field("query", &self.query).field("summary", &self.summary()).finish_non_exhaustive()
+        f.debug_struct("Pages")
+            .field("query", self.asker.query())
+            .field("summary", &self.summary())
+            .finish_non_exhaustive()
     }
 }
 

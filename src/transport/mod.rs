@@ -391,10 +391,8 @@ impl Transport {
                 .with_source(error)
         })?;
         let secrets = Secrets::of(unsigned, &mut request, &signature);
-        let given = [&self.inner.settings.headers, &options.headers];
-        let given = given.into_iter().filter_map(|it| it.checked(ErrorKind::InvalidRequest).ok());
-        let own = given.flat_map(HeaderMap::keys).chain(&self.inner.settings.idempotency);
-        for name in own {
+        let settings = &self.inner.settings;
+        for name in settings.headers.names().chain(options.headers.names()).chain(&settings.idempotency) {
             if !request.headers().get_all(name).iter().eq(unsigned.headers().get_all(name)) {
                 let why = format!("the header {name} is where the credentials go");
                 return Err(Error::new(ErrorKind::InvalidRequest, why));

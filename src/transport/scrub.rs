@@ -68,11 +68,10 @@ impl Secrets {
     }
 
     /// Each of them in every form in which a server may send it back, the longest first: what is left of "Bearer abc" once
-    /// "abc" is gone would be no match.
-    fn forms(&self) -> Vec<Secret> {
+    /// "abc" is gone would be no match. Without those that are longer than `longest`, which no form of them is shorter than.
+    fn forms(&self, longest: usize) -> Vec<Secret> {
         let mut forms: Vec<Secret> = Vec::new();
-        for secret in &self.texts {
-            let text = secret.expose();
+        for text in self.texts.iter().map(Secret::expose).filter(|it| it.len() <= longest) {
             let written = |text: &str| {
                 let quoted = serde_json::to_string(text).unwrap_or_default();
                 Zeroizing::new(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned())
@@ -112,7 +111,7 @@ impl Secrets {
                 .rev()
                 .find(|length| body[body.len() - length..].eq_ignore_ascii_case(&secret.as_bytes()[..*length]))
         };
-        let cut = self.forms().iter().filter_map(|it| begun(it.expose())).max().unwrap_or_default();
+        let cut = self.forms(usize::MAX).iter().filter_map(|it| begun(it.expose())).max().unwrap_or_default();
         let kept = answer.body().slice(..answer.body().len() - cut);
         *answer.body_mut() = kept;
         answer
@@ -128,7 +127,9 @@ impl Secrets {
             source = error.source();
         }
         // What it's of isn't known: all of it goes.
-        if !beneath.is_empty() && self.forms().iter().any(|secret| replace(&beneath, secret.expose()).is_some()) {
+        if !beneath.is_empty()
+            && self.forms(beneath.len()).iter().any(|secret| replace(&beneath, secret.expose()).is_some())
+        {
             return error.with_source("the cause isn't shown, as it holds credentials");
         }
         error
@@ -136,7 +137,8 @@ impl Secrets {
 
     /// A server's words without any of them, and cut to a bearable length.
     pub(super) fn clean(&self, text: String) -> String {
-        let mut text = self.forms().iter().fold(Zeroizing::new(text), |text, secret| {
+        let forms = self.forms(text.len());
+        let mut text = forms.iter().fold(Zeroizing::new(text), |text, secret| {
             Zeroizing::new(replace(&text, secret.expose()).unwrap_or_else(|| text.to_string()))
         });
         if text.contains(is_odd) {

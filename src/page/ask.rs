@@ -1,0 +1,108 @@
+//! How a listing's pages are asked for: by one request, to which each window adds its place.
+
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use tokio::time::sleep;
+
+use super::{Entry, Listed, Paginate, Window};
+use crate::error::{Error, Operation, Result};
+use crate::observe::{CallName, WaitReason};
+use crate::request::Request;
+use crate::transport::{CallOptions, Transport};
+
+/// A stream is polled again after an error that may pass, and then waits this long unless the server says otherwise;
+/// doubled with each error in a row.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What is waited at least from the second error in a row on, doubled with each up to `PAUSE`: a server that goes on
+/// failing and asks for no wait would be asked in a hot loop.
+const FLOOR: Duration = Duration::from_millis(100);
+
+/// How long to wait after so many errors in a row.
+fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
+    let doubled = |least: Duration, times: u32| least.saturating_mul(1 << times.min(6));
+    match retry_after {
+        None => doubled(PAUSE, errors.saturating_sub(1)).min(LONGEST_PAUSE),
+        Some(wait) if errors < 2 => wait,
+        Some(wait) => wait.max(doubled(FLOOR, errors - 2).min(PAUSE)),
+    }
+}
+
+/// A page on its way.
+pub(super) type Asked<T> = BoxFuture<'static, Result<Listed<Entry<T>>>>;
+
+/// Asks for windows of one listing, after a wait where the last answer was an error.
+pub(super) struct Asker<Q: Paginate> {
+    transport: Transport,
+    query: Q,
+    options: CallOptions,
+    /// For any window.
+    request: Request<Listed<Entry<Q::Item>>>,
+    call: Operation,
+    errors_in_a_row: u32,
+    /// How long the server asked to be left alone.
+    retry_after: Option<Duration>,
+}
+
+impl<Q: Paginate> Asker<Q> {
+    pub(super) fn new(transport: Transport, query: Q, options: CallOptions, limit: u32) -> Self {
+        let request = request(&query, limit);
+        let call = request.operation(transport.api());
+        Self { transport, query, options, request, call, errors_in_a_row: 0, retry_after: None }
+    }
+
+    pub(super) fn query(&self) -> &Q {
+        &self.query
+    }
+
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    pub(super) fn call(&self) -> CallName<'_> {
+        self.call.name()
+    }
+
+    pub(super) fn ask(&self, window: Window) -> Asked<Q::Item> {
+        let request = self.query.window(self.request.clone(), window);
+        let transport = self.transport.clone();
+        let options = self.options.clone();
+        let waits = self.is_failing().then(|| (self.call.clone(), pause(self.errors_in_a_row, self.retry_after)));
+        Box::pin(async move {
+            if let Some((call, wait)) = waits {
+                transport.waiting(&call, WaitReason::Poll, wait);
+                sleep(wait).await;
+            }
+            transport.send(&request, &options).await.map(|it| it.value)
+        })
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.errors_in_a_row = 0;
+        self.retry_after = None;
+    }
+
+    pub(super) fn failed(&mut self, error: &Error) {
+        self.errors_in_a_row += 1;
+        self.retry_after = error.retry_after();
+    }
+
+    /// Whether the last answer was an error.
+    pub(super) fn is_failing(&self) -> bool {
+        self.errors_in_a_row > 0
+    }
+}
+
+/// The request for pages of a listing, but for the window; if they are of a size that the API takes.
+pub(super) fn request<Q: Paginate>(query: &Q, limit: u32) -> Request<Listed<Entry<Q::Item>>> {
+    let request = query.request();
+    let request = match query.page_sizes().largest {
+        _ if limit == 0 => request.invalid("a page size of 0 asks for nothing"),
+        Some(largest) if limit > largest => {
+            request.invalid(format!("a page size of {limit} is more than the {largest} that the API takes"))
+        }
+        _ => request,
+    };
+    request.page::<Q::Envelope, Q::Item>()
+}
