@@ -7,10 +7,11 @@ use std::time::Duration;
 use actionlog::page::{Cut, Doubt, Merged, Order, Part, PartRead, Total, merge};
 use actionlog::testing::{CountMeans, Fault, Log, World};
 use actionlog::{
-    Body, ErrorKind, Exchange, ExchangeError, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
+    Body, Cursor, ErrorKind, Exchange, ExchangeError, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use proptest::prelude::*;
 
 type Logs = Listing<actionlog::integration::LogListing>;
@@ -349,6 +350,168 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+impl Change {
+    fn apply(self, world: &World, log: &Log) {
+        // What is new is told apart by the request that it came before.
+        let number = world.requests().len();
+        match self {
+            Self::Nothing => {}
+            Self::Add(count) => drop(log.add_samples(count)),
+            Self::Remove(at, count) => {
+                for _ in 0..count {
+                    if !log.is_empty() {
+                        log.remove(at % log.len());
+                    }
+                }
+            }
+            Self::Insert(at) => {
+                let text = log.texts().into_iter().next().unwrap_or_default();
+                let first = serde_json::from_str::<serde_json::Value>(&text).ok();
+                if let Some(id) = first.as_ref().and_then(|it| it["_id"].as_str()) {
+                    log.insert_raw(at % (log.len() + 1), text.replace(id, &format!("0000inserted{number:012}")));
+                }
+            }
+            Self::Empty => drop(world.fail_next(Fault::EmptyOnce)),
+            Self::Short => drop(world.fail_next(Fault::ShortByOne)),
+            Self::Spoil(at) => {
+                if !log.is_empty() {
+                    log.replace(at % log.len(), format!(r#"{{"_id":{number}}}"#));
+                }
+            }
+            Self::Clamp(most) => drop(world.integration().largest_page(most)),
+        }
+    }
+}
+
+/// A log that changes, and the jobs that read it.
+#[derive(Clone, Debug)]
+struct Case {
+    records: usize,
+    parts: usize,
+    page_size: u32,
+    prefetch: usize,
+    /// What happens before each request.
+    changes: Vec<Change>,
+    /// In which order the parts are read, or whether all at once.
+    order: Vec<usize>,
+    abreast: bool,
+    /// After how many records the last part is given up; gone on with if that's even.
+    stopped: Option<usize>,
+    /// Whether a part is read twice.
+    again: bool,
+    delays: u64,
+    total: Total,
+}
+
+prop_compose! {
+    // Pages of three and more: one of two that comes a record short may be taken for the end, as in any reading.
+    fn case()(
+        records in 0..200_usize,
+        (parts, page_size, prefetch) in (1..9_usize, 3..25_u32, 1..9_usize),
+        mut changes in proptest::collection::vec(change(), 0..60),
+        order in proptest::collection::vec(0..9_usize, 9),
+        stopped in proptest::option::of(1..40_usize),
+        (abreast, again, delays) in any::<(bool, bool, u64)>(),
+        total in prop_oneof![Just(Total::Open), Just(Total::OfListing)],
+    ) -> Case {
+        // Two empty answers in a row are the end, for any reading.
+        for at in 1..changes.len() {
+            if matches!((changes[at - 1], changes[at]), (Change::Empty, Change::Empty)) {
+                changes[at] = Change::Nothing;
+            }
+        }
+        Case { records, parts, page_size, prefetch, changes, order, abreast, stopped, again, delays, total }
+    }
+}
+
+/// Reads a part up to so many records, on from a cursor if there's one; gives the cursor to go on from.
+async fn begin(listing: Logs, stop: usize, given: &mut Vec<String>) -> (Cursor, PartRead) {
+    let mut items = listing.items();
+    for _ in 0..stop {
+        match items.next().await {
+            Some(item) => given.extend(item.ok().map(|it| it.id.to_string())),
+            None => break,
+        }
+    }
+    (items.cursor().unwrap(), items.part_read().unwrap())
+}
+
+impl Case {
+    async fn read(&self) -> Result<(), TestCaseError> {
+        let world = log(self.records);
+        let way = Jitter { world: world.clone(), state: Mutex::new(self.delays) };
+        let listing = by_way_of(way, self.total).page_size(self.page_size).prefetch(self.prefetch);
+        let log = world.integration().log();
+        let before = ids(&log);
+        let mut parts = listing.split(self.parts).await.unwrap();
+        let (mut changes, changing) = (self.changes.clone().into_iter(), log.clone());
+        world.before_each(move |world| {
+            if let Some(change) = changes.next() {
+                change.apply(world, &changing);
+            }
+        });
+        for (at, with) in self.order.iter().enumerate().take(parts.len()) {
+            let with = with % parts.len();
+            parts.swap(at, with);
+        }
+        let (mut reads, mut given) = (Vec::new(), Vec::new());
+        if let Some((stop, part)) = self.stopped.zip(parts.last().cloned()) {
+            parts.pop();
+            let listing = listing.clone().part(part);
+            let (cursor, read) = begin(listing.clone(), stop, &mut given).await;
+            reads.push(read);
+            if stop % 2 == 0 {
+                // Gone on with, and given up and gone on with again.
+                let (cursor, read) = begin(listing.clone().resume(cursor), stop, &mut given).await;
+                reads.push(read);
+                reads.push(begin(listing.resume(cursor), usize::MAX, &mut given).await.1);
+            }
+        }
+        if self.again {
+            parts.extend(parts.first().cloned());
+        }
+        let mut merged = None;
+        for _ in 0..12 {
+            if self.abreast {
+                let jobs = parts.iter().map(async |part| {
+                    let mut given = Vec::new();
+                    (read(&listing, part, &mut given).await, given)
+                });
+                for (read, its) in join_all(jobs).await {
+                    reads.push(read);
+                    given.extend(its);
+                }
+            } else {
+                for part in &parts {
+                    reads.push(read(&listing, part, &mut given).await);
+                }
+            }
+            let now = merge(&reads).unwrap();
+            parts.clone_from(&now.again);
+            merged = Some(now);
+            if parts.is_empty() {
+                break;
+            }
+        }
+        let merged = merged.unwrap();
+        prop_assert!(merged.again.is_empty(), "the parts never meet: {merged:?}");
+        let after = ids(&log);
+        let given_ids = BTreeSet::from_iter(given.iter().cloned());
+        let missed: Vec<_> = before.intersection(&after).filter(|it| !given_ids.contains(*it)).collect();
+        // Pages of one can't overlap: a reading that had some says so. And one that was empty, twice in a row, at its head
+        // is called truncated.
+        let told = [Verdict::AsFarAsKnown(Doubt::SingleRecords), Verdict::Truncated(Cut::Emptied)];
+        let told = told.contains(&merged.verdict);
+        prop_assert!(missed.is_empty() || told, "{:?}: {missed:?} were missed; {reads:#?}", merged.verdict);
+        let quiet = self.changes.iter().all(|it| matches!(it, Change::Nothing));
+        if quiet && self.stopped.is_none() && !self.again && self.total == Total::OfListing {
+            prop_assert_eq!(merged.verdict, Verdict::Complete);
+            prop_assert_eq!(given.len(), self.records);
+        }
+        Ok(())
+    }
+}
+
 fn cases() -> u32 {
     std::env::var("MODEL_CASES").map_or(200, |it| it.parse().unwrap())
 }
@@ -357,137 +520,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 500, ..ProptestConfig::default() })]
 
     #[test]
-    // Pages of three and more: one of two that comes a record short may be taken for the end, as in any reading.
-    fn what_was_there_throughout_is_given_by_one_part_or_another(
-        records in 0..200_usize,
-        parts in 1..9_usize,
-        page_size in 3..25_u32,
-        prefetch in 1..9_usize,
-        changes in proptest::collection::vec(change(), 0..60),
-        order in proptest::collection::vec(0..9_usize, 9),
-        stopped in proptest::option::of(1..40_usize),
-        delays in any::<u64>(),
-        open in any::<bool>(),
-        again in any::<bool>(),
-    ) {
+    fn what_was_there_throughout_is_given_by_one_part_or_another(case in case()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let world = log(records);
-            let way = Jitter { world: world.clone(), state: Mutex::new(delays) };
-            let total = if open { Total::Open } else { Total::OfListing };
-            let listing = by_way_of(way, total).page_size(page_size).prefetch(prefetch);
-            let its = world.integration().log();
-            let mut there = ids(&its);
-            let mut parts = listing.split(parts).await.unwrap();
-            // Two empty answers in a row are the end, for any reading.
-            let mut changes = changes;
-            for at in 1..changes.len() {
-                if matches!((changes[at - 1], changes[at]), (Change::Empty, Change::Empty)) {
-                    changes[at] = Change::Nothing;
-                }
-            }
-            // A page of two that comes a record short leaves one alone that isn't the last: that is told, and not complete.
-            let short_of_two = page_size == 2 && changes.iter().any(|it| matches!(it, Change::Short));
-            let quiet = changes.iter().all(|it| matches!(it, Change::Nothing));
-            let mut changes = changes.into_iter();
-            let changing = its.clone();
-            world.before_each(move |world| {
-                let log = &changing;
-                match changes.next() {
-                    Some(Change::Add(count)) => drop(log.add_samples(count)),
-                    Some(Change::Remove(at, count)) => {
-                        for _ in 0..count {
-                            if !log.is_empty() {
-                                log.remove(at % log.len());
-                            }
-                        }
-                    }
-                    Some(Change::Insert(at)) => {
-                        let text = log.texts().into_iter().next().unwrap_or_default();
-                        let new = format!("0000inserted{:012}", world.requests().len());
-                        let id = serde_json::from_str::<serde_json::Value>(&text).ok();
-                        if let Some(id) = id.as_ref().and_then(|it| it["_id"].as_str()) {
-                            log.insert_raw(at % (log.len() + 1), text.replace(id, &new));
-                        }
-                    }
-                    Some(Change::Spoil(at)) if !log.is_empty() => {
- let text = format!(r#"{{"_id":{}}}"#, world.requests().len());
- drop(log.replace(at % log.len(), text));
- }
-                    Some(Change::Clamp(most)) => drop(world.integration().largest_page(most)),
-                    Some(Change::Empty) => drop(world.fail_next(Fault::EmptyOnce)),
-                    Some(Change::Short) => drop(world.fail_next(Fault::ShortByOne)),
-                    Some(Change::Nothing | Change::Spoil(_)) | None => {}
-                }
-            });
-            // Read in some order.
-            for (at, with) in order.iter().enumerate().take(parts.len()) {
-                let with = with % parts.len();
-                parts.swap(at, with);
-            }
-            let (mut reads, mut given) = (Vec::new(), Vec::new());
-            // One may be given up half-way.
-            if let Some((stop, part)) = stopped.zip(parts.last().cloned()) {
-                parts.pop();
-                let mut items = listing.clone().part(part.clone()).items();
-                for _ in 0..stop {
-                    match items.next().await {
-                        Some(item) => given.extend(item.ok().map(|it| it.id.to_string())),
-                        None => break,
-                    }
-                }
-                let resumed = items.cursor();
-                reads.extend(items.part_read());
-                drop(items);
-                if stop % 2 == 0 {
-                    // Gone on with, and given up and gone on with again.
-                    let mut items = listing.clone().part(part.clone()).resume(resumed.unwrap()).items();
-                    for _ in 0..stop {
-                        match items.next().await {
-                            Some(item) => given.extend(item.ok().map(|it| it.id.to_string())),
-                            None => break,
-                        }
-                    }
-                    let resumed = items.cursor();
-                    reads.extend(items.part_read());
-                    drop(items);
-                    let rest = listing.clone().part(part).resume(resumed.unwrap()).collect().await;
-                    given.extend(rest.items.iter().map(|it| it.id.to_string()));
-                    reads.extend(rest.part_read);
-                }
-            }
-            // One may be read by two.
-            if again {
-                parts.extend(parts.first().cloned());
-            }
-            let mut merged = None;
-            for _ in 0..12 {
-                for part in &parts {
-                    reads.push(read(&listing, part, &mut given).await);
-                }
-                let now = merge(&reads).unwrap();
-                parts.clone_from(&now.again);
-                merged = Some(now);
-                if parts.is_empty() {
-                    break;
-                }
-            }
-            let merged = merged.unwrap();
-            prop_assert!(merged.again.is_empty(), "the parts never meet: {merged:?}");
-            there = there.intersection(&ids(&its)).cloned().collect();
-            let given_ids = BTreeSet::from_iter(given.iter().cloned());
-            let missed: Vec<_> = there.difference(&given_ids).collect();
-            // Pages of one can't overlap: a reading that had some says so.
-            let singles = merged.verdict == Verdict::AsFarAsKnown(Doubt::SingleRecords);
-            // One that was empty, twice in a row, at its head is called truncated.
-            let emptied = merged.verdict == Verdict::Truncated(Cut::Emptied);
-            let told = singles || emptied || (short_of_two && !merged.verdict.is_complete());
-            prop_assert!(missed.is_empty() || told, "{:?}: {missed:?} of {} were missed; {reads:#?}", merged.verdict, there.len());
-            if quiet && stopped.is_none() && !again && !open {
-                prop_assert_eq!(merged.verdict, Verdict::Complete);
-                prop_assert_eq!(given.len(), records);
-            }
-            Ok(())
-        })?;
+        runtime.block_on(case.read())?;
     }
 }
