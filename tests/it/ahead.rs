@@ -14,6 +14,8 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+use super::support::Late;
+
 const S: Duration = Duration::from_secs(1);
 
 /// A world behind a way that takes a second, and notes what is under way.
@@ -86,6 +88,8 @@ impl Exchange for Slow {
     }
 }
 
+type Logs = Listing<actionlog::integration::LogListing>;
+
 fn unleash(slow: &Slow) -> Listing<actionlog::unleash::EventsQuery> {
     let client = UnleashClient::builder("http://localhost").api_key("any").exchange(slow.clone());
     client.retry(RetryPolicy::off()).build().unwrap().action_set_events().list(("default", 7))
@@ -97,8 +101,12 @@ fn events(count: usize) -> World {
     world
 }
 
-fn logs(slow: &Slow) -> Listing<actionlog::integration::LogListing> {
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(slow.clone());
+fn logs(slow: &Slow) -> Logs {
+    by_way_of(slow.clone())
+}
+
+fn by_way_of(exchange: impl Exchange) -> Logs {
+    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(exchange);
     let client = client.total_means(Total::OfListing).retry(RetryPolicy::off()).build().unwrap();
     client.logs().list(()).order(Order::Fixed)
 }
@@ -177,6 +185,41 @@ async fn no_more_is_read_ahead_than_is_wanted() {
     let slow = Slow::new(&log(500));
     let read = logs(&slow).page_size(10).prefetch(8).max_items(25).collect().await;
     assert_eq!((read.items.len(), slow.offsets()), (25, vec![0, 9, 18]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_comes_to_the_same_whatever_is_in_flight_and_whatever_answers_overtake() {
+    let world = log(120);
+    world.integration().log().replace(33, r#"{"_id":false}"#);
+    let first = logs(&Slow::new(&world)).max_items(45).collect().await;
+    let (cursor, time) = (first.cursor.unwrap(), first.items[40].created_at.unwrap());
+    world.integration().add_sample_logs(15);
+    let narrowed: [&dyn Fn(Logs) -> Logs; 8] = [
+        &|it| it,
+        &|it| it.since(time),
+        &|it| it.since(time).max_items(30),
+        &|it| it.max_items(52),
+        &|it| it.max_pages(5),
+        &|it| it.start_offset(37),
+        &|it| it.resume(cursor.clone()).max_items(50),
+        &|it| it.newer_than(cursor.clone()),
+    ];
+    for (way, narrowed) in narrowed.into_iter().enumerate() {
+        let mut first = None;
+        for n in [1, 2, 5, 32] {
+            for seed in 0..8 {
+                let listing = by_way_of(Late::new(&world, seed)).page_size(10).prefetch(n);
+                let read = narrowed(listing).collect().await;
+                let ids: Vec<_> = read.items.iter().map(|it| it.id.to_string()).collect();
+                let cursor = serde_json::to_string(&read.cursor.unwrap()).unwrap();
+                let (verdict, totals) = (read.summary.verdict, read.summary.totals);
+                let outcome = (ids, read.unreadable.len(), cursor, verdict, totals, read.error.map(|it| it.kind()));
+                assert!(!outcome.0.is_empty(), "way {way}");
+                let first = first.get_or_insert_with(|| outcome.clone());
+                assert_eq!(*first, outcome, "way {way}, {n} in flight, {seed}");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

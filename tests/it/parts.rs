@@ -1,18 +1,14 @@
 //! A listing read in parts, and what the parts come to together.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use actionlog::page::{Cut, Doubt, Merged, Order, Part, PartRead, Total, merge};
 use actionlog::testing::{CountMeans, Fault, Log, World};
-use actionlog::{
-    Body, Cursor, ErrorKind, Exchange, ExchangeError, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
-};
-use async_trait::async_trait;
-use bytes::Bytes;
+use actionlog::{Cursor, ErrorKind, Exchange, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict};
 use futures_util::future::join_all;
 use proptest::prelude::*;
+
+use super::support::Late;
 
 type Logs = Listing<actionlog::integration::LogListing>;
 
@@ -24,34 +20,6 @@ fn by_way_of(exchange: impl Exchange + 'static, total: Total) -> Logs {
     let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(exchange);
     let client = client.total_means(total).retry(RetryPolicy::off()).build().unwrap();
     client.logs().list(()).page_size(10).order(Order::Fixed)
-}
-
-/// A way to the world and back that takes what time it likes.
-#[derive(Debug)]
-struct Jitter {
-    world: World,
-    state: Mutex<u64>,
-}
-
-impl Jitter {
-    async fn delay(&self) {
-        let millis = {
-            let mut state = self.state.lock().unwrap();
-            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (*state >> 33) % 50
-        };
-        tokio::time::sleep(Duration::from_millis(millis)).await;
-    }
-}
-
-#[async_trait]
-impl Exchange for Jitter {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
-        self.delay().await;
-        let answer = self.world.answer(&request).map(Body::from);
-        self.delay().await;
-        Ok(answer)
-    }
 }
 
 fn log(count: usize) -> World {
@@ -439,8 +407,8 @@ async fn begin(listing: Logs, stop: usize, given: &mut Vec<String>) -> (Cursor, 
 impl Case {
     async fn read(&self) -> Result<(), TestCaseError> {
         let world = log(self.records);
-        let way = Jitter { world: world.clone(), state: Mutex::new(self.delays) };
-        let listing = by_way_of(way, self.total).page_size(self.page_size).prefetch(self.prefetch);
+        let listing =
+            by_way_of(Late::new(&world, self.delays), self.total).page_size(self.page_size).prefetch(self.prefetch);
         let log = world.integration().log();
         let before = ids(&log);
         let mut parts = listing.split(self.parts).await.unwrap();

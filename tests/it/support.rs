@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actionlog::testing::World;
 use actionlog::unleash::ActionSetEvent;
-use actionlog::{ClientBuilder, Error, Page, Result, RetryPolicy, UnleashClient};
+use actionlog::{Body, ClientBuilder, Error, Exchange, ExchangeError, Page, Result, RetryPolicy, UnleashClient};
+use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -172,6 +175,38 @@ async fn answer(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String>>
         }
     }
     drop(stream.shutdown().await);
+}
+
+/// A way to a world and back that takes what time it likes: answers overtake each other.
+#[derive(Debug)]
+pub(crate) struct Late {
+    world: World,
+    state: Mutex<u64>,
+}
+
+impl Late {
+    pub(crate) fn new(world: &World, seed: u64) -> Self {
+        Self { world: world.clone(), state: Mutex::new(seed) }
+    }
+
+    async fn delay(&self) {
+        let millis = {
+            let mut state = self.state.lock().unwrap();
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (*state >> 33) % 50
+        };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+}
+
+#[async_trait]
+impl Exchange for Late {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        self.delay().await;
+        let answer = self.world.answer(&request).map(Body::from);
+        self.delay().await;
+        Ok(answer)
+    }
 }
 
 /// An event as a server of today may send it, with this id.
