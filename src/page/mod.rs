@@ -23,6 +23,9 @@ mod ask;
 mod climb;
 mod collected;
 mod cursor;
+mod entry;
+mod head;
+mod identity;
 mod items;
 mod known;
 mod listing;
@@ -36,14 +39,14 @@ mod summary;
 mod walk;
 
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use collected::Collected;
 pub use cursor::Cursor;
+pub use entry::{Entry, UnreadableRecord};
+pub use identity::Identity;
 pub use items::{Entries, Items, WithCursor};
 pub use listing::Listing;
 pub use pages::{Pages, SummaryHandle};
@@ -51,8 +54,7 @@ pub use part::{Merged, Part, PartRead, merge};
 pub use raw::{Raw, WithRaw};
 pub use summary::{Cut, Doubt, Summary, Verdict};
 
-use crate::error::{ApiError, Error, ErrorKind};
-use crate::json::Json;
+use crate::error::{ApiError, Error};
 use crate::request::Request;
 use crate::transport::decode::DecodeError;
 
@@ -208,187 +210,6 @@ pub enum Order {
     Fixed,
     /// They may not, or it isn't known.
     MayChange,
-}
-
-/// What tells one record of a listing from the others.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity(Id);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Id {
-    Number(i64),
-    Text(Arc<str>),
-    /// Of a record that can't be read: of its text, and of the record before it, as others may have the same text.
-    /// Behind a pointer: these are few, and would make all others twice as large.
-    Hash(Arc<(u128, u128)>),
-}
-
-impl From<i64> for Identity {
-    fn from(id: i64) -> Self {
-        Self(Id::Number(id))
-    }
-}
-
-impl From<&str> for Identity {
-    fn from(id: &str) -> Self {
-        Self(Id::Text(id.into()))
-    }
-}
-
-impl Identity {
-    /// Of a record that has no id: of its text, told from others of the same text by the record before it.
-    fn of_raw(raw: &Json, before: Option<&Self>) -> Self {
-        let before = before.map_or(0, |before| match &before.0 {
-            Id::Number(id) => hash(&id.to_be_bytes()),
-            Id::Text(id) => hash(id.as_bytes()),
-            Id::Hash(hashes) => hash(&[hashes.0.to_be_bytes(), hashes.1.to_be_bytes()].concat()),
-        });
-        Self(Id::Hash(Arc::new((hash(raw.as_str().as_bytes()), before))))
-    }
-
-    fn is_unreadable(&self) -> bool {
-        matches!(self.0, Id::Hash(..))
-    }
-
-    /// Whether both are of records of the same text.
-    fn is_alike(&self, other: &Self) -> bool {
-        matches!((&self.0, &other.0), (Id::Hash(one), Id::Hash(other)) if one.0 == other.0)
-    }
-}
-
-/// SipHash with its zero key: the same over runs, machines and versions.
-fn hash(bytes: &[u8]) -> u128 {
-    siphasher::sip128::SipHasher24::new().hash(bytes).as_u128()
-}
-
-/// As a text with its kind before it: the same under every format and every feature of serde_json.
-impl Serialize for Identity {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Id::Number(id) => to.collect_str(&format_args!("n{id}")),
-            Id::Text(id) => to.collect_str(&format_args!("t{id}")),
-            Id::Hash(hashes) => to.collect_str(&format_args!("h{:032x}.{:032x}", hashes.0, hashes.1)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Identity {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let id = text.split_at_checked(1).and_then(|(kind, id)| match kind {
-            "n" => Some(Id::Number(id.parse().ok()?)),
-            "t" => Some(Id::Text(id.into())),
-            "h" => {
-                let (text, before) = id.split_once('.')?;
-                Some(Id::Hash(Arc::new((u128::from_str_radix(text, 16).ok()?, u128::from_str_radix(before, 16).ok()?))))
-            }
-            _ => None,
-        });
-        id.map(Self).ok_or_else(|| serde::de::Error::custom("not an identity"))
-    }
-}
-
-/// A record of an answer, or what came in a record's place.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Entry<T> {
-    /// A record.
-    Record(T),
-    /// Something that can't be read as a record. Those before and after it can.
-    Unreadable(UnreadableRecord),
-}
-
-impl<T> Entry<T> {
-    /// The record, or the error that it can't be read.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Record`] for an unreadable one.
-    pub fn into_result(self) -> Result<T, Error> {
-        match self {
-            Self::Record(record) => Ok(record),
-            Self::Unreadable(record) => Err(record.into_error()),
-        }
-    }
-}
-
-/// A record that can't be read: where it stood, why, and its text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UnreadableRecord {
-    index: usize,
-    id: Option<String>,
-    path: String,
-    reason: String,
-    raw: Json,
-}
-
-impl UnreadableRecord {
-    pub(crate) fn new(index: usize, path: String, reason: String, raw: Json) -> Self {
-        Self { index, id: id_of(&raw), path, reason, raw }
-    }
-
-    /// Its place in the answer that it came in, from 0.
-    #[must_use]
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Its id, if it has one that can be read.
-    #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
-    }
-
-    /// The path, inside the record, of what doesn't fit; empty for the record as a whole.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// What was expected there. Says nothing of what stands there.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// The record, as the server sent it.
-    #[must_use]
-    pub fn raw(&self) -> &Json {
-        &self.raw
-    }
-
-    pub(crate) fn into_error(self) -> Error {
-        let place = if self.path.is_empty() { String::new() } else { format!(" at {}", self.path) };
-        Error::new(
-            ErrorKind::Record,
-            format!("record {} of its answer can't be read{place}: {}", self.index, self.reason),
-        )
-        .with_record(self)
-    }
-}
-
-/// `id` or `_id`, a text or a whole number, not more than an id is long.
-fn id_of(raw: &Json) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Identified {
-        id: Option<Json>,
-        _id: Option<Json>,
-    }
-    let Identified { id, _id } = raw.parse().ok()?;
-    let id = _id.or(id)?;
-    let number = |id: &Json| id.as_str().bytes().all(|it| matches!(it, b'0'..=b'9' | b'-' | b'.'));
-    let text = id.parse::<String>().ok().or_else(|| number(&id).then(|| id.as_str().to_owned()))?;
-    (text.len() <= 64 && !text.chars().any(char::is_control)).then_some(text)
-}
-
-/// Shows where and why, and not the record.
-impl fmt::Debug for UnreadableRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnreadableRecord")
-            .field("index", &self.index)
-            .field("path", &self.path)
-            .field("reason", &self.reason)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What an answer to a listing holds.

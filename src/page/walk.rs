@@ -4,16 +4,10 @@
 
 use super::ahead::Forecast;
 use super::cursor::Cursor;
+use super::head::Head;
 use super::known::Known;
 use super::summary::{Doubt, End, Tally};
 use super::{Identity, Order, Total, Window};
-
-/// How many of the listing's first records are kept at least, to recognise its head again, and to climb to it later. A
-/// first page, if that's longer: when it's read again, none of it is new.
-const ANCHORS: usize = 65;
-
-/// How many of them must stand where they stood for the head to be the same.
-const SAME: usize = 4;
 
 /// What a walk is told before it begins.
 #[derive(Clone, Debug)]
@@ -114,18 +108,6 @@ struct Pass {
     on_known: bool,
 }
 
-/// The head of the listing, as it was and as it is.
-#[derive(Debug, Default)]
-struct Head {
-    /// The first records, as they came.
-    anchors: Vec<Identity>,
-    /// How many records were met on the second way, and whether they were the anchors, in order.
-    met: usize,
-    same: bool,
-    /// The anchor that was met last, if it was the last record met.
-    last_anchor: Option<usize>,
-}
-
 /// What to do with a record of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Give {
@@ -169,7 +151,7 @@ impl Walk {
         walk.pass.offset = cursor.place();
         walk.pass.on_known = walk.resumed;
         walk.largest = if cursor.gives_many() { 2 } else { 0 };
-        walk.head.anchors = cursor.head().to_vec();
+        walk.head = Head::of(cursor.head());
         for id in cursor.known() {
             walk.pass.known.add(id);
         }
@@ -207,7 +189,7 @@ impl Walk {
     }
 
     pub(super) fn anchors(&self) -> &[Identity] {
-        &self.head.anchors
+        self.head.anchors()
     }
 
     /// Whether records were read one at a time, without an overlap.
@@ -327,7 +309,9 @@ impl Walk {
                 pass.anew.as_mut().unwrap_or(&mut pass.known).add(id.clone());
             }
             if let Some(given) = &mut self.given {
-                if !self.head.reached(self.resumed) && !given.contains(id) {
+                // Behind what was the head comes what was given by the walk that this one goes on with, which remembers little of it.
+                let before = self.resumed && self.head.is_met();
+                if !before && !given.contains(id) {
                     *give = Give::Late;
                     self.tally.late += 1;
                     given.add(id.clone());
@@ -340,12 +324,8 @@ impl Walk {
                     if index >= next_from { Give::Next(pass.offset.saturating_add(index as u64)) } else { Give::Late };
                 if index < next_from {
                     self.tally.inserted += 1;
-                } else if self.head.anchors.len() < ANCHORS.max(self.plan.limit as usize)
-                    && self.plan.start == 0
-                    && pass.anew.is_none()
-                    && !self.resumed
-                {
-                    self.head.anchors.push(id.clone());
+                } else if self.plan.start == 0 && pass.anew.is_none() && !self.resumed {
+                    self.head.keep(id, self.plan.limit);
                 }
             }
             if *give == Give::No && Some(index) != last_known && index >= expected && !on_head {
@@ -430,7 +410,7 @@ impl Walk {
             return self.end_head();
         }
         let may_have_moved = self.tally.shifted || self.plan.order == Order::MayChange;
-        let from_head = self.plan.start == 0 && !self.head.anchors.is_empty();
+        let from_head = self.plan.start == 0 && !self.head.anchors().is_empty();
         if !(may_have_moved && from_head && self.plan.rules.read_head) {
             self.end = Some(end);
             return;
@@ -440,16 +420,16 @@ impl Walk {
         let done = std::mem::replace(&mut self.pass, pass);
         self.tally.forgot |= done.known.has_forgotten();
         let mut given = done.known;
-        given.widen(self.head.anchors.len());
-        for id in done.anew.into_iter().flat_map(Known::into_order).chain(self.head.anchors.iter().cloned()) {
+        given.widen(self.head.anchors().len());
+        for id in done.anew.into_iter().flat_map(Known::into_order).chain(self.head.anchors().iter().cloned()) {
             given.add(id);
         }
         self.given = Some(given);
-        self.head.same = true;
+        self.head.read_again();
     }
 
     fn end_head(&mut self) {
-        self.tally.reordered |= !(self.head.same && self.head.met >= self.head.must_meet());
+        self.tally.reordered |= !self.head.is_same();
         self.end = self.proof;
     }
 
@@ -505,34 +485,5 @@ impl Pass {
         // Where it is now isn't known.
         self.expected = u64::MAX;
         self.offset = self.offset.saturating_sub(stride);
-    }
-}
-
-impl Head {
-    /// Takes the next record of the listing as it is now.
-    fn meet(&mut self, id: &Identity) {
-        if self.is_met() {
-            return;
-        }
-        let anchor = self.anchors.iter().position(|it| it == id);
-        self.same &= self.met >= self.must_meet() || self.anchors.get(self.met) == Some(id);
-        self.met += 1;
-        // Two anchors in a row, in their order: old ground. (One, where there is no more.)
-        let in_a_row = anchor > self.last_anchor && (self.last_anchor.is_some() || self.anchors.len() == 1);
-        self.last_anchor = if in_a_row && !self.same { Some(usize::MAX) } else { anchor };
-    }
-
-    /// Whether what was the head has been met again.
-    fn is_met(&self) -> bool {
-        self.last_anchor == Some(usize::MAX) || (self.same && self.met >= self.must_meet())
-    }
-
-    fn must_meet(&self) -> usize {
-        self.anchors.len().min(SAME)
-    }
-
-    /// Whether what comes now was given by the walk that this one goes on with, which remembers little of it.
-    fn reached(&self, resumed: bool) -> bool {
-        resumed && self.is_met()
     }
 }
