@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::support::Late;
+use crate::support::Late;
 
 const S: Duration = Duration::from_secs(1);
 

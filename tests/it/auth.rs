@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actionlog::auth::{self, AuthError, Authenticate, Cached, Refused, Signature, Token, TokenSource};
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
 use actionlog::{
     Body, Error, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request, RequestOutcome, UnleashClient,
 };
@@ -17,6 +16,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{Instant, advance, sleep};
 
+use crate::support::draft;
 use crate::wire::{Memory, Reply, quick, whole_story};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -584,15 +584,6 @@ fn keys_that_no_header_can_hold_are_refused_when_the_client_is_built_and_not_sho
     let error = UnleashClient::builder("https://unleash.example.com").build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("no credentials"), "{error}");
-}
-
-fn draft() -> ActionLogDraft {
-    ActionLogDraft::new(RequiredFields {
-        integration_id: "i1".into(),
-        action_type: ActionType::Sync,
-        entity_type: "product".into(),
-        status: LogStatus::Pending,
-    })
 }
 
 /// What a signature would be made over.

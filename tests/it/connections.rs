@@ -40,24 +40,14 @@ async fn an_idle_connection_is_let_go_before_common_servers_do() {
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
-    use std::sync::Arc;
-
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
-    use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::rustls::ServerConfig;
-    use tokio_rustls::rustls::crypto::aws_lc_rs;
-    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    use crate::support::acceptor;
 
     let key = rcgen::KeyPair::generate().unwrap();
     let signed = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![signed.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(&signed, &key);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

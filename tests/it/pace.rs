@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actionlog::auth::{AuthError, Authenticate, Cached, Signature, Token, TokenSource};
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
 use actionlog::{ClientBuilder, Error, ErrorKind, IntegrationClient, Request, RequestOutcome, Result, RetryPolicy};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::support::draft;
 use crate::wire::{Memory, Reply};
 
 const S: Duration = Duration::from_secs(1);
@@ -455,15 +455,6 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
     let error = client.send(probe()).retry(RetryPolicy::default().max_attempts(1_000)).operation_timeout(None);
     assert_eq!(error.await.unwrap_err().attempts(), 101);
     assert_eq!(memory.count() - before, 101);
-}
-
-fn draft() -> ActionLogDraft {
-    ActionLogDraft::new(RequiredFields {
-        integration_id: "1".into(),
-        action_type: ActionType::Sync,
-        entity_type: "product".to_owned(),
-        status: LogStatus::Success,
-    })
 }
 
 fn created(error: &Error) -> (u32, RequestOutcome) {

@@ -8,7 +8,7 @@ use actionlog::{Cursor, ErrorKind, Exchange, IntegrationClient, Listing, RetryPo
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
-use super::support::Late;
+use crate::support::Late;
 
 type Logs = Listing<actionlog::integration::LogListing>;
 

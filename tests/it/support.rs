@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
 use actionlog::testing::World;
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{Body, ClientBuilder, Error, Exchange, ExchangeError, Page, Result, RetryPolicy, UnleashClient};
@@ -175,6 +176,32 @@ async fn answer(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String>>
         }
     }
     drop(stream.shutdown().await);
+}
+
+/// A log to be written, of what has only begun.
+pub(crate) fn draft() -> ActionLogDraft {
+    ActionLogDraft::new(RequiredFields {
+        integration_id: "i1".into(),
+        action_type: ActionType::Sync,
+        entity_type: "product".into(),
+        status: LogStatus::Pending,
+    })
+}
+
+/// What a server needs to speak TLS with a certificate.
+#[cfg(feature = "rustls")]
+pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> tokio_rustls::TlsAcceptor {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap();
+    Arc::new(config).into()
 }
 
 /// A way to a world and back that takes what time it likes: answers overtake each other.

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, LogsQuery, RequiredFields};
+use actionlog::integration::{ActionLogDraft, LogsQuery};
 use actionlog::page::Total;
 use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
 use tokio::sync::Semaphore;
@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::recorder::Recorder;
-use crate::support::all_shown;
+use crate::support::{self, all_shown};
 use row::{Calls, Counted, End, Row};
 use server::Server;
 
@@ -188,13 +188,7 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
 }
 
 fn draft() -> ActionLogDraft {
-    ActionLogDraft::new(RequiredFields {
-        integration_id: "i1".into(),
-        action_type: ActionType::Sync,
-        entity_type: "product".into(),
-        status: LogStatus::Pending,
-    })
-    .payload(&serde_json::json!({ "note": PAYLOAD }))
+    support::draft().payload(&serde_json::json!({ "note": PAYLOAD }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,17 +1,12 @@
 //! Servers with certificates, good and bad.
 
-use std::sync::Arc;
-
 use actionlog::HttpExchange;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::server::{Act, FOREVER, Plan, Server, serve, usual};
+use crate::support::acceptor;
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,13 +28,7 @@ impl Server {
             params.not_after = date_time_ymd(2001, 1, 1);
         }
         let signed = params.self_signed(&key).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![signed.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor(&signed, &key);
         let mut server = Self::start(move |stream, seen, elsewhere| {
             let (acceptor, plan) = (acceptor.clone(), plan.clone());
             async move { serve(acceptor.accept(stream).await?, &plan, &seen, elsewhere).await }
