@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use tokio::time::sleep;
 
+use super::cursor::Fingerprint;
 use super::{Entry, Listed, Paginate, Window};
 use crate::error::{Error, Operation, Result};
 use crate::observe::{CallName, WaitReason};
@@ -50,6 +51,11 @@ impl<Q: Paginate> Asker<Q> {
         let request = request(&query, limit);
         let call = request.operation(transport.api());
         Self { transport, query, options, request, call, errors_in_a_row: 0, retry_after: None }
+    }
+
+    /// Which listing it is.
+    pub(super) fn listing(&self) -> Result<Fingerprint> {
+        Fingerprint::of(self.transport.base().origin(), &self.request)
     }
 
     pub(super) fn query(&self) -> &Q {

@@ -36,6 +36,34 @@ pub(super) struct Extent {
     pub(super) prefetch: Option<usize>,
 }
 
+impl Extent {
+    /// Whether it's one of this listing, and such that it can be read.
+    fn check<Q: Paginate>(&self, query: &Q, listing: &Fingerprint) -> Result<()> {
+        let resume = self.resume.as_ref();
+        self.part.as_ref().map_or(Ok(()), |part| part.check(listing))?;
+        resume.map_or(Ok(()), |cursor| cursor.check(listing))?;
+        let why = match () {
+            () if self.part.is_some() && (self.up || self.since.is_some()) => {
+                "a part of a listing is read as it stands: without `since`, and not upwards"
+            }
+            () if resume.is_some() && self.part.is_none() && self.plan.start > 0 => {
+                "a start offset and a cursor to go on from exclude each other"
+            }
+            () if self.up && resume.is_some_and(|cursor| cursor.head().is_empty() && !cursor.is_fresh()) => {
+                "the cursor's reading didn't begin at the head: what is newer than it isn't known"
+            }
+            () if self.up && !query.newest_first() => {
+                "what is newer comes last in this listing: go on from the cursor with `resume` instead"
+            }
+            () if self.since.is_some() && !query.bears_time() => {
+                "the records of this listing bear no time that `since` could go by"
+            }
+            () => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::InvalidRequest, why))
+    }
+}
+
 /// Reads a listing page by page, by the rules of [the module](crate::page).
 ///
 /// Each page holds the records that are new since the page before. Made by [`Listing::pages`](super::Listing::pages);
@@ -106,7 +134,8 @@ pub(super) struct Given<T> {
 
 impl<Q: Paginate> Pages<Q> {
     pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
-        let listing = Fingerprint::of(transport.base().origin(), &query.request());
+        let asker = Asker::new(transport, query, options, extent.plan.limit);
+        let listing = asker.listing().and_then(|it| extent.check(asker.query(), &it).map(|()| it));
         let (walk, position) = match &extent.resume {
             Some(cursor) if extent.up => {
                 (Route::Up(Box::new(Climb::new(extent.plan.clone(), cursor.head()))), Position::resume(cursor))
@@ -123,33 +152,11 @@ impl<Q: Paginate> Pages<Q> {
             }
             run
         });
-        let listing = listing.and_then(|listing| {
-            let resume = extent.resume.as_ref();
-            extent.part.as_ref().map_or(Ok(()), |part| part.check(&listing))?;
-            resume.map_or(Ok(()), |cursor| cursor.check(&listing))?;
-            let refuse = |why: &str| Err(Error::new(ErrorKind::InvalidRequest, why));
-            if extent.part.is_some() && (extent.up || extent.since.is_some()) {
-                return refuse("a part of a listing is read as it stands: without `since`, and not upwards");
-            }
-            if resume.is_some() && extent.part.is_none() && extent.plan.start > 0 {
-                return refuse("a start offset and a cursor to go on from exclude each other");
-            }
-            if extent.up && resume.is_some_and(|cursor| cursor.head().is_empty() && !cursor.is_fresh()) {
-                return refuse("the cursor's reading didn't begin at the head: what is newer than it isn't known");
-            }
-            if extent.up && !query.newest_first() {
-                return refuse("what is newer comes last in this listing: go on from the cursor with `resume` instead");
-            }
-            if extent.since.is_some() && !query.bears_time() {
-                return refuse("the records of this listing bear no time that `since` could go by");
-            }
-            Ok(listing)
-        });
         // A total tells where to stop; without one, what is read ahead at the end is read in vain.
         let usual = if extent.plan.total == Total::OfListing { 4 } else { 2 };
         let ahead = Ahead::new(extent.prefetch.unwrap_or(usual).clamp(1, MOST));
         Self {
-            asker: Asker::new(transport, query, options, extent.plan.limit),
+            asker,
             extent,
             ahead,
             run,
@@ -277,33 +284,30 @@ impl<Q: Paginate> Pages<Q> {
 
     /// Asks for a window, unless that was done already, and for those that come behind it.
     fn begin(&mut self, window: Window) -> Asked<Q::Item> {
-        self.walk.comes_early(false);
         if self.asker.is_failing() {
             // This one alone is asked for again; those behind it stay.
+            self.walk.comes_early(false);
             return self.asker.ask(window);
         }
-        let asked = match self.ahead.take(window) {
-            Some(task) => {
-                self.walk.comes_early(true);
-                Box::pin(task)
-            }
-            None => self.asker.ask(window),
-        };
+        let early = self.ahead.take(window);
+        self.walk.comes_early(early.is_some());
         if let Some(forecast) = self.walk.forecast() {
-            let mut windows = u64::MAX;
-            if let Some(most) = self.extent.max_pages {
-                windows = most.saturating_sub(self.pages + 1);
-            }
-            if let Some(left) = self.run.as_ref().and_then(Run::left) {
-                // One more than it is to have, to see what comes behind it.
-                windows = windows.min(left / forecast.step);
-            }
-            if let Some(most) = self.extent.max_items {
-                windows = windows.min(most.saturating_sub(self.counts.given).saturating_sub(1) / forecast.step);
-            }
+            let windows = self.windows_left(forecast.step);
             self.ahead.read(window, forecast, windows, |window| self.asker.ask(window));
         }
-        asked
+        match early {
+            Some(task) => Box::pin(task),
+            None => self.asker.ask(window),
+        }
+    }
+
+    /// How many windows more are wanted behind the next one, if each brings so many records.
+    fn windows_left(&self, step: u64) -> u64 {
+        let pages = self.extent.max_pages.map(|most| most.saturating_sub(self.pages + 1));
+        // One more than it is to have, to see what comes behind it.
+        let part = self.run.as_ref().and_then(Run::left).map(|left| left / step);
+        let items = self.extent.max_items.map(|most| most.saturating_sub(self.counts.given).saturating_sub(1) / step);
+        [pages, part, items].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
     /// What of an answer is new.
