@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
@@ -49,7 +50,7 @@ pub(super) struct Ahead<T> {
     calm: u32,
 }
 
-impl<T: Send + 'static> Ahead<T> {
+impl<T: Send + Unpin + 'static> Ahead<T> {
     pub(super) fn new(most: usize) -> Self {
         Self { most, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
     }
@@ -85,11 +86,11 @@ impl<T: Send + 'static> Ahead<T> {
 
     /// Drops what is under way.
     pub(super) fn clear(&mut self) {
-        self.dropped += self.tasks.drain(..).filter(|(_, task)| task.has_begun()).count() as u64;
+        self.dropped += self.tasks.drain(..).filter(|(_, task)| task.was_sent()).count() as u64;
     }
 
     /// Asks for what comes behind `wanted`, up to `windows` of them.
-    pub(super) fn read<F>(&mut self, wanted: Window, forecast: Forecast, windows: u64, ask: impl Fn(Window) -> F)
+    pub(super) fn read<F>(&mut self, wanted: Window, forecast: Forecast, windows: u64, ask: impl Fn(Window, Sent) -> F)
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
@@ -105,51 +106,86 @@ impl<T: Send + 'static> Ahead<T> {
                 break;
             }
             let window = Window { offset, ..wanted };
-            self.tasks.push_back((window, Task::spawn(ask(window))));
+            self.tasks.push_back((window, Task::spawn(|sent| ask(window, sent))));
+        }
+    }
+
+    /// Asks again for what has failed by now, in a way that passes: told when its turn comes, it would be old news, as an
+    /// answer has come since.
+    pub(super) fn again<F>(&mut self, ask: impl Fn(Window, Sent) -> F)
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        for (window, task) in &mut self.tasks {
+            if let Some(answer) = task.now_or_never() {
+                *task = match answer {
+                    Err(error) if error.is_transient() => Task::spawn(|sent| ask(*window, sent)),
+                    answer => Task::done(answer),
+                };
+            }
         }
     }
 }
+
+/// Set once a request goes out.
+type Sent = Arc<AtomicBool>;
 
 /// An answer on its way, in a task of its own: what the consumer of the stream does meanwhile doesn't hold it up, and it
 /// holds up nobody. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Task<T> {
-    handle: JoinHandle<Result<T>>,
-    begun: Arc<AtomicBool>,
+    state: State<T>,
+    sent: Sent,
 }
 
-impl<T: Send + 'static> Task<T> {
-    fn spawn(answer: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        let begun = Arc::new(AtomicBool::new(false));
-        let begin = Arc::clone(&begun);
-        let answer = async move {
-            begin.store(true, Ordering::Relaxed);
-            answer.await
-        };
-        Self { handle: tokio::spawn(answer.in_current_span()), begun }
+#[derive(Debug)]
+enum State<T> {
+    Running(JoinHandle<Result<T>>),
+    Done(Option<Result<T>>),
+}
+
+impl<T: Send + Unpin + 'static> Task<T> {
+    fn spawn<F>(ask: impl FnOnce(Sent) -> F) -> Self
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let sent = Sent::default();
+        let answer = ask(Arc::clone(&sent));
+        Self { state: State::Running(tokio::spawn(answer.in_current_span())), sent }
     }
 
-    /// Whether its request may have been sent.
-    fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+    fn done(answer: Result<T>) -> Self {
+        Self { state: State::Done(Some(answer)), sent: Arc::new(AtomicBool::new(true)) }
+    }
+
+    fn was_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
     }
 }
 
-impl<T> Future for Task<T> {
+impl<T: Unpin> Future for Task<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.handle).poll(cx).map(|result| match result.map_err(tokio::task::JoinError::try_into_panic) {
-            Ok(answer) => answer,
-            Err(Ok(panic)) => resume_unwind(panic),
-            Err(Err(_)) => Err(Error::new(ErrorKind::Transport, "the runtime ended before the answer came")),
-        })
+        let gone = || Error::new(ErrorKind::Transport, "the runtime ended before the answer came");
+        match &mut self.state {
+            State::Running(handle) => {
+                Pin::new(handle).poll(cx).map(|result| match result.map_err(tokio::task::JoinError::try_into_panic) {
+                    Ok(answer) => answer,
+                    Err(Ok(panic)) => resume_unwind(panic),
+                    Err(Err(_)) => Err(gone()),
+                })
+            }
+            State::Done(answer) => Poll::Ready(answer.take().unwrap_or_else(|| Err(gone()))),
+        }
     }
 }
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.handle.abort();
+        if let State::Running(handle) = &self.state {
+            handle.abort();
+        }
     }
 }
 
@@ -166,7 +202,10 @@ mod tests {
             for turn in 1..=1_000 {
                 window.offset += if turn % (right + 1) == 0 { 8 } else { 9 };
                 drop(ahead.take(window));
-                ahead.read(window, Forecast { step: 9, end: None }, u64::MAX, |_| async { Ok(()) });
+                ahead.read(window, Forecast { step: 9, end: None }, u64::MAX, |_, sent| async move {
+                    sent.store(true, Ordering::Relaxed);
+                    Ok(())
+                });
                 tokio::task::yield_now().await;
                 let most = 2 * (turn + MOST as u64);
                 assert!(ahead.dropped() <= most, "{} of {turn} wanted, after {right} each", ahead.dropped());

@@ -1,5 +1,7 @@
 //! How a listing's pages are asked for: by one request, to which each window adds its place.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -71,9 +73,17 @@ impl<Q: Paginate> Asker<Q> {
     }
 
     pub(super) fn ask(&self, window: Window) -> Asked<Q::Item> {
+        self.ask_with(window, self.options.clone())
+    }
+
+    /// Asks ahead: `sent` is set once the request goes out.
+    pub(super) fn ask_ahead(&self, window: Window, sent: Arc<AtomicBool>) -> Asked<Q::Item> {
+        self.ask_with(window, CallOptions { sent: Some(sent), ..self.options.clone() })
+    }
+
+    fn ask_with(&self, window: Window, options: CallOptions) -> Asked<Q::Item> {
         let request = self.query.window(self.request.clone(), window);
         let transport = self.transport.clone();
-        let options = self.options.clone();
         let waits = self.is_failing().then(|| (self.call.clone(), pause(self.errors_in_a_row, self.retry_after)));
         Box::pin(async move {
             if let Some((call, wait)) = waits {
@@ -84,9 +94,12 @@ impl<Q: Paginate> Asker<Q> {
         })
     }
 
-    pub(super) fn succeeded(&mut self) {
+    /// An answer came. Says whether the one before was an error.
+    pub(super) fn succeeded(&mut self) -> bool {
+        let failed = self.is_failing();
         self.errors_in_a_row = 0;
         self.retry_after = None;
+        failed
     }
 
     pub(super) fn failed(&mut self, error: &Error) {

@@ -19,7 +19,8 @@ use crate::error::{ApiError, Error, ErrorKind, Result};
 /// A record that can't be read is an `Err` that [says so](Error::is_record), and the next one comes after it. An adaptor
 /// that ends at the first error (`try_next`, `try_collect`) ends there too: see [`or_raw`](Self::or_raw).
 ///
-/// Made by [`Listing::items`](super::Listing::items); lazy, and a page is asked for when the one before is used up.
+/// Made by [`Listing::items`](super::Listing::items); lazy: nothing is asked for until it's polled, and then no more pages
+/// are under way than [`prefetch`](super::Listing::prefetch) says.
 #[must_use = "streams do nothing unless polled"]
 pub struct Items<Q: Paginate> {
     entries: Entries<Q>,
@@ -166,6 +167,18 @@ impl<Q: Paginate> WithCursor<Q> {
     /// Dropping the future loses nothing: the request goes on when it is called again.
     pub async fn next(&mut self) -> Option<Result<(Q::Item, Cursor)>> {
         StreamExt::next(self).await
+    }
+
+    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge). To be
+    /// stored along with the cursor, so that a job that dies loses neither.
+    pub fn part_read(&self) -> Option<PartRead> {
+        self.items.part_read()
+    }
+
+    /// How the reading went so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.items.summary()
     }
 }
 

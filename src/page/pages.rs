@@ -12,7 +12,7 @@ use super::ahead::{Ahead, MOST};
 use super::ask::{Asked, Asker};
 use super::climb::{Climb, Route};
 use super::cursor::{Cursor, Fingerprint, Learned, Position};
-use super::part::{Part, PartRead, Run, Totals};
+use super::part::{Outcome, Part, PartRead, Run};
 use super::since::Since;
 use super::summary::{Cut, Doubt, End, Summary, Verdict};
 use super::walk::{Give, Plan, Walk};
@@ -207,12 +207,20 @@ impl<Q: Paginate> Pages<Q> {
 
     /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
     pub fn part_read(&self) -> Option<PartRead> {
-        let end = self.walk.end();
         let Route::Down(walk) = &self.walk else { return None };
-        let ended = matches!(end, Some(End::Proved | End::Unproved)) && matches!(self.state, State::Ended);
+        let ended = matches!(walk.end(), Some(End::Proved | End::Unproved)) && matches!(self.state, State::Ended);
         let tally = walk.tally();
-        let totals = Totals { range: tally.totals, is_total: tally.has_total() };
-        Some(self.run.as_ref()?.read(ended && !self.counts.cut, walk.doubt_beside_total(), totals, self.counts.partial))
+        Some(self.run.as_ref()?.read(Outcome {
+            ended: ended && !self.counts.cut,
+            doubt: walk.doubt_beside_total(),
+            totals: tally.totals,
+            has_total: tally.has_total(),
+            partial: self.counts.partial,
+            cut: match self.verdict() {
+                Verdict::Truncated(cut) => Some(cut),
+                Verdict::Complete | Verdict::AsFarAsKnown(_) => None,
+            },
+        }))
     }
 
     /// How the reading went so far.
@@ -293,7 +301,7 @@ impl<Q: Paginate> Pages<Q> {
         self.walk.comes_early(early.is_some());
         if let Some(forecast) = self.walk.forecast() {
             let windows = self.windows_left(forecast.step);
-            self.ahead.read(window, forecast, windows, |window| self.asker.ask(window));
+            self.ahead.read(window, forecast, windows, |window, sent| self.asker.ask_ahead(window, sent));
         }
         match early {
             Some(task) => Box::pin(task),
@@ -350,7 +358,7 @@ impl<Q: Paginate> Pages<Q> {
         if self.walk.is_up() {
             records.reverse();
         }
-        if self.run.is_some() && self.walk.is_anew() {
+        if self.extent.part.as_ref().is_some_and(Part::is_less) && self.walk.is_anew() {
             // What comes from the head isn't of this part, and doesn't follow what was given: it ends here, and the rest of it
             // is to be read again.
             self.counts.cut = true;
@@ -388,15 +396,16 @@ impl<Q: Paginate> Pages<Q> {
             return None;
         };
         self.counts.skipped |= self.counts.held && matches!(given.give, Give::Next(_));
-        if let Some(run) = &mut self.run
-            && let Give::Next(place) = given.give
-        {
-            if run.is_full() {
-                run.hold(&given.id);
-                self.counts.cut = true;
-                return None;
+        if let Some(run) = &mut self.run {
+            match given.give {
+                Give::Next(_) if run.is_full() => {
+                    run.hold(&given.id);
+                    self.counts.cut = true;
+                    return None;
+                }
+                Give::Next(place) => run.give(&given.id, place),
+                Give::Late | Give::No => run.give_late(),
             }
-            run.give(&given.id, place);
         }
         // What came late is given late again by a walk that goes on from here, and what is newer is none of its.
         let up = self.walk.is_up();
@@ -457,7 +466,9 @@ impl<Q: Paginate> Pages<Q> {
                     self.state = State::Idle;
                     match answer {
                         Ok(listed) => {
-                            self.asker.succeeded();
+                            if self.asker.succeeded() {
+                                self.ahead.again(|window, sent| self.asker.ask_ahead(window, sent));
+                            }
                             let batch = self.take(window, listed);
                             let told = self.told == batch.errors;
                             self.told.clone_from(&batch.errors);

@@ -4,7 +4,7 @@
 //! runs that have a record in common leave nothing out between them, wherever they were begun. That is all that
 //! [`merge`] goes by; offsets only say where to look.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,13 +19,14 @@ const VERSION: u32 = 1;
 /// How many records at each end of a run are kept, to see whether it meets another.
 const EDGE: u64 = 64;
 
-/// How often a gap is looked for in a wider part.
+/// So many times, at most, something is read again: each time a wider part, and the last time the whole listing.
 const ROUNDS: u32 = 4;
 
 /// A part of a listing, to be read apart from the others: see [`Listing::split`](super::Listing::split).
 ///
 /// A small serde value, for whoever does the reading: [`Listing::part`](super::Listing::part) reads it. It holds what a
-/// [`Cursor`](super::Cursor) holds of the listing, and nothing of the records.
+/// [`Cursor`](super::Cursor) holds of the listing, and nothing of the records. Where it was stored, only you should be able to
+/// write: what it says is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     version: u32,
@@ -39,7 +40,9 @@ pub struct Part {
 
 /// What a reading of a part came to, for [`merge`].
 ///
-/// A serde value of some kilobytes: it holds the ids of the first and of the last records that were given.
+/// A serde value of some kilobytes: it holds the ids of the first and of the last 64 records that were given; of a part that
+/// was asked for a second or third time, those of 256 or 1,024. Store it as you would a [`Part`]: where it's lost, its part
+/// counts as not read. A job that is to go on where it died stores it along with its cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "whether it meets the other parts is told by `merge`"]
 pub struct PartRead {
@@ -53,7 +56,10 @@ pub struct PartRead {
     last: VecDeque<Identity>,
     /// What came right behind them, and wasn't given.
     beyond: Option<Identity>,
+    /// How many were given, each behind the one before.
     seen: u64,
+    /// And how many that stand before others that were given already.
+    late: u64,
     /// It went on from a cursor: the first of `first` was given before.
     resumed: bool,
     /// The listing's end was proved.
@@ -64,6 +70,8 @@ pub struct PartRead {
     has_total: bool,
     order_is_fixed: bool,
     partial: bool,
+    /// Why it isn't all of the listing.
+    cut: Option<Cut>,
 }
 
 /// What the readings of a listing's parts come to: see [`merge`].
@@ -73,7 +81,8 @@ pub struct PartRead {
 pub struct Merged {
     /// Whether the parts are all of the listing.
     pub verdict: Verdict,
-    /// What must be read (again), as parts don't meet there, or weren't read to their end.
+    /// What must be read (again), as parts don't meet there, or weren't read to their end. Empty if they meet, and once the
+    /// listing was to be read as a whole for that, whatever came of it: the verdict says.
     pub again: Vec<Part>,
     /// How many records were given, those counted twice that two parts gave.
     pub given: u64,
@@ -117,20 +126,29 @@ impl Part {
 
     /// How many records are kept of each end of its run.
     fn edge(&self) -> u64 {
-        EDGE << (3 * self.round.saturating_sub(1).min(ROUNDS))
+        match self.round {
+            // What is there as a whole need meet nothing.
+            ROUNDS.. => EDGE,
+            round => EDGE << (2 * round.saturating_sub(1)),
+        }
     }
 
     /// The same stretch, or what is between two, looked at more widely.
     fn wider(&self, round: u32, from: u64, to: Option<u64>) -> Self {
-        if round >= ROUNDS {
+        let part = Self { round: round.saturating_add(1).min(ROUNDS), ..self.clone() };
+        if part.round == ROUNDS {
             // It changes too fast for that: then in one.
-            return Self { offset: 0, records: None, round: ROUNDS, ..self.clone() };
+            return Self { offset: 0, records: None, ..part };
         }
-        let part = Self { round: round + 1, ..self.clone() };
         // Half of an edge on either side, so that it reaches into what the runs keep of theirs.
         let margin = part.edge() / 2;
         let offset = from.saturating_sub(margin);
         Self { offset, records: to.map(|to| (to.max(from) - offset).saturating_add(margin)), ..part }
+    }
+
+    /// Where it ends, if nothing moves. `None` if it goes on to the listing's end.
+    fn end(&self) -> Option<u64> {
+        Some(self.offset.saturating_add(self.records?))
     }
 }
 
@@ -153,6 +171,7 @@ impl Run {
             last: VecDeque::new(),
             beyond: None,
             seen: 0,
+            late: 0,
             resumed: false,
             ended: false,
             doubt: None,
@@ -160,6 +179,7 @@ impl Run {
             has_total: false,
             order_is_fixed: order == Order::Fixed,
             partial: false,
+            cut: None,
         };
         Self { read, before: 0 }
     }
@@ -197,22 +217,31 @@ impl Run {
         self.read.to = place.saturating_add(1);
     }
 
+    /// A record was given that stands before others that were.
+    pub(super) fn give_late(&mut self) {
+        self.read.late += 1;
+    }
+
     /// A record came behind the last one, and isn't given.
     pub(super) fn hold(&mut self, id: &Identity) {
         self.read.beyond.get_or_insert_with(|| id.clone());
     }
 
-    pub(super) fn read(&self, ended: bool, doubt: Option<Doubt>, totals: Totals, partial: bool) -> PartRead {
-        let Totals { range, is_total } = totals;
-        PartRead { ended, doubt, totals: range, has_total: is_total, partial, ..self.read.clone() }
+    pub(super) fn read(&self, outcome: Outcome) -> PartRead {
+        let Outcome { ended, doubt, totals, has_total, partial, cut } = outcome;
+        PartRead { ended, doubt, totals, has_total, partial, cut, ..self.read.clone() }
     }
 }
 
-/// What a reading saw of totals.
+/// How the reading of a part went.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Totals {
-    pub(super) range: Option<(u64, u64)>,
-    pub(super) is_total: bool,
+pub(super) struct Outcome {
+    pub(super) ended: bool,
+    pub(super) doubt: Option<Doubt>,
+    pub(super) totals: Option<(u64, u64)>,
+    pub(super) has_total: bool,
+    pub(super) partial: bool,
+    pub(super) cut: Option<Cut>,
 }
 
 impl PartRead {
@@ -225,7 +254,7 @@ impl PartRead {
     /// How many records were given.
     #[must_use]
     pub fn seen(&self) -> u64 {
-        self.seen
+        self.seen.saturating_add(self.late)
     }
 
     /// Whether the listing's end was found in it: nothing comes behind it.
@@ -263,11 +292,16 @@ impl PartRead {
 
 /// Whether the parts that were read are all of their listing, and what has to be read again if not.
 ///
-/// Give it the [`PartRead`] of every reading, also of those that ended with an error, and of the parts that it asked for
-/// itself. Where two of them have a record in common nothing is left out between them; where they don't, records were
-/// added or removed between the readings (or one was not finished), and [`again`](Merged::again) has a part that reaches
-/// into both: read that, and merge once more with it. A record may be given by two parts then. Each time it reaches
-/// further, and where parts don't meet after four times it is the whole listing, so there is an end to it.
+/// Give it the [`PartRead`] of every reading, in any order: also of those that ended with an error, and of the parts that it
+/// asked for itself. One that is delivered twice counts once. Where two have a record in common nothing is left out between
+/// them; where they don't, records were added or removed between the readings (or one was not finished), and
+/// [`again`](Merged::again) has a part that reaches into both: read that, and merge once more with it. A record may be given
+/// by two parts then.
+///
+/// So it goes at most four times, each time more widely, and the last time `again` is the whole listing, to be read in one.
+/// Then it's empty: if that reading wasn't whole either, as it failed for one, the verdict is
+/// [`Truncated`](Verdict::Truncated) and says why. So a loop that merges until `again` is empty ends, whatever the server
+/// does; and reads no more than five times what there is.
 ///
 /// The verdict is at best complete, under the same conditions as for a reading in one: a fixed order, one and the same
 /// total throughout, as many distinct records, and an end that was proved. Records that move from a part that isn't read
@@ -284,25 +318,44 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
     for read in reads {
         read.part.check(&any.part.listing)?;
     }
-    let given = reads.iter().map(|it| it.seen).sum();
-    // A log that was empty has no record that was there throughout. Once may be a hiccup: the head is looked at again.
-    let empty = reads.iter().filter(|it| it.found_nothing()).count();
-    if empty > 1 && !reads.iter().all(PartRead::is_empty) {
-        return Ok(Merged { verdict: Verdict::Truncated(Cut::Emptied), again: Vec::new(), given });
-    }
-    let chains = chains(reads);
+    let reads = once_each(reads);
+    let given = reads.iter().fold(0_u64, |given, it| given.saturating_add(it.seen()));
+    let chains = chains(&reads);
     // One from the head to the end is enough: what others have besides is gone, or was given twice.
     let whole = chains.iter().find(|chain| begins(chain) && chain.iter().any(|it| it.ended));
-    let (verdict, again) = match whole {
-        Some(chain) => (doubt(chain).map_or(Verdict::Complete, Verdict::AsFarAsKnown), Vec::new()),
-        None => (Verdict::Truncated(Cut::Parts), gaps(&chains, reads, &any.part)),
+    // A log that was empty has no record that was there throughout. Once may be a hiccup: the head is looked at again.
+    let empty = reads.iter().filter(|it| it.found_nothing()).count();
+    let in_one = reads.iter().rev().find(|it| it.part.round >= ROUNDS);
+    let (verdict, again) = match (whole, in_one) {
+        (Some(chain), _) => (doubt(chain).map_or(Verdict::Complete, Verdict::AsFarAsKnown), Vec::new()),
+        (None, _) if empty > 1 => (Verdict::Truncated(Cut::Emptied), Vec::new()),
+        (None, Some(read)) => (Verdict::Truncated(read.cut.unwrap_or(Cut::Parts)), Vec::new()),
+        (None, None) => (Verdict::Truncated(Cut::Parts), gaps(&chains, &reads, &any.part)),
     };
-    let verdict = if reads.iter().any(|it| it.partial) { Verdict::Truncated(Cut::PartialErrors) } else { verdict };
+    let verdict = match verdict {
+        Verdict::Complete | Verdict::AsFarAsKnown(_) if reads.iter().any(|it| it.partial) => {
+            Verdict::Truncated(Cut::PartialErrors)
+        }
+        verdict => verdict,
+    };
     Ok(Merged { verdict, again, given })
 }
 
+/// Without those that were delivered twice, which would look like two that lie over each other.
+fn once_each(reads: &[PartRead]) -> Vec<&PartRead> {
+    let mut alike: HashMap<_, Vec<&PartRead>> = HashMap::new();
+    let mut reads: Vec<_> = reads.iter().collect();
+    reads.retain(|read| {
+        let alike = alike.entry((read.from, read.to, read.seen)).or_default();
+        let is_new = !alike.contains(read);
+        alike.push(read);
+        is_new
+    });
+    reads
+}
+
 /// Runs that meet, in the order of their places; and those chains, likewise.
-fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
+fn chains<'a>(reads: &[&'a PartRead]) -> Vec<Vec<&'a PartRead>> {
     // To which chain a record belongs; a chain that became part of another points to that.
     let mut chain_of: HashMap<&Identity, usize> = HashMap::new();
     let mut merged_into: Vec<usize> = (0..reads.len()).collect();
@@ -313,9 +366,9 @@ fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
         at
     };
     // One that brought nothing says nothing, unless all are like that: then the log is empty.
-    if reads.iter().all(PartRead::is_empty) {
+    if reads.iter().all(|it| it.is_empty()) {
         let head = reads.iter().find(|it| it.found_nothing());
-        return head.map(|it| vec![it]).into_iter().collect();
+        return head.map(|it| vec![*it]).into_iter().collect();
     }
     for (at, read) in reads.iter().enumerate() {
         // One that can't be read may be another of the same text.
@@ -325,7 +378,8 @@ fn chains(reads: &[PartRead]) -> Vec<Vec<&PartRead>> {
             merged_into[one] = other;
         }
     }
-    let mut chains: HashMap<usize, Vec<&PartRead>> = HashMap::new();
+    // In the order of the readings, so that the same ones always give the same.
+    let mut chains: BTreeMap<usize, Vec<&PartRead>> = BTreeMap::new();
     for (at, read) in reads.iter().enumerate().filter(|(_, read)| !read.is_empty()) {
         chains.entry(root(&merged_into, at)).or_default().push(read);
     }
@@ -343,7 +397,7 @@ fn begins(chain: &[&PartRead]) -> bool {
 }
 
 /// What has to be read so that there is one chain from the head to the end.
-fn gaps(chains: &[Vec<&PartRead>], reads: &[PartRead], any: &Part) -> Vec<Part> {
+fn gaps(chains: &[Vec<&PartRead>], reads: &[&PartRead], any: &Part) -> Vec<Part> {
     let mut again = Vec::new();
     // Those that brought nothing were rounds too.
     let round = reads.iter().map(|it| it.part.round).max().unwrap_or_default();
@@ -351,7 +405,7 @@ fn gaps(chains: &[Vec<&PartRead>], reads: &[PartRead], any: &Part) -> Vec<Part> 
     let start = |chain: &[&PartRead]| chain.iter().map(|it| it.from).min().unwrap_or_default();
     let (Some(first), Some(last)) = (chains.first(), chains.last()) else {
         // Nothing was there: then all of it is to be looked at.
-        return vec![Part { offset: 0, records: None, ..any.clone() }];
+        return vec![any.wider(round, 0, None)];
     };
     if !begins(first) {
         again.push(first[0].part.wider(round, 0, Some(start(first))));
@@ -363,8 +417,23 @@ fn gaps(chains: &[Vec<&PartRead>], reads: &[PartRead], any: &Part) -> Vec<Part> 
     if !last.iter().any(|it| it.ended) {
         again.push(last[0].part.wider(round, end(last), None));
     }
-    again.dedup();
-    again
+    joined(again)
+}
+
+/// Those that overlap as one: what each of them would read is read once.
+fn joined(mut parts: Vec<Part>) -> Vec<Part> {
+    parts.sort_by_key(|it| it.offset);
+    let mut joined: Vec<Part> = Vec::new();
+    for part in parts {
+        match joined.last_mut() {
+            Some(last) if last.end().is_none_or(|end| part.offset <= end) => {
+                let end = last.end().zip(part.end()).map(|(one, other)| one.max(other));
+                last.records = end.map(|end| end - last.offset);
+            }
+            _ => joined.push(part),
+        }
+    }
+    joined
 }
 
 /// What stands against calling a chain from the head to the end complete.
@@ -382,7 +451,9 @@ fn doubt(chain: &[&PartRead]) -> Option<Doubt> {
     }
     let mut distinct = chain.first().map(|it| it.seen);
     for pair in chain.windows(2) {
-        distinct = distinct.zip(pair[0].overlap(pair[1])).map(|(distinct, overlap)| distinct + pair[1].seen - overlap);
+        distinct = distinct
+            .zip(pair[0].overlap(pair[1]))
+            .map(|(distinct, overlap)| distinct.saturating_add(pair[1].seen - overlap));
     }
     match distinct {
         None => Some(Doubt::Overlap),

@@ -26,7 +26,8 @@ pub struct Summary {
     pub lost_places: u64,
     /// The smallest and the largest total that the server gave, if it gave any.
     pub totals: Option<(u64, u64)>,
-    /// How many answers came. Failed requests aren't counted.
+    /// How many answers came; and how many requests had gone out that were dropped then, as what they asked for
+    /// [ahead](super::Listing::prefetch) wasn't wanted any more. Failed requests aren't counted.
     pub requests: u64,
     /// Whether there was no order of times to stop by, so that [`since`](super::Listing::since) had to read on to the
     /// listing's end: the records weren't in it, or all had the same time, or none.
@@ -85,7 +86,8 @@ pub enum Doubt {
 }
 
 /// Why a reading isn't whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cut {
     /// It isn't at its end yet, or was given up before.

@@ -235,7 +235,7 @@ impl Walk {
         let is_total = self.plan.total == Total::OfListing;
         let end = latest.total.filter(|it| is_total || *it > latest.behind);
         // One that is shorter than asked for and than the one before may be the last, unless a total says more.
-        let more = latest.full || (is_total && end.is_some_and(|it| it > latest.behind));
+        let more = latest.full || end.is_some_and(|it| it > latest.behind);
         let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
         Some(Forecast { step, end })
     }

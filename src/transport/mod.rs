@@ -17,6 +17,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,6 +72,8 @@ pub(crate) struct CallOptions {
     pub(crate) operation: Option<Option<Duration>>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) headers: Headers,
+    /// Set as soon as a request goes out.
+    pub(crate) sent: Option<Arc<AtomicBool>>,
 }
 
 /// What a client is built with that isn't where it is, or how it's signed for.
@@ -272,6 +275,9 @@ impl Transport {
             secrets.add(those);
             progress.attempts += 1;
             progress.in_flight = true;
+            if let Some(sent) = &options.sent {
+                sent.store(true, Ordering::Relaxed);
+            }
             let mut attempt =
                 Attempt::begin(here.call, &settings.observer, self.inner.base.server(), progress.attempts);
             let result = self.exchange(signed, here.limit).instrument(attempt.span()).await;

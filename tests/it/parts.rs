@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use actionlog::page::{Cut, Doubt, Merged, Order, Part, PartRead, Total, merge};
 use actionlog::testing::{CountMeans, Fault, Log, World};
-use actionlog::{Cursor, ErrorKind, Exchange, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict};
+use actionlog::{
+    ArklowClient, Cursor, ErrorKind, Exchange, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
+};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
@@ -290,6 +292,224 @@ async fn records_that_cannot_be_read_join_no_parts() {
     assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
 }
 
+/// Reads and merges until nothing is to be read again, and gives what it came to and in how many rounds.
+async fn rounds(listing: &Logs, mut parts: Vec<Part>) -> (Merged, usize) {
+    let mut reads = Vec::new();
+    for round in 1.. {
+        for part in parts {
+            reads.push(read(listing, &part, &mut Vec::new()).await);
+        }
+        let merged = merge(&reads).unwrap();
+        if merged.again.is_empty() || round == 10 {
+            return (merged, round);
+        }
+        parts = merged.again;
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn merging_until_nothing_is_left_comes_to_an_end_whatever_the_server_does() {
+    let world = log(2_000);
+    let parts = listing(&world).split(4).await.unwrap();
+    // The key is revoked.
+    world.integration().accept_authorization("another");
+    let (merged, needed) = rounds(&listing(&world), parts).await;
+    assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Failed), 0));
+    assert!(needed <= 5, "{needed}");
+    assert_eq!(world.requests().len(), 1 + 4 + 4);
+
+    // Retention jobs: at the end of a log that grows, and at its head, more of it than windows overlap by.
+    for at_head in [false, true] {
+        let world = log(2_000);
+        let listing = listing(&world).page_size(100);
+        let parts = listing.split(4).await.unwrap();
+        let log = world.integration().log();
+        world.before_each(move |_| {
+            for _ in 0..60 {
+                if !log.is_empty() {
+                    log.remove(if at_head { 0 } else { log.len() - 1 });
+                }
+            }
+            if !at_head {
+                log.add_samples(60);
+            }
+        });
+        let (merged, rounds) = rounds(&listing, parts).await;
+        assert!(rounds <= 5 && merged.again.is_empty(), "{rounds} {merged:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_empty_for_a_while_can_be_read_again() {
+    let world = log(0);
+    let listing = listing(&world);
+    let parts = listing.split(1).await.unwrap();
+    let mut given = Vec::new();
+    let mut reads = vec![read(&listing, &parts[0], &mut given).await];
+    world.integration().add_sample_logs(50);
+    reads.push(read(&listing, &parts[0], &mut given).await);
+    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+}
+
+/// The readings of a quiet log's parts.
+async fn quiet_reads() -> (Logs, Vec<PartRead>) {
+    let listing = listing(&log(100));
+    let mut reads = Vec::new();
+    for part in listing.split(3).await.unwrap() {
+        reads.push(read(&listing, &part, &mut Vec::new()).await);
+    }
+    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+    (listing, reads)
+}
+
+/// What the readings come to if one of them had said something else.
+fn if_it_said(reads: &[PartRead], which: usize, name: &str, value: serde_json::Value) -> (Verdict, bool) {
+    let mut reads = reads.to_vec();
+    let mut read = serde_json::to_value(&reads[which]).unwrap();
+    assert!(read.get(name).is_some(), "{name}: {read}");
+    read[name] = value;
+    reads[which] = serde_json::from_value(read).unwrap();
+    let merged = merge(&reads).unwrap();
+    (merged.verdict, !merged.again.is_empty())
+}
+
+#[tokio::test]
+async fn whatever_stands_against_one_part_stands_against_the_whole() {
+    use serde_json::json;
+    let (_, reads) = quiet_reads().await;
+    let last = reads.len() - 1;
+    let parts_again = (Verdict::Truncated(Cut::Parts), true);
+    let doubted = |doubt| (Verdict::AsFarAsKnown(doubt), false);
+    for which in 0..=last {
+        let told = |name, value| if_it_said(&reads, which, name, value);
+        assert_eq!(told("doubt", json!("single_records")), doubted(Doubt::SingleRecords));
+        assert_eq!(told("doubt", json!("beyond_memory")), doubted(Doubt::BeyondMemory));
+        assert_eq!(told("has_total", json!(false)), doubted(Doubt::NoTotal));
+        assert_eq!(told("totals", json!([100, 101])), doubted(Doubt::TotalMoved));
+        assert_eq!(told("order_is_fixed", json!(false)), doubted(Doubt::OrderMayChange));
+        assert_eq!(told("partial", json!(true)), (Verdict::Truncated(Cut::PartialErrors), false));
+        let more = reads[which].seen() + 1;
+        assert_eq!(told("seen", json!(more)), doubted(Doubt::TotalDiffers));
+        // What is beyond counting is no reason to panic.
+        if_it_said(&reads, which, "seen", json!(u64::MAX));
+    }
+    assert_eq!(if_it_said(&reads, 0, "from", json!(1)), parts_again);
+    assert_eq!(if_it_said(&reads, 0, "resumed", json!(true)), parts_again);
+    assert_eq!(if_it_said(&reads, last, "ended", json!(false)), parts_again);
+    assert_eq!(if_it_said(&reads, 1, "first", json!([])).0, Verdict::AsFarAsKnown(Doubt::Overlap));
+    // Nothing was found, and it isn't said that there is nothing; or not from the head on.
+    let (listing, empty) = (listing(&log(0)), &mut Vec::new());
+    let nothing = [read(&listing, &listing.split(1).await.unwrap()[0], empty).await];
+    assert_eq!(merge(&nothing).unwrap().verdict, Verdict::Complete);
+    assert_eq!(if_it_said(&nothing, 0, "ended", json!(false)), parts_again);
+    let beyond = listing.parts_of(10).unwrap().nth(1).unwrap();
+    let beyond = [read(&listing, &beyond, empty).await];
+    assert_eq!(merge(&beyond).unwrap().verdict, parts_again.0);
+}
+
+#[tokio::test]
+async fn a_part_given_up_inside_of_its_last_page_was_not_read_to_its_end() {
+    let (listing, reads) = quiet_reads().await;
+    let part = reads.last().unwrap().part().clone();
+    for stop in 1..reads.last().unwrap().seen() {
+        let mut items = listing.clone().part(part.clone()).items();
+        for _ in 0..stop {
+            items.next().await.unwrap().unwrap();
+        }
+        let mut reads = reads.clone();
+        *reads.last_mut().unwrap() = sent(&items.part_read().unwrap());
+        assert!(!reads.last().unwrap().is_last());
+        let merged = merge(&reads).unwrap();
+        assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Parts), 1), "{stop}");
+    }
+}
+
+#[tokio::test]
+async fn errors_beside_the_records_of_a_part_stand_against_the_whole() {
+    let world = World::new();
+    world.arklow().add_sample_records("4711", 100);
+    let client = ArklowClient::builder("4711").base_url("http://localhost").api_key("any").exchange(world.exchange());
+    let listing = client.count_means(Total::OfListing).build().unwrap().records().list(());
+    let listing = listing.page_size(10).order(Order::Fixed);
+    for fails in [false, true] {
+        let mut reads = Vec::new();
+        for part in listing.split(3).await.unwrap() {
+            if fails && part.offset() > 0 {
+                world.arklow().trouble("shard_down", "one of 3 shards didn't answer");
+            }
+            reads.extend(listing.clone().part(part).collect().await.part_read);
+        }
+        let verdict = if fails { Verdict::Truncated(Cut::PartialErrors) } else { Verdict::Complete };
+        assert_eq!(merge(&reads).unwrap().verdict, verdict);
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_again_is_read_once_and_the_same_readings_ask_for_the_same() {
+    let world = log(400);
+    let (listing, mut reads) = (listing(&world), Vec::new());
+    let parts = |size: u64, which: usize| listing.parts_of(size).unwrap().nth(which).unwrap();
+    reads.push(read(&listing, &parts(20, 0), &mut Vec::new()).await);
+    let log = world.integration().log();
+    while !log.is_empty() {
+        log.remove(0);
+    }
+    log.add_samples(400);
+    for part in [parts(20, 0), parts(15, 1), parts(15, 8)] {
+        reads.push(read(&listing, &part, &mut Vec::new()).await);
+    }
+    let again = merge(&reads).unwrap().again;
+    assert!(again.windows(2).all(|it| it[0].offset() + it[0].records().unwrap() < it[1].offset()), "{again:?}");
+    for _ in 0..40 {
+        assert_eq!(merge(&reads).unwrap().again, again);
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_is_delivered_twice_counts_once() {
+    let (_, reads) = quiet_reads().await;
+    for which in 0..reads.len() {
+        let mut twice = reads.clone();
+        twice.push(reads[which].clone());
+        let merged = merge(&twice).unwrap();
+        assert_eq!((merged.verdict, merged.given), (Verdict::Complete, 100));
+    }
+}
+
+#[tokio::test]
+async fn what_came_late_counts_as_given() {
+    let world = log(500);
+    let listing = listing(&world).order(Order::MayChange).page_size(20);
+    let part = listing.split(1).await.unwrap().remove(0);
+    let (log, mut turn) = (world.integration().log(), 0);
+    world.before_each(move |_| {
+        turn += 1;
+        if turn == 5 {
+            log.add_samples(7);
+            log.remove(100);
+        }
+    });
+    let all = listing.clone().part(part).collect().await;
+    let read = all.part_read.unwrap();
+    assert!(all.summary.late > 0);
+    assert_eq!((read.seen(), merge(&[read]).unwrap().given), (all.summary.seen, all.items.len() as u64));
+}
+
+#[tokio::test]
+async fn what_a_part_came_to_stays_small_however_often_it_is_read_again() {
+    let world = log(6_000);
+    let listing = listing(&world).page_size(100);
+    let part = serde_json::to_value(&listing.split(1).await.unwrap()[0]).unwrap();
+    for (round, most) in [(0, 5_000), (1, 5_000), (2, 20_000), (3, 70_000), (4, 5_000), (u32::MAX, 5_000)] {
+        let mut part = part.clone();
+        part["round"] = round.into();
+        let read = read(&listing, &serde_json::from_value(part).unwrap(), &mut Vec::new()).await;
+        let size = serde_json::to_string(&read).unwrap().len();
+        assert!(size <= most, "{size} bytes in round {round}");
+    }
+}
+
 /// What happens to a log before a request.
 #[derive(Clone, Copy, Debug)]
 enum Change {
@@ -466,10 +686,8 @@ impl Case {
         let after = ids(&log);
         let given_ids = BTreeSet::from_iter(given.iter().cloned());
         let missed: Vec<_> = before.intersection(&after).filter(|it| !given_ids.contains(*it)).collect();
-        // Pages of one can't overlap: a reading that had some says so. And one that was empty, twice in a row, at its head
-        // is called truncated.
-        let told = [Verdict::AsFarAsKnown(Doubt::SingleRecords), Verdict::Truncated(Cut::Emptied)];
-        let told = told.contains(&merged.verdict);
+        // Pages of one can't overlap: a reading that had some says so.
+        let told = merged.verdict.is_truncated() || merged.verdict == Verdict::AsFarAsKnown(Doubt::SingleRecords);
         prop_assert!(missed.is_empty() || told, "{:?}: {missed:?} were missed; {reads:#?}", merged.verdict);
         let quiet = self.changes.iter().all(|it| matches!(it, Change::Nothing));
         if quiet && self.stopped.is_none() && !self.again && self.total == Total::OfListing {
