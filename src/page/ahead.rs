@@ -193,23 +193,109 @@ impl<T> Drop for Task<T> {
 mod tests {
     use super::*;
 
+    const STEP: u64 = 9;
+
+    /// Wants windows one after the other, and asks for what comes behind.
+    struct Walker {
+        ahead: Ahead<()>,
+        window: Window,
+    }
+
+    impl Walker {
+        fn new(most: usize) -> Self {
+            Self { ahead: Ahead::new(most), window: Window { offset: 0, limit: 10 } }
+        }
+
+        /// Goes on to the window that was expected, or to another. Says whether it was there already.
+        async fn turn(&mut self, right: bool) -> bool {
+            self.window.offset += if right { STEP } else { STEP - 1 };
+            let there = self.ahead.take(self.window).is_some();
+            self.read(None);
+            tokio::task::yield_now().await;
+            there
+        }
+
+        fn read(&mut self, end: Option<u64>) {
+            self.ahead.read(self.window, Forecast { step: STEP, end }, u64::MAX, |_, sent| async move {
+                sent.store(true, Ordering::Relaxed);
+                Ok(())
+            });
+        }
+
+        fn under_way(&self) -> usize {
+            self.ahead.tasks.len()
+        }
+    }
+
     #[tokio::test]
     async fn what_is_dropped_is_bounded_by_what_is_wanted() {
         // Right this often, then wrong: always at the worst moment.
         for right in 0..8 {
-            let mut ahead = Ahead::new(MOST);
-            let mut window = Window { offset: 0, limit: 10 };
+            let mut walker = Walker::new(MOST);
             for turn in 1..=1_000 {
-                window.offset += if turn % (right + 1) == 0 { 8 } else { 9 };
-                drop(ahead.take(window));
-                ahead.read(window, Forecast { step: 9, end: None }, u64::MAX, |_, sent| async move {
-                    sent.store(true, Ordering::Relaxed);
-                    Ok(())
-                });
-                tokio::task::yield_now().await;
-                let most = 2 * (turn + MOST as u64);
-                assert!(ahead.dropped() <= most, "{} of {turn} wanted, after {right} each", ahead.dropped());
+                walker.turn(turn % (right + 1) != 0).await;
+                let (dropped, most) = (walker.ahead.dropped(), 2 * (turn + MOST as u64));
+                assert!(dropped <= most, "{dropped} of {turn} wanted, after {right} each");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn after_being_wrong_it_guesses_less_and_after_being_right_more_again() {
+        let mut walker = Walker::new(9);
+        assert!(!walker.turn(true).await);
+        assert_eq!(walker.under_way(), 8);
+        // What was asked for isn't what comes next any more: none of it is kept, and it begins anew with half as many.
+        assert!(!walker.turn(false).await);
+        assert_eq!((walker.under_way(), walker.ahead.dropped()), (4, 8));
+        for expected in [5, 6, 7, 8, 8] {
+            assert!(walker.turn(true).await);
+            assert_eq!(walker.under_way(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn after_being_wrong_twice_in_a_row_it_does_not_guess_for_a_while() {
+        let mut walker = Walker::new(9);
+        for right in [true, false, true, false] {
+            walker.turn(right).await;
+            assert!(walker.under_way() > 0, "wrong, but not twice in a row");
+        }
+        walker.turn(false).await;
+        for _ in 1..CALM {
+            assert_eq!(walker.under_way(), 0);
+            assert!(!walker.turn(true).await);
+        }
+        walker.turn(true).await;
+        assert!(walker.under_way() > 0);
+        assert!(walker.turn(true).await);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_for_behind_the_end() {
+        for (end, expected) in [(9, 0), (10, 0), (11, 1), (19, 1), (20, 2)] {
+            let mut walker = Walker::new(9);
+            walker.read(Some(end));
+            // A window at the last record alone would bring no news.
+            assert_eq!(walker.under_way(), expected, "{end}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_failed_before_an_answer_came_is_asked_for_again_at_once_unless_for_good() {
+        let mut ahead = Ahead::new(4);
+        let window = |offset| Window { offset, limit: 10 };
+        ahead.read(window(0), Forecast { step: STEP, end: None }, u64::MAX, |window, _| async move {
+            match window.offset {
+                9 => Err(Error::new(ErrorKind::Transport, "the connection broke")),
+                18 => Err(Error::new(ErrorKind::Forbidden, "not allowed")),
+                _ => Ok("first"),
+            }
+        });
+        tokio::task::yield_now().await;
+        ahead.again(|_, _| async { Ok("again") });
+        assert_eq!(ahead.take(window(9)).unwrap().await.unwrap(), "again");
+        assert_eq!(ahead.take(window(18)).unwrap().await.unwrap_err().kind(), ErrorKind::Forbidden);
+        assert_eq!(ahead.take(window(27)).unwrap().await.unwrap(), "first");
     }
 }

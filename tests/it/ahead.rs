@@ -25,6 +25,8 @@ struct Slow {
     seen: Arc<Mutex<Seen>>,
     /// What breaks: an offset, and how many times more.
     broken: Arc<Mutex<HashMap<u64, u32>>>,
+    /// What is asked between these two is never answered.
+    down: Arc<Mutex<Option<(Instant, Instant)>>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +48,7 @@ impl Drop for UnderWay {
 
 impl Slow {
     fn new(world: &World) -> Self {
-        Self { world: world.clone(), seen: Arc::default(), broken: Arc::default() }
+        Self { world: world.clone(), seen: Arc::default(), broken: Arc::default(), down: Arc::default() }
     }
 
     fn offsets(&self) -> Vec<u64> {
@@ -77,7 +79,11 @@ impl Exchange for Slow {
             seen.most = seen.most.max(seen.under_way);
             UnderWay(Arc::clone(&self.seen))
         };
+        let asked = Instant::now();
         sleep(S).await;
+        if self.down.lock().unwrap().is_some_and(|(from, to)| from <= asked && asked < to) {
+            return Err(ExchangeError::sent("down"));
+        }
         if let Some(times) = self.broken.lock().unwrap().get_mut(&offset)
             && *times > 0
         {
@@ -262,6 +268,59 @@ async fn errors_come_in_their_turn_and_a_failed_window_alone_is_asked_for_again(
     let rest = logs(&Slow::new(&slow.world)).page_size(10).resume(cursor.clone()).collect().await;
     assert_eq!(rest.items.first().unwrap().id.to_string(), ids[*at]);
     assert_eq!(rest.items.len(), 200 - at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_outage_is_one_error_however_many_requests_are_in_flight() {
+    let mut took = Vec::new();
+    for n in [1, 4, 16, 32] {
+        let slow = Slow::new(&log(1_000));
+        *slow.down.lock().unwrap() = Some((Instant::now() + S * 3 / 2, Instant::now() + S * 5 / 2));
+        let began = Instant::now();
+        let mut items = logs(&slow).page_size(10).prefetch(n).items();
+        let (mut records, mut errors) = (0, 0);
+        while let Some(item) = items.next().await {
+            match item {
+                Ok(_) => records += 1,
+                Err(error) => errors += u32::from(error.is_transient()),
+            }
+        }
+        assert_eq!((records, errors, items.summary().verdict), (1_000, 1, Verdict::Complete), "{n} in flight");
+        took.push(began.elapsed());
+    }
+    assert!(took.is_sorted_by(|one, other| one > other), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_counts_the_requests_that_went_out() {
+    for (in_flight, records) in [(1, 95), (2, 100), (4, 100), (16, 91)] {
+        let slow = Slow::new(&events(records));
+        let client = UnleashClient::builder("http://localhost").api_key("any").exchange(slow.clone());
+        let client = client.max_in_flight(in_flight).build().unwrap();
+        let listing = client.action_set_events().list(("default", 7)).page_size(10).prefetch(8);
+        let read = listing.collect().await;
+        assert_eq!(read.summary.requests, slow.offsets().len() as u64, "{in_flight} at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cuts_pages_costs_no_more_time() {
+    for total in [Total::Open, Total::OfListing] {
+        for n in [1, 2, 3, 16, 32] {
+            for pages in [2_u32, 6, 33] {
+                let records = usize::try_from(9 * pages + 1).unwrap();
+                let slow = Slow::new(&log(records));
+                slow.world.integration().largest_page(10);
+                let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(slow.clone());
+                let client = client.total_means(total).build().unwrap();
+                let began = Instant::now();
+                let listing = client.logs().list(()).order(Order::Fixed).page_size(50).prefetch(n);
+                assert_eq!(listing.collect().await.items.len(), records);
+                let most = S * (2 + (pages - 1).div_ceil(u32::try_from(n).unwrap()));
+                assert!(began.elapsed() <= most, "{total:?}, {pages} pages, {n} in flight: {:?}", began.elapsed());
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
