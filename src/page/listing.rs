@@ -226,8 +226,8 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// Asks for one page, to see the total and how much the server gives at once. The parts are serde values for whoever
     /// reads them, by [`part`](Self::part); what the readings come to is put together by [`merge`](super::merge), which
-    /// says whether it was all, and what has to be read again. Fewer parts come of a listing that has fewer pages. The last one
-    /// reads on to the listing's end, wherever that is by then.
+    /// says whether it was all, and what has to be read again. Each part is a number of whole pages, so there may be fewer parts
+    /// than asked for. The last one reads on to the listing's end, wherever that is by then.
     ///
     /// Records that move while the parts are read may be missed, as by any reading; and there is no head to read again here that
     /// would tell. The fewer minutes lie between the parts' readings, the fewer have to be read again.
@@ -257,6 +257,9 @@ impl<Q: Paginate> Listing<Q> {
     ///     for part in parts {
     ///         let read = listing.clone().part(part).collect().await;
     ///         println!("{} records", read.items.len());
+    ///         if let Some(error) = &read.error {
+    ///             eprintln!("a part broke off: {error}");
+    ///         }
     ///         reads.extend(read.part_read);
     ///     }
     ///     let merged = merge(&reads)?;
@@ -297,7 +300,12 @@ impl<Q: Paginate> Listing<Q> {
     /// Parts of so many records each, without an end and without asking the server: for an API that gives no total.
     ///
     /// Hand out some, and more as long as none of those that were read [is the last](super::PartRead::is_last).
-    /// [`merge`](super::merge) then says whether they are all; without a total it's never for certain.
+    /// [`merge`](super::merge) then says whether they are all; without a total it's never for certain. One that failed isn't
+    /// the last, so look at its error before handing out more.
+    ///
+    /// Windows overlap by a record, so that parts of a multiple of one less than the page size take the fewest requests: 49, 98
+    /// or 196 where pages have 50. Pages don't become smaller for a small part: what comes beyond it is fetched in vain. Parts
+    /// of 1 (0 is taken for that) prove nothing, as a last record that stands alone could be one of a server that gives no more.
     ///
     /// # Errors
     ///
@@ -317,10 +325,12 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// let mut reads = Vec::new();
     /// for part in listing.parts_of(196)? {
-    ///     let read = listing.clone().part(part).collect().await.part_read;
-    ///     let last = read.as_ref().is_none_or(|it| it.is_last());
-    ///     reads.extend(read);
-    ///     if last {
+    ///     let read = listing.clone().part(part).collect().await;
+    ///     if let Some(error) = read.error {
+    ///         return Err(error);
+    ///     }
+    ///     reads.extend(read.part_read);
+    ///     if reads.last().is_some_and(|it| it.is_last()) {
     ///         break;
     ///     }
     /// }
@@ -338,7 +348,8 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// What the reading came to, for [`merge`](super::merge), is in [`Collected::part_read`](super::Collected::part_read), or
     /// [told by the stream](Items::part_read): keep it, whatever ended the reading. To go on with a part that was not read to its
-    /// end, give both the part and its [cursor](Self::resume), and keep both `PartRead`s.
+    /// end, give both the part and its [cursor](Self::resume), and keep both `PartRead`s. (Lost with a job that died, the first
+    /// of them is missed: what was read until then is named to be read again. So store it when you store the cursor.)
     ///
     /// A part of another listing is refused when it's asked for; so are `since` and `newer_than` beside it. A start offset
     /// has no meaning for it.
@@ -381,13 +392,13 @@ impl<Q: Paginate> Listing<Q> {
     }
 
     /// How many pages of this listing may be under way at once: 4 unless set where the API's total may be believed, and 2
-    /// where not. 1 reads one page after the other; 32 is the most.
+    /// where not. 1 (or 0) reads one page after the other; 32 is the most, and more is taken for that.
     ///
     /// The first page is asked for alone, as it shows how much the server gives and where the listing ends. Then the next
     /// ones are asked for before they are wanted, in tasks of their own, that end with the stream. They are given in
     /// order, errors too. Nothing is lost by it: what a page must show to be taken for the next is the same, and what was
     /// read ahead in vain, as the walk had to go back, is dropped and asked for anew. At the end of a listing whose total
-    /// isn't known up to one request less than these is made in vain. In all, those made in vain are at most twice as many
+    /// isn't known, and where [`since`](Self::since) ends it, up to one request less than these is made in vain. In all, those made in vain are at most twice as many
     /// as were of use, and 64: the more often it is wrong, the less it reads ahead.
     ///
     /// On the way [up](Self::newer_than) one page follows the other.

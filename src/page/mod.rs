@@ -343,7 +343,7 @@ impl<T> Page<T> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Record`].
+    /// [`ErrorKind::Record`](crate::ErrorKind::Record).
     pub fn into_records(self) -> Result<Vec<T>, Error> {
         self.entries.into_iter().map(Entry::into_result).collect()
     }
