@@ -83,6 +83,7 @@ struct Latest {
     total: Option<u64>,
     /// Whether it was as long as it could be, by what was asked for or what the server gives.
     full: bool,
+    is_first: bool,
 }
 
 /// One way through the listing, from some place towards its end.
@@ -234,8 +235,9 @@ impl Walk {
         let latest = self.latest.filter(|_| steady && !self.is_on_head() && !self.singles())?;
         let is_total = self.plan.total == Total::OfListing;
         let end = latest.total.filter(|it| is_total || *it > latest.behind);
-        // One that is shorter than asked for and than the one before may be the last, unless a total says more.
-        let more = latest.full || end.is_some_and(|it| it > latest.behind);
+        // One that is shorter than asked for and than the one before may be the last, unless a total says more. (The first may
+        // be cut by the server: there a number that may be a total is enough.)
+        let more = latest.full || ((is_total || latest.is_first) && end.is_some_and(|it| it > latest.behind));
         let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
         Some(Forecast { step, end })
     }
@@ -248,7 +250,8 @@ impl Walk {
         let full = answer.len() as u64 >= u64::from(self.plan.limit)
             || self.latest.is_some_and(|latest| latest.received == answer.len());
         let behind = self.pass.offset.saturating_add(answer.len() as u64);
-        self.latest = Some(Latest { received: answer.len(), behind, total, full });
+        let is_first = self.latest.is_none();
+        self.latest = Some(Latest { received: answer.len(), behind, total, full, is_first });
         let mut give = vec![Give::No; answer.len()];
         if answer.is_empty() {
             self.observe_empty();

@@ -300,7 +300,7 @@ impl Case {
         };
         changing.lock().unwrap().begin_part();
         let mut entries = listing.items().or_raw();
-        let (mut given, mut ended, mut twice, mut failed) = (Vec::new(), false, Vec::new(), 0);
+        let (mut given, mut ended, mut twice) = (Vec::new(), false, Vec::new());
         let mut last_at: HashMap<u64, (usize, usize)> = HashMap::new();
         while stop.is_none_or(|stop| given.len() < stop) {
             let (id, readable) = match entries.next().await {
@@ -308,7 +308,6 @@ impl Case {
                 Some(Ok(Entry::Unreadable(record))) => (id_of(record.raw().as_str()), false),
                 Some(Err(error)) if error.is_transient() => {
                     assert!(error.cursor().is_some(), "{error:?}");
-                    failed += 1;
                     continue;
                 }
                 Some(Err(error)) => {
@@ -340,7 +339,10 @@ impl Case {
         }
         let cursor = serde_json::to_string(&entries.cursor().unwrap()).unwrap();
         // What is still on its way when the reader stops is told by nobody.
-        let requests = if ended { changing.lock().unwrap().requests } else { 0 };
+        let (requests, failed) = {
+            let changing = changing.lock().unwrap();
+            (if ended { changing.requests } else { 0 }, changing.failed)
+        };
         let part = Part { given, summary: entries.summary(), ended, twice, requests, failed };
         (serde_json::from_str(&cursor).unwrap(), part)
     }

@@ -56,8 +56,9 @@ pub(super) struct Changing {
     /// Answers that the reader may still come to, by the offsets that were asked for; of two, the one asked for last.
     on_the_way: HashMap<u64, Answered>,
     asked: u64,
-    /// How many requests came to the server in this part.
+    /// How many requests came to the server in this part, and how many of them failed.
     pub(super) requests: u64,
+    pub(super) failed: u64,
     pub(super) seen: Seen,
 }
 
@@ -185,6 +186,7 @@ impl Changing {
             on_the_way: HashMap::new(),
             asked: 0,
             requests: 0,
+            failed: 0,
             seen: Seen::default(),
         }
     }
@@ -193,6 +195,7 @@ impl Changing {
     pub(super) fn begin_part(&mut self) {
         self.on_the_way.clear();
         self.requests = 0;
+        self.failed = 0;
         self.seen.begin_part();
     }
 
@@ -468,6 +471,8 @@ impl Exchange for Watched {
             if changing.on_the_way.get(&asked).is_none_or(|other| other.number < number) {
                 changing.on_the_way.insert(asked, answer);
             }
+        } else {
+            self.changing.lock().unwrap().failed += 1;
         }
         self.delay().await;
         Ok(http::Response::from_parts(head, body.into()))
