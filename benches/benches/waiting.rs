@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use actionlog_benches::reading::{Api, Reader, Server, Way, runtime};
+use actionlog_benches::reading::{Api, Reader, Server, Way};
 use criterion::{Criterion, SamplingMode};
 
 const RECORDS: u64 = 5_000;
 const LATENCY: Duration = Duration::from_millis(50);
 
 /// What is read, by whom, and how much of the plain loop's time it may take.
-const CASES: [(Api, Way, &str, Option<f64>); 7] = [
+const CASES: [(Api, Way, &str, Option<f64>); 8] = [
     (Api::Integration, Way::Plain, "plain loop", None),
     (Api::Integration, Way::Ours(Some(1)), "one at a time", None),
     (Api::Integration, Way::Ours(None), "default", Some(0.36)),
     (Api::Integration, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
+    (Api::Integration, Way::InFixedOrder(16), "16 in flight, order fixed", Some(0.12)),
     (Api::Unleash, Way::Plain, "plain loop", None),
     (Api::Unleash, Way::Ours(None), "default", Some(0.60)),
     (Api::Unleash, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
@@ -22,7 +23,7 @@ const CASES: [(Api, Way, &str, Option<f64>); 7] = [
 
 fn main() {
     let server = Server::start(env!("CARGO_BIN_EXE_server"), RECORDS, LATENCY);
-    let runtime = runtime();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut criterion = Criterion::default().configure_from_args();
     let mut all: HashMap<_, Vec<Duration>> = HashMap::new();
     for api in Api::ALL {

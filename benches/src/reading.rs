@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use actionlog::integration::LogsQuery;
-use actionlog::page::{Listing, Paginate, Total, Verdict};
+use actionlog::page::{Listing, Order, Paginate, Total, Verdict};
 use actionlog::unleash::EventsQuery;
 use actionlog::{ArklowClient, IntegrationClient, UnleashClient};
 use serde::de::DeserializeOwned;
@@ -81,6 +81,8 @@ pub enum Way {
     Plain,
     /// By this crate, with so many requests in flight; as many as it likes without a number.
     Ours(Option<usize>),
+    /// So, by one who knows that the order is fixed, and said it.
+    InFixedOrder(usize),
 }
 
 /// Somebody who reads a listing, over connections that are kept.
@@ -88,47 +90,59 @@ pub struct Reader {
     url: String,
     api: Api,
     client: Client,
+    way: Way,
 }
 
 enum Client {
     Plain(reqwest::Client),
-    Arklow(ArklowClient, Option<usize>),
-    Integration(IntegrationClient, Option<usize>),
-    Unleash(UnleashClient, Option<usize>),
+    Arklow(ArklowClient),
+    Integration(IntegrationClient),
+    Unleash(UnleashClient),
 }
 
 impl Reader {
     pub fn new(api: Api, way: Way, url: &str) -> Self {
         let client = match (way, api) {
             (Way::Plain, _) => Client::Plain(reqwest::Client::builder().no_proxy().build().unwrap()),
-            (Way::Ours(most), Api::Arklow) => {
+            (_, Api::Arklow) => {
                 let builder = ArklowClient::builder("4711").base_url(url).api_key("key");
-                Client::Arklow(builder.count_means(Total::OfListing).build().unwrap(), most)
+                Client::Arklow(builder.count_means(Total::OfListing).build().unwrap())
             }
-            (Way::Ours(most), Api::Integration) => {
+            (_, Api::Integration) => {
                 let builder = IntegrationClient::builder(url).api_key("key");
-                Client::Integration(builder.total_means(Total::OfListing).build().unwrap(), most)
+                Client::Integration(builder.total_means(Total::OfListing).build().unwrap())
             }
-            (Way::Ours(most), Api::Unleash) => {
-                Client::Unleash(UnleashClient::builder(url).api_key("key").build().unwrap(), most)
-            }
+            (_, Api::Unleash) => Client::Unleash(UnleashClient::builder(url).api_key("key").build().unwrap()),
         };
-        Self { url: url.to_owned(), api, client }
+        Self { url: url.to_owned(), api, client, way }
     }
 
     /// Reads all of it, record by record, and keeps none. Gives how many there were.
     pub async fn read(&self) -> u64 {
         match &self.client {
             Client::Plain(client) => self.loop_over(client).await,
-            Client::Arklow(client, most) => items(with_prefetch(client.records().list(()), *most)).await,
-            Client::Integration(client, most) => {
-                items(with_prefetch(client.logs().list(LogsQuery::new()), *most)).await
-            }
-            Client::Unleash(client, most) => {
-                let query = EventsQuery::new("default", 1);
-                items(with_prefetch(client.action_set_events().list(query), *most)).await
+            Client::Arklow(client) => self.items(client.records().list(())).await,
+            Client::Integration(client) => self.items(client.logs().list(LogsQuery::new())).await,
+            Client::Unleash(client) => {
+                self.items(client.action_set_events().list(EventsQuery::new("default", 1))).await
             }
         }
+    }
+
+    async fn items<Q: Paginate>(&self, listing: Listing<Q>) -> u64 {
+        let listing = match self.way {
+            Way::Plain | Way::Ours(None) => listing,
+            Way::Ours(Some(most)) => listing.prefetch(most),
+            Way::InFixedOrder(most) => listing.prefetch(most).order(Order::Fixed),
+        };
+        let mut items = listing.items();
+        let mut records = 0;
+        while let Some(record) = items.next().await {
+            black_box(record.unwrap());
+            records += 1;
+        }
+        assert!(!matches!(items.summary().verdict, Verdict::Truncated(_)), "{}", items.summary().verdict);
+        records
     }
 
     async fn loop_over(&self, client: &reqwest::Client) -> u64 {
@@ -165,24 +179,5 @@ async fn plain_loop<T: DeserializeOwned + plain::Page>(
         if received < size {
             return offset;
         }
-    }
-}
-
-async fn items<Q: Paginate>(listing: Listing<Q>) -> u64 {
-    let mut items = listing.items();
-    let mut records = 0;
-    while let Some(record) = items.next().await {
-        black_box(record.unwrap());
-        records += 1;
-    }
-    assert!(!matches!(items.summary().verdict, Verdict::Truncated(_)), "{}", items.summary().verdict);
-    records
-}
-
-/// How many requests are in flight while a listing is read.
-fn with_prefetch<Q: Paginate>(listing: Listing<Q>, most: Option<usize>) -> Listing<Q> {
-    match most {
-        Some(most) => listing.prefetch(most),
-        None => listing,
     }
 }

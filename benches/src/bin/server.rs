@@ -11,7 +11,7 @@ use actionlog_benches::pages;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 /// Stands where an id goes.
 const PLACE: &str = "@ID@";
@@ -121,11 +121,13 @@ impl Served {
                     return Ok(());
                 }
             };
+            // Making the answer is part of the time that it takes.
+            let due = Instant::now() + self.latency;
             output.clear();
             self.answer(&String::from_utf8_lossy(&input[..end]), &mut output);
             input.drain(..end + 4);
             if !self.latency.is_zero() {
-                sleep(self.latency).await;
+                sleep_until(due).await;
             }
             stream.write_all(&output).await?;
         }
