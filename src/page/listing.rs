@@ -396,7 +396,8 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// The first page is asked for alone, as it shows how much the server gives and where the listing ends. Then the next
     /// ones are asked for before they are wanted, in tasks of their own, that end with the stream. They are given in
-    /// order, errors too. Nothing is lost by it: what a page must show to be taken for the next is the same, and what was
+    /// order, errors too: one that may pass is told in its turn and its page asked for again, alone, and when that has come,
+    /// so is what else had failed by then, without a word. So one outage is one error. Nothing is lost by it: what a page must show to be taken for the next is the same, and what was
     /// read ahead in vain, as the walk had to go back, is dropped and asked for anew. At the end of a listing whose total
     /// isn't known, and where [`since`](Self::since) ends it, up to one request less than these is made in vain. In all, those made in vain are at most twice as many
     /// as were of use, and 64: the more often it is wrong, the less it reads ahead.
