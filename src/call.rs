@@ -63,12 +63,13 @@ impl<T> Call<T> {
         self
     }
 
-    /// Adds a header, for a proxy that routes by one, say; it takes the place of the client's [own](crate::ClientBuilder::header) of this
-    /// name.
+    /// Adds a header, for a proxy that routes by one, say; it takes the place of the client's
+    /// [own](crate::ClientBuilder::header) of this name.
     ///
-    /// Credentials can't be set or replaced by it (unless an `Authenticate` of your own leaves alone what is there). A name or value that can't be sent, `Authorization`, `Cookie`, the
-    /// header that the client's key goes in, and headers that belong to the connection are told when the call is awaited, before
-    /// anything is sent. A value that is marked as [sensitive](HeaderValue::set_sensitive), or whose name holds `auth`,
+    /// Credentials can't be set or replaced by it (unless an `Authenticate` of your own leaves alone what is there). A
+    /// name or value that can't be sent, `Authorization`, `Cookie`, the header that the client's key goes in, and
+    /// headers that belong to the connection are told when the call is awaited, before anything is sent. A value that
+    /// is marked as [sensitive](HeaderValue::set_sensitive), or whose name holds `auth`,
     /// `key`, `token` or the like, is scrubbed from what the server says, as credentials are.
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         self.options.headers.set(name, value);

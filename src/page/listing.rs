@@ -72,7 +72,8 @@ impl<Q: Paginate> Listing<Q> {
         Self { transport, query, settings }
     }
 
-    /// How many records to ask for at once. The most that the API documents unless set; 50 for Unleash, which documents none.
+    /// How many records to ask for at once. The most that the API documents unless set; 50 for Unleash, which documents
+    /// none.
     ///
     /// Pages of one record can't overlap: with a page size of 1 nothing is ever called complete.
     ///
@@ -149,8 +150,8 @@ impl<Q: Paginate> Listing<Q> {
     /// # }
     /// ```
     ///
-    /// It is meant for listings that begin with the newest. In one that begins with the oldest, or whose records all have the same
-    /// time, it reads on to the end.
+    /// It is meant for listings that begin with the newest. In one that begins with the oldest, or whose records all
+    /// have the same time, it reads on to the end.
     ///
     /// A listing whose records bear no time refuses, before anything is sent.
     pub fn since(mut self, time: DateTime<Utc>) -> Self {
@@ -171,11 +172,11 @@ impl<Q: Paginate> Listing<Q> {
     /// Goes on behind the place of a cursor.
     ///
     /// Records may be given again that were given before it, and none is skipped: see
-    /// [`guarantees`](crate::guarantees#cursors). It goes on with the query of the
-    /// cursor; for another it's refused, with what differs, before anything is sent. What limits a reading (most records,
-    /// most pages, `since`) counts from here; a start offset and a cursor exclude each other. The place
-    /// of a reading with `since` is behind the last record that was new enough; where it passed over older ones before that, one that
-    /// goes on from it isn't called complete.
+    /// [`guarantees`](crate::guarantees#cursors). It goes on with the query of the cursor; for another it's refused,
+    /// with what differs, before anything is sent. What limits a reading (most records, most pages, `since`) counts
+    /// from here; a start offset and a cursor exclude each other. The place of a reading with `since` is behind the
+    /// last record that was new enough; where it passed over older ones before that, one that goes on from it isn't
+    /// called complete.
     pub fn resume(mut self, cursor: Cursor) -> Self {
         self.settings.resume = Some(cursor);
         self.settings.up = false;
@@ -184,10 +185,10 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Only what came to the head of the listing since a cursor's reading began, the *oldest first*.
     ///
-    /// For a listing whose newest records come first: read all of it once, keep the cursor, and ask from time to time for
-    /// what is newer, in the order in which it happened and in bounded memory. The new [cursor](Items::cursor) is behind the
-    /// newest record that was given: the next time goes on from there. It may repeat records, and skips none; if all the
-    /// records are gone that the cursor knows at the head, it fails with
+    /// For a listing whose newest records come first: read all of it once, keep the cursor, and ask from time to time
+    /// for what is newer, in the order in which it happened and in bounded memory. The new [cursor](Items::cursor) is
+    /// behind the newest record that was given: the next time goes on from there. It may repeat records, and skips
+    /// none; if all the records are gone that the cursor knows at the head, it fails with
     /// [`Truncated`](crate::ErrorKind::Truncated).
     ///
     /// Looking for the place costs a request for each page of what is newer, and reading it a little more. A record that
@@ -224,18 +225,19 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Cuts the listing into so many parts, to be read apart from each other: by jobs on several machines, say.
     ///
-    /// Asks for one page, to see the total and how much the server gives at once. The parts are serde values for whoever
-    /// reads them, by [`part`](Self::part); what the readings come to is put together by [`merge`](super::merge), which
-    /// says whether it was all, and what has to be read again. Each part is a number of whole pages, so there may be fewer parts
-    /// than asked for. The last one reads on to the listing's end, wherever that is by then.
+    /// Asks for one page, to see the total and how much the server gives at once. The parts are serde values for
+    /// whoever reads them, by [`part`](Self::part); what the readings come to is put together by
+    /// [`merge`](super::merge), which says whether it was all, and what has to be read again. Each part is a number of
+    /// whole pages, so there may be fewer parts than asked for. The last one reads on to the listing's end, wherever
+    /// that is by then.
     ///
-    /// Records that move while the parts are read may be missed, as by any reading; and there is no head to read again here that
-    /// would tell. The fewer minutes lie between the parts' readings, the fewer have to be read again.
+    /// Records that move while the parts are read may be missed, as by any reading; and there is no head to read again
+    /// here that would tell. The fewer minutes lie between the parts' readings, the fewer have to be read again.
     ///
     /// # Errors
     ///
-    /// What kept the page from being read; [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the server gives no total:
-    /// see [`parts_of`](Self::parts_of).
+    /// What kept the page from being read; [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the server gives no
+    /// total: see [`parts_of`](Self::parts_of).
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
@@ -300,12 +302,13 @@ impl<Q: Paginate> Listing<Q> {
     /// Parts of so many records each, without an end and without asking the server: for an API that gives no total.
     ///
     /// Hand out some, and more as long as none of those that were read [is the last](super::PartRead::is_last).
-    /// [`merge`](super::merge) then says whether they are all; without a total it's never for certain. One that failed isn't
-    /// the last, so look at its error before handing out more.
+    /// [`merge`](super::merge) then says whether they are all; without a total it's never for certain. One that failed
+    /// isn't the last, so look at its error before handing out more.
     ///
-    /// Windows overlap by a record, so that parts of a multiple of one less than the page size take the fewest requests: 49, 98
-    /// or 196 where pages have 50. Pages don't become smaller for a small part: what comes beyond it is fetched in vain. Parts
-    /// of 1 (0 is taken for that) prove nothing, as a last record that stands alone could be one of a server that gives no more.
+    /// Windows overlap by a record, so that parts of a multiple of one less than the page size take the fewest
+    /// requests: 49, 98 or 196 where pages have 50. Pages don't become smaller for a small part: what comes beyond it
+    /// is fetched in vain. Parts of 1 (0 is taken for that) prove nothing, as a last record that stands alone could be
+    /// one of a server that gives no more.
     ///
     /// # Errors
     ///
@@ -346,13 +349,14 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Reads a part of the listing, and no more: see [`split`](Self::split).
     ///
-    /// What the reading came to, for [`merge`](super::merge), is in [`Collected::part_read`](super::Collected::part_read), or
-    /// [told by the stream](Items::part_read): keep it, whatever ended the reading. To go on with a part that was not read to its
-    /// end, give both the part and its [cursor](Self::resume), and keep both `PartRead`s. (Lost with a job that died, the first
-    /// of them is missed: what was read until then is named to be read again. So store it when you store the cursor.)
+    /// What the reading came to, for [`merge`](super::merge), is in
+    /// [`Collected::part_read`](super::Collected::part_read), or [told by the stream](Items::part_read): keep it,
+    /// whatever ended the reading. To go on with a part that was not read to its end, give both the part and its
+    /// [cursor](Self::resume), and keep both `PartRead`s. (Lost with a job that died, the first of them is missed: what
+    /// was read until then is named to be read again. So store it when you store the cursor.)
     ///
-    /// A part of another listing is refused when it's asked for; so are `since` and `newer_than` beside it. A start offset
-    /// has no meaning for it.
+    /// A part of another listing is refused when it's asked for; so are `since` and `newer_than` beside it. A start
+    /// offset has no meaning for it.
     pub fn part(mut self, part: Part) -> Self {
         self.settings.part = Some(part);
         self
@@ -364,8 +368,8 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Says whether records keep their places relative to each other, if you know better than the API's reference.
     ///
-    /// Only a listing of [`Order::Fixed`] can be read [completely](super::Verdict::Complete), and it needn't read its head
-    /// again. Arklow's order isn't documented. The integration logs' is fixed if they are sorted by something that
+    /// Only a listing of [`Order::Fixed`] can be read [completely](super::Verdict::Complete), and it needn't read its
+    /// head again. Arklow's order isn't documented. The integration logs' is fixed if they are sorted by something that
     /// doesn't change, as the time of creation; by the time of the last change it isn't.
     pub fn order(mut self, order: Order) -> Self {
         self.settings.order = Some(order);
@@ -383,9 +387,10 @@ impl<Q: Paginate> Listing<Q> {
     /// How many more requests may bring nothing new than bring something before the reading gives up, with
     /// [`Truncated`](crate::ErrorKind::Truncated): 200 unless set.
     ///
-    /// Requests that bring nothing are those at a listing's end, those that go back for a place that was lost, and those
-    /// that the server answers with what is known. A reading of `n` records asks for at most `2 n + 201` windows, whatever the
-    /// server does; failed requests aren't counted, and what was [read ahead](Self::prefetch) in vain comes on top.
+    /// Requests that bring nothing are those at a listing's end, those that go back for a place that was lost, and
+    /// those that the server answers with what is known. A reading of `n` records asks for at most `2 n + 201` windows,
+    /// whatever the server does; failed requests aren't counted, and what was [read ahead](Self::prefetch) in vain
+    /// comes on top.
     pub fn budget(mut self, requests: u64) -> Self {
         self.settings.budget = requests;
         self
@@ -394,13 +399,14 @@ impl<Q: Paginate> Listing<Q> {
     /// How many pages of this listing may be under way at once: 4 unless set where the API's total may be believed, and 2
     /// where not. 1 (or 0) reads one page after the other; 32 is the most, and more is taken for that.
     ///
-    /// The first page is asked for alone, as it shows how much the server gives and where the listing ends. Then the next
-    /// ones are asked for before they are wanted, in tasks of their own, that end with the stream. They are given in
-    /// order, errors too: one that may pass is told in its turn and its page asked for again, alone, and when that has come,
-    /// so is what else had failed by then, without a word. So one outage is one error. Nothing is lost by it: what a page must show to be taken for the next is the same, and what was
-    /// read ahead in vain, as the walk had to go back, is dropped and asked for anew. At the end of a listing whose total
-    /// isn't known, and where [`since`](Self::since) ends it, up to one request less than these is made in vain. In all, those made in vain are at most twice as many
-    /// as were of use, and 64: the more often it is wrong, the less it reads ahead.
+    /// The first page is asked for alone, as it shows how much the server gives and where the listing ends. Then the
+    /// next ones are asked for before they are wanted, in tasks of their own, that end with the stream. They are given
+    /// in order, errors too: one that may pass is told in its turn and its page asked for again, alone, and when that
+    /// has come, so is what else had failed by then, without a word. So one outage is one error. Nothing is lost by it:
+    /// what a page must show to be taken for the next is the same, and what was read ahead in vain, as the walk had to
+    /// go back, is dropped and asked for anew. At the end of a listing whose total isn't known, and where
+    /// [`since`](Self::since) ends it, up to one request less than these is made in vain. In all, those made in vain
+    /// are at most twice as many as were of use, and 64: the more often it is wrong, the less it reads ahead.
     ///
     /// On the way [up](Self::newer_than) one page follows the other.
     pub fn prefetch(mut self, pages: usize) -> Self {
@@ -488,8 +494,8 @@ impl<Q: Paginate> Listing<Q> {
 
     /// All records at once, with how the reading went.
     ///
-    /// Whatever happens, what was read is kept: an error that the retries didn't get over is beside the records, and so is
-    /// the cursor to go on from. Mind the memory: a long log is better read as a stream.
+    /// Whatever happens, what was read is kept: an error that the retries didn't get over is beside the records, and so
+    /// is the cursor to go on from. Mind the memory: a long log is better read as a stream.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {

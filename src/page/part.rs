@@ -25,8 +25,8 @@ const ROUNDS: u32 = 4;
 /// A part of a listing, to be read apart from the others: see [`Listing::split`](super::Listing::split).
 ///
 /// A small serde value, for whoever does the reading: [`Listing::part`](super::Listing::part) reads it. It holds what a
-/// [`Cursor`](super::Cursor) holds of the listing, and nothing of the records. Where it was stored, only you should be able to
-/// write: what it says is believed.
+/// [`Cursor`](super::Cursor) holds of the listing, and nothing of the records. Where it was stored, only you should be
+/// able to write: what it says is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     version: u32,
@@ -40,9 +40,9 @@ pub struct Part {
 
 /// What a reading of a part came to, for [`merge`].
 ///
-/// A serde value of some kilobytes: it holds the ids of the first and of the last 64 records that were given; of a part that
-/// was asked for a second or third time, those of 256 or 1,024. Store it as you would a [`Part`]: where it's lost, its part
-/// counts as not read. A job that is to go on where it died stores it along with its cursor.
+/// A serde value of some kilobytes: it holds the ids of the first and of the last 64 records that were given; of a part
+/// that was asked for a second or third time, those of 256 or 1,024. Store it as you would a [`Part`]: where it's lost,
+/// its part counts as not read. A job that is to go on where it died stores it along with its cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "whether it meets the other parts is told by `merge`"]
 pub struct PartRead {
@@ -292,11 +292,11 @@ impl PartRead {
 
 /// Whether the parts that were read are all of their listing, and what has to be read again if not.
 ///
-/// Give it the [`PartRead`] of every reading, in any order: also of those that ended with an error, and of the parts that it
-/// asked for itself. One that is delivered twice counts once. Where two have a record in common nothing is left out between
-/// them; where they don't, records were added or removed between the readings (or one was not finished), and
-/// [`again`](Merged::again) has a part that reaches into both: read that, and merge once more with it. A record may be given
-/// by two parts then.
+/// Give it the [`PartRead`] of every reading, in any order: also of those that ended with an error, and of the parts
+/// that it asked for itself. One that is delivered twice counts once. Where two have a record in common nothing is left
+/// out between them; where they don't, records were added or removed between the readings (or one was not finished),
+/// and [`again`](Merged::again) has a part that reaches into both: read that, and merge once more with it. A record may
+/// be given by two parts then.
 ///
 /// So it goes at most four times, each time more widely, and the last time `again` is the whole listing, to be read in one.
 /// Then it's empty: if that reading wasn't whole either, as it failed for one, the verdict is
