@@ -6,10 +6,9 @@ use std::fmt;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::Identity;
 use serde_json::value::RawValue;
 
+use super::Identity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::ask::request;
 use super::cursor::Fingerprint;
-use super::pages::Extent;
+use super::extent::Extent;
 use super::part::Part;
 use super::since::Since;
 use super::walk::{Plan, Rules};

@@ -24,6 +24,7 @@ mod climb;
 mod collected;
 mod cursor;
 mod entry;
+mod extent;
 mod head;
 mod identity;
 mod items;

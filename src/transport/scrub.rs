@@ -127,9 +127,7 @@ impl Secrets {
             source = error.source();
         }
         // What it's of isn't known: all of it goes.
-        if !beneath.is_empty()
-            && self.forms(beneath.len()).iter().any(|secret| replace(&beneath, secret.expose()).is_some())
-        {
+        if self.forms(beneath.len()).iter().any(|secret| replace(&beneath, secret.expose()).is_some()) {
             return error.with_source("the cause isn't shown, as it holds credentials");
         }
         error
