@@ -32,6 +32,11 @@ impl<T> Call<T> {
         Self { transport, request, options: CallOptions::default() }
     }
 
+    /// Whether the base URL ends with what the path begins with.
+    pub(crate) fn is_doubled(&self) -> bool {
+        self.transport.base().repeats_beginning_of(self.request.template())
+    }
+
     pub(crate) fn with_options(mut self, options: CallOptions) -> Self {
         self.options = options;
         self

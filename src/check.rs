@@ -1,5 +1,6 @@
 //! Whether a client would work, asked before it has to.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -87,7 +88,16 @@ impl<T: Send + 'static> IntoFuture for Checking<Page<T>> {
     type IntoFuture = BoxFuture<'static, Check>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Check::of(self.call.await, self.not_found) })
+        Box::pin(async move {
+            let doubled = self.call.is_doubled();
+            let not_found = |error: &Error| match (self.not_found)(error) {
+                // A server that has the API has no such path either where the base URL goes too far.
+                Finding::Ready => Finding::Ready,
+                _ if doubled => Finding::WrongBaseUrl,
+                found => found,
+            };
+            Check::of(self.call.await, not_found)
+        })
     }
 }
 
@@ -99,7 +109,7 @@ impl<T> fmt::Debug for Checking<T> {
 
 impl Check {
     /// Judges by the outcome of a small request.
-    fn of<T>(result: Result<Page<T>>, not_found: fn(&Error) -> Finding) -> Self {
+    fn of<T>(result: Result<Page<T>>, not_found: impl FnOnce(&Error) -> Finding) -> Self {
         let error = match result {
             Ok(page) if !page.errors.is_empty() => {
                 let error = Error::new(ErrorKind::Partial, "the server gave errors beside the records");
@@ -167,6 +177,7 @@ impl Check {
     }
 }
 
+/// What was found, the error with all of its causes, and what to do.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let finding = match self.finding {
@@ -179,11 +190,16 @@ impl fmt::Display for Check {
             Finding::Busy => "busy",
             Finding::Unclear => "unclear",
         };
-        write!(f, "{finding}: {}", self.hint())?;
+        f.write_str(finding)?;
+        let mut cause = self.error.as_ref().map(|it| it as &dyn StdError);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
         match &self.error {
-            // The hint is drawn from it.
-            Some(error) if error.hint().is_none() => write!(f, " ({error})"),
-            _ => Ok(()),
+            // It has printed its own.
+            Some(error) if error.hint().is_some() => Ok(()),
+            _ => write!(f, " [hint: {}]", self.hint()),
         }
     }
 }

@@ -63,6 +63,8 @@ struct Asks {
     body: Option<Bytes>,
     problem: Option<String>,
     repeat: Repeat,
+    /// Whether it is one of this crate's own, which hints may speak of.
+    own: bool,
 }
 
 /// Whether sending a request twice does the same as sending it once.
@@ -91,7 +93,7 @@ impl Request<()> {
         let path = fill(&template, segments);
         let repeat = if matches!(method, Method::POST | Method::PATCH) { Repeat::Unsafe } else { Repeat::Safe };
         let template = format!("/{template}").into();
-        let asks = Asks { method, template, path, query: String::new(), body: None, problem: None, repeat };
+        let asks = Asks { method, template, path, query: String::new(), body: None, problem: None, repeat, own: false };
         Self { asks: Arc::new(asks), shape: String::new(), decode: Arc::new(|_, _| Ok(())), gone: None }
     }
 }
@@ -129,6 +131,16 @@ impl<T> Request<T> {
     pub fn repeat(mut self, repeat: Repeat) -> Self {
         self.asks().repeat = repeat;
         self
+    }
+
+    /// Marks a request as one of this crate's own.
+    pub(crate) fn own(mut self) -> Self {
+        self.asks().own = true;
+        self
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.asks.own
     }
 
     /// What is asked, to be changed: for this one alone.

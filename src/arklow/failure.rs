@@ -7,7 +7,7 @@ use crate::error::{ApiError, loose};
 use crate::json::Json;
 use crate::transport::{Circumstance, Dialect};
 
-pub(super) static DIALECT: Dialect = Dialect { name: "arklow", read_error, hint };
+pub(super) static DIALECT: Dialect = Dialect { name: "arklow", read_error, no_such_api: |_| false, hint };
 
 /// What a failure's body looks like isn't documented: the envelope of a page, presumably.
 #[derive(Deserialize)]
@@ -30,10 +30,12 @@ fn hint(here: &Circumstance<'_>) -> Option<&'static str> {
         StatusCode::UNAUTHORIZED => {
             Some("the API key is mistyped or no longer valid; it goes into the header x-arklow-auth")
         }
-        StatusCode::FORBIDDEN => {
+        StatusCode::FORBIDDEN if here.own => {
             Some("the API key is known; is it one of this organisation, and may it read action records?")
         }
-        StatusCode::NOT_FOUND => Some("is the organisation's id right, and the base URL what comes before /v1?"),
+        StatusCode::NOT_FOUND if here.own => {
+            Some("is the organisation's id right, and the base URL what comes before /v1?")
+        }
         _ => None,
     }
 }

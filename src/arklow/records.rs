@@ -194,7 +194,7 @@ impl RecordListing {
     /// Which records, without which part of them.
     fn select(&self) -> Request<()> {
         let query = &self.query;
-        let mut request = Request::get("v1/orgs/{org_id}/actions/records", [&self.setting.org_id]);
+        let mut request = Request::get("v1/orgs/{org_id}/actions/records", [&self.setting.org_id]).own();
         if let Some(Search { field, value, .. }) = &query.search {
             request = match self.setting.search {
                 SearchEncoding::DeepObject => {

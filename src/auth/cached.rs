@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::key::{check, sensitive};
+use super::key::{check, check_bare, sensitive};
 use super::{AuthError, Authenticate, Refused, Secret, Signature};
 
 /// A token is renewed this long before it ends, unless set otherwise.
@@ -226,11 +226,12 @@ impl<S: TokenSource> Cached<S> {
         let (done, running) = watch::channel(None);
         held.running = Some(running.clone());
         let (source, shared, patience) = (Arc::clone(&self.source), Arc::clone(&self.held), self.patience);
+        let behind_bearer = !self.prefix.is_empty();
         let mut within = FETCHING.try_with(Vec::clone).unwrap_or_default();
         within.push(self.serial);
         tokio::spawn(FETCHING.scope(within, async move {
             let fetched = match timeout(patience, source.fetch()).await {
-                Ok(fetched) => fetched.and_then(usable),
+                Ok(fetched) => fetched.and_then(|token| usable(token, behind_bearer)),
                 Err(_) => Err(AuthError::transient(format!("the token source gave no token within {patience:?}"))),
             };
             let taken = lock(&shared).take(fetched);
@@ -241,8 +242,10 @@ impl<S: TokenSource> Cached<S> {
     }
 }
 
-fn usable(token: Token) -> Result<Token, AuthError> {
-    check(token.text.expose())
+fn usable(token: Token, behind_bearer: bool) -> Result<Token, AuthError> {
+    let text = token.text.expose();
+    check(text)
+        .and_then(|()| if behind_bearer { check_bare(text) } else { Ok(()) })
         .map_err(|why| AuthError::new(format!("the token source gave a token that can't be used: {why}")))?;
     Ok(token)
 }

@@ -45,6 +45,9 @@ impl HeaderKey {
         let name =
             self.name.clone().ok_or_else(|| AuthError::new("what was given as the header's name can't be one"))?;
         check(self.key.expose()).map_err(AuthError::new)?;
+        if !self.prefix.is_empty() {
+            check_bare(self.key.expose()).map_err(AuthError::new)?;
+        }
         Ok((name, sensitive(&Secret::from(format!("{}{}", self.prefix, self.key.expose())))?))
     }
 }
@@ -59,6 +62,16 @@ pub(super) fn check(key: &str) -> Result<(), &'static str> {
         Err("the key holds a character beyond ASCII; was it copied with a mark before it?")
     } else if key.chars().any(|it| it.is_control() && it != '\t') {
         Err("the key holds a line break or another control character")
+    } else {
+        Ok(())
+    }
+}
+
+/// Says whether a token that goes behind `Bearer` has a scheme before it already: `Bearer Bearer ..` is accepted nowhere.
+pub(super) fn check_bare(token: &str) -> Result<(), &'static str> {
+    let scheme = token.split_ascii_whitespace().next().unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Err("the token begins with `Bearer`, which is put before it anyway: give the token alone")
     } else {
         Ok(())
     }

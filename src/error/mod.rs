@@ -67,6 +67,8 @@ struct Inner {
     attempts: u32,
     outcome: RequestOutcome,
     transient: bool,
+    /// The server says that it doesn't have this API; from its words before they were cut.
+    no_such_api: bool,
     cursor: Option<Arc<Cursor>>,
 }
 
@@ -106,6 +108,7 @@ impl Error {
                     _ => RequestOutcome::NotSent,
                 },
                 transient: kind.is_transient(),
+                no_such_api: false,
                 cursor: None,
             }),
         }
@@ -193,6 +196,11 @@ impl Error {
         self.inner.kind == ErrorKind::Record
     }
 
+    /// Whether the server says that it doesn't have this API.
+    pub(crate) fn says_no_such_api(&self) -> bool {
+        self.inner.no_such_api
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.inner));
         self
@@ -256,6 +264,10 @@ impl Error {
 
     pub(crate) fn with_outcome(self, outcome: RequestOutcome) -> Self {
         self.with(|it| it.outcome = outcome)
+    }
+
+    pub(crate) fn with_no_such_api(self, said: bool) -> Self {
+        self.with(|it| it.no_such_api = said)
     }
 
     pub(crate) fn with_transient(self, transient: bool) -> Self {

@@ -1,6 +1,6 @@
 //! How the server words its failures.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::error::{ApiError, loose};
@@ -8,7 +8,7 @@ use crate::json::Json;
 use crate::transport::decode::DecodeError;
 use crate::transport::{Circumstance, Dialect};
 
-pub(super) static DIALECT: Dialect = Dialect { name: "integration", read_error, hint };
+pub(super) static DIALECT: Dialect = Dialect { name: "integration", read_error, no_such_api: |_| false, hint };
 
 /// What an answer says of itself. What a failure's body looks like isn't documented: `success: false` with `message` or
 /// `error`, by the look of the others.
@@ -55,10 +55,12 @@ fn hint(here: &Circumstance<'_>) -> Option<&'static str> {
         StatusCode::UNAUTHORIZED => {
             Some("the server wants other credentials than it was sent: is the authenticator the right one?")
         }
-        StatusCode::NOT_FOUND if here.api.is_none() => {
+        StatusCode::NOT_FOUND if here.own && here.api.is_none() => {
             Some("is the base URL right, and the collection's path below it (collection_path)?")
         }
-        StatusCode::METHOD_NOT_ALLOWED => Some("does the server take updates by the other method (update_method)?"),
+        StatusCode::METHOD_NOT_ALLOWED if here.own && matches!(*here.method, Method::PUT | Method::PATCH) => {
+            Some("does the server take updates by the other method (update_method)?")
+        }
         _ => None,
     }
 }

@@ -170,11 +170,11 @@ impl Logs {
 
 impl Setting {
     fn all(&self, method: Method) -> Request<()> {
-        Request::new(method, self.collection.clone(), [] as [&str; 0])
+        Request::new(method, self.collection.clone(), [] as [&str; 0]).own()
     }
 
     fn one(&self, method: Method, id: &Id<ActionLog>) -> Request<()> {
-        Request::new(method, format!("{}/{{id}}", self.collection), [id])
+        Request::new(method, format!("{}/{{id}}", self.collection), [id]).own()
     }
 }
 

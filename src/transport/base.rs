@@ -71,6 +71,14 @@ impl Base {
         Ok(())
     }
 
+    /// Whether it ends with what a path begins with, as in `https://host/api` below which `api/admin` is asked for: then
+    /// the base URL goes too far, as a rule.
+    pub(crate) fn repeats_beginning_of(&self, path: &str) -> bool {
+        let ours: Vec<_> = self.url.path().split('/').filter(|it| !it.is_empty()).collect();
+        let theirs: Vec<_> = path.split('/').take_while(|it| !it.starts_with('{')).collect();
+        (1..=ours.len().min(theirs.len())).any(|many| ours.ends_with(&theirs[..many]))
+    }
+
     /// The absolute URI of an encoded path and query below the base.
     pub(crate) fn join(&self, path: &str, query: &str) -> Result<Uri> {
         let base = self.url.as_str().trim_end_matches('/');

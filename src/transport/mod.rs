@@ -3,6 +3,7 @@
 mod base;
 pub(crate) mod decode;
 pub(crate) mod exchange;
+mod hint;
 pub(crate) mod named;
 mod pace;
 mod rate_limit;
@@ -35,6 +36,7 @@ use exchange::{Exchange, Stage};
 use pace::{Pace, Patience, Permit};
 use scrub::Secrets;
 use trace::Attempt;
+use verdict::Sent;
 pub(crate) use verdict::{Circumstance, Dialect};
 
 use crate::answered::Answered;
@@ -289,8 +291,12 @@ impl Transport {
                 let found_nothing = progress.unknown && !verdict::is_web_page(&answer);
                 let value = match request.already_gone(answer.status(), found_nothing) {
                     Some(value) => value,
-                    None => verdict::judge(self.inner.dialect, request, &answer, &|text| secrets.clean(text))
-                        .map_err(|error| error.with_rate_limit(limit))?,
+                    None => {
+                        let sent =
+                            Sent { base: &self.inner.base, headers: unsigned.headers(), secrets: secrets.sent() };
+                        verdict::judge(self.inner.dialect, request, sent, &answer, &|text| secrets.clean(text))
+                            .map_err(|error| error.with_rate_limit(limit))?
+                    }
                 };
                 let (head, _) = answer.into_parts();
                 Ok(Answered {

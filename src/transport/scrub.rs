@@ -60,6 +60,11 @@ impl Secrets {
         Self { texts }
     }
 
+    /// What the requests were signed with; empty if with nothing.
+    pub(super) fn sent(&self) -> &[Secret] {
+        &self.texts
+    }
+
     /// Those of another attempt as well.
     pub(super) fn add(&mut self, others: Self) {
         let new = others.texts.into_iter().filter(|new| self.texts.iter().all(|it| it.expose() != new.expose()));

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::de::IgnoredAny;
 use url::Url;
 
+use super::base::Base;
 use super::decode::Problem;
+use super::hint::hint;
 use super::retry::retry_after;
+use crate::auth::Secret;
 use crate::error::{ApiError, Error, ErrorKind, RequestOutcome, Result, is_transient_status, loose};
 use crate::json::Json;
-use crate::request::{Answer, Clean, Request};
+use crate::request::{Answer, Clean, Repeat, Request};
 
 /// How one API words its failures. Plain functions: each API's folder has one of these.
 #[derive(Debug)]
@@ -21,8 +24,19 @@ pub struct Dialect {
     pub(crate) name: &'static str,
     /// Reads the body of an answer that isn't a success.
     pub(crate) read_error: fn(&str) -> Option<ApiError>,
-    /// What to do about it, where the answer gives the cause away.
+    /// Whether an answer says that the server doesn't have this API.
+    pub(crate) no_such_api: fn(&ApiError) -> bool,
+    /// What to do about it, where the request and its answer give the cause away.
     pub(crate) hint: fn(&Circumstance<'_>) -> Option<&'static str>,
+}
+
+/// What a request went out with, beside itself.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub(super) base: &'a Base,
+    pub(super) headers: &'a HeaderMap,
+    /// What it was signed with.
+    pub(super) secrets: &'a [Secret],
 }
 
 /// What a hint may be drawn from.
@@ -33,10 +47,49 @@ pub(crate) struct Circumstance<'a> {
     pub(crate) api: Option<&'a ApiError>,
     /// Whether the body is a web page.
     pub(crate) web_page: bool,
+    pub(crate) method: &'a Method,
+    /// Whether doing it twice does the same as doing it once.
+    pub(crate) repeat: Repeat,
+    /// Whether it's one of this crate's own requests. Of others it isn't known what they ask for.
+    pub(crate) own: bool,
+    /// Whether the base URL ends with what the path begins with.
+    pub(crate) doubled: bool,
+    /// Whether it was sent with a condition, to be answered only if something changed.
+    conditional: bool,
+    /// What it was signed with.
+    secrets: &'a [Secret],
+}
+
+impl Circumstance<'_> {
+    /// What the server says.
+    pub(crate) fn message(&self) -> &str {
+        self.api.and_then(ApiError::message).unwrap_or_default()
+    }
+
+    /// Whether it was sent with a condition, to be answered only if something changed.
+    pub(super) fn conditional(&self) -> bool {
+        self.conditional
+    }
+
+    /// Whether it went out without any credentials.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// Whether it went out with a token that begins like this.
+    pub(crate) fn token_begins(&self, with: &str) -> bool {
+        self.secrets.iter().any(|it| it.expose().starts_with(with))
+    }
 }
 
 /// Turns an answer into the value that it holds, or into the error that it is.
-pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer, clean: Clean<'_>) -> Result<T> {
+pub(super) fn judge<T>(
+    dialect: &Dialect,
+    request: &Request<T>,
+    sent: Sent<'_>,
+    answer: &Answer,
+    clean: Clean<'_>,
+) -> Result<T> {
     let error = match refusal(dialect, answer) {
         Some(error) => error,
         None => match request.decode_clean(answer, clean) {
@@ -66,14 +119,27 @@ pub(super) fn judge<T>(dialect: &Dialect, request: &Request<T>, answer: &Answer,
         _ => error,
     };
     let api = error.api().cloned();
-    let here = Circumstance { kind: error.kind(), status, api: api.as_ref(), web_page: is_web_page(answer) };
+    let here = Circumstance {
+        kind: error.kind(),
+        status,
+        api: api.as_ref(),
+        web_page: is_web_page(answer),
+        method: request.method(),
+        repeat: request.repeats(),
+        own: request.is_own(),
+        doubled: sent.base.repeats_beginning_of(request.template()),
+        conditional: [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|it| sent.headers.contains_key(it)),
+        secrets: sent.secrets,
+    };
     let coded = error.kind() == ErrorKind::NotJson && coding(answer.headers()).is_some();
-    let hint = (dialect.hint)(&here).or_else(|| general_hint(&here).filter(|_| !coded));
+    let hint = hint(dialect, &here).filter(|_| !coded);
+    let no_such_api = here.own && api.as_ref().is_some_and(dialect.no_such_api);
     let wait = retry_after(answer.headers());
     let outcome = outcome(&error, request.method(), status, wait);
     let transient = error.is_transient() || is_transient_status(status);
     Err(error
         .with_hint(hint)
+        .with_no_such_api(no_such_api)
         .with_status(status)
         .with_transient(transient)
         .with_request_id(request_id(answer.headers()))
@@ -173,26 +239,6 @@ fn place(location: &str) -> Option<String> {
     let path = percent_decode_str(url.path()).decode_utf8_lossy().into_owned();
     let origin = url.origin();
     Some(if origin == base.origin() { path } else { format!("{}{path}", origin.ascii_serialization()) })
-}
-
-fn general_hint(here: &Circumstance<'_>) -> Option<&'static str> {
-    match here.kind {
-        ErrorKind::NotJson if here.web_page => Some(
-            "a web page in place of JSON: does the base URL lack a part of its path, or does a login stand in between?",
-        ),
-        ErrorKind::Redirect => {
-            Some("redirects are not followed, as credentials would travel along: make the right place the base URL")
-        }
-        ErrorKind::Forbidden => Some("the credentials are known, and not enough for this"),
-        ErrorKind::NotFound => Some("is the id right, and the base URL?"),
-        ErrorKind::Conflict => Some("read the record again, and decide anew"),
-        ErrorKind::Rejected => Some("the server doesn't take the request as it is: see what it says"),
-        ErrorKind::RateLimited => Some("ask less often, and wait for as long as the server says"),
-        ErrorKind::Server => Some("the server, or a proxy before it, failed: try again later, and tell who runs it"),
-        ErrorKind::Refused => Some("the server says no, whatever the status: see what it says"),
-        ErrorKind::NotJson => Some("something else than the API answered: is the base URL right?"),
-        _ => None,
-    }
 }
 
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {

@@ -108,7 +108,7 @@ impl Paginate for EventsQuery {
     type Envelope = Around;
 
     fn request(&self) -> Request<()> {
-        Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set])
+        Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set]).own()
     }
 
     fn identity(event: &ActionSetEvent) -> Identity {

@@ -20,7 +20,7 @@ use crate::builder::{Client, ClientBuilder, sealed};
 use crate::call::Call;
 use crate::check::{Checking, Finding};
 use crate::environment::Environment;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::page::{Listing, Page, Paginate};
 use crate::request::Request;
 use crate::transport::{Dialect, RateLimit, Transport};
@@ -96,10 +96,7 @@ impl UnleashClient {
     /// may not see that project is [`NotAllowed`](Finding::NotAllowed): to check another, ask for a page of it.
     pub fn check(&self) -> Checking<Page<ActionSetEvent>> {
         let call = self.action_set_events().list(("default", 1)).page_size(1).page();
-        Checking::new(call, |error| match error.api().and_then(ApiError::message) {
-            Some(message) if failure::says_no_such_api(message) => Finding::NoSuchApi,
-            _ => Finding::Ready,
-        })
+        Checking::new(call, |error| if error.says_no_such_api() { Finding::NoSuchApi } else { Finding::Ready })
     }
 
     /// A listing of your own on this server: see [`Paginate`].

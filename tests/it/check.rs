@@ -3,7 +3,9 @@
 use actionlog::{ArklowClient, Check, ErrorKind, Finding, IntegrationClient, UnleashClient};
 use wiremock::{MockServer, ResponseTemplate};
 
-use crate::wire::{KEY, Memory, Reply, arklow, integration, json, quick, requests, server, target, unleash};
+use crate::wire::{
+    KEY, Memory, Reply, arklow, integration, json, quick, requests, server, target, unleash, whole_story,
+};
 
 const ARKLOW: &str = r#"{"data": {"items": [], "count": 0}, "errors": null}"#;
 const INTEGRATION: &str = r#"{"success": true, "data": [], "total": 0}"#;
@@ -25,6 +27,10 @@ fn assert_found(check: &Check, finding: Finding, case: &str) {
     assert_eq!(check.clone().into_result().is_ok(), finding == Finding::Ready, "{case}");
     assert!(!check.hint().is_empty(), "{case}");
     assert!(check.is_ready() || check.to_string().contains(check.hint()), "{case}: {check}");
+    if let Some(error) = check.error() {
+        assert!(check.to_string().contains(&whole_story(error)), "{case}: {check}");
+        assert_eq!(check.to_string().matches(check.hint()).count(), 1, "{case}: {check}");
+    }
     assert!(!format!("{check} {check:?}").contains(KEY), "{case}");
 }
 
@@ -156,4 +162,79 @@ async fn a_source_without_tokens_is_found_before_anything_is_sent() {
     assert_found(&check, Finding::BadCredentials, "integration");
     assert_eq!(check.error().unwrap().kind(), ErrorKind::Credentials);
     assert!(memory.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_server_says_is_printed_beside_the_hint() {
+    for status in [400, 401, 403, 404, 409, 418, 429, 500, 503] {
+        let body =
+            r#"{"success": false, "message": "it was said", "errors": [{"code": "c", "message": "it was said"}]}"#;
+        let server = server([json(status, body)]).await;
+        for (name, check) in check_all(&server).await {
+            let printed = check.to_string();
+            // To Unleash, a 404 that doesn't name the path is one of the action set.
+            assert!(check.is_ready() || printed.contains("it was said"), "{name} {status}: {printed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_cause_of_a_connection_that_fails_is_printed() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = UnleashClient::builder(&url).api_key(KEY).retry(quick()).build().unwrap();
+    assert!(client.check().await.to_string().contains("refused"), "{}", client.check().await);
+}
+
+/// As a real server answers an unknown path, and one that it has only below `prefix`.
+async fn server_below(prefix: &str) -> MockServer {
+    let server = MockServer::start().await;
+    let below = wiremock::matchers::path_regex(format!("^{prefix}"));
+    let answers = |answer| wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer);
+    let all = r#"{"success": true, "actionSetEvents": [], "data": {"items": [], "count": 0}, "errors": null}"#;
+    let all = if prefix.contains("logs") { INTEGRATION } else { all };
+    wiremock::Mock::given(below).respond_with(json(200, all)).mount(&server).await;
+    let unknown = r#"{"id": "1", "name": "NotFoundError", "success": false, "message": "The path is not available."}"#;
+    answers(json(404, unknown)).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn a_base_url_that_goes_too_far_is_found_on_a_server_that_works() {
+    let unleash = |url: String| UnleashClient::builder(url).api_key(KEY).retry(quick()).build().unwrap();
+    let server = server_below("/api/admin/projects/default").await;
+    for end in ["/api", "/api/", "/api/admin", "/api/admin/projects"] {
+        let check = unleash(format!("{}{end}", server.uri())).check().await;
+        assert_found(&check, Finding::WrongBaseUrl, end);
+        assert!(check.hint().contains("base URL ends with"), "{check}");
+    }
+    assert_found(&unleash(server.uri()).check().await, Finding::Ready, "right");
+    // Below a path of its own, it may end like this and be right.
+    let server = server_below("/api/api/admin/projects").await;
+    assert_found(&unleash(format!("{}/api", server.uri())).check().await, Finding::Ready, "below /api");
+    // Another end than the beginning of the path says nothing.
+    let check = unleash(format!("{}/admin", server.uri())).check().await;
+    assert_found(&check, Finding::NoSuchApi, "/admin");
+
+    let server = server_below("/v1/orgs").await;
+    let url = format!("{}/v1", server.uri());
+    let arklow = ArklowClient::builder("1").base_url(url).api_key(KEY).retry(quick()).build().unwrap();
+    assert_found(&arklow.check().await, Finding::WrongBaseUrl, "arklow");
+
+    let server = server_below("/integration-action-logs$").await;
+    let url = format!("{}/integration-action-logs", server.uri());
+    let integration = IntegrationClient::builder(url).api_key(KEY).retry(quick()).build().unwrap();
+    assert_found(&integration.check().await, Finding::WrongBaseUrl, "integration");
+}
+
+#[tokio::test]
+async fn a_message_too_long_to_be_shown_is_read_whole() {
+    let path = "x".repeat(20_000);
+    let body = format!(r#"{{"name": "NotFoundError", "message": "The path ({path}) is not available."}}"#);
+    let server = server([json(404, body)]).await;
+    let check = unleash(&server).check().await;
+    assert_found(&check, Finding::NoSuchApi, "long");
+    assert!(check.hint().contains("Enterprise"));
+    assert!(check.to_string().len() < 4_000);
 }

@@ -12,6 +12,7 @@ mod connections;
 mod decoding;
 mod faults;
 mod going_on;
+mod hints;
 mod integration;
 mod observed;
 mod pace;

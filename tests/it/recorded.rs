@@ -223,13 +223,18 @@ fn expected_hint(case: &Case) -> Option<&'static str> {
     match case.status {
         200 if case.is_web_page() => Some("base URL looks wrong"),
         301 => Some("redirects are not followed"),
+        304 => Some("no condition was sent"),
+        401 if body["message"].as_str().is_some_and(|it| it.contains("no authorization header")) => {
+            Some("a proxy in between")
+        }
         401 => Some("mistyped, expired or deleted"),
         403 if body["name"].is_null() => Some("a token of this kind"),
         403 => Some("lacks the permission"),
         404 if body["message"].as_str().is_some_and(|it| it.contains("is not available")) => Some("Unleash Enterprise"),
         404 if case.is_web_page() => Some("a web page"),
         404 => Some("is the id right"),
-        400 | 431 => Some("doesn't take the request"),
+        400 => Some("doesn't take the request"),
+        431 => Some("longer than the server"),
         429 => Some("ask less often"),
         500.. => Some("try again later"),
         _ => None,
