@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Debug;
 
-use actionlog::arklow::{ActionRecord, RecordsQuery};
+use actionlog::arklow::{ActionRecord, RecordsQuery, SearchEncoding};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogsQuery};
 use actionlog::page::{Entry, Listed, Listing, Paginate, Raw};
@@ -22,12 +22,13 @@ use tokio::runtime::{Builder, Runtime};
 pub type Target = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("arklow", arklow),
     ("integration", integration),
     ("unleash", unleash),
     ("error_bodies", error_bodies),
     ("json", json),
+    ("queries", queries),
 ];
 
 /// A page of Arklow records.
@@ -88,6 +89,92 @@ pub fn json(bytes: &[u8]) {
     let _ = json.parse::<f64>();
     let _ = json.parse::<Vec<Json>>();
     assert_eq!(json.is_null(), json.parse::<()>().is_ok());
+}
+
+/// The first byte chooses a listing and its page size; the rest is a text that selects records in it: a search term, a
+/// filter, a project.
+pub fn queries(bytes: &[u8]) {
+    let Some((&first, text)) = bytes.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let size = [1, 2, 20, 50][usize::from(first >> 4) % 4];
+    // A nested value is the same listing with blanks around it; any other text isn't.
+    let nested =
+        text.trim().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text.trim()).is_ok();
+    let other = if nested { format!(" {text} ") } else { text.to_owned() };
+    with_clients(|clients| match first % 8 {
+        0 => {
+            let by = |text: &str| clients.integration.logs().list(LogsQuery::new().search(text)).page_size(size);
+            selected(clients, &by(text), &by(&other), Some(("search", text)));
+        }
+        1 => {
+            let Ok(json) = Json::from_text(text) else { return };
+            let list = || clients.integration.logs().list(LogsQuery::new().filter(&json)).page_size(size);
+            selected(clients, &list(), &list(), Some(("filter", json.as_str())));
+        }
+        2 => {
+            let list = || clients.integration.logs().list(LogsQuery::new().sort(text).search(text)).page_size(size);
+            selected(clients, &list(), &list(), Some(("sort", text)));
+        }
+        encoding @ 3..=5 => {
+            let client = &clients.searching[usize::from(encoding - 3)];
+            let list = || client.records().list(RecordsQuery::new().search(text, text)).page_size(size);
+            selected(clients, &list(), &list(), None);
+        }
+        6 => {
+            let by = |text: &str| clients.arklow.records().list(RecordsQuery::new().variant(text)).page_size(size);
+            selected(clients, &by(text), &by(&other), Some(("variant", text)));
+        }
+        _ => {
+            let list = || clients.unleash.action_set_events().list(EventsQuery::with_text_id(text, text));
+            selected(clients, &list(), &list(), None);
+        }
+    });
+}
+
+/// What is asked for is what was said, or it's refused before it's sent; and a cursor is one of its listing.
+fn selected<Q: Paginate>(clients: &Clients, listing: &Listing<Q>, same: &Listing<Q>, sent: Option<(&str, &str)>) {
+    const EMPTY: &[u8] = br#"{"success":true,"data":[],"actionSetEvents":[]}"#;
+    const NO_RECORDS: &[u8] = br#"{"data":{"items":[]}}"#;
+    let request = listing.query().request();
+    if let Some((name, value)) = sent {
+        let query = request.query_string();
+        let pair = format!("{name}={}", value.bytes().map(encoded).collect::<String>());
+        assert!(query.split('&').any(|it| it == pair), "{query} {pair}");
+    }
+    let arklow = request.template().contains("records");
+    let body = if arklow { NO_RECORDS } else { EMPTY };
+    let read = |listing: Listing<Q>| answered(200, body, |_| clients.block_on(listing.collect()));
+    let all = read(listing.clone());
+    let Some(cursor) = all.cursor else {
+        let error = all.error.expect("there is a cursor unless something is wrong");
+        assert_eq!(error.kind(), actionlog::ErrorKind::InvalidRequest, "{error}");
+        return shown(&error);
+    };
+    if let Some(error) = all.error {
+        assert_eq!(error.kind(), actionlog::ErrorKind::InvalidRequest, "{error}");
+        return shown(&error);
+    }
+    let stored = serde_json::to_string(&cursor).unwrap();
+    assert_eq!(serde_json::from_str::<actionlog::Cursor>(&stored).unwrap(), cursor);
+    let rest = read(same.clone().resume(cursor.clone()));
+    assert!(rest.error.is_none(), "{:?}", rest.error);
+    assert_eq!(serde_json::to_string(&rest.cursor).unwrap(), stored);
+    let text: String = request.query_string().chars().take(64).collect();
+    let error = answered(200, body, |clients| {
+        let another = clients.integration.logs().list(LogsQuery::new().sort("another").search(text)).resume(cursor);
+        clients.block_on(another.collect()).error
+    });
+    assert_eq!(error.map(|it| it.kind()), Some(actionlog::ErrorKind::InvalidRequest));
+}
+
+/// A byte as queries have it.
+fn encoded(byte: u8) -> String {
+    match byte {
+        b' ' => "+".to_owned(),
+        b'*' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    }
 }
 
 /// A record, and what of it can't be compared.
@@ -167,6 +254,8 @@ fn shown(error: &dyn Error) {
 struct Clients {
     runtime: Runtime,
     arklow: ArklowClient,
+    /// One for each way to write a search.
+    searching: [ArklowClient; 3],
     integration: IntegrationClient,
     unleash: UnleashClient,
 }
@@ -175,15 +264,14 @@ impl Clients {
     fn new() -> Self {
         const URL: &str = "http://localhost";
         let once = RetryPolicy::off();
+        let arklow = |encoding| {
+            let builder = ArklowClient::builder("1").base_url(URL).authenticator(none()).retry(once);
+            builder.search_encoding(encoding).exchange(Given).build().unwrap()
+        };
         Self {
             runtime: Builder::new_current_thread().enable_time().build().unwrap(),
-            arklow: ArklowClient::builder("1")
-                .base_url(URL)
-                .authenticator(none())
-                .retry(once)
-                .exchange(Given)
-                .build()
-                .unwrap(),
+            arklow: arklow(SearchEncoding::default()),
+            searching: [SearchEncoding::DeepObject, SearchEncoding::Plain, SearchEncoding::Json].map(arklow),
             integration: IntegrationClient::builder(URL)
                 .authenticator(none())
                 .retry(once)

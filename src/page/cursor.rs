@@ -6,9 +6,9 @@ use std::fmt;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
 
 use super::Identity;
+use super::canonical::canonical;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 
@@ -174,23 +174,6 @@ pub(super) struct Fingerprint {
     origin: String,
     path: String,
     parameters: BTreeMap<String, String>,
-}
-
-/// A parameter's value; one that is JSON with the names of its objects in order, and without blanks. A map's order differs from
-/// process to process.
-fn canonical(value: &str) -> String {
-    let text = value.trim();
-    if let Some(fields) =
-        text.starts_with('{').then(|| serde_json::from_str::<BTreeMap<String, &RawValue>>(text).ok()).flatten()
-    {
-        let fields = fields.iter().map(|(name, value)| format!("{name:?}:{}", canonical(value.get())));
-        return format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
-    }
-    if let Some(items) = text.starts_with('[').then(|| serde_json::from_str::<Vec<&RawValue>>(text).ok()).flatten() {
-        let items = items.iter().map(|value| canonical(value.get()));
-        return format!("[{}]", items.collect::<Vec<_>>().join(","));
-    }
-    value.to_owned()
 }
 
 impl Fingerprint {

@@ -20,6 +20,7 @@
 
 mod ahead;
 mod ask;
+mod canonical;
 mod climb;
 mod collected;
 mod cursor;

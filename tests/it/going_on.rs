@@ -6,7 +6,7 @@ use std::time::Duration;
 use actionlog::integration::LogsQuery;
 use actionlog::page::{Cut, Order};
 use actionlog::testing::World;
-use actionlog::{Cursor, IntegrationClient, UnleashClient, Verdict};
+use actionlog::{Cursor, ErrorKind, IntegrationClient, UnleashClient, Verdict};
 
 fn integration(world: &World) -> IntegrationClient {
     IntegrationClient::builder("http://localhost").bearer("a good token").exchange(world.exchange()).build().unwrap()
@@ -182,4 +182,36 @@ async fn a_cursor_of_an_empty_log_leads_to_one_that_knows_the_head() {
     world.integration().add_sample_logs(3);
     let newer = listing.newer_than(read.cursor.unwrap()).collect().await;
     assert_eq!(newer.items.len(), 3, "{:?}", newer.error.map(|it| it.to_string()));
+}
+
+/// On a thread with as much stack as a worker has: a term of brackets alone is a user's to type.
+#[test]
+fn a_search_term_of_brackets_upon_brackets_is_a_search_term() {
+    let deep = |pairs: usize| format!("{}{}", "[".repeat(pairs), "]".repeat(pairs));
+    let objects = |pairs: usize| format!("{}1{}", "{\"a\":".repeat(pairs), "}".repeat(pairs));
+    let search = async move {
+        let world = World::new();
+        world.integration().add_sample_logs(10);
+        let client = integration(&world);
+        for term in [deep(5_000), objects(1_500), "[".repeat(5_000)] {
+            let listing = client.logs().list(LogsQuery::new().search(term.clone()));
+            let all = listing.clone().collect().await;
+            assert!(all.error.is_none(), "{:?}", all.error);
+            let rest = listing.resume(all.cursor.unwrap()).collect().await;
+            assert!(rest.error.is_none(), "{:?}", rest.error);
+            // Another term is another listing.
+            let other = client.logs().list(LogsQuery::new().search(format!("{term}x")));
+            let refused = other.resume(rest.cursor.unwrap()).collect().await.error.unwrap();
+            assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
+        }
+        // What no URL has room for is refused, and isn't even looked at.
+        let sent = world.requests().len();
+        for term in [deep(1_000_000), objects(1_000_000)] {
+            let all = client.logs().list(LogsQuery::new().search(term)).collect().await;
+            assert_eq!(all.error.unwrap().kind(), ErrorKind::InvalidRequest);
+        }
+        assert_eq!(world.requests().len(), sent);
+    };
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(search);
+    std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(run).unwrap().join().unwrap();
 }
