@@ -176,7 +176,8 @@ impl<C: Client> ClientBuilder<C> {
 
     /// Tells a function of what happens: attempts, waits, pages. See [`observe`](crate::observe).
     ///
-    /// It's called from within calls: it should be quick, and not panic.
+    /// It's called from within calls: it should be quick. A panic of it is caught, so that it ends no call: the event is
+    /// lost, and a `tracing` event of level `ERROR` says so.
     pub fn observer(mut self, observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.settings.observer = Observer::new(observe);
         self
@@ -208,7 +209,10 @@ impl<C: Client> ClientBuilder<C> {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`], with what is wrong: the base URL, the credentials (none, or not fit for a header),
-    /// what TLS needs, or a header that can't be sent.
+    /// what TLS needs, or a header that can't be sent. Also if `HTTP_PROXY`, `HTTPS_PROXY` or `ALL_PROXY` is set in the
+    /// environment and isn't a proxy that can be asked: past it, the client would connect directly. (Not for a server on
+    /// this machine, which is never asked by way of a proxy, and not for a client with an [`exchange`](Self::exchange) of
+    /// its own.)
     pub fn build(self) -> Result<C> {
         let base = Base::parse(&self.base_url, self.allow_http)?;
         let Some(auth) = self.auth else {

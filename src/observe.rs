@@ -58,6 +58,7 @@
 //! tells what a *server* writes as it closes an HTTP/2 connection (GOAWAY), which may be anything.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,9 +207,14 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
+    /// A panic of the observer ends here. Events are told from drops too, also while another panic unwinds: a second one
+    /// then would end the process.
     pub(crate) fn tell(&self, event: Event<'_>) {
-        if let Some(observe) = &self.0 {
-            observe(&event);
+        let Some(observe) = &self.0 else { return };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observe(&event))) {
+            // What was panicked with may panic as it's dropped.
+            std::mem::forget(panic);
+            tracing::error!(target: "actionlog", "the observer panicked, and missed an event");
         }
     }
 }

@@ -148,16 +148,21 @@ impl<T> Request<T> {
         Arc::make_mut(&mut self.asks)
     }
 
-    /// Reads the answer's body as JSON into a `U`.
+    /// Reads the answer's body as JSON into a `U`. A status that isn't one of a whole answer (205, 206, 226) is an error.
     pub fn json<U: DeserializeOwned>(self) -> Request<U> {
-        self.read(|answer| decode::json(answer.body()))
+        self.read(|answer| {
+            decode::whole(answer)?;
+            decode::json(answer.body())
+        })
     }
 
     /// Reads the answer's body as a page of records, whose JSON is an `E` around records of type `R`.
     ///
-    /// A record that can't be read is an [`Entry::Unreadable`]; the others come as they should.
+    /// A record that can't be read is an [`Entry::Unreadable`]; the others come as they should. A status of success that
+    /// isn't one of a whole page (206 Partial Content, say) is an error.
     pub fn page<E: Envelope, R: DeserializeOwned>(self) -> Request<Listed<Entry<R>>> {
         self.read_clean(|answer, clean| {
+            decode::whole_page(answer)?;
             let mut listed = decode::page::<E, R>(answer.body())?;
             listed.errors = listed.errors.into_iter().map(|it| it.map_text(clean)).collect();
             Ok(listed)
@@ -293,7 +298,8 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
             path.push('/');
         }
         let Some(name) = part.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
-            if matches!(part, "" | "." | "..")
+            if part.is_empty()
+                || is_dots(part)
                 || !part.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@".contains(&it))
             {
                 return Err(format!("the path's template can't hold the segment {part:?}"));
@@ -308,6 +314,17 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
         Some(_) => Err(format!("the path /{template} takes fewer segments")),
         None => Ok(path),
     }
+}
+
+/// Whether some server or proxy would take a segment for `.` or `..`, which lead out of the base path: also percent-encoded,
+/// however often, and with parameters behind it.
+fn is_dots(segment: &str) -> bool {
+    let mut segment = segment.to_ascii_lowercase();
+    while segment.contains("%25") {
+        segment = segment.replace("%25", "%");
+    }
+    let segment = segment.replace("%2e", ".").replace("%3b", ";");
+    matches!(segment.split(';').next(), Some("." | ".."))
 }
 
 fn encode(segment: &str) -> Result<String, &'static str> {

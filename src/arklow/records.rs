@@ -83,6 +83,7 @@ impl Records<'_> {
     pub fn count(&self, query: impl Into<RecordsQuery>) -> Call<u64> {
         let listing = RecordListing { setting: self.setting.clone(), query: query.into() };
         let request = listing.select().shape("count_only", true).read(|answer| {
+            decode::whole_page(answer)?;
             let body: Body<serde::de::IgnoredAny> = decode::json(answer.body())?;
             match (loose::errors(body.errors.as_ref()), body.data.and_then(|it| it.0.count)) {
                 (errors, _) if !errors.is_empty() => Err(refused(errors)),

@@ -110,7 +110,7 @@ pub enum ErrorKind {
     /// The message names where it pointed. If that's right, make it the base URL. `http` sent to `https` is the usual
     /// case; a login page means that the server wants other credentials.
     Redirect,
-    /// Any other status that isn't success.
+    /// Any other status that isn't success; or one of success that isn't that of a whole answer, as 206 Partial Content.
     ///
     /// # Troubleshooting
     ///

@@ -191,6 +191,7 @@ fn one(answer: &crate::request::Answer) -> Result<ActionLog, DecodeError> {
     struct Around {
         data: ActionLog,
     }
+    decode::whole(answer)?;
     // First what a refusal looks like: its `data` may be anything.
     decode::json::<Word>(answer.body())?.check()?;
     Ok(decode::json::<Around>(answer.body())?.data)

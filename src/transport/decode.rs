@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -11,6 +12,7 @@ use super::named::Named;
 use crate::error::ApiError;
 use crate::json::Json;
 use crate::page::{Entry, Envelope, Listed, UnreadableRecord};
+use crate::request::Answer;
 
 /// Why an answer's body could not be read as what was expected.
 ///
@@ -23,8 +25,13 @@ pub struct DecodeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     Empty,
-    Unfit { path: String, reason: String },
+    Unfit {
+        path: String,
+        reason: String,
+    },
     Refused(ApiError),
+    /// A status of success that promises no whole answer.
+    NotWhole(StatusCode),
 }
 
 impl DecodeError {
@@ -69,11 +76,31 @@ impl fmt::Display for DecodeError {
             Problem::Unfit { path, reason } if path.is_empty() => f.write_str(reason),
             Problem::Unfit { path, reason } => write!(f, "{path}: {reason}"),
             Problem::Refused(api) => api.fmt(f),
+            Problem::NotWhole(status) => write!(f, "{status} isn't the status of a whole answer"),
         }
     }
 }
 
 impl StdError for DecodeError {}
+
+/// Whether an answer of success may hold all of what was asked for. A part of it (206), what changed in it (226) and an
+/// answer that is to have no body (205) may well be JSON of the right shape.
+pub(crate) fn whole(answer: &Answer) -> Result<(), DecodeError> {
+    match answer.status().as_u16() {
+        205 | 206 | 226 => Err(Problem::NotWhole(answer.status()).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an answer of success may hold a whole page: also one that was accepted to be made (202), or is of several
+/// statuses (207), is none.
+pub(crate) fn whole_page(answer: &Answer) -> Result<(), DecodeError> {
+    match answer.status().as_u16() {
+        // 204 has no body, and fails for that.
+        200 | 201 | 203 | 204 => Ok(()),
+        _ => Err(Problem::NotWhole(answer.status()).into()),
+    }
+}
 
 /// Reads a whole body as JSON.
 pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> {
@@ -110,7 +137,7 @@ fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>) -> Entry<R> {
         Err(error) => {
             let (path, reason) = match located::<R>(raw.get(), &error).problem {
                 Problem::Unfit { path, reason } => (path, reason),
-                Problem::Empty | Problem::Refused(_) => (String::new(), reason(&error)),
+                Problem::Empty | Problem::Refused(_) | Problem::NotWhole(_) => (String::new(), reason(&error)),
             };
             Entry::Unreadable(UnreadableRecord::new(index, path, reason, Json::from_raw(raw)))
         }

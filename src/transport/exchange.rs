@@ -13,6 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
 
+use super::proxy;
 use crate::error::{Error, ErrorKind, Result};
 
 /// One request in, one answer's head out, with the body as a stream.
@@ -160,7 +161,9 @@ impl HttpExchange {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if TLS can't be set up: a machine without any root certificates, for one.
+    /// [`ErrorKind::Configuration`] if TLS can't be set up (a machine without any root certificates, for one), or if an
+    /// environment variable that names a proxy can't be read as one: see
+    /// [`ClientBuilder::build`](crate::ClientBuilder::build).
     pub fn new(connect_timeout: Option<Duration>) -> Result<Self> {
         Self::build(connect_timeout, false, &[])
     }
@@ -174,6 +177,8 @@ impl HttpExchange {
             .pool_idle_timeout(IDLE);
         if local {
             builder = builder.no_proxy();
+        } else {
+            proxy::check()?;
         }
         if let Some(limit) = connect_timeout {
             builder = builder.connect_timeout(limit);

@@ -93,6 +93,9 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
         ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED => {
             "no condition was sent that this answers: a cache between here and the server, as a rule"
         }
+        ErrorKind::UnexpectedStatus if here.status.is_success() => {
+            "a cache or a proxy in between is the likely author: it must not answer with a part of what was asked for"
+        }
         ErrorKind::UnexpectedStatus if here.status == StatusCode::METHOD_NOT_ALLOWED => {
             "the path doesn't take this method: is it the right path, and the base URL what comes before it?"
         }

@@ -6,6 +6,7 @@ pub(crate) mod exchange;
 mod hint;
 pub(crate) mod named;
 mod pace;
+mod proxy;
 mod rate_limit;
 mod read;
 mod retry;

@@ -96,6 +96,10 @@ pub(super) fn judge<T>(
             Ok(value) => return Ok(value),
             Err(error) => match error.into_problem() {
                 Problem::Empty => Error::new(ErrorKind::NotJson, "the answer's body is empty"),
+                Problem::NotWhole(_) => Error::new(
+                    ErrorKind::UnexpectedStatus,
+                    format!("answered {}, which isn't all of what was asked for", answer.status()),
+                ),
                 Problem::Refused(api) => Error::new(ErrorKind::Refused, "refused").with_api(Some(api)),
                 Problem::Unfit { .. } if !begins_as_json(answer.body()) => {
                     Error::new(ErrorKind::NotJson, "the answer isn't JSON")

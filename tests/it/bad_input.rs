@@ -167,6 +167,7 @@ async fn requests_of_ones_own_with_too_few_or_too_many_segments_are_refused_befo
         Request::get("api/{a}/{b}", ["1"]).json::<Json>(),
         Request::get("api/{a}", ["1", "2"]).json(),
         Request::get("api", [""]).json(),
+        Request::get("..", [] as [&str; 0]).json(),
         Request::get("api/with a blank", [] as [&str; 0]).json(),
         Request::get("api", [] as [&str; 0]).body(&std::collections::HashMap::from([((), 1)])).json(),
         Request::get("api", [] as [&str; 0]).invalid("not like this").json(),
@@ -177,6 +178,43 @@ async fn requests_of_ones_own_with_too_few_or_too_many_segments_are_refused_befo
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidRequest, 0), "{shown}");
     }
     assert_eq!(received(&server).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_path_of_ones_own_that_leads_out_of_the_base_is_refused_in_whatever_way_it_is_written() {
+    let server = serve_json(EMPTY).await;
+    let client = client(format!("{}/base", server.uri()));
+    let nothing = [] as [&str; 0];
+    for dots in [
+        ".",
+        "..",
+        "%2e",
+        "%2E",
+        "%2e%2e",
+        "%2E%2e",
+        ".%2e",
+        "%2E.",
+        "%252e%252e",
+        "%25252E.",
+        "..;",
+        "..;a=b",
+        "%2e%2E;x",
+        "..%3b",
+    ] {
+        for template in [dots.to_owned(), format!("{dots}/secrets"), format!("a/{dots}/{dots}"), format!("a/{dots}")] {
+            let request = Request::get(template.clone(), nothing).json::<Json>();
+            assert!(request.path().is_err(), "{template}");
+            let error = promptly(client.send(request)).await.expect_err(&template);
+            assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidRequest, 0), "{template}");
+        }
+    }
+    assert_eq!(received(&server).await.len(), 0);
+    for fine in ["...", "a..b", "..a", "a%2eb", "%2e%2e%2e", ".well-known", "%2ea"] {
+        let _ = promptly(client.send(Request::get(fine, nothing).json::<Json>())).await;
+    }
+    for request in received(&server).await {
+        assert!(request.url.path().starts_with("/base/"), "{}", request.url);
+    }
 }
 
 // Where to, and as whom.
@@ -393,7 +431,11 @@ fn from_environment(variables: &[(&str, &str)]) -> String {
     let name = "bad_input::a_process_that_builds_a_client_from_its_environment";
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--ignored", "--nocapture"]);
-    command.env_remove("UNLEASH_URL").env_remove("UNLEASH_TOKEN").envs(variables.iter().copied());
+    command.env_remove("UNLEASH_URL").env_remove("UNLEASH_TOKEN");
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env_remove(proxy).env_remove(proxy.to_lowercase());
+    }
+    command.envs(variables.iter().copied());
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
@@ -1229,6 +1271,24 @@ async fn a_token_is_not_shown_either_if_its_scheme_came_with_it_or_it_comes_back
         let shown = all_shown(&error).to_lowercase();
         assert!(!shown.contains("pl4nted"), "{said}: {shown}");
     }
+}
+
+#[test]
+fn a_proxy_that_can_not_be_asked_is_told_when_the_client_is_built_and_never_passed_by() {
+    let client = [("UNLEASH_URL", "https://unleash.example.com"), ("UNLEASH_TOKEN", "hunter2")];
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let proxy = |value| from_environment(&[client[0], client[1], (name, value)]);
+        for bad in ["htp://hunter2:3128", "http://user:hunter2@", "http://hunter2:70000"] {
+            let said = proxy(bad);
+            assert!(said.contains(&format!("failed: Configuration: the environment's {name} ")), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        let good = proxy("http://user:pass@proxy.example.com:3128");
+        assert!(good.contains("built: "), "{good}");
+    }
+    // To this machine no proxy is asked: what it's set to makes no difference.
+    let local = [("UNLEASH_URL", "http://localhost:4242"), ("UNLEASH_TOKEN", "hunter2"), ("HTTP_PROXY", "%%")];
+    assert!(from_environment(&local).contains("built: "));
 }
 
 /// Runs as a process of its own, started by the test below.

@@ -396,3 +396,42 @@ async fn no_header_is_shown_by_a_client_or_what_it_makes() {
     let own = reqwest::Client::builder().default_headers(headers).build().unwrap();
     assert!(!format!("{:?}", actionlog::HttpExchange::from_reqwest(own)).contains("planted"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_ends_neither_a_call_nor_the_process() {
+    /// Panics when it's dropped as well.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the payload of a panic, dropped");
+        }
+    }
+
+    let memory = first(|number| match number {
+        0 => Reply::json(500, "{}"),
+        1 => Reply::json(200, "{}"),
+        _ => Reply::Never,
+    });
+    let told = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&told);
+    let client = builder(&memory).observer(move |_| {
+        *counted.lock().unwrap() += 1;
+        std::panic::panic_any(Bomb);
+    });
+    let client = client.build().unwrap();
+    client.send(probe()).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), 3);
+
+    // A call that is dropped tells of it from a drop, also while its task unwinds: a second panic then would abort.
+    assert!(timeout(S, client.send(probe()).into_future()).await.is_err());
+    assert_eq!(*told.lock().unwrap(), 4);
+    let task = tokio::spawn(async move {
+        let mut call = Box::pin(client.send(probe()).into_future());
+        let _ = futures_util::poll!(&mut call);
+        panic!("the caller's own");
+    });
+    let panicked = task.await.unwrap_err().into_panic();
+    assert_eq!(panicked.downcast_ref::<&str>(), Some(&"the caller's own"));
+    assert_eq!(*told.lock().unwrap(), 5);
+}

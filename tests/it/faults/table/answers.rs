@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use actionlog::ErrorKind;
-use actionlog::ErrorKind::{Decode, NotJson, Timeout, TooLarge, Transport};
+use actionlog::ErrorKind::{Decode, NotJson, Timeout, TooLarge, Transport, UnexpectedStatus};
 use actionlog::RequestOutcome::{Refused, Unknown};
 
 use super::super::SECRET;
@@ -141,6 +141,30 @@ pub(super) fn bodies() -> Part {
         unread("an empty body", |_| answer("200 OK", JSON, "")),
         unread("204, where a record or a page is due", |_| b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())
             .all(said(1, 204, NotJson, Unknown)),
+        Row::new("205, with a body", Script::always(write(|it| answer("205 Reset Content", JSON, &it.good))))
+            .all(said(1, 205, UnexpectedStatus, Unknown)),
+        Row::new(
+            "206, with a body of the right shape",
+            Script::always(write(|it| {
+                answer("206 Partial Content", &format!("{JSON}content-range: bytes 0-99/900\r\n"), &it.good)
+            })),
+        )
+        .all(said(1, 206, UnexpectedStatus, Unknown)),
+        Row::new(
+            "226, with a body of the right shape",
+            Script::always(write(|it| answer("226 IM Used", JSON, &it.good))),
+        )
+        .all(said(1, 226, UnexpectedStatus, Unknown)),
+        Row::new(
+            "202, with a body of the right shape",
+            Script::always(write(|it| answer("202 Accepted", JSON, &it.good))),
+        )
+        .read(said(1, 202, UnexpectedStatus, Unknown)),
+        Row::new(
+            "207, with a body of the right shape",
+            Script::always(write(|it| answer("207 Multi-Status", JSON, &it.good))),
+        )
+        .read(said(1, 207, UnexpectedStatus, Unknown)),
         unread("a web page", |it| answer("200 OK", "content-type: text/html\r\n", page_of_html(it))),
         unread("a coding that wasn't asked for", |_| {
             answer("200 OK", &format!("{JSON}content-encoding: br\r\n"), [0x8b, 2, 0x80, 0x7b, 0x7d, 3])
