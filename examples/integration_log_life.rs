@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             entity_type: "product".into(),
             status: LogStatus::Pending,
         });
-        let running = logs.begin(draft.entity_id(product).payload(&json!({"price": 12.5}))).await?;
+        let running = logs.begin(draft.entity_id(product).payload(json!({"price": 12.5}))).await?;
         println!("{} is {}", running.log().id, running.log().status);
 
         let log = match push(product) {

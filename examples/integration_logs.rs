@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         IntegrationClient::builder("http://localhost").api_key("demo-key").exchange(world.exchange()).build()?
     };
 
-    let slowest = LogsQuery::new().filter(&json!({"status": "failed"})).sort("executionTime").order(SortOrder::Desc);
+    let slowest = LogsQuery::new().filter(json!({"status": "failed"})).sort("executionTime").order(SortOrder::Desc);
     let page = client.logs().list(slowest.clone()).page_size(5).page().await?;
     println!("{} failed; the slowest of them:", page.total.unwrap_or_default());
 

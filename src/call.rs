@@ -1,5 +1,6 @@
 use std::fmt;
-use std::future::IntoFuture;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -11,6 +12,9 @@ use crate::request::Request;
 use crate::transport::{CallOptions, RetryPolicy, Transport};
 
 /// One call, before it is made. Await it.
+///
+/// It is a `Future` that owns all it needs: it can be spawned, joined or boxed as it is. Settings are made before it is
+/// first polled.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -25,11 +29,13 @@ pub struct Call<T> {
     transport: Transport,
     request: Request<T>,
     options: CallOptions,
+    /// Once it was polled.
+    running: Option<BoxFuture<'static, Result<T>>>,
 }
 
 impl<T> Call<T> {
     pub(crate) fn new(transport: Transport, request: Request<T>) -> Self {
-        Self { transport, request, options: CallOptions::default() }
+        Self { transport, request, options: CallOptions::default(), running: None }
     }
 
     /// Whether the base URL ends with what the path begins with.
@@ -46,7 +52,7 @@ impl<T> Call<T> {
     where
         T: 'static,
     {
-        Call { transport: self.transport, request: self.request.map(change), options: self.options }
+        Call { transport: self.transport, request: self.request.map(change), options: self.options, running: None }
     }
 
     /// How long one attempt may take: `None` for as long as it takes. As the client has it unless set.
@@ -104,12 +110,16 @@ impl<T> Call<T> {
     }
 }
 
-impl<T: Send + 'static> IntoFuture for Call<T> {
+impl<T: Send + 'static> Future for Call<T> {
     type Output = Result<T>;
-    type IntoFuture = BoxFuture<'static, Result<T>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.with_answer().await.map(|it| it.value) })
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let Self { transport, request, options, running } = &mut *self;
+        let running = running.get_or_insert_with(|| {
+            let (transport, request, options) = (transport.clone(), request.clone(), options.clone());
+            Box::pin(async move { transport.send(&request, &options).await.map(|it| it.value) })
+        });
+        running.as_mut().poll(cx)
     }
 }
 

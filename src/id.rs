@@ -1,7 +1,10 @@
 //! Identifiers that can't be mixed up.
 
+use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -24,15 +27,26 @@ impl Key for Box<str> {}
 mod sealed {
     use serde::{Deserialize, Deserializer, Serialize};
 
+    use super::{Infallible, ParseIntError};
     use crate::page::Identity;
 
     pub trait Key: Serialize + Sized + 'static {
+        type ParseError: std::error::Error + Send + Sync + 'static;
+
+        fn parse(text: &str) -> Result<Self, Self::ParseError>;
+
         fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
 
         fn identity(&self) -> Identity;
     }
 
     impl Key for i64 {
+        type ParseError = ParseIntError;
+
+        fn parse(text: &str) -> Result<Self, ParseIntError> {
+            text.parse()
+        }
+
         fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
             crate::integer::required::deserialize(from)
         }
@@ -43,6 +57,12 @@ mod sealed {
     }
 
     impl Key for Box<str> {
+        type ParseError = Infallible;
+
+        fn parse(text: &str) -> Result<Self, Infallible> {
+            Ok(text.into())
+        }
+
         fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
             Self::deserialize(from)
         }
@@ -60,7 +80,20 @@ mod sealed {
 ///
 /// let id: Id<ActionSet> = Id::new(7);
 /// assert_eq!(id.to_string(), "7");
-/// assert_eq!(*id.get(), 7);
+/// assert_eq!(id.as_i64(), 7);
+/// assert_eq!(id, 7);
+/// ```
+///
+/// Ids of Unleash are integers, those of the other two APIs strings:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use actionlog::{Id, integration::ActionLog};
+///
+/// let id: Id<ActionLog> = "60f7b1b3e4b0e8b3f8b3f8b3".into();
+/// assert_eq!(id, "60f7b1b3e4b0e8b3f8b3f8b3");
+/// let mut owners = HashMap::from([(id, "shop")]);
+/// assert_eq!(owners.get("60f7b1b3e4b0e8b3f8b3f8b3"), Some(&"shop"));
 /// ```
 pub struct Id<T: Identified>(T::Key);
 
@@ -84,35 +117,136 @@ impl<T: Identified> Id<T> {
     }
 }
 
-impl<T: Identified<Key = i64>> From<i64> for Id<T> {
-    fn from(key: i64) -> Self {
-        Self(key)
+impl<T: Identified<Key = i64>> Id<T> {
+    /// The id, an integer.
+    #[must_use]
+    pub fn as_i64(&self) -> i64 {
+        self.0
     }
 }
 
-impl<T: Identified<Key = i64>> From<i32> for Id<T> {
-    fn from(key: i32) -> Self {
-        Self(key.into())
+impl<T: Identified<Key = Box<str>>> Id<T> {
+    /// The id, a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl<T: Identified<Key = i64>> From<u32> for Id<T> {
-    fn from(key: u32) -> Self {
-        Self(key.into())
+/// Conversions from and comparisons with the integers that code holds ids in.
+macro_rules! integers {
+    ($($from:ty),+ ; $($compared:ty),+) => {
+        $(
+            impl<T: Identified<Key = i64>> From<$from> for Id<T> {
+                fn from(key: $from) -> Self {
+                    Self(key.into())
+                }
+            }
+        )+
+        $(
+            impl<T: Identified<Key = i64>> PartialEq<$compared> for Id<T> {
+                fn eq(&self, other: &$compared) -> bool {
+                    i128::from(self.0) == i128::from(*other)
+                }
+            }
+
+            impl<T: Identified<Key = i64>> PartialEq<Id<T>> for $compared {
+                fn eq(&self, other: &Id<T>) -> bool {
+                    other == self
+                }
+            }
+        )+
+    };
+}
+
+integers!(i64, i32, u32; i64, i32, u32, u64);
+
+impl<T: Identified<Key = i64>> From<u64> for Id<T> {
+    /// A number beyond `i64`, which no server's ids reach, becomes `i64::MAX`.
+    fn from(key: u64) -> Self {
+        Self(i64::try_from(key).unwrap_or(i64::MAX))
     }
 }
 
-impl<T: Identified<Key = Box<str>>> From<&str> for Id<T> {
-    fn from(key: &str) -> Self {
-        Self(key.into())
+impl<T: Identified<Key = Self>> From<Id<T>> for i64 {
+    fn from(id: Id<T>) -> Self {
+        id.0
     }
 }
 
-impl<T: Identified<Key = Box<str>>> From<String> for Id<T> {
-    fn from(key: String) -> Self {
-        Self(key.into())
+/// Conversions from the strings that code holds ids in.
+macro_rules! strings {
+    ($($from:ty),+) => {
+        $(
+            impl<T: Identified<Key = Box<str>>> From<$from> for Id<T> {
+                fn from(key: $from) -> Self {
+                    Self(key.into())
+                }
+            }
+        )+
+    };
+}
+
+strings!(&str, String, Box<str>, std::borrow::Cow<'_, str>);
+
+impl<T: Identified<Key = Box<str>>> From<&String> for Id<T> {
+    fn from(key: &String) -> Self {
+        Self(key.as_str().into())
     }
 }
+
+impl<T: Identified> From<&Self> for Id<T> {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+impl<T: Identified<Key = Box<str>>> From<Id<T>> for String {
+    fn from(id: Id<T>) -> Self {
+        id.0.into()
+    }
+}
+
+impl<T: Identified<Key = Box<str>>> From<&Id<T>> for String {
+    fn from(id: &Id<T>) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
+impl<T: Identified<Key = Box<str>>> AsRef<str> for Id<T> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Ids as the keys of a map are looked up by `&str`: they are hashed and ordered as strings are.
+impl<T: Identified<Key = Box<str>>> Borrow<str> for Id<T> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Comparisons with strings, from both sides.
+macro_rules! compared_as_strings {
+    ($($other:ty),+) => {
+        $(
+            impl<T: Identified<Key = Box<str>>> PartialEq<$other> for Id<T> {
+                fn eq(&self, other: &$other) -> bool {
+                    let other: &str = other.as_ref();
+                    &*self.0 == other
+                }
+            }
+
+            impl<T: Identified<Key = Box<str>>> PartialEq<Id<T>> for $other {
+                fn eq(&self, other: &Id<T>) -> bool {
+                    other == self
+                }
+            }
+        )+
+    };
+}
+
+compared_as_strings!(str, &str, String);
 
 impl<T: Identified> From<&Id<T>> for Identity {
     fn from(id: &Id<T>) -> Self {
@@ -120,14 +254,11 @@ impl<T: Identified> From<&Id<T>> for Identity {
     }
 }
 
-impl<T: Identified> FromStr for Id<T>
-where
-    T::Key: FromStr,
-{
-    type Err = <T::Key as FromStr>::Err;
+impl<T: Identified> FromStr for Id<T> {
+    type Err = <T::Key as sealed::Key>::ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        sealed::Key::parse(text).map(Self)
     }
 }
 

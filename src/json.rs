@@ -1,7 +1,9 @@
 //! Free-form JSON, kept as sent.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
@@ -67,8 +69,8 @@ impl Json {
     /// # Errors
     ///
     /// If it can't be written as JSON: a map whose keys aren't strings, or what its `Serialize` refuses.
-    pub fn from_serialize(value: &impl Serialize) -> serde_json::Result<Self> {
-        serde_json::value::to_raw_value(value).map(Self)
+    pub fn from_serialize(value: impl Serialize) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(&value).map(Self)
     }
 
     /// Takes a text that is JSON.
@@ -78,6 +80,45 @@ impl Json {
     /// Where it isn't.
     pub fn from_text(text: impl Into<String>) -> serde_json::Result<Self> {
         RawValue::from_string(text.into()).map(Self)
+    }
+
+    /// The value of an object's field; the last one of a name that is repeated. `None` if there is none, and for anything
+    /// but an object.
+    ///
+    /// Reads the raw JSON anew at each call: for more than a few fields, [`parse`](Self::parse) into a struct.
+    ///
+    /// ```
+    /// use actionlog::Json;
+    ///
+    /// let json: Json = serde_json::json!({"order": {"total": 12}}).into();
+    /// assert_eq!(json.get("order").and_then(|it| it.get("total")).map(|it| it.parse()).transpose()?, Some(12));
+    /// assert_eq!(json.get("customer"), None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Self> {
+        member(&self.0, name).map(|it| Self(it.to_owned()))
+    }
+
+    /// The value at a JSON Pointer (RFC 6901), as [`serde_json::Value::pointer`] reads one: `/lines/0/sku`. The empty
+    /// pointer is the whole value.
+    ///
+    /// ```
+    /// use actionlog::Json;
+    ///
+    /// let json: Json = serde_json::json!({"lines": [{"sku": "A-1"}]}).into();
+    /// assert_eq!(json.pointer("/lines/0/sku").map(|it| it.to_string()).as_deref(), Some(r#""A-1""#));
+    /// ```
+    #[must_use]
+    pub fn pointer(&self, pointer: &str) -> Option<Self> {
+        if pointer.is_empty() {
+            return Some(self.clone());
+        }
+        let tokens = pointer.strip_prefix('/')?.split('/').map(|it| it.replace("~1", "/").replace("~0", "~"));
+        let found = tokens.into_iter().try_fold(&*self.0, |value, token| {
+            if value.get().starts_with('[') { element(value, &token) } else { member(value, &token) }
+        });
+        found.map(|it| Self(it.to_owned()))
     }
 
     pub(crate) fn from_raw(raw: Box<RawValue>) -> Self {
@@ -111,11 +152,81 @@ impl fmt::Display for Json {
     }
 }
 
-impl TryFrom<serde_json::Value> for Json {
+/// A field's value in the raw JSON of an object.
+fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    struct Find<'n>(&'n str);
+
+    impl<'de> Visitor<'de> for Find<'_> {
+        type Value = Option<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                let value = map.next_value::<&'de RawValue>()?;
+                if name == self.0 {
+                    found = Some(value);
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(Find(name)).ok().flatten()
+}
+
+/// An element of the raw JSON of an array, by its index as a JSON Pointer writes it.
+fn element<'a>(array: &'a RawValue, index: &str) -> Option<&'a RawValue> {
+    let is_index = index == "0" || (!index.starts_with('0') && index.bytes().all(|it| it.is_ascii_digit()));
+    let index: usize = index.parse().ok().filter(|_| is_index)?;
+    serde_json::from_str::<Vec<&RawValue>>(array.get()).ok()?.get(index).copied()
+}
+
+/// `null`.
+impl Default for Json {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+}
+
+impl From<serde_json::Value> for Json {
+    fn from(value: serde_json::Value) -> Self {
+        // A `Value` can always be written.
+        Self::from_serialize(&value).unwrap_or_default()
+    }
+}
+
+impl TryFrom<Json> for serde_json::Value {
     type Error = serde_json::Error;
 
-    fn try_from(value: serde_json::Value) -> serde_json::Result<Self> {
-        Self::from_serialize(&value)
+    /// As [`Json::to_value`].
+    fn try_from(json: Json) -> serde_json::Result<Self> {
+        json.to_value()
+    }
+}
+
+/// As [`Json::from_text`].
+impl FromStr for Json {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> serde_json::Result<Self> {
+        Self::from_text(text)
+    }
+}
+
+/// Against a `Value` by what both say, and not by their text: as [`to_value`](Json::to_value) reads it.
+impl PartialEq<serde_json::Value> for Json {
+    fn eq(&self, other: &serde_json::Value) -> bool {
+        self.to_value().is_ok_and(|it| it == *other)
+    }
+}
+
+impl PartialEq<Json> for serde_json::Value {
+    fn eq(&self, other: &Json) -> bool {
+        other == self
     }
 }
 

@@ -39,6 +39,26 @@ macro_rules! open_enum {
             }
         }
 
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                text.as_str().into()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.as_str().to_owned()
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        $crate::open_enum::compared_as_strings!($name: str, &str, String);
+
         impl std::str::FromStr for $name {
             type Err = std::convert::Infallible;
 
@@ -81,4 +101,25 @@ macro_rules! open_enum {
     };
 }
 
+/// Comparisons with strings, from both sides.
+macro_rules! compared_as_strings {
+    ($name:ident: $($other:ty),+) => {
+        $(
+            impl PartialEq<$other> for $name {
+                fn eq(&self, other: &$other) -> bool {
+                    let other: &str = other.as_ref();
+                    self.as_str() == other
+                }
+            }
+
+            impl PartialEq<$name> for $other {
+                fn eq(&self, other: &$name) -> bool {
+                    other == self
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use compared_as_strings;
 pub(crate) use open_enum;

@@ -113,8 +113,8 @@ impl<T> Request<T> {
     }
 
     /// Sends `body` as JSON.
-    pub fn body(mut self, body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
+    pub fn body(mut self, body: impl Serialize) -> Self {
+        match serde_json::to_vec(&body) {
             Ok(bytes) => self.asks().body = Some(bytes.into()),
             Err(error) => self = self.invalid(format!("the body can't be written as JSON: {error}")),
         }

@@ -65,6 +65,15 @@ impl Records<'_> {
         Listing::new(self.transport.clone(), RecordListing { setting: self.setting.clone(), query: query.into() })
     }
 
+    /// All records, without state and definition: [`list`](Self::list) without a query.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    pub fn list_all(&self) -> Listing<RecordListing> {
+        self.list(RecordsQuery::new())
+    }
+
     /// How many records a query selects, without the records.
     ///
     /// ```no_run
@@ -181,6 +190,12 @@ impl From<()> for RecordsQuery {
     /// All records.
     fn from((): ()) -> Self {
         Self::new()
+    }
+}
+
+impl From<&Self> for RecordsQuery {
+    fn from(query: &Self) -> Self {
+        query.clone()
     }
 }
 

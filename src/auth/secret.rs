@@ -31,6 +31,12 @@ impl From<String> for Secret {
     }
 }
 
+impl From<&String> for Secret {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         text.to_owned().into()

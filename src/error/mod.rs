@@ -18,6 +18,7 @@ pub use kind::{ErrorKind, RequestOutcome};
 use crate::observe::CallName;
 use crate::page::{Cursor, UnreadableRecord};
 use crate::transport::RateLimit;
+use crate::transport::exchange::is_timeout;
 
 /// A specialised `Result`, with [`Error`] filled in.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -199,6 +200,47 @@ impl Error {
     /// Whether the server says that it doesn't have this API.
     pub(crate) fn says_no_such_api(&self) -> bool {
         self.inner.no_such_api
+    }
+
+    /// Whether a time limit ran out: of the attempt, of the operation, or of connecting.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        let mut sources = std::iter::successors(self.source(), |&it| it.source());
+        match self.inner.kind {
+            ErrorKind::Timeout => true,
+            ErrorKind::Connect | ErrorKind::Transport => sources.any(is_timeout),
+            _ => false,
+        }
+    }
+
+    /// Whether there was no connection to the server: [`ErrorKind::Connect`].
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.inner.kind == ErrorKind::Connect
+    }
+
+    /// Whether the server has no such thing: [`ErrorKind::NotFound`].
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.inner.kind == ErrorKind::NotFound
+    }
+
+    /// Whether the server doesn't accept the credentials: [`ErrorKind::Unauthorized`].
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.inner.kind == ErrorKind::Unauthorized
+    }
+
+    /// Whether the credentials lack a permission: [`ErrorKind::Forbidden`].
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.inner.kind == ErrorKind::Forbidden
+    }
+
+    /// Whether it was one request too many: [`ErrorKind::RateLimited`].
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        self.inner.kind == ErrorKind::RateLimited
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {

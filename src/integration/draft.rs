@@ -36,7 +36,7 @@ pub struct RequiredFields {
 ///     status: LogStatus::Success,
 /// })
 /// .entity_id("4711")
-/// .payload(&json!({"price": 12}));
+/// .payload(json!({"price": 12}));
 /// ```
 ///
 /// Without one of the four it doesn't compile:
@@ -127,20 +127,20 @@ impl ActionLogDraft {
     }
 
     /// What was sent. Must be a JSON object; if it isn't, that is told when the draft is sent, before anything leaves.
-    pub fn payload(mut self, payload: &impl Serialize) -> Self {
-        self.payload = self.object("payload", payload);
+    pub fn payload(mut self, payload: impl Serialize) -> Self {
+        self.payload = self.object("payload", &payload);
         self
     }
 
     /// What came back. Must be a JSON object, as [`payload`](Self::payload).
-    pub fn response(mut self, response: &impl Serialize) -> Self {
-        self.response = self.object("response", response);
+    pub fn response(mut self, response: impl Serialize) -> Self {
+        self.response = self.object("response", &response);
         self
     }
 
     /// More about it. Must be a JSON object, as [`payload`](Self::payload).
-    pub fn metadata(mut self, metadata: &impl Serialize) -> Self {
-        self.metadata = self.object("metadata", metadata);
+    pub fn metadata(mut self, metadata: impl Serialize) -> Self {
+        self.metadata = self.object("metadata", &metadata);
         self
     }
 
@@ -180,6 +180,32 @@ impl ActionLogDraft {
 
     pub(super) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
+    }
+}
+
+impl From<RequiredFields> for ActionLogDraft {
+    fn from(fields: RequiredFields) -> Self {
+        Self::new(fields)
+    }
+}
+
+/// As [`ActionLog::into_draft`].
+impl From<ActionLog> for ActionLogDraft {
+    fn from(log: ActionLog) -> Self {
+        Self::of(log)
+    }
+}
+
+/// As [`ActionLog::to_draft`].
+impl From<&ActionLog> for ActionLogDraft {
+    fn from(log: &ActionLog) -> Self {
+        log.to_draft()
+    }
+}
+
+impl From<&Self> for ActionLogDraft {
+    fn from(draft: &Self) -> Self {
+        draft.clone()
     }
 }
 

@@ -42,7 +42,7 @@ impl Logs {
     /// use serde_json::json;
     ///
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
-    /// let failed = LogsQuery::new().filter(&json!({"status": "failed"}));
+    /// let failed = LogsQuery::new().filter(json!({"status": "failed"}));
     /// let mut logs = client.logs().list(failed).items();
     /// while let Some(log) = logs.next().await {
     ///     let log = log?;
@@ -63,6 +63,15 @@ impl Logs {
         Listing::new(self.transport.clone(), listing)
     }
 
+    /// All records, the newest first: [`list`](Self::list) without a query.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    pub fn list_all(&self) -> Listing<LogListing> {
+        self.list(LogsQuery::new())
+    }
+
     /// Writes a new record, and gives it as stored.
     ///
     /// It is sent once: where an answer doesn't come, the record may or may not have been written, and
@@ -74,8 +83,8 @@ impl Logs {
     /// written; [`Rejected`](crate::ErrorKind::Rejected) if the server doesn't take it.
     ///
     /// Integration action logs: Create.
-    pub fn create(&self, draft: ActionLogDraft) -> Call<ActionLog> {
-        self.call(written(self.setting.all(Method::POST), &draft).read(one))
+    pub fn create(&self, draft: impl Into<ActionLogDraft>) -> Call<ActionLog> {
+        self.call(written(self.setting.all(Method::POST), &draft.into()).read(one))
     }
 
     /// The record with this id.
@@ -99,14 +108,14 @@ impl Logs {
     /// As [`create`](Self::create), and [`NotFound`](crate::ErrorKind::NotFound) if there is none.
     ///
     /// Integration action logs: Update.
-    pub fn update(&self, id: impl Into<Id<ActionLog>>, draft: ActionLogDraft) -> Call<ActionLog> {
+    pub fn update(&self, id: impl Into<Id<ActionLog>>, draft: impl Into<ActionLogDraft>) -> Call<ActionLog> {
         let method = match self.setting.update {
             UpdateMethod::Put => Method::PUT,
             UpdateMethod::Patch => Method::PATCH,
         };
         // Either replaces the record: twice is as good as once.
         let request = self.setting.one(method, &id.into()).repeat(Repeat::Safe);
-        self.call(written(request, &draft).read(one))
+        self.call(written(request, &draft.into()).read(one))
     }
 
     /// Deletes the record with this id.
@@ -268,8 +277,8 @@ impl LogsQuery {
     ///
     /// One that can't be written is told when the listing is asked for, before anything is sent.
     #[must_use]
-    pub fn filter(mut self, conditions: &impl Serialize) -> Self {
-        match serde_json::to_string(conditions) {
+    pub fn filter(mut self, conditions: impl Serialize) -> Self {
+        match serde_json::to_string(&conditions) {
             Ok(json) => (self.filter, self.problem) = (Some(json), None),
             Err(error) => self.problem = Some(format!("the filter can't be written as JSON: {error}")),
         }
@@ -288,6 +297,12 @@ impl From<()> for LogsQuery {
     /// All records.
     fn from((): ()) -> Self {
         Self::new()
+    }
+}
+
+impl From<&Self> for LogsQuery {
+    fn from(query: &Self) -> Self {
+        query.clone()
     }
 }
 

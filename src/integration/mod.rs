@@ -97,6 +97,12 @@ impl IntegrationClient {
         Listing::new(self.logs.transport.clone(), query)
     }
 
+    /// The base URL that paths are appended to, as it was understood: without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.logs.transport.base().as_str()
+    }
+
     /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {

@@ -105,6 +105,18 @@ open_enum! {
     }
 }
 
+impl LogStatus {
+    /// Whether an action with this status is over. `None` for an unknown status.
+    #[must_use]
+    pub fn is_final(&self) -> Option<bool> {
+        match self {
+            Self::Success | Self::Failed => Some(true),
+            Self::Pending | Self::Retrying => Some(false),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 impl ActionLog {
     /// How long it took. `None` where the server doesn't say, or not something that can be a time.
     #[must_use]
@@ -128,6 +140,12 @@ impl ActionLog {
     /// ```
     pub fn into_draft(self) -> ActionLogDraft {
         ActionLogDraft::of(self)
+    }
+
+    /// As [`into_draft`](Self::into_draft), from a record that is still of use:
+    /// `update(&log.id, log.to_draft().status(LogStatus::Success))`.
+    pub fn to_draft(&self) -> ActionLogDraft {
+        ActionLogDraft::of(self.clone())
     }
 }
 

@@ -51,7 +51,7 @@ impl Running {
     }
 
     /// It succeeded, and this came back, which must be a JSON object.
-    pub fn succeeded_with(&self, response: &impl Serialize) -> Call<ActionLog> {
+    pub fn succeeded_with(&self, response: impl Serialize) -> Call<ActionLog> {
         self.end(self.draft.clone().status(LogStatus::Success).response(response))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
@@ -98,6 +99,37 @@ impl Serialize for Cursor {
             VERSION => self.0.serialize(to),
             version => Err(serde::ser::Error::custom(another_version(version))),
         }
+    }
+}
+
+/// As compact JSON, which is what serde_json writes: one cursor has one text. One of another version isn't written, and
+/// can't be parsed from what stands in its place.
+///
+/// ```
+/// # fn example(cursor: actionlog::Cursor) -> actionlog::Result<()> {
+/// let stored = cursor.to_string();
+/// assert_eq!(stored.parse::<actionlog::Cursor>()?, cursor);
+/// # Ok(())
+/// # }
+/// ```
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match serde_json::to_string(self) {
+            Ok(text) => f.write_str(&text),
+            Err(error) => write!(f, "({error})"),
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`] for anything that isn't a cursor's JSON.
+    fn from_str(text: &str) -> Result<Self> {
+        serde_json::from_str(text)
+            .map_err(|error| Error::new(ErrorKind::InvalidRequest, "the text isn't a cursor").with_source(error))
     }
 }
 

@@ -26,6 +26,18 @@ impl<T> Entry<T> {
             Self::Unreadable(record) => Err(record.into_error()),
         }
     }
+
+    /// The record, or the error that it can't be read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Record`] for an unreadable one.
+    pub fn as_result(&self) -> Result<&T, Error> {
+        match self {
+            Self::Record(record) => Ok(record),
+            Self::Unreadable(record) => Err(record.clone().into_error()),
+        }
+    }
 }
 
 /// A record that can't be read: where it stood, why, and its text.

@@ -64,7 +64,8 @@ impl<Q: Paginate> Items<Q> {
     /// The same records, each with the place behind it: what was done with a record can be stored together with where to
     /// go on. Safe with adaptors that read ahead of what is done (`chunks`, `buffered`), as the place travels along.
     ///
-    /// The place behind a record that can't be read is in its error.
+    /// The place behind a record that can't be read is in its error; [`or_raw`](WithCursor::or_raw) yields it as a value,
+    /// with its cursor.
     pub fn with_cursor(self) -> WithCursor<Q> {
         WithCursor { items: self }
     }
@@ -95,7 +96,7 @@ impl<Q: Paginate> Items<Q> {
         (self, handle)
     }
 
-    /// The place behind the record that was given last. `None` if the query can't be asked for.
+    /// The cursor behind the record that was yielded last. `None` if the query can't be asked for.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.entries.cursor()
@@ -127,6 +128,15 @@ impl<Q: Paginate> Items<Q> {
     /// Dropping the future loses nothing: the request goes on when it is called again.
     pub async fn next(&mut self) -> Option<Result<Q::Item>> {
         StreamExt::next(self).await
+    }
+
+    /// [`next`](Self::next), for `while let Some(record) = items.try_next().await?`. `Ok(None)` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next); the stream goes on after those that it goes on after there.
+    pub async fn try_next(&mut self) -> Result<Option<Q::Item>> {
+        self.next().await.transpose()
     }
 }
 
@@ -169,6 +179,20 @@ impl<Q: Paginate> WithCursor<Q> {
         StreamExt::next(self).await
     }
 
+    /// [`next`](Self::next), for `while let Some((record, cursor)) = records.try_next().await?`. `Ok(None)` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Items::next`].
+    pub async fn try_next(&mut self) -> Result<Option<(Q::Item, Cursor)>> {
+        self.next().await.transpose()
+    }
+
+    /// The same records and cursors, with an unreadable record as a value, and not as an error.
+    pub fn or_raw(self) -> EntriesWithCursor<Q> {
+        self.items.or_raw().with_cursor()
+    }
+
     /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge). To be
     /// stored along with the cursor, so that a job that dies loses neither.
     pub fn part_read(&self) -> Option<PartRead> {
@@ -187,11 +211,63 @@ impl<Q: Paginate> Stream for WithCursor<Q> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(self.items.poll_next_unpin(cx));
-        Poll::Ready(item.map(|item| {
-            // There is one wherever a record came from.
-            let cursor = || self.items.cursor().ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "no place"));
-            item.and_then(|item| Ok((item, cursor()?)))
-        }))
+        Poll::Ready(item.map(|item| item.and_then(|item| Ok((item, behind(self.items.cursor())?)))))
+    }
+}
+
+/// The cursor behind a record. There is one wherever a record came from.
+fn behind(cursor: Option<Cursor>) -> Result<Cursor> {
+    cursor.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "no place"))
+}
+
+/// Records, and unreadable records as values, each with the cursor behind it: see [`Entries::with_cursor`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct EntriesWithCursor<Q: Paginate> {
+    entries: Entries<Q>,
+}
+
+impl<Q: Paginate> EntriesWithCursor<Q> {
+    /// The next record, or the unreadable one in its place, and the cursor behind it. `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Entries::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the request goes on when it is called again.
+    pub async fn next(&mut self) -> Option<Result<(Entry<Q::Item>, Cursor)>> {
+        StreamExt::next(self).await
+    }
+
+    /// [`next`](Self::next), for `while let Some((entry, cursor)) = entries.try_next().await?`. `Ok(None)` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Entries::next`].
+    pub async fn try_next(&mut self) -> Result<Option<(Entry<Q::Item>, Cursor)>> {
+        self.next().await.transpose()
+    }
+
+    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    pub fn part_read(&self) -> Option<PartRead> {
+        self.entries.part_read()
+    }
+
+    /// How the reading went so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.entries.summary()
+    }
+}
+
+impl<Q: Paginate> Stream for EntriesWithCursor<Q> {
+    type Item = Result<(Entry<Q::Item>, Cursor)>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let entry = ready!(self.entries.poll_next_unpin(cx));
+        Poll::Ready(entry.map(|entry| Ok((entry?, behind(self.entries.cursor())?))))
     }
 }
 
@@ -216,6 +292,44 @@ impl<Q: Paginate> Entries<Q> {
     /// Dropping the future loses nothing: the request goes on when it is called again.
     pub async fn next(&mut self) -> Option<Result<Entry<Q::Item>>> {
         StreamExt::next(self).await
+    }
+
+    /// [`next`](Self::next), for `while let Some(entry) = entries.try_next().await?`. `Ok(None)` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn try_next(&mut self) -> Result<Option<Entry<Q::Item>>> {
+        self.next().await.transpose()
+    }
+
+    /// The same, each with the cursor behind it: unreadable records too have a place to go on from.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::{Entry, UnleashClient, testing::World};
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    ///
+    /// let mut entries = client.action_set_events().list(("default", 7)).items().or_raw().with_cursor();
+    /// while let Some((entry, cursor)) = entries.try_next().await? {
+    ///     match entry {
+    ///         Entry::Record(event) => println!("{}", event.id),
+    ///         Entry::Unreadable(record) => eprintln!("put aside: {}", record.raw()),
+    ///     }
+    ///     // Store `cursor` now: both kinds are done with.
+    ///     assert!(cursor.seen() > 0);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub fn with_cursor(self) -> EntriesWithCursor<Q> {
+        EntriesWithCursor { entries: self }
     }
 
     /// The place behind what was given last. `None` if the query can't be asked for.

@@ -41,6 +41,8 @@ struct Settings {
     max_items: Option<u64>,
     max_pages: Option<u64>,
     since: Option<Since>,
+    /// Kept beside `since`, so that either can be set first.
+    slack: Option<Duration>,
     resume: Option<Cursor>,
     up: bool,
     remembered: usize,
@@ -60,6 +62,7 @@ impl<Q: Paginate> Listing<Q> {
             max_items: None,
             max_pages: None,
             since: None,
+            slack: None,
             resume: None,
             up: false,
             remembered: REMEMBERED,
@@ -155,16 +158,15 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// A listing whose records bear no time refuses, before anything is sent.
     pub fn since(mut self, time: DateTime<Utc>) -> Self {
-        let slack = self.settings.since.map_or(Since::SLACK, |it| it.slack());
-        self.settings.since = Some(Since::new(time, slack));
+        self.settings.since = Some(Since::new(time, self.settings.slack.unwrap_or(Since::SLACK)));
         self
     }
 
-    /// How much older than asked for a record must be before [`since`](Self::since) stops: 5 minutes unless set. Call it
-    /// after `since`.
+    /// How much older than asked for a record must be before [`since`](Self::since) stops: 5 minutes unless set.
     ///
     /// Records are logged a little out of order by servers that have several clocks.
     pub fn slack(mut self, slack: Duration) -> Self {
+        self.settings.slack = Some(slack);
         self.settings.since = self.settings.since.map(|it| it.with_slack(slack));
         self
     }

@@ -49,7 +49,7 @@ pub use collected::Collected;
 pub use cursor::Cursor;
 pub use entry::{Entry, UnreadableRecord};
 pub use identity::Identity;
-pub use items::{Entries, Items, WithCursor};
+pub use items::{Entries, EntriesWithCursor, Items, WithCursor};
 pub use listing::Listing;
 pub use pages::{Pages, SummaryHandle};
 pub use part::{Merged, Part, PartRead, merge};
@@ -289,6 +289,18 @@ pub trait Envelope: 'static {
 }
 
 /// One page of a listing.
+///
+/// Iterating over it, or over a reference to it, yields each record, or the error that it is unreadable, as
+/// [`Items`] does.
+///
+/// ```no_run
+/// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+/// for log in client.logs().list(()).page().await? {
+///     println!("{}", log?.id);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Page<T> {
@@ -347,6 +359,36 @@ impl<T> Page<T> {
     ///
     /// [`ErrorKind::Record`](crate::ErrorKind::Record).
     pub fn into_records(self) -> Result<Vec<T>, Error> {
-        self.entries.into_iter().map(Entry::into_result).collect()
+        self.into_iter().collect()
+    }
+
+    /// How many records the page has, unreadable ones counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the page has no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl<T> IntoIterator for Page<T> {
+    type Item = Result<T, Error>;
+    type IntoIter = std::iter::Map<std::vec::IntoIter<Entry<T>>, fn(Entry<T>) -> Result<T, Error>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter().map(Entry::into_result)
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Page<T> {
+    type Item = Result<&'a T, Error>;
+    type IntoIter = std::iter::Map<std::slice::Iter<'a, Entry<T>>, fn(&'a Entry<T>) -> Result<&'a T, Error>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.iter().map(Entry::as_result)
     }
 }

@@ -146,6 +146,15 @@ impl<Q: Paginate> Pages<Q> {
         StreamExt::next(self).await
     }
 
+    /// [`next`](Self::next), for `while let Some(page) = pages.try_next().await?`. `Ok(None)` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn try_next(&mut self) -> Result<Option<Page<Q::Item>>> {
+        self.next().await.transpose()
+    }
+
     /// The place behind the page that was given last. `None` if the query can't be asked for.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {

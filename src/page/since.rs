@@ -23,10 +23,6 @@ impl Since {
         Self { after, slack, last: None, in_order: true, descended: false, timeless: false }
     }
 
-    pub(super) fn slack(&self) -> Duration {
-        self.slack
-    }
-
     pub(super) fn with_slack(self, slack: Duration) -> Self {
         Self { slack, ..self }
     }

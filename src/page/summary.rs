@@ -10,7 +10,7 @@ use super::Total;
 ///
 /// From [`Listing::collect`](super::Listing::collect) beside the records, or from
 /// [`Items::summarised`](super::Items::summarised) beside a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// How many records were given, late and unreadable ones counted. Counts from the cursor for a reading that
@@ -37,7 +37,8 @@ pub struct Summary {
 }
 
 /// Whether a reading gave all records of its listing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// Every record that stood in the listing from the first request to the last was given. (With

@@ -47,7 +47,7 @@ const NAME: Name = Name::Integration;
 /// let world = World::new();
 /// world.integration().accept_authorization("Bearer token").add_sample_logs(120);
 /// let client = IntegrationClient::builder("http://localhost").bearer("token").exchange(world.exchange()).build()?;
-/// let failed = LogsQuery::new().filter(&json!({"status": "failed"}));
+/// let failed = LogsQuery::new().filter(json!({"status": "failed"}));
 /// assert_eq!(client.logs().list(failed).page().await?.total, Some(11));
 /// # Ok(())
 /// # }

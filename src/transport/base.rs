@@ -51,8 +51,12 @@ impl Base {
     }
 
     /// Scheme, host and port, and the path that all others are below.
+    pub(crate) fn as_str(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
     pub(crate) fn origin(&self) -> String {
-        self.url.as_str().trim_end_matches('/').to_owned()
+        self.as_str().to_owned()
     }
 
     /// The server's host and port.

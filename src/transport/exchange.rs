@@ -280,6 +280,12 @@ fn failure(error: reqwest::Error) -> ExchangeError {
     ExchangeError { stage, ..broken(error) }
 }
 
+/// Whether a time limit of the HTTP stack ran out, or one of the operating system.
+pub(crate) fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref().is_some_and(reqwest::Error::is_timeout)
+        || error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == std::io::ErrorKind::TimedOut)
+}
+
 /// Why an answer broke off.
 fn broken(error: reqwest::Error) -> ExchangeError {
     match gone_away(&error) {

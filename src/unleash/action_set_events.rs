@@ -97,6 +97,12 @@ impl<P: Into<String>, I: Into<Id<ActionSet>>> From<(P, I)> for EventsQuery {
     }
 }
 
+impl From<&Self> for EventsQuery {
+    fn from(query: &Self) -> Self {
+        query.clone()
+    }
+}
+
 impl fmt::Display for EventsQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "action set {} of project {}", self.action_set, self.project)

@@ -217,6 +217,31 @@ open_enum! {
     }
 }
 
+impl ActionSetEventState {
+    /// Whether a run in this state is over. `None` for an unknown state.
+    #[must_use]
+    pub fn is_final(&self) -> Option<bool> {
+        match self {
+            Self::Success | Self::Failed => Some(true),
+            Self::Started => Some(false),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl ActionEventState {
+    /// Whether an action in this state is over. `None` for an unknown state, and for `not started`: it stays so where
+    /// an earlier action failed, which the state of the [run](ActionSetEvent::state) says.
+    #[must_use]
+    pub fn is_final(&self) -> Option<bool> {
+        match self {
+            Self::Success | Self::Failed => Some(true),
+            Self::Started => Some(false),
+            Self::NotStarted | Self::Unknown(_) => None,
+        }
+    }
+}
+
 impl ActionSetEvent {
     /// The action that failed, if one did.
     #[must_use]

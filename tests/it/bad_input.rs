@@ -169,7 +169,7 @@ async fn requests_of_ones_own_with_too_few_or_too_many_segments_are_refused_befo
         Request::get("api", [""]).json(),
         Request::get("..", [] as [&str; 0]).json(),
         Request::get("api/with a blank", [] as [&str; 0]).json(),
-        Request::get("api", [] as [&str; 0]).body(&std::collections::HashMap::from([((), 1)])).json(),
+        Request::get("api", [] as [&str; 0]).body(std::collections::HashMap::from([((), 1)])).json(),
         Request::get("api", [] as [&str; 0]).invalid("not like this").json(),
     ];
     for request in requests {

@@ -48,12 +48,12 @@ fn published() -> ActionLogDraft {
         status: LogStatus::Success,
     })
     .entity_id("60f7b1b3e4b0e8b3f8b3f8b5")
-    .payload(&json!({}))
-    .response(&json!({}))
+    .payload(json!({}))
+    .response(json!({}))
     .error_message("string")
     .retry_count(0)
     .took(Duration::ZERO)
-    .metadata(&json!({}))
+    .metadata(json!({}))
 }
 
 /// A record with what it must have.
@@ -256,18 +256,18 @@ async fn a_body_holds_what_was_set_and_nothing_else() {
     let cases = [
         (minimal(), r#"{"integrationId":"i1","actionType":"sync","entityType":"product","status":"pending"}"#),
         (
-            minimal().payload(&Json::from_text(r#"{ "price": 12.50,  "a": [1, 2] }"#).unwrap()),
+            minimal().payload(Json::from_text(r#"{ "price": 12.50,  "a": [1, 2] }"#).unwrap()),
             r#"{"integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","payload":{ "price": 12.50,  "a": [1, 2] }}"#,
         ),
         (
             minimal()
                 .entity_id("4711")
-                .payload(&json!({"a": null}))
-                .response(&BTreeMap::from([("ok", true)]))
+                .payload(json!({"a": null}))
+                .response(BTreeMap::from([("ok", true)]))
                 .error_message("\"no\"")
                 .retry_count(2)
                 .took(Duration::from_micros(1500))
-                .metadata(&json!({"k": "ü"}))
+                .metadata(json!({"k": "ü"}))
                 .status(LogStatus::Unknown("paused".into())),
             r#"{"integrationId":"i1","actionType":"sync","entityType":"product","entityId":"4711","status":"paused","payload":{"a":null},"response":{"ok":true},"errorMessage":"\"no\"","retryCount":2,"executionTime":1.5,"metadata":{"k":"ü"}}"#,
         ),
@@ -297,11 +297,11 @@ async fn a_query_is_written_byte_for_byte_as_it_should() {
         (all().order(SortOrder::Desc), "order=desc&limit=100&offset=0"),
         (all().search("a b&c+ü"), "search=a+b%26c%2B%C3%BC&limit=100&offset=0"),
         (
-            all().filter(&json!({"status": "failed", "retryCount": {"$gt": 2}})),
+            all().filter(json!({"status": "failed", "retryCount": {"$gt": 2}})),
             "filter=%7B%22retryCount%22%3A%7B%22%24gt%22%3A2%7D%2C%22status%22%3A%22failed%22%7D&limit=100&offset=0",
         ),
         (
-            all().search("x").filter(&json!({})).order(SortOrder::Asc).sort("status"),
+            all().search("x").filter(json!({})).order(SortOrder::Asc).sort("status"),
             "sort=status&order=asc&filter=%7B%7D&search=x&limit=100&offset=0",
         ),
     ];
@@ -343,13 +343,13 @@ async fn a_draft_whose_parts_are_no_objects_is_told_before_anything_is_sent() {
     let server = server([json(200, CREATE)]).await;
     let logs = integration(&server).logs().clone();
     let cases = [
-        (minimal().payload(&json!([1])), "the payload"),
-        (minimal().payload(&"text"), "the payload"),
+        (minimal().payload(json!([1])), "the payload"),
+        (minimal().payload("text"), "the payload"),
         (minimal().payload(&None::<Value>), "the payload"),
         (minimal().payload(&Unwritable), "the payload"),
-        (minimal().response(&7), "the response"),
-        (minimal().metadata(&true), "the metadata"),
-        (minimal().metadata(&BTreeMap::from([((1, 2), "x")])), "the metadata"),
+        (minimal().response(7), "the response"),
+        (minimal().metadata(true), "the metadata"),
+        (minimal().metadata(BTreeMap::from([((1, 2), "x")])), "the metadata"),
     ];
     for (draft, part) in cases {
         let errors = [logs.create(draft.clone()).await.unwrap_err(), logs.update(ID, draft.clone()).await.unwrap_err()];
@@ -795,13 +795,13 @@ async fn store() -> MockServer {
 async fn an_action_is_logged_from_its_start_to_its_end() {
     let server = store().await;
     let logs = integration(&server).logs().clone();
-    let draft = minimal().entity_id("4711").payload(&json!({"a": 1})).status(LogStatus::Failed);
+    let draft = minimal().entity_id("4711").payload(json!({"a": 1})).status(LogStatus::Failed);
 
     let running = logs.begin(draft.clone()).await.unwrap();
     assert_eq!(running.log().status, LogStatus::Pending);
     assert_eq!(running.log().id.to_string(), "new-1");
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let done = running.succeeded_with(&json!({"b": 2})).await.unwrap();
+    let done = running.succeeded_with(json!({"b": 2})).await.unwrap();
     assert_eq!(done.status, LogStatus::Success);
     assert!(done.took().unwrap() >= Duration::from_millis(20), "{:?}", done.took());
 
@@ -847,7 +847,7 @@ async fn the_end_of_an_action_can_be_said_again_if_it_does_not_come_through() {
     let answers = [json(422, r#"{"success": false, "message": "later"}"#), json(200, GET)];
     Mock::given(method("PUT")).respond_with(InTurn::new(answers)).mount(&server).await;
     let running = integration(&server).logs().begin(minimal()).await.unwrap();
-    running.succeeded_with(&json!([])).await.unwrap_err();
+    running.succeeded_with(json!([])).await.unwrap_err();
     assert_eq!(requests(&server).await.len(), 1, "a response that is no object isn't sent");
     assert_eq!(running.succeeded().await.unwrap_err().kind(), ErrorKind::Rejected);
     running.succeeded().await.unwrap();

@@ -159,7 +159,7 @@ async fn a_cookie_that_the_server_sets_is_not_sent_back() {
 #[tokio::test]
 async fn a_body_is_sent_as_json_by_any_method() {
     let server = serve_json(r#"{"id":1}"#).await;
-    let request = Request::new(http::Method::PUT, "api/admin/{x}", ["y"]).body(&json!({"a": [1, null]})).json::<Json>();
+    let request = Request::new(http::Method::PUT, "api/admin/{x}", ["y"]).body(json!({"a": [1, null]})).json::<Json>();
     let answer = promptly(client(server.uri()).send(request)).await.unwrap();
     assert_eq!(answer.as_str(), r#"{"id":1}"#);
     let requests = received(&server).await;

@@ -124,7 +124,7 @@ async fn a_log_lives_from_its_creation_to_its_deletion() {
         }
         let client = builder(&world).update_method(update).build().unwrap();
         let logs = client.logs();
-        let log = logs.create(draft().entity_id("7").payload(&json!({"price": 12.50}))).await.unwrap();
+        let log = logs.create(draft().entity_id("7").payload(json!({"price": 12.50}))).await.unwrap();
         assert_eq!((log.id.to_string().len(), log.retry_count), (24, 0));
         assert_eq!(log.created_at.unwrap().to_rfc3339(), "2026-01-01T00:00:01+00:00");
         assert_eq!(logs.get(log.id.clone()).await.unwrap(), log);
@@ -165,7 +165,7 @@ async fn an_action_is_logged_from_its_start_to_its_end() {
     assert_eq!(running.log().status, LogStatus::Pending);
     let log = running.retrying(1, "busy").await.unwrap();
     assert_eq!((log.status, log.retry_count, log.error_message.as_deref()), (LogStatus::Retrying, 1, Some("busy")));
-    let log = running.succeeded_with(&json!({"ok": true})).await.unwrap();
+    let log = running.succeeded_with(json!({"ok": true})).await.unwrap();
     assert_eq!((log.status, log.retry_count, log.error_message), (LogStatus::Success, 1, None));
     assert_eq!(log.response.unwrap().as_str(), r#"{"ok":true}"#);
     assert!(log.execution_time.is_some());
@@ -189,7 +189,7 @@ async fn a_write_that_fails_half_way_is_not_repeated_and_one_turned_away_is() {
 async fn logs_are_filtered_searched_and_sorted() {
     let world = world(120);
     let all = listed(&world, ()).await;
-    let failed = listed(&world, LogsQuery::new().filter(&json!({"status": "failed", "entityType": "order"}))).await;
+    let failed = listed(&world, LogsQuery::new().filter(json!({"status": "failed", "entityType": "order"}))).await;
     assert!(!failed.is_empty() && failed.iter().all(|it| it.status == LogStatus::Failed && it.entity_type == "order"));
     let found = listed(&world, LogsQuery::new().search("etimedout")).await;
     assert!(!found.is_empty() && found.iter().all(|it| it.error_message.as_ref().unwrap().contains("ETIMEDOUT")));

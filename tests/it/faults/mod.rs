@@ -188,7 +188,7 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
 }
 
 fn draft() -> ActionLogDraft {
-    support::draft().payload(&serde_json::json!({ "note": PAYLOAD }))
+    support::draft().payload(serde_json::json!({ "note": PAYLOAD }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
