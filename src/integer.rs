@@ -74,9 +74,14 @@ pub(crate) mod optional {
 /// For `#[serde(default, deserialize_with = "crate::integer::count")]`: a number of things. One that makes no sense
 /// is none: a page isn't lost for its total.
 pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let count = Option::<Json>::deserialize(from)?;
+    Ok(count.as_ref().and_then(as_count))
+}
+
+/// A number of things, if it's one.
+pub(crate) fn as_count(json: &Json) -> Option<u64> {
     #[derive(Deserialize)]
     struct Count(#[serde(deserialize_with = "required::deserialize")] i64);
 
-    let count = Option::<Json>::deserialize(from)?;
-    Ok(count.and_then(|it| it.parse::<Count>().ok()?.0.try_into().ok()))
+    json.parse::<Count>().ok()?.0.try_into().ok()
 }

@@ -1,5 +1,7 @@
 //! How the server words its failures.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -7,7 +9,8 @@ use crate::error::{ApiError, loose};
 use crate::json::Json;
 use crate::transport::{Circumstance, Dialect};
 
-pub(super) static DIALECT: Dialect = Dialect { name: "arklow", read_error, no_such_api: |_| false, hint };
+pub(super) static DIALECT: Dialect =
+    Dialect { name: "arklow", read_error, no_such_api: |_| false, auth_grace: Duration::ZERO, hint };
 
 /// What a failure's body looks like isn't documented: the envelope of a page, presumably.
 #[derive(Deserialize)]

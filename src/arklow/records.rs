@@ -12,7 +12,7 @@ use crate::error::{ApiError, loose};
 use crate::id::Id;
 use crate::json::Json;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
-use crate::request::Request;
+use crate::request::{Answer, Request};
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
 use crate::transport::named::Named;
@@ -85,22 +85,61 @@ impl Records<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if the server gives errors beside the count: it may not count
-    /// all. [`ErrorKind::Decode`](crate::ErrorKind::Decode) if there is none.
+    /// [`ErrorKind::Partial`](crate::ErrorKind::Partial) if the server gives errors beside the count, which then may not be
+    /// that of all: it's the error's [`partial_count`](crate::Error::partial_count).
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it gives errors alone, and
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if there is no count, or something that is none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::{ArklowClient, testing::World};
+    ///
+    /// let world = World::new();
+    /// world.arklow().add_sample_records("4711", 20).trouble("shard_down", "one shard is down");
+    /// let client = ArklowClient::builder("4711").api_key("any").exchange(world.exchange()).build()?;
+    ///
+    /// let error = client.records().count(()).await.unwrap_err();
+    /// assert_eq!(error.partial_count(), Some(20));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
     ///
     /// Arklow: List action records, `count_only`.
     pub fn count(&self, query: impl Into<RecordsQuery>) -> Call<u64> {
         let listing = RecordListing { setting: self.setting.clone(), query: query.into() };
-        let request = listing.select().shape("count_only", true).read(|answer| {
-            decode::whole_page(answer)?;
-            let body: Body<serde::de::IgnoredAny> = decode::json(answer.body())?;
-            match (loose::errors(body.errors.as_ref()), body.data.and_then(|it| it.0.count)) {
-                (errors, _) if !errors.is_empty() => Err(refused(errors)),
-                (_, Some(count)) => Ok(count),
-                (_, None) => Err(DecodeError::unfit("data.count", "missing")),
-            }
-        });
+        let window = Window { offset: 0, limit: listing.page_sizes().usual };
+        let request = listing.window(listing.select(), window).shape("count_only", true).read(read_count);
         Call::new(self.transport.clone(), request)
+    }
+}
+
+fn read_count(answer: &Answer) -> Result<u64, DecodeError> {
+    #[derive(Deserialize)]
+    struct Counted {
+        data: Option<Named<Count>>,
+        errors: Option<Json>,
+    }
+
+    #[derive(Deserialize)]
+    struct Count {
+        count: Option<Json>,
+    }
+
+    decode::whole_page(answer)?;
+    let Counted { data, errors } = decode::json(answer.body())?;
+    let errors = loose::errors(errors.as_ref());
+    let count = data.and_then(|it| it.0.count).filter(|it| !it.is_null());
+    match (count.as_ref().map(crate::integer::as_count), errors) {
+        (Some(Some(count)), errors) if errors.is_empty() => Ok(count),
+        (Some(Some(count)), errors) => Err(DecodeError::partial_count(count, ApiError::first_of(errors))),
+        (_, errors) if !errors.is_empty() => Err(refused(errors)),
+        (Some(None), _) => {
+            Err(DecodeError::unfit("data.count", "not a number of records, which is whole and not negative"))
+        }
+        (None, _) => Err(DecodeError::unfit("data.count", "missing")),
     }
 }
 

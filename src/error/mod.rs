@@ -70,6 +70,7 @@ struct Inner {
     transient: bool,
     /// The server says that it doesn't have this API; from its words before they were cut.
     no_such_api: bool,
+    partial_count: Option<u64>,
     cursor: Option<Arc<Cursor>>,
 }
 
@@ -110,6 +111,7 @@ impl Error {
                 },
                 transient: kind.is_transient(),
                 no_such_api: false,
+                partial_count: None,
                 cursor: None,
             }),
         }
@@ -175,6 +177,13 @@ impl Error {
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
         self.inner.cursor.as_deref()
+    }
+
+    /// The number that a server counted, for an error of kind [`ErrorKind::Partial`] of a count: errors stood beside it,
+    /// so it may not be that of all.
+    #[must_use]
+    pub fn partial_count(&self) -> Option<u64> {
+        self.inner.partial_count
     }
 
     /// A sentence on what to do about it, where the cause is likely enough to say. `Display` prints it too.
@@ -257,6 +266,11 @@ impl Error {
         })
     }
 
+    /// With something that is said behind the message.
+    pub(crate) fn noting(self, note: &str) -> Self {
+        self.with(|it| it.message.push_str(note))
+    }
+
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.with(|it| it.source = Some(Arc::from(source.into())))
     }
@@ -306,6 +320,10 @@ impl Error {
 
     pub(crate) fn with_outcome(self, outcome: RequestOutcome) -> Self {
         self.with(|it| it.outcome = outcome)
+    }
+
+    pub(crate) fn with_partial_count(self, count: u64) -> Self {
+        self.with(|it| it.partial_count = Some(count))
     }
 
     pub(crate) fn with_no_such_api(self, said: bool) -> Self {

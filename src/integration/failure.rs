@@ -1,5 +1,7 @@
 //! How the server words its failures.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
@@ -8,7 +10,8 @@ use crate::json::Json;
 use crate::transport::decode::DecodeError;
 use crate::transport::{Circumstance, Dialect};
 
-pub(super) static DIALECT: Dialect = Dialect { name: "integration", read_error, no_such_api: |_| false, hint };
+pub(super) static DIALECT: Dialect =
+    Dialect { name: "integration", read_error, no_such_api: |_| false, auth_grace: Duration::ZERO, hint };
 
 /// What an answer says of itself. What a failure's body looks like isn't documented: `success: false` with `message` or
 /// `error`, by the look of the others.

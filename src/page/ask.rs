@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::cursor::Fingerprint;
 use super::{Entry, Listed, Paginate, Window};
-use crate::error::{Error, Operation, Result};
+use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::observe::{CallName, WaitReason};
 use crate::request::Request;
 use crate::transport::{CallOptions, Transport};
@@ -32,6 +32,21 @@ fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
     }
 }
 
+/// What errors a reading bears.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Endurance {
+    /// How many in a row.
+    pub(super) errors: Option<u32>,
+    /// For how long a 401 or 403 may pass, once something came. As the API has it unless set.
+    pub(super) auth_grace: Option<Duration>,
+}
+
+impl Default for Endurance {
+    fn default() -> Self {
+        Self { errors: Some(30), auth_grace: None }
+    }
+}
+
 /// A page on its way.
 pub(super) type Asked<T> = BoxFuture<'static, Result<Listed<Entry<T>>>>;
 
@@ -43,16 +58,32 @@ pub(super) struct Asker<Q: Paginate> {
     /// For any window.
     request: Request<Listed<Entry<Q::Item>>>,
     call: Operation,
+    endurance: Endurance,
     errors_in_a_row: u32,
+    /// Whether anything ever came.
+    came_through: bool,
+    /// Since when, after something came, the credentials are refused.
+    refused_since: Option<Instant>,
     /// How long the server asked to be left alone.
     retry_after: Option<Duration>,
 }
 
 impl<Q: Paginate> Asker<Q> {
-    pub(super) fn new(transport: Transport, query: Q, options: CallOptions, limit: u32) -> Self {
+    pub(super) fn new(transport: Transport, query: Q, options: CallOptions, limit: u32, endurance: Endurance) -> Self {
         let request = request(&query, limit);
         let call = request.operation(transport.api());
-        Self { transport, query, options, request, call, errors_in_a_row: 0, retry_after: None }
+        Self {
+            transport,
+            query,
+            options,
+            request,
+            call,
+            endurance,
+            errors_in_a_row: 0,
+            came_through: false,
+            refused_since: None,
+            retry_after: None,
+        }
     }
 
     /// Which listing it is.
@@ -98,13 +129,32 @@ impl<Q: Paginate> Asker<Q> {
     pub(super) fn succeeded(&mut self) -> bool {
         let failed = self.is_failing();
         self.errors_in_a_row = 0;
+        self.came_through = true;
+        self.refused_since = None;
         self.retry_after = None;
         failed
     }
 
-    pub(super) fn failed(&mut self, error: &Error) {
-        self.errors_in_a_row += 1;
+    /// An error came. What is left of it is the reading's: it ends unless that may pass.
+    pub(super) fn failed(&mut self, error: Error) -> Error {
+        self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         self.retry_after = error.retry_after();
+        let transient = error.is_transient() || self.may_be_accepted_again(&error);
+        if transient && self.endurance.errors.is_some_and(|most| self.errors_in_a_row >= most) {
+            let note = format!(" (error {} in a row, the last that this reading bears)", self.errors_in_a_row);
+            return error.noting(&note).with_transient(false);
+        }
+        error.with_transient(transient)
+    }
+
+    /// Whether credentials that were accepted before and aren't any more may be so again: some servers refuse them all
+    /// while they can't look them up.
+    fn may_be_accepted_again(&mut self, error: &Error) -> bool {
+        if !self.came_through || !matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden) {
+            return false;
+        }
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        since.elapsed() < self.endurance.auth_grace.unwrap_or_else(|| self.transport.auth_grace())
     }
 
     /// Whether the last answer was an error.

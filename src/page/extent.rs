@@ -1,4 +1,5 @@
 use super::Paginate;
+use super::ask::Endurance;
 use super::cursor::{Cursor, Fingerprint};
 use super::part::Part;
 use super::since::Since;
@@ -18,6 +19,7 @@ pub(super) struct Extent {
     pub(super) part: Option<Part>,
     /// How many requests may be under way.
     pub(super) prefetch: Option<usize>,
+    pub(super) endurance: Endurance,
 }
 
 impl Extent {

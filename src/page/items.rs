@@ -120,8 +120,8 @@ impl<Q: Paginate> Items<Q> {
     /// [`ErrorKind::Record`] for a record that can't be read, [`ErrorKind::Partial`] where the server gave errors
     /// beside records; the stream goes on after both. Otherwise what kept the next page from being read: after an error
     /// that [may pass](Error::is_transient), calling again asks anew, after a wait inside of the call: as long as the
-    /// error [says](Error::retry_after), or else 1 s, doubled with each error in a row up to 30 s. After any other the
-    /// stream has ended.
+    /// error [says](Error::retry_after), or else 1 s, doubled with each error in a row up to 30 s. After any other, and
+    /// after [too many in a row](super::Listing::max_consecutive_errors), the stream has ended.
     ///
     /// # Cancel safety
     ///

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
 
-use super::ask::request;
+use super::ask::{Endurance, request};
 use super::cursor::Fingerprint;
 use super::extent::Extent;
 use super::part::Part;
@@ -50,6 +50,7 @@ struct Settings {
     order: Option<Order>,
     part: Option<Part>,
     prefetch: Option<usize>,
+    endurance: Endurance,
     rules: Rules,
 }
 
@@ -70,6 +71,7 @@ impl<Q: Paginate> Listing<Q> {
             order: None,
             part: None,
             prefetch: None,
+            endurance: Endurance::default(),
             rules: Rules::ALL,
         };
         Self { transport, query, settings }
@@ -416,6 +418,26 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
+    /// How many errors in a row that may pass the stream goes on after: 30 unless set, which are 12 minutes of waits at
+    /// least, unless the server asks for shorter ones. `None` is without limit. 0 counts as 1.
+    ///
+    /// The last of them says so, and isn't [transient](Error::is_transient) any more; the stream has ended with it, and its
+    /// cursor is where to go on. Each is one page with all of its attempts, and a page that comes begins the count anew.
+    pub fn max_consecutive_errors(mut self, errors: impl Into<Option<u32>>) -> Self {
+        self.settings.endurance.errors = errors.into();
+        self
+    }
+
+    /// For how long a stream takes a 401 or 403 for something that may pass, once a page came: 10 minutes unless set for
+    /// Unleash, which refuses good tokens while its database is down, and not at all for the others.
+    ///
+    /// The time is from the first refusal after a page that came. How many errors in a row are borne is another
+    /// [limit](Self::max_consecutive_errors).
+    pub fn auth_grace(mut self, time: Duration) -> Self {
+        self.settings.endurance.auth_grace = Some(time);
+        self
+    }
+
     #[cfg(all(test, feature = "testing"))]
     pub(super) fn rules(mut self, rules: Rules) -> Self {
         self.settings.rules = rules;
@@ -464,6 +486,7 @@ impl<Q: Paginate> Listing<Q> {
             order,
             part,
             prefetch,
+            endurance,
             rules,
             ..
         } = self.settings;
@@ -474,7 +497,7 @@ impl<Q: Paginate> Listing<Q> {
             self.transport,
             self.query,
             options,
-            Extent { plan, max_items, max_pages, since, resume, up, part, prefetch },
+            Extent { plan, max_items, max_pages, since, resume, up, part, prefetch, endurance },
         )
     }
 

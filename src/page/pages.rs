@@ -92,7 +92,7 @@ pub(super) struct Given<T> {
 
 impl<Q: Paginate> Pages<Q> {
     pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
-        let asker = Asker::new(transport, query, options, extent.plan.limit);
+        let asker = Asker::new(transport, query, options, extent.plan.limit, extent.endurance);
         let listing = asker.listing().and_then(|it| extent.check(asker.query(), &it).map(|()| it));
         let (walk, position) = match &extent.resume {
             Some(cursor) if extent.up => {
@@ -137,7 +137,7 @@ impl<Q: Paginate> Pages<Q> {
     /// [may pass](Error::is_transient), calling again asks for the same page, after a wait inside of the call: as long as
     /// the error [says](Error::retry_after), however long that is, or else 1 s, doubled with each error in a row up to
     /// 30 s. (From the second error in a row on it's 100 ms at least, doubled up to 1 s, whatever the server says.) After
-    /// any other the stream has ended. [`ErrorKind::Truncated`] if it ends before the listing does.
+    /// any other, and after [too many in a row](super::Listing::max_consecutive_errors), the stream has ended. [`ErrorKind::Truncated`] if it ends before the listing does.
     ///
     /// # Cancel safety
     ///
@@ -445,7 +445,7 @@ impl<Q: Paginate> Pages<Q> {
                             }
                         }
                         Err(error) => {
-                            self.asker.failed(&error);
+                            let error = self.asker.failed(error);
                             if !error.is_transient() {
                                 self.ahead.clear();
                                 self.walk.stop(End::Failed);

@@ -32,6 +32,8 @@ pub(crate) enum Problem {
     Refused(ApiError),
     /// A status of success that promises no whole answer.
     NotWhole(StatusCode),
+    /// The server gave a number, and errors beside it.
+    PartialCount(u64, ApiError),
 }
 
 impl DecodeError {
@@ -50,6 +52,11 @@ impl DecodeError {
     #[must_use]
     pub fn refused(error: ApiError) -> Self {
         Problem::Refused(error).into()
+    }
+
+    /// There is a number, and errors are beside it.
+    pub(crate) fn partial_count(count: u64, error: ApiError) -> Self {
+        Problem::PartialCount(count, error).into()
     }
 
     pub(crate) fn into_problem(self) -> Problem {
@@ -75,7 +82,7 @@ impl fmt::Display for DecodeError {
             Problem::Empty => f.write_str("the body is empty"),
             Problem::Unfit { path, reason } if path.is_empty() => f.write_str(reason),
             Problem::Unfit { path, reason } => write!(f, "{path}: {reason}"),
-            Problem::Refused(api) => api.fmt(f),
+            Problem::Refused(api) | Problem::PartialCount(_, api) => api.fmt(f),
             Problem::NotWhole(status) => write!(f, "{status} isn't the status of a whole answer"),
         }
     }
@@ -138,7 +145,9 @@ fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>) -> Entry<R> {
         Err(error) => {
             let (path, reason) = match located::<R>(raw.get(), &error).problem {
                 Problem::Unfit { path, reason } => (path, reason),
-                Problem::Empty | Problem::Refused(_) | Problem::NotWhole(_) => (String::new(), reason(&error)),
+                Problem::Empty | Problem::Refused(_) | Problem::NotWhole(_) | Problem::PartialCount(..) => {
+                    (String::new(), reason(&error))
+                }
             };
             Entry::Unreadable(UnreadableRecord::new(index, path, reason, Json::from_raw(raw)))
         }

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
 
+use super::obstacle::Obstacle;
 use super::proxy;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -80,6 +81,9 @@ pub struct ExchangeError {
 pub enum Stage {
     /// No connection was made: nothing of the request left.
     Connect,
+    /// No connection was made, as the server's certificate isn't accepted: nothing of the request left, and trying again
+    /// would come to the same.
+    Certificate,
     /// The server says that it didn't look at the request: it had no effect.
     NotProcessed,
     /// The request, or part of it, may have been sent.
@@ -90,6 +94,11 @@ impl ExchangeError {
     /// A failure to connect: provably nothing of the request was sent.
     pub fn connect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { stage: Stage::Connect, source: source.into() }
+    }
+
+    /// A certificate that isn't accepted: nothing of the request was sent, and it isn't tried again.
+    pub fn certificate(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { stage: Stage::Certificate, source: source.into() }
     }
 
     /// A server's word that it didn't look at the request: HTTP/2's `REFUSED_STREAM`.
@@ -117,6 +126,7 @@ impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.stage {
             Stage::Connect => "no connection",
+            Stage::Certificate => "the certificate isn't accepted",
             Stage::NotProcessed => "the server didn't look at the request",
             Stage::Sent => "the connection broke",
         })
@@ -273,6 +283,7 @@ struct Short;
 /// Why no answer came.
 fn failure(error: reqwest::Error) -> ExchangeError {
     let stage = match () {
+        () if matches!(Obstacle::of(&error), Some(Obstacle::Certificate(_))) => Stage::Certificate,
         () if error.is_connect() || error.is_builder() => Stage::Connect,
         () if not_looked_at(&error) => Stage::NotProcessed,
         () => Stage::Sent,

@@ -5,6 +5,7 @@ pub(crate) mod decode;
 pub(crate) mod exchange;
 mod hint;
 pub(crate) mod named;
+mod obstacle;
 mod pace;
 mod proxy;
 mod rate_limit;
@@ -33,7 +34,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
 pub(crate) use base::Base;
-use exchange::{Exchange, Stage};
+use exchange::{Exchange, ExchangeError, Stage};
+use obstacle::Obstacle;
 use pace::{Pace, Patience, Permit};
 use scrub::Secrets;
 use trace::Attempt;
@@ -204,6 +206,11 @@ impl Transport {
     /// The API's name in messages.
     pub(crate) fn api(&self) -> &'static str {
         self.inner.dialect.name
+    }
+
+    /// For how long a reading that came through once takes a 401 or 403 for something that may pass.
+    pub(crate) fn auth_grace(&self) -> Duration {
+        self.inner.dialect.auth_grace
     }
 
     pub(crate) fn tell(&self, event: Event<'_>) {
@@ -421,7 +428,7 @@ impl Transport {
             match self.inner.exchange.exchange(signed).await {
                 Ok(answer) => read::whole(answer, self.inner.settings.max_body, deadline).await,
                 Err(error) => Err(match error.stage() {
-                    Stage::Connect => Error::new(ErrorKind::Connect, "the server can't be reached"),
+                    stage @ (Stage::Connect | Stage::Certificate) => unreachable(stage, &error),
                     Stage::NotProcessed => Error::new(ErrorKind::Transport, "the server didn't look at the request")
                         .with_outcome(RequestOutcome::Refused),
                     Stage::Sent => Error::new(ErrorKind::Transport, "the connection broke before an answer came")
@@ -449,6 +456,18 @@ fn idempotency_key() -> HeaderValue {
         low & 0xffff_ffff_ffff
     );
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
+}
+
+/// Of what kept a connection from being made, an error that says it.
+fn unreachable(stage: Stage, error: &ExchangeError) -> Error {
+    let obstacle = Obstacle::of(error);
+    let certificate = stage == Stage::Certificate || matches!(obstacle, Some(Obstacle::Certificate(_)));
+    let message = match obstacle {
+        Some(obstacle) => obstacle.message(),
+        None if certificate => "the server's certificate isn't accepted",
+        None => "the server can't be reached",
+    };
+    Error::new(ErrorKind::Connect, message).with_transient(!certificate).with_hint(obstacle.map(Obstacle::hint))
 }
 
 fn overdue(what: &str, limit: Option<Duration>) -> Error {

@@ -26,6 +26,8 @@ pub struct Dialect {
     pub(crate) read_error: fn(&str) -> Option<ApiError>,
     /// Whether an answer says that the server doesn't have this API.
     pub(crate) no_such_api: fn(&ApiError) -> bool,
+    /// For how long a reading that came through once takes a 401 or 403 for something that may pass.
+    pub(crate) auth_grace: Duration,
     /// What to do about it, where the request and its answer give the cause away.
     pub(crate) hint: fn(&Circumstance<'_>) -> Option<&'static str>,
 }
@@ -101,6 +103,10 @@ pub(super) fn judge<T>(
                     format!("answered {}, which isn't all of what was asked for", answer.status()),
                 ),
                 Problem::Refused(api) => Error::new(ErrorKind::Refused, "refused").with_api(Some(api)),
+                Problem::PartialCount(count, api) => {
+                    let message = format!("the server counts {count}, and gives errors beside it: it may not be all");
+                    Error::new(ErrorKind::Partial, message).with_api(Some(api)).with_partial_count(count)
+                }
                 Problem::Unfit { .. } if !begins_as_json(answer.body()) => {
                     Error::new(ErrorKind::NotJson, "the answer isn't JSON")
                 }
@@ -254,6 +260,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
 fn outcome(error: &Error, method: &Method, status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
     match status.as_u16() {
         _ if error.kind() == ErrorKind::Refused => RequestOutcome::Refused,
+        _ if error.kind() == ErrorKind::Partial => RequestOutcome::Answered,
         503 if retry_after.is_some() => RequestOutcome::Refused,
         408 | 500.. => RequestOutcome::Unknown,
         // "See over there" is what some servers answer to a form that was taken.

@@ -63,19 +63,31 @@ impl ActionSetEvents<'_> {
 pub struct EventsQuery {
     project: String,
     action_set: String,
+    /// What is wrong with it; told when it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 impl EventsQuery {
     /// The events of the action set with this id.
+    ///
+    /// An id that doesn't fit 32 bits, the signed integers of Unleash's ids, is told when the listing is asked for, before
+    /// anything is sent: the server would answer 500.
     pub fn new(project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Self {
-        Self::with_text_id(project, action_set.into().to_string())
+        let id = action_set.into();
+        let problem = i32::try_from(*id.get()).is_err().then(|| {
+            "the action set's id is none of Unleash's, which are integers of 32 bits: 2147483647 at most \
+             (EventsQuery::with_text_id sends it as it is)"
+                .to_owned()
+        });
+        Self { problem, ..Self::with_text_id(project, id.to_string()) }
     }
 
     /// The events of the action set with this id, which may be any text.
     ///
     /// A way out only: servers give ids that are integers, and answer 500 to others at times.
     pub fn with_text_id(project: impl Into<String>, action_set: impl Into<String>) -> Self {
-        Self { project: project.into(), action_set: action_set.into() }
+        Self { project: project.into(), action_set: action_set.into(), problem: None }
     }
 
     /// The project.
@@ -114,7 +126,12 @@ impl Paginate for EventsQuery {
     type Envelope = Around;
 
     fn request(&self) -> Request<()> {
-        Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set]).own()
+        let request =
+            Request::get("api/admin/projects/{projectId}/actions/{id}/events", [&self.project, &self.action_set]).own();
+        match &self.problem {
+            Some(problem) => request.invalid(problem),
+            None => request,
+        }
     }
 
     fn identity(event: &ActionSetEvent) -> Identity {

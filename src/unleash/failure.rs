@@ -1,5 +1,7 @@
 //! How the server words its failures.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -8,7 +10,8 @@ use crate::error::{ApiError, ErrorKind};
 use crate::json::Json;
 use crate::transport::{Circumstance, Dialect};
 
-pub(super) static DIALECT: Dialect = Dialect { name: "unleash", read_error, no_such_api, hint };
+pub(super) static DIALECT: Dialect =
+    Dialect { name: "unleash", read_error, no_such_api, auth_grace: Duration::from_secs(600), hint };
 
 /// Of a real server's errors, every part but the message is missing somewhere.
 #[derive(Deserialize)]

@@ -247,7 +247,7 @@ async fn the_count_is_asked_for_without_a_page() {
     assert_eq!(arklow(&server).records().count(asked).await.unwrap(), 12);
     assert_eq!(
         query(&only_request(&server).await),
-        "search%5Bfield%5D=status&search%5Bvalue%5D=failed&search%5Bop%5D=eq&version=2&count_only=true"
+        "search%5Bfield%5D=status&search%5Bvalue%5D=failed&search%5Bop%5D=eq&version=2&take=50&skip=0&count_only=true"
     );
 }
 
@@ -271,7 +271,8 @@ async fn a_count_that_is_missing_or_comes_with_errors_is_an_error() {
         (r#"{"data": {"count": -1}, "errors": null}"#, ErrorKind::Decode),
         (r#"{"data": null, "errors": null}"#, ErrorKind::Decode),
         (r"{}", ErrorKind::Decode),
-        (r#"{"data": {"count": 5}, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::Refused),
+        (r#"{"data": {"count": "many"}, "errors": null}"#, ErrorKind::Decode),
+        (r#"{"data": {"count": -1}, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::Refused),
         (r#"{"data": null, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::Refused),
     ];
     for (body, kind) in cases {
@@ -282,8 +283,27 @@ async fn a_count_that_is_missing_or_comes_with_errors_is_an_error() {
             assert_eq!(error.api().unwrap().name(), Some("shard"));
             assert_eq!(error.api().unwrap().message(), Some("one is down"));
         }
+        if kind == ErrorKind::Decode {
+            let negative = body.contains("-1") || body.contains("many");
+            assert_eq!(error.to_string().contains("not negative"), negative, "{error}");
+            assert_eq!(error.to_string().contains("missing"), !negative, "{error}");
+        }
+        assert_eq!(error.partial_count(), None);
         assert_eq!(requests(&server).await.len(), 1, "{body}");
     }
+}
+
+#[tokio::test]
+async fn a_count_beside_errors_is_kept_in_the_error() {
+    let body = r#"{"data": {"count": 5}, "errors": [{"code": "shard", "message": "one is down"}]}"#;
+    let server = server([json(200, body)]).await;
+    let error = arklow(&server).records().count(()).await.unwrap_err();
+    assert_eq!((error.kind(), error.partial_count()), (ErrorKind::Partial, Some(5)));
+    assert_eq!(error.outcome(), actionlog::RequestOutcome::Answered);
+    assert_eq!(error.api().unwrap().message(), Some("one is down"));
+    assert!(error.to_string().contains("counts 5"), "{error}");
+    assert!(!error.is_transient());
+    assert_eq!(requests(&server).await.len(), 1);
 }
 
 #[tokio::test]

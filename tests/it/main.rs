@@ -10,6 +10,7 @@ mod check;
 mod conformance;
 mod connections;
 mod decoding;
+mod endurance;
 mod everyday;
 mod faults;
 mod going_on;

@@ -201,7 +201,7 @@ async fn waits(failures: &[&[(&str, &str)]]) -> Vec<u128> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
     }
-    let mut logs = integration(&world).logs().list(()).retry(RetryPolicy::off()).items();
+    let mut logs = integration(&world).logs().list(()).retry(RetryPolicy::off()).max_consecutive_errors(None).items();
     let mut waits = Vec::new();
     loop {
         let start = Instant::now();

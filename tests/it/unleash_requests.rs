@@ -521,12 +521,38 @@ async fn a_page_says_what_was_asked_for_and_that_nothing_is_known_of_what_follow
 }
 
 #[tokio::test]
+async fn ids_beyond_32_bits_are_refused_before_anything_is_sent() {
+    for (id, taken) in [
+        (i64::from(i32::MAX), true),
+        (i64::from(i32::MIN), true),
+        (i64::from(i32::MAX) + 1, false),
+        (i64::from(i32::MIN) - 1, false),
+        (i64::MAX, false),
+    ] {
+        let server = Raw::start(empty_on_the_wire()).await;
+        let client = builder(server.url()).build().unwrap();
+        let query = EventsQuery::new("p", id);
+        let stored: EventsQuery = serde_json::from_str(&serde_json::to_string(&query).unwrap()).unwrap();
+        assert_eq!(stored, query);
+        for query in [query, stored] {
+            let result = promptly(client.action_set_events().list(query).page()).await;
+            assert_eq!(result.is_ok(), taken, "{id}");
+            if let Err(error) = result {
+                assert_eq!((error.kind(), error.attempts()), (actionlog::ErrorKind::InvalidRequest, 0), "{id}");
+                assert!(error.to_string().contains("with_text_id"), "{error}");
+            }
+        }
+        assert_eq!(server.heads().len(), if taken { 2 } else { 0 }, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn ids_are_taken_as_numbers_ids_or_any_text() {
     let set: Id<actionlog::unleash::ActionSet> = Id::new(8);
     let queries: [(EventsQuery, &str); 4] = [
         (("p", 7).into(), "/p/actions/7/"),
         (("p".to_owned(), set).into(), "/p/actions/8/"),
-        (EventsQuery::new("p", i64::MIN), "/p/actions/-9223372036854775808/"),
+        (EventsQuery::with_text_id("p", "2147483648"), "/p/actions/2147483648/"),
         (EventsQuery::with_text_id("p", "a b"), "/p/actions/a%20b/"),
     ];
     for (query, path) in queries {

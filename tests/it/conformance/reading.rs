@@ -100,9 +100,9 @@ pub(super) async fn an_error_tells_where_to_go_on<A: Api>(door: Door) {
     for _ in 0..20 {
         read.push(A::id(&items.next().await.unwrap().unwrap()));
     }
-    scene.world.fail_next(Fault::Status(403));
+    scene.world.fail_next(Fault::Status(400));
     let error = items.next().await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert_eq!(error.kind(), ErrorKind::Rejected);
     assert!(items.next().await.is_none());
     assert_eq!(items.summary().verdict, Verdict::Truncated(Cut::Failed));
     let rest = scene.listing().resume(stored(error.cursor().unwrap())).items();

@@ -64,14 +64,14 @@ pub(super) fn tls() -> Part {
     let rows = vec![
         Row::new("a certificate that is as it should be", https(Certificate::Good, Act::Good)),
         Row::new("a certificate that nobody vouched for", https(Certificate::Unknown, Act::Good))
-            .read(gone(4, Connect, NotSent))
-            .create_again(NEVER_LEFT, gone(4, Connect, NotSent)),
+            .read(gone(1, Connect, NotSent).lasting())
+            .create(gone(1, Connect, NotSent).lasting()),
         Row::new("a certificate for another host", https(Certificate::ForAnother, Act::Good))
-            .read(gone(4, Connect, NotSent))
-            .create_again(NEVER_LEFT, gone(4, Connect, NotSent)),
+            .read(gone(1, Connect, NotSent).lasting())
+            .create(gone(1, Connect, NotSent).lasting()),
         Row::new("a certificate that is over", https(Certificate::Over, Act::Good))
-            .read(gone(4, Connect, NotSent))
-            .create_again(NEVER_LEFT, gone(4, Connect, NotSent)),
+            .read(gone(1, Connect, NotSent).lasting())
+            .create(gone(1, Connect, NotSent).lasting()),
         Row::new("plain HTTP in answer to TLS", Script::NoTls(Some(b"HTTP/1.1 400 Bad Request\r\n\r\n")))
             .read(gone(4, Connect, NotSent))
             .create_again(NEVER_LEFT, gone(4, Connect, NotSent)),
