@@ -10,7 +10,8 @@ use crate::auth::{self, Authenticate, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{self, Headers};
 use crate::observe::{Event, Observer};
-use crate::transport::exchange::{Exchange, HttpExchange};
+use crate::transport::connect::Connect;
+use crate::transport::exchange::Exchange;
 use crate::transport::{Base, Dialect, Jitter, RetryPolicy, Settings, Timeouts, Transport};
 
 /// Bodies above this are refused unless set otherwise.
@@ -55,7 +56,7 @@ pub struct ClientBuilder<C: Client> {
     exchange: Option<Arc<dyn Exchange>>,
     settings: Settings,
     idempotency: Option<Result<HeaderName>>,
-    roots: Vec<Vec<u8>>,
+    pub(crate) connect: Connect,
     pub(crate) options: C::Options,
 }
 
@@ -77,7 +78,7 @@ impl<C: Client> ClientBuilder<C> {
                 observer: Observer::default(),
             },
             idempotency: None,
-            roots: Vec::new(),
+            connect: Connect::default(),
             options: C::Options::default(),
         }
     }
@@ -113,7 +114,8 @@ impl<C: Client> ClientBuilder<C> {
 
     /// How long it may take to connect; 5 s unless set, `None` for as long as it takes.
     ///
-    /// Not for a client with an [`exchange`](Self::exchange) of its own, which connects as it likes.
+    /// It holds for a [`reqwest`](Self::reqwest) builder of your own too, and not for an [`exchange`](Self::exchange),
+    /// which connects as it likes.
     pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.settings.timeouts.connect = limit.into();
         self
@@ -189,15 +191,6 @@ impl<C: Client> ClientBuilder<C> {
         self
     }
 
-    /// Trusts the certificates of a PEM file too, beside those that the system trusts: of an authority inside of a company,
-    /// as a rule. May be called more than once.
-    ///
-    /// Not for a client with an [`exchange`](Self::exchange) of its own.
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.roots.push(pem.into());
-        self
-    }
-
     /// Exchanges requests and answers in another way than over a connection of its own: see [`Exchange`].
     pub fn exchange(mut self, exchange: impl Exchange) -> Self {
         self.exchange = Some(Arc::new(exchange));
@@ -224,17 +217,16 @@ impl<C: Client> ClientBuilder<C> {
         auth.validate().map_err(|error| {
             Error::new(ErrorKind::Configuration, "the credentials can't be used").with_source(error)
         })?;
-        let exchange = match self.exchange {
-            Some(_) if !self.roots.is_empty() => {
-                return Err(Error::new(
-                    ErrorKind::Configuration,
-                    "root certificates are for the client's own connections: give them to the exchange",
-                ));
+        let exchange = match (self.exchange, self.connect.setting()) {
+            (Some(_), Some(setting)) => {
+                let why =
+                    format!("{setting} was set, which is for the client's own connections: give it to the exchange");
+                return Err(Error::new(ErrorKind::Configuration, why));
             }
-            Some(exchange) => exchange,
-            None => {
+            (Some(exchange), None) => exchange,
+            (None, _) => {
                 base.check_tls()?;
-                Arc::new(HttpExchange::build(self.settings.timeouts.connect, base.is_local(), &self.roots)?)
+                Arc::new(self.connect.exchange(self.settings.timeouts.connect, base.is_local())?)
             }
         };
         let settings = Settings { idempotency: self.idempotency.transpose()?, ..self.settings };

@@ -193,6 +193,10 @@ pub use transport::exchange::{Body, Exchange, ExchangeError, HttpExchange, Stage
 pub use transport::{RateLimit, RetryPolicy};
 pub use unleash::UnleashClient;
 
+// The crates whose types stand in this one's.
+#[doc(no_inline)]
+pub use {async_trait, bytes, chrono, futures_core, http, reqwest, serde, serde_json};
+
 #[doc = include_str!("guarantees.md")]
 pub mod guarantees {}
 

@@ -1,10 +1,9 @@
-//! The seam to the network, and the one place that touches reqwest.
+//! The seam to the network: over reqwest, unless set otherwise.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,8 +13,6 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
 
 use super::obstacle::Obstacle;
-use super::proxy;
-use crate::error::{Error, ErrorKind, Result};
 
 /// One request in, one answer's head out, with the body as a stream.
 ///
@@ -154,75 +151,10 @@ impl fmt::Debug for HttpExchange {
     }
 }
 
-/// Servers let idle connections go after 15 s (node's usual) to 60 s, and a request that meets the closing gets no
-/// answer. Ours go first.
-const IDLE: Duration = Duration::from_secs(10);
-
-/// A connection by HTTP/2 is for all requests, and outlives an attempt that got no answer: one that has gone dead would
-/// be asked again and again. So it's asked this often whether anybody is there, and given as long to say so: together
-/// less than the time of an attempt.
-#[cfg(feature = "http2")]
-const PING: Duration = Duration::from_secs(10);
-
 impl HttpExchange {
-    /// The usual way, with a limit on the time to connect. `None` sets none.
-    ///
-    /// No redirects, no cookies, no retries by the HTTP stack, no `Referer`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Configuration`] if TLS can't be set up (a machine without any root certificates, for one), or if an
-    /// environment variable that names a proxy can't be read as one: see
-    /// [`ClientBuilder::build`](crate::ClientBuilder::build).
-    pub fn new(connect_timeout: Option<Duration>) -> Result<Self> {
-        Self::build(connect_timeout, false, &[])
-    }
-
-    /// A server on this machine is never asked by a proxy, which is another one.
-    pub(crate) fn build(connect_timeout: Option<Duration>, local: bool, roots: &[Vec<u8>]) -> Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .pool_idle_timeout(IDLE);
-        if local {
-            builder = builder.no_proxy();
-        } else {
-            proxy::check()?;
-        }
-        if let Some(limit) = connect_timeout {
-            builder = builder.connect_timeout(limit);
-        }
-        #[cfg(feature = "http2")]
-        {
-            // Also while idle: the stack may not notice that a request has ended that.
-            builder = builder
-                .http2_keep_alive_interval(PING)
-                .http2_keep_alive_timeout(PING)
-                .http2_keep_alive_while_idle(true);
-        }
-        // Where another crate switches on reqwest's native TLS, that becomes the default: not what was tested here.
-        #[cfg(feature = "rustls")]
-        {
-            builder = builder.tls_backend_rustls();
-            for pem in roots {
-                builder = builder.tls_certs_merge(certificates(pem)?);
-            }
-        }
-        #[cfg(not(feature = "rustls"))]
-        if !roots.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                "root certificates were given, and the crate was built without its feature `rustls`",
-            ));
-        }
-        let client = builder.build().map_err(|error| {
-            Error::new(ErrorKind::Configuration, "the HTTP client can't be set up").with_source(error.without_url())
-        })?;
-        Ok(Self { client })
-    }
-
-    /// Over a client of your own, with whatever proxies, certificates and limits it has.
+    /// Over a client of your own, with whatever proxies, certificates and limits it has. As a rule
+    /// [`ClientBuilder::reqwest`](crate::ClientBuilder::reqwest) is better, which sets on top of a builder what the crate
+    /// relies on.
     ///
     /// Build it with `redirect(Policy::none())`, with `retry(retry::never())`, and without a cookie store. None of this can
     /// be seen from here: with redirects on, a key in a header of its own travels to wherever a server points; its own
@@ -253,14 +185,6 @@ impl Exchange for HttpExchange {
         });
         Ok(head.map(|()| Body::new(pieces.into_stream().fuse())))
     }
-}
-
-/// The certificates of a PEM file: one, at least.
-#[cfg(feature = "rustls")]
-fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>> {
-    let wrong = || Error::new(ErrorKind::Configuration, "the root certificates can't be read: PEM is what is taken");
-    let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| wrong().with_source(error))?;
-    if certificates.is_empty() { Err(wrong()) } else { Ok(certificates) }
 }
 
 /// How long the body is to be by the answer's own word. Not known where it was decompressed: then reqwest has taken

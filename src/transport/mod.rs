@@ -1,6 +1,7 @@
 //! The one way to the server and back: sign, wait for a place, exchange, read, judge.
 
 mod base;
+pub(crate) mod connect;
 pub(crate) mod decode;
 pub(crate) mod exchange;
 mod hint;

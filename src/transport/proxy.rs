@@ -43,7 +43,7 @@ fn check_in(variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
 }
 
 /// What keeps the HTTP stack from asking this proxy.
-fn problem(value: &str) -> Option<&'static str> {
+pub(super) fn problem(value: &str) -> Option<&'static str> {
     let Ok(uri) = value.parse::<Uri>() else { return Some("isn't a URL") };
     match uri.scheme_str() {
         // Without a scheme it's taken for http.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actionlog::{ErrorKind, IntegrationClient, Request, RetryPolicy};
+use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, Request, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -14,6 +14,11 @@ fn probe() -> Request<()> {
 
 #[tokio::test]
 async fn an_idle_connection_is_let_go_before_common_servers_do() {
+    let long = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(60));
+    tokio::join!(idle(|it| it), idle(|it| it.reqwest(long)));
+}
+
+async fn idle(set: impl FnOnce(ClientBuilder<IntegrationClient>) -> ClientBuilder<IntegrationClient>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -28,7 +33,7 @@ async fn an_idle_connection_is_let_go_before_common_servers_do() {
         while stream.read(&mut bytes).await.is_ok_and(|it| it > 0) {}
         idle.elapsed()
     });
-    let client = IntegrationClient::builder(url).api_key("key").build().unwrap();
+    let client = set(IntegrationClient::builder(url).api_key("key")).build().unwrap();
     client.send(probe()).await.unwrap();
     client.send(probe()).await.unwrap();
     let kept = tokio::time::timeout(Duration::from_secs(60), server).await.expect("it is let go").unwrap();
@@ -40,10 +45,7 @@ async fn an_idle_connection_is_let_go_before_common_servers_do() {
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
-    use base64::Engine as _;
-    use base64::prelude::BASE64_STANDARD;
-
-    use crate::support::acceptor;
+    use crate::support::{acceptor, pem};
 
     let key = rcgen::KeyPair::generate().unwrap();
     let signed = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -60,11 +62,6 @@ async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
             let _ = stream.shutdown().await;
         }
     });
-    let pem = |label: &str, der: &[u8]| {
-        let coded = BASE64_STANDARD.encode(der);
-        let lines: Vec<_> = coded.as_bytes().chunks(64).map(|it| std::str::from_utf8(it).unwrap()).collect();
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-    };
     let builder = || IntegrationClient::builder(&*url).api_key("key").retry(RetryPolicy::off());
     let named = builder().root_certificates(pem("CERTIFICATE", signed.der())).build().unwrap();
     named.send(probe()).await.unwrap();

@@ -24,6 +24,7 @@ mod recorded;
 mod recorder;
 mod soak;
 mod support;
+mod transport_settings;
 mod unleash_requests;
 mod wire;
 mod world_arklow;

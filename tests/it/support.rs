@@ -204,6 +204,16 @@ pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -
     Arc::new(config).into()
 }
 
+/// A file in PEM, as certificates and keys come.
+#[cfg(feature = "rustls")]
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+
+    let coded = base64::prelude::BASE64_STANDARD.encode(der);
+    let lines: Vec<_> = coded.as_bytes().chunks(64).map(|it| std::str::from_utf8(it).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
 /// A way to a world and back that takes what time it likes: answers overtake each other.
 #[derive(Debug)]
 pub(crate) struct Late {
