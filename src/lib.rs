@@ -163,6 +163,7 @@ mod headers;
 mod id;
 mod integer;
 mod json;
+mod logged;
 mod open_enum;
 mod request;
 mod time;

@@ -265,7 +265,7 @@ impl Clients {
         const URL: &str = "http://localhost";
         let once = RetryPolicy::off();
         let arklow = |encoding| {
-            let builder = ArklowClient::builder("1").base_url(URL).authenticator(none()).retry(once);
+            let builder = ArklowClient::builder("1").base_url(URL).authenticator(none()).retry(once.clone());
             builder.search_encoding(encoding).exchange(Given).build().unwrap()
         };
         Self {
@@ -274,7 +274,7 @@ impl Clients {
             searching: [SearchEncoding::DeepObject, SearchEncoding::Plain, SearchEncoding::Json].map(arklow),
             integration: IntegrationClient::builder(URL)
                 .authenticator(none())
-                .retry(once)
+                .retry(once.clone())
                 .exchange(Given)
                 .build()
                 .unwrap(),

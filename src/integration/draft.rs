@@ -23,6 +23,18 @@ pub struct RequiredFields {
     pub status: LogStatus,
 }
 
+/// What a record must say of an action that is about to begin: its status is [pending](LogStatus::Pending).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct ActionFields {
+    /// The integration that does it.
+    pub integration_id: Id<Integration>,
+    /// What kind of thing it does.
+    pub action_type: ActionType,
+    /// What kind of entity it does it to.
+    pub entity_type: String,
+}
+
 /// A record to be written. What isn't set isn't sent.
 ///
 /// ```
@@ -94,6 +106,12 @@ impl ActionLogDraft {
             metadata: None,
             problem: None,
         }
+    }
+
+    /// A draft of an action that is about to begin, for [`Logs::begin`](super::Logs::begin).
+    pub fn pending(fields: ActionFields) -> Self {
+        let ActionFields { integration_id, action_type, entity_type } = fields;
+        Self::new(RequiredFields { integration_id, action_type, entity_type, status: LogStatus::Pending })
     }
 
     pub(super) fn of(log: ActionLog) -> Self {
@@ -168,6 +186,27 @@ impl ActionLogDraft {
         self
     }
 
+    /// What came back of something that is done: it can't be refused any more.
+    pub(crate) fn any_response(mut self, response: &impl Serialize) -> Self {
+        let text = match Json::from_serialize(response) {
+            Ok(json) if json.is_null() => return self,
+            Ok(json) if json.as_str().starts_with('{') => return Self { response: Some(json), ..self },
+            Ok(json) => format!(r#"{{"value":{json}}}"#),
+            Err(error) => serde_json::json!({ "unwritable": error.to_string() }).to_string(),
+        };
+        self.response = Json::from_text(text).ok();
+        self
+    }
+
+    /// Of an action that is about to begin, and doesn't say that it's over.
+    pub(super) fn begun(mut self) -> Self {
+        if self.status != LogStatus::Pending {
+            let why = format!("what begins is pending, and the draft's status is {}", self.status);
+            self.problem.get_or_insert(why);
+        }
+        self
+    }
+
     fn object(&mut self, name: &str, value: &impl Serialize) -> Option<Json> {
         let problem = match Json::from_serialize(value) {
             Ok(json) if json.as_str().starts_with('{') => return Some(json),
@@ -180,6 +219,13 @@ impl ActionLogDraft {
 
     pub(super) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
+    }
+}
+
+/// As [`ActionLogDraft::pending`].
+impl From<ActionFields> for ActionLogDraft {
+    fn from(fields: ActionFields) -> Self {
+        Self::pending(fields)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Word;
-use super::{ActionLog, ActionLogDraft, Running, UpdateMethod};
+use super::{ActionLog, ActionLogDraft, LoggedAction, Running, UpdateMethod};
 use crate::call::Call;
 use crate::id::Id;
 use crate::json::Json;
@@ -140,24 +140,24 @@ impl Logs {
         self.call(request.if_gone(|| Deleted { message: None }))
     }
 
-    /// Logs an action that is about to begin, and gives a handle to say how it ended.
+    /// Logs an action that is about to begin as pending, and gives a handle to say how it ended.
     ///
-    /// Writes the draft with the status `pending`, and takes the time from when that is done.
+    /// The time that it took is taken from when its log is written. [`logged`](Self::logged) does all of it around a
+    /// future; this is for an action that isn't one.
     ///
     /// ```no_run
-    /// use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+    /// use actionlog::integration::{ActionFields, ActionType};
     /// use serde_json::json;
     ///
     /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(json!({})) }
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
-    /// let running = client.logs().begin(ActionLogDraft::new(RequiredFields {
+    /// let running = client.logs().begin(ActionFields {
     ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
     ///     action_type: ActionType::Update,
     ///     entity_type: "product".into(),
-    ///     status: LogStatus::Pending,
-    /// })).await?;
+    /// }).await?;
     /// let log = match push_product().await {
-    ///     Ok(response) => running.succeeded_with(&response).await?,
+    ///     Ok(response) => running.succeeded_with(response).await?,
     ///     Err(error) => running.failed(error).await?,
     /// };
     /// println!("{} took {:?}", log.id, log.took());
@@ -165,11 +165,55 @@ impl Logs {
     /// # }
     /// ```
     ///
+    /// If this call is dropped while it is under way, the record may have been written, and stays pending.
+    ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
-    pub fn begin(&self, draft: ActionLogDraft) -> Call<Running> {
-        Running::begin(self, draft)
+    /// As [`create`](Self::create); also [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a draft with another
+    /// status than pending.
+    pub fn begin(&self, draft: impl Into<ActionLogDraft>) -> Call<Running> {
+        Running::begin(self, draft.into())
+    }
+
+    /// Runs an action with its log around it: pending before it begins, then `success` or `failed`, with the time that it
+    /// took and the error's message.
+    ///
+    /// What the action returned is returned in any case once it has run; what became of its log is beside it. If the log
+    /// can't be begun, the action isn't run, unless [set otherwise](LoggedAction::on_log_failure). An action that is
+    /// cancelled or panics leaves a log that says so: see [`Running`].
+    ///
+    /// ```no_run
+    /// use actionlog::integration::{ActionFields, ActionType, LogFailure};
+    ///
+    /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(serde_json::json!({})) }
+    /// # async fn example(client: actionlog::IntegrationClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let fields = ActionFields {
+    ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+    ///     action_type: ActionType::Update,
+    ///     entity_type: "product".into(),
+    /// };
+    /// let logged = client.logs()
+    ///     .logged(fields, push_product())
+    ///     .with_response()
+    ///     .on_log_failure(LogFailure::Continue)
+    ///     .await?;
+    /// if let Err(error) = logged.log {
+    ///     eprintln!("not logged: {error}");
+    /// }
+    /// let response = logged.result?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Only if the action was *not* run: what kept its log from being begun.
+    pub fn logged<'a, T, E>(
+        &self,
+        draft: impl Into<ActionLogDraft>,
+        action: impl Future<Output = Result<T, E>> + Send + 'a,
+    ) -> LoggedAction<'a, T, E> {
+        LoggedAction::new(self.clone(), draft.into(), action)
     }
 
     fn call<T>(&self, request: Request<T>) -> Call<T> {

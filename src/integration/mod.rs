@@ -13,11 +13,11 @@ mod running;
 
 use std::sync::Arc;
 
-pub use draft::{ActionLogDraft, RequiredFields};
+pub use draft::{ActionFields, ActionLogDraft, RequiredFields};
 use logs::Setting;
 pub use logs::{Deleted, LogListing, Logs, LogsQuery, SortOrder};
 pub use models::{ActionLog, ActionType, Integration, LogStatus};
-pub use running::Running;
+pub use running::{OnDrop, Running};
 
 use crate::auth::{self, Authenticate, Secret};
 use crate::builder::{Client, ClientBuilder, sealed};
@@ -25,6 +25,7 @@ use crate::call::Call;
 use crate::check::{Checking, Finding};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+pub use crate::logged::{LogFailure, Logged, LoggedAction};
 use crate::page::{Listing, Page, Paginate, Total};
 use crate::request::{self, Request};
 use crate::transport::{Dialect, RateLimit, Transport};

@@ -232,7 +232,7 @@ impl Transport {
         let limit = options.operation.unwrap_or(settings.timeouts.operation);
         let here = Circumstances {
             call: &call,
-            policy: options.retry.unwrap_or(settings.retry),
+            policy: options.retry.as_ref().unwrap_or(&settings.retry).clone(),
             limit: options.attempt.unwrap_or(settings.timeouts.attempt),
             deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
         };
@@ -317,7 +317,7 @@ impl Transport {
                     attempts: progress.attempts,
                 })
             });
-            let judged = judged.map_err(|error| secrets.scrub(error));
+            let judged = judged.map_err(|error| here.policy.classified(secrets.scrub(error)));
             attempt.end(judged.as_ref().err());
             let error = match judged {
                 Ok(answered) => return Ok(answered),

@@ -1,6 +1,7 @@
 //! Whether to try again: decided here, purely; waited for in the loop.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
@@ -36,12 +37,25 @@ use crate::error::{Error, ErrorKind, RequestOutcome};
 /// let client = UnleashClient::builder("https://unleash.example.com").bearer("token").retry(patient).build()?;
 /// # Ok::<(), actionlog::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: u32,
     base: Duration,
     cap: Duration,
     longest_retry_after: Duration,
+    classifier: Option<Classifier>,
+}
+
+/// Whether a failure is transient, by a function of the user's.
+#[derive(Clone)]
+struct Classifier(Arc<Classify>);
+
+type Classify = dyn Fn(&Error) -> Option<bool> + Send + Sync;
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Classifier(..)")
+    }
 }
 
 impl Default for RetryPolicy {
@@ -52,6 +66,7 @@ impl Default for RetryPolicy {
             base: Duration::from_millis(200),
             cap: Duration::from_secs(10),
             longest_retry_after: Duration::from_secs(60),
+            classifier: None,
         }
     }
 }
@@ -89,6 +104,61 @@ impl RetryPolicy {
     pub fn longest_retry_after(mut self, wait: Duration) -> Self {
         self.longest_retry_after = wait;
         self
+    }
+
+    /// Decides which failures are transient: `Some(true)` and `Some(false)` are taken, and `None` leaves it to the crate.
+    ///
+    /// What it decides is what [`Error::is_transient`] says then, so that a stream goes on after the error, or ends. Whether
+    /// a transient failure is *repeated* is a matter of safety besides: a `POST` that may have had its effect isn't.
+    ///
+    /// It's called once for each failed attempt, from within calls: it should be quick.
+    ///
+    /// ```
+    /// use actionlog::{Error, ErrorKind, RetryPolicy};
+    ///
+    /// // A server that answers 423 while it migrates, and whose 500s don't pass.
+    /// let policy = RetryPolicy::default().classify(|error: &Error| match error.status()?.as_u16() {
+    ///     423 => Some(true),
+    ///     500 => Some(false),
+    ///     _ => None,
+    /// });
+    /// ```
+    #[must_use]
+    pub fn classify(mut self, transient: impl Fn(&Error) -> Option<bool> + Send + Sync + 'static) -> Self {
+        self.classifier = Some(Classifier(Arc::new(transient)));
+        self
+    }
+
+    /// How many attempts a call has, the first one counted.
+    #[must_use]
+    pub fn get_max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    /// The longest wait before the first repetition.
+    #[must_use]
+    pub fn get_base(&self) -> Duration {
+        self.base
+    }
+
+    /// The longest wait before any repetition, unless the server says otherwise.
+    #[must_use]
+    pub fn get_cap(&self) -> Duration {
+        self.cap
+    }
+
+    /// The longest wait that is taken from the server.
+    #[must_use]
+    pub fn get_longest_retry_after(&self) -> Duration {
+        self.longest_retry_after
+    }
+
+    /// The error of an attempt, transient or not as the user's classifier has it.
+    pub(super) fn classified(&self, error: Error) -> Error {
+        match self.classifier.as_ref().and_then(|it| it.0(&error)) {
+            Some(transient) => error.with_transient(transient),
+            None => error,
+        }
     }
 
     /// The longest random wait after the attempt number `attempts`.

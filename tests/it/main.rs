@@ -22,6 +22,7 @@ mod parts;
 mod reading;
 mod recorded;
 mod recorder;
+mod running;
 mod soak;
 mod support;
 mod transport_settings;

@@ -161,7 +161,7 @@ async fn the_wrong_update_method_is_told_with_a_hint() {
 async fn an_action_is_logged_from_its_start_to_its_end() {
     let world = World::new();
     let client = client(&world);
-    let mut running = client.logs().begin(draft().status(LogStatus::Success)).await.unwrap();
+    let mut running = client.logs().begin(draft()).await.unwrap();
     assert_eq!(running.log().status, LogStatus::Pending);
     let log = running.retrying(1, "busy").await.unwrap();
     assert_eq!((log.status, log.retry_count, log.error_message.as_deref()), (LogStatus::Retrying, 1, Some("busy")));
