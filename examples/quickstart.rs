@@ -1,4 +1,5 @@
-//! Reads the three logs and says how things went; creates, changes and deletes an integration's log, too.
+//! Reads the three logs and says how things went, and whether that was all of each log; stops half-way and goes on from
+//! a stored cursor; creates, changes and deletes an integration's log, too.
 //!
 //! `cargo run --example quickstart` starts a fake server of its own, with 120 records in each log. For a real server set
 //!
@@ -16,7 +17,7 @@ use actionlog::integration::{ActionLog, ActionLogDraft, ActionType, LogStatus, R
 use actionlog::page::Paginate;
 use actionlog::testing::World;
 use actionlog::unleash::ActionSetEvent;
-use actionlog::{ArklowClient, ErrorKind, IntegrationClient, Items, UnleashClient};
+use actionlog::{ArklowClient, Cursor, ErrorKind, IntegrationClient, Items, Listing, UnleashClient};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -47,8 +48,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         false => UnleashClient::builder(&url).api_key("user:demo-key").build()?,
     };
     heading(&format!("Unleash: events of action set {action_set} of project {project}"), "UNLEASH_URL", &url);
-    let events = unleash.action_set_events().list((project, action_set)).items();
+    let events = unleash.action_set_events().list((&*project, action_set)).items();
     report(events, Line::of_event).await?;
+    stop_and_resume(unleash.action_set_events().list((&*project, action_set))).await?;
 
     let arklow = match real("ARKLOW_API_KEY") {
         true => ArklowClient::from_env()?,
@@ -150,7 +152,9 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
         }
     }
 
-    println!("\n  {:<16}{:>5}", "records", outcomes.values().sum::<u32>());
+    let summary = records.summary();
+    println!("\n  {:<16}{}", "verdict", summary.verdict);
+    println!("  {:<16}{:>5}", "records", outcomes.values().sum::<u32>());
     for (outcome, count) in &outcomes {
         println!("    {outcome:<14}{count:>5}");
     }
@@ -170,6 +174,33 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
     Ok(())
 }
 
+/// Stops half-way, keeps the place, and goes on from it: by another run of the program, say.
+async fn stop_and_resume<Q: Paginate>(listing: Listing<Q>) -> Result<(), Box<dyn Error>> {
+    let mut records = listing.clone().items().or_raw().with_cursor();
+    let mut stored = String::new();
+    let mut before = 0;
+    while let Some((_, cursor)) = records.try_next().await? {
+        // After what was read up to it has been dealt with.
+        stored = cursor.to_string();
+        before += 1;
+        if before == 50 {
+            break;
+        }
+    }
+    println!("\n  {:<16}{before:>5} records read, {}", "stopped", records.summary().verdict);
+    if before == 0 {
+        return Ok(());
+    }
+    println!("  {:<16}{:>5} bytes of cursor", "stored", stored.len());
+
+    let cursor: Cursor = stored.parse()?;
+    let rest = listing.resume(cursor).collect().await;
+    let after = rest.items.len() + rest.unreadable.len();
+    println!("  {:<16}{after:>5} records read, {}", "gone on", rest.summary.verdict);
+    println!("  {:<16}{:>5}", "in all", before + after);
+    rest.error.map_or(Ok(()), |error| Err(error.into()))
+}
+
 /// A log is created, changed and deleted.
 async fn write(client: &IntegrationClient) -> actionlog::Result<()> {
     let draft = ActionLogDraft::new(RequiredFields {
@@ -180,10 +211,9 @@ async fn write(client: &IntegrationClient) -> actionlog::Result<()> {
     });
     let log = client.logs().create(draft.entity_id("quickstart")).await?;
     println!("\n  created   {}  {}", log.id, log.status);
-    let id = log.id.clone();
-    let log = client.logs().update(id, log.into_draft().status(LogStatus::Success)).await?;
+    let log = client.logs().update(&log.id, log.to_draft().status(LogStatus::Success)).await?;
     println!("  updated   {}  {}", log.id, log.status);
-    client.logs().delete(log.id.clone()).await?;
+    client.logs().delete(&log.id).await?;
     println!("  deleted   {}", log.id);
     Ok(())
 }

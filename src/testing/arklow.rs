@@ -238,7 +238,8 @@ impl State {
     fn list(&self, store: &mut Store, name: &Name, query: &Query) -> Result<Answer, String> {
         let take = query.number("take", LARGEST_PAGE, 1, LARGEST_PAGE)?;
         let skip = query.number("skip", 0, 0, u64::MAX)?;
-        let version = query.get("version").map(|_| query.number("version", 0, 0, u64::MAX)).transpose()?;
+        let version =
+            query.get("version").map(|it| it.parse::<i64>().map_err(|_| "version must be an integer")).transpose()?;
         let search = self.search(query)?;
         let is_meant = |record: &&Record| {
             let equals = |path: &str, text: Option<&str>| text.is_none_or(|text| equals(record.value(), path, text));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::shelf::{CountMeans, Log, Name, Record, Store};
@@ -30,7 +31,9 @@ const NAME: Name = Name::Integration;
 ///   comes first. `order` is `desc` unless given.
 /// - `filter` takes the records whose fields equal all of the given; it has no operators. `search` takes those with the
 ///   term in one of their fields that are texts, in any letter case.
-/// - A body that isn't a JSON object is refused with 400, one whose fields don't fit with 422.
+/// - A body that isn't a JSON object is refused with 400, one whose fields aren't of the documented types with 422. A
+///   field that is null is taken as one that is absent.
+/// - An id in a path is decoded.
 /// - A write takes the time from the world's clock, which begins on 2026-01-01 and goes on by a second with each. New
 ///   ids increase.
 /// - An update replaces the record, but for its `_id` and `createdAt`, and leaves it where it is.
@@ -180,6 +183,8 @@ impl Api for State {
             return self.refuse(StatusCode::UNAUTHORIZED, "Unauthorized");
         }
         let id = request.uri().path().get(self.collection.len() + 1..).filter(|it| !it.is_empty());
+        let id = id.map(|it| percent_decode_str(it).decode_utf8_lossy());
+        let id = id.as_deref();
         let update = if self.update == UpdateMethod::Patch { Method::PATCH } else { Method::PUT };
         let result = match (request.method(), id) {
             (&Method::GET | &Method::HEAD, None) => self.list(store, &Query::of(request)),
@@ -298,10 +303,14 @@ fn find(store: &Store, id: &str) -> Result<usize, Refusal> {
     place.ok_or_else(|| (StatusCode::NOT_FOUND, "Integration action log record not found".to_owned()))
 }
 
+/// Whether a value is of a type.
+type Fits = fn(&Value) -> bool;
+
 /// What a create or an update says.
 fn read(body: &Bytes) -> Result<Map<String, Value>, Refusal> {
     let mut log: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|_| (StatusCode::BAD_REQUEST, "The body must be a JSON object".to_owned()))?;
+    log.retain(|_, value| !value.is_null());
     let unfit = |message: String| Err((StatusCode::UNPROCESSABLE_ENTITY, message));
     for required in ["integrationId", "actionType", "entityType", "status"] {
         if log.get(required).and_then(Value::as_str).is_none_or(str::is_empty) {
@@ -317,13 +326,21 @@ fn read(body: &Bytes) -> Result<Map<String, Value>, Refusal> {
             return unfit(format!("{field} must be one of {}", values.join(", ")));
         }
     }
-    for field in ["payload", "response", "metadata"] {
-        if log.get(field).is_some_and(|it| !it.is_object() && !it.is_null()) {
-            return unfit(format!("{field} must be an object"));
+    log.entry("retryCount").or_insert_with(|| json!(0));
+    let is_count: Fits = |it| it.as_f64().is_some_and(|it| it >= 0.0 && it.fract() == 0.0);
+    let types: [(&str, &str, Fits); 7] = [
+        ("entityId", "a string", Value::is_string),
+        ("errorMessage", "a string", Value::is_string),
+        ("executionTime", "a number", Value::is_number),
+        ("payload", "an object", Value::is_object),
+        ("response", "an object", Value::is_object),
+        ("metadata", "an object", Value::is_object),
+        ("retryCount", "an integer of at least 0", is_count),
+    ];
+    for (field, name, fits) in types {
+        if log.get(field).is_some_and(|it| !fits(it)) {
+            return unfit(format!("{field} must be {name}"));
         }
-    }
-    if !log.entry("retryCount").or_insert_with(|| json!(0)).is_u64() {
-        return unfit("retryCount must be an integer of at least 0".to_owned());
     }
     Ok(log)
 }

@@ -1,12 +1,16 @@
 //! The door without a network.
 
+use std::future::pending;
+use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::ACCEPT_ENCODING;
 use tokio::time::sleep;
 
 use super::World;
+use super::fault::Reply;
 use crate::transport::exchange::{Body, Exchange, ExchangeError};
 
 /// Leads into a [`World`] without a network: see [`World::exchange`].
@@ -23,7 +27,8 @@ impl InMemory {
 
     /// Lets every answer take this long. The request is in the world at once, as one is that its sender gives up on.
     ///
-    /// It is slept by tokio's clock: with time paused it costs none.
+    /// It is slept by tokio's clock: with time paused it costs none. (Pausing takes tokio's feature `test-util`, as a
+    /// dev-dependency: `tokio = { version = "1", features = ["macros", "rt", "test-util"] }`.)
     ///
     /// ```
     /// use std::time::Duration;
@@ -47,11 +52,17 @@ impl InMemory {
 
 #[async_trait]
 impl Exchange for InMemory {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
-        let answer = self.world.answer(&request);
+    async fn exchange(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        // What is exchanged here is as it is after decompression.
+        request.headers_mut().remove(ACCEPT_ENCODING);
+        let reply = self.world.reply(&request);
         if !self.latency.is_zero() {
             sleep(self.latency).await;
         }
-        Ok(answer.map(Body::from))
+        match reply {
+            Reply::Answer(answer) => Ok(answer.map(Body::from)),
+            Reply::Hang => pending().await,
+            Reply::Reset => Err(ExchangeError::sent(io::Error::from(io::ErrorKind::ConnectionReset))),
+        }
     }
 }

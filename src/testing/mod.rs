@@ -4,12 +4,15 @@
 //! refusals. It is pure and synchronous; two doors lead into it:
 //!
 //! - [`World::exchange`] is for [`ClientBuilder::exchange`](crate::ClientBuilder::exchange): nothing touches the network,
-//!   answers come at once, and tokio's paused time works.
+//!   answers come at once, and tokio's paused time works. That takes tokio's feature `test-util` among the
+//!   dev-dependencies, for `#[tokio::test(start_paused = true)]`.
 //! - [`World::listen`] is a real HTTP server on this machine, for all that a URL can be given to.
 //!
 //! What the APIs' reference pages leave open is a switch of [`UnleashWorld`], [`ArklowWorld`] or [`IntegrationWorld`], and
 //! what was not seen of a real server is said to be so in the docs. A [`Log`] changes the records while a client reads
 //! them, and a [`Fault`] lets an answer go wrong.
+//!
+//! For unit tests that need a record and no server there is [`models`].
 //!
 //! ```
 //! use actionlog::UnleashClient;
@@ -34,9 +37,11 @@
 //! ```
 
 mod arklow;
+mod dress;
 mod fault;
 mod integration;
 mod memory;
+pub mod models;
 pub mod sample;
 mod seen;
 mod server;
@@ -45,6 +50,7 @@ mod unleash;
 mod wire;
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -53,6 +59,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 
 pub use arklow::{ArklowWorld, EventsShown, HeadIs};
 pub use fault::Fault;
+use fault::Reply;
 pub use integration::IntegrationWorld;
 pub use memory::InMemory;
 pub use seen::SeenRequest;
@@ -102,15 +109,15 @@ trait Api {
 }
 
 impl State {
-    fn answer(&mut self, request: &Request<Bytes>) -> Answer {
+    fn reply(&mut self, request: &Request<Bytes>) -> Reply {
         let path = request.uri().path();
         let apis: [&mut dyn Api; 3] = [&mut self.integration, &mut self.arklow, &mut self.unleash];
         let api = apis.into_iter().find(|it| it.owns(path));
-        match (self.store.fault(), api) {
-            (Some(fault), Some(api)) => fault.answer(|status| api.refuse(status, "A fault, as it was asked for.")),
-            (Some(fault), None) => fault.answer(|status| wire::json(status, "")),
-            (None, Some(api)) => api.answer(&mut self.store, request),
-            (None, None) => wire::web_page(request),
+        match (self.store.fault(path), api) {
+            (Some(fault), Some(api)) => fault.reply(|status| api.refuse(status, "A fault, as it was asked for.")),
+            (Some(fault), None) => fault.reply(|status| wire::json(status, "")),
+            (None, Some(api)) => Reply::Answer(api.answer(&mut self.store, request)),
+            (None, None) => Reply::Answer(wire::web_page(request)),
         }
     }
 }
@@ -122,7 +129,8 @@ impl World {
         Self::default()
     }
 
-    /// Answers a request, at once. Both doors come here.
+    /// Answers a request, at once, as both doors do. A fault that only a connection can have, a hang or a reset, is 504
+    /// here.
     ///
     /// ```
     /// use actionlog::testing::World;
@@ -136,22 +144,30 @@ impl World {
     /// ```
     #[must_use]
     pub fn answer(&self, request: &Request<Bytes>) -> Answer {
+        match self.reply(request) {
+            Reply::Answer(answer) => answer,
+            Reply::Hang | Reply::Reset => wire::json(StatusCode::GATEWAY_TIMEOUT, ""),
+        }
+    }
+
+    fn reply(&self, request: &Request<Bytes>) -> Reply {
         // Outside of the state's lock: it is there to change the state.
         if let Some(hook) = self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             hook(self);
         }
         let mut state = self.lock();
         state.requests.push(SeenRequest::of(request));
-        let mut answer = state.answer(request);
+        let reply = state.reply(request);
         drop(state);
-        if answer.status() != StatusCode::NO_CONTENT {
+        let Reply::Answer(mut answer) = reply else { return reply };
+        if !matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             let length = HeaderValue::from(answer.body().len());
             answer.headers_mut().insert(CONTENT_LENGTH, length);
         }
         if request.method() == Method::HEAD {
             *answer.body_mut() = Bytes::new();
         }
-        answer
+        Reply::Answer(answer)
     }
 
     /// The requests that came so far, through either door, in order.
@@ -198,7 +214,29 @@ impl World {
     /// # }
     /// ```
     pub fn fail_next(&self, fault: Fault) -> &Self {
-        self.lock().store.fail_next(fault);
+        self.fail_next_at("", fault)
+    }
+
+    /// As [`fail_next`](Self::fail_next), for the next request whose path begins so, as it is sent. The faults of other
+    /// paths wait.
+    ///
+    /// ```
+    /// use actionlog::testing::{Fault, World};
+    /// use actionlog::{ArklowClient, IntegrationClient, RetryPolicy};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// let arklow = ArklowClient::builder("4711").api_key("key").exchange(world.exchange()).build()?;
+    /// let logs = IntegrationClient::builder("http://localhost").api_key("key").exchange(world.exchange()).build()?;
+    /// world.fail_next_at("/integration-action-logs/", Fault::Reset);
+    /// assert_eq!(arklow.records().count(()).await?, 0);
+    /// assert!(logs.logs().get("1").retry(RetryPolicy::off()).await.is_err_and(|it| it.is_transient()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fail_next_at(&self, path: impl Into<String>, fault: Fault) -> &Self {
+        self.lock().store.fail_next(path.into(), fault);
         self
     }
 
@@ -239,7 +277,7 @@ impl World {
 
     /// The door by the network: serves HTTP/1.1 on a free port of this machine, until the [`Server`] is dropped.
     ///
-    /// Tokio's paused time doesn't go with it: the clock would run on while the sockets still work.
+    /// Tokio's paused time (by its feature `test-util`) doesn't go with it: the clock would run on while the sockets still work.
     /// [`exchange`](Self::exchange) is for that.
     ///
     /// ```
@@ -263,7 +301,26 @@ impl World {
     ///
     /// If no port can be had.
     pub async fn listen(&self) -> std::io::Result<Server> {
-        Server::start(self.clone()).await
+        self.listen_on((Ipv4Addr::LOCALHOST, 0)).await
+    }
+
+    /// As [`listen`](Self::listen), at an address of your choice: for programs that have the port in their settings.
+    ///
+    /// Mind that an address of this machine's network lets others in.
+    ///
+    /// ```no_run
+    /// # async fn example() -> std::io::Result<()> {
+    /// let server = actionlog::testing::World::new().listen_on(([127, 0, 0, 1], 4242)).await?;
+    /// assert_eq!(server.url(), "http://127.0.0.1:4242");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken.
+    pub async fn listen_on(&self, address: impl Into<SocketAddr>) -> std::io::Result<Server> {
+        Server::start(self.clone(), address.into()).await
     }
 
     /// A test that panicked elsewhere is no reason to fail here: every change is whole when the lock is let go.

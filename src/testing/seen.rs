@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use http::header::HeaderName;
 use http::{Method, Request};
+use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 /// A request, as a [`World`](super::World) saw it. Of its headers only the names are kept: the values hold credentials.
@@ -44,6 +45,15 @@ impl SeenRequest {
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// The body, read as JSON into a `T`.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't JSON, or doesn't fit.
+    pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.body)
     }
 
     /// Whether a header of this name came, in any letter case: `authorization`, say.

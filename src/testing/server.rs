@@ -1,7 +1,11 @@
 //! The door by the network.
 
+use std::error::Error;
+use std::future::pending;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::World;
+use super::fault::Reply;
 
 /// A [`World`] on a port of this machine: see [`World::listen`].
 ///
@@ -42,8 +47,8 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) async fn start(world: World) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub(super) async fn start(world: World, address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (alive, gone) = oneshot::channel();
         let task = tokio::spawn(serve(world, listener, gone));
@@ -54,6 +59,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Stops it, and waits until its connections are closed and its port is free.
@@ -84,13 +95,31 @@ async fn serve(world: World, listener: TcpListener, mut gone: oneshot::Receiver<
 
 async fn connection(world: World, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| respond(world.clone(), request));
-    // An error here is a client that went away.
-    let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
+    let reset = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&reset);
+    let service = service_fn(move |request| respond(world.clone(), request, Arc::clone(&flag)));
+    let mut served = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service);
+    // An error here is a client that went away, or a connection that is to be reset.
+    let _ = (&mut served).await;
+    if reset.load(Ordering::Relaxed) {
+        // Closed without lingering, it is reset.
+        let _ = served.into_parts().io.into_inner().set_zero_linger();
+    }
 }
 
-async fn respond(world: World, request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
+async fn respond(
+    world: World,
+    request: Request<Incoming>,
+    reset: Arc<AtomicBool>,
+) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    Ok(world.answer(&Request::from_parts(head, body)).map(Full::new))
+    match world.reply(&Request::from_parts(head, body)) {
+        Reply::Answer(answer) => Ok(answer.map(Full::new)),
+        Reply::Hang => pending().await,
+        Reply::Reset => {
+            reset.store(true, Ordering::Relaxed);
+            Err("the connection is reset".into())
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::Fault;
@@ -52,7 +53,10 @@ pub(super) struct Shelf {
 #[derive(Default)]
 pub(super) struct Store {
     shelves: HashMap<Name, Shelf>,
-    faults: VecDeque<Fault>,
+    /// Each with what the path of its request begins with.
+    faults: VecDeque<(String, Fault)>,
+    /// The path of the request that is being answered.
+    path: String,
 }
 
 impl Store {
@@ -64,23 +68,30 @@ impl Store {
         self.shelves.get(name).map_or(&[], |it| &it.records)
     }
 
-    pub(super) fn fail_next(&mut self, fault: Fault) {
-        self.faults.push_back(fault);
+    pub(super) fn fail_next(&mut self, path: String, fault: Fault) {
+        self.faults.push_back((path, fault));
     }
 
-    /// The fault that is next, if it takes the place of an answer.
-    pub(super) fn fault(&mut self) -> Option<Fault> {
-        if self.faults.front()?.is_answer() { self.faults.pop_front() } else { None }
+    /// The fault that is next at this path, if it takes the place of an answer.
+    pub(super) fn fault(&mut self, path: &str) -> Option<Fault> {
+        path.clone_into(&mut self.path);
+        let next = self.next_fault()?;
+        if self.faults[next].1.is_answer() { self.faults.remove(next).map(|it| it.1) } else { None }
+    }
+
+    fn next_fault(&self) -> Option<usize> {
+        self.faults.iter().position(|(path, _)| self.path.starts_with(path))
     }
 
     /// The number of records to cut at an offset, after the fault that is next, if it is one of a page.
     pub(super) fn page_size(&mut self, limit: usize) -> usize {
-        let size = match self.faults.front() {
-            Some(Fault::EmptyOnce) => 0,
-            Some(Fault::ShortByOne) => limit.saturating_sub(1),
+        let Some(next) = self.next_fault() else { return limit };
+        let size = match self.faults[next].1 {
+            Fault::EmptyOnce => 0,
+            Fault::ShortByOne => limit.saturating_sub(1),
             _ => return limit,
         };
-        self.faults.pop_front();
+        self.faults.remove(next);
         size
     }
 }
@@ -135,8 +146,24 @@ impl Log {
         Self { world, name }
     }
 
-    /// Adds plausible records at the head, newer than those that are there: see [`sample`].
+    /// Adds plausible records at the head, newer than those that are there: see [`sample`]. All of them are as the API's
+    /// reference has them.
     pub fn add_samples(&self, count: usize) -> &Self {
+        self.add_numbered(count, |_, record| record)
+    }
+
+    /// As [`add_samples`](Self::add_samples), some of them sparse or odd, as records of other versions of a server are: see
+    /// [`sample::odd_action_set_events`] and the like. Each can be read.
+    pub fn add_odd_samples(&self, count: usize) -> &Self {
+        let odd = match &self.name {
+            Name::Unleash { .. } => sample::odd_event,
+            Name::Arklow { .. } => sample::odd_record,
+            Name::Integration => sample::odd_log,
+        };
+        self.add_numbered(count, odd)
+    }
+
+    fn add_numbered(&self, count: usize, change: fn(usize, Value) -> Value) -> &Self {
         self.change(|shelf| {
             let numbers = shelf.samples + 1..=shelf.samples + count;
             shelf.samples += count;
@@ -149,7 +176,7 @@ impl Log {
                     Name::Arklow { org_id } => sample::record(number, org_id),
                     Name::Integration => sample::log(number),
                 };
-                record.to_string().into()
+                change(number, record).to_string().into()
             });
             shelf.records.splice(0..0, records);
         })
@@ -235,6 +262,26 @@ impl Log {
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         self.world.lock().store.records(&self.name).iter().map(|it| it.text.clone()).collect()
+    }
+
+    /// The records as a type of the crate's, or one of your own, the head first.
+    ///
+    /// ```
+    /// use actionlog::integration::{ActionLog, LogStatus};
+    /// use actionlog::testing::World;
+    ///
+    /// let log = World::new().integration().log();
+    /// log.add_samples(3);
+    /// let logs: Vec<ActionLog> = log.records()?;
+    /// assert!(logs.iter().all(|it| it.status == LogStatus::Success));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// For the first record that doesn't fit.
+    pub fn records<T: DeserializeOwned>(&self) -> serde_json::Result<Vec<T>> {
+        self.texts().iter().map(|it| serde_json::from_str(it)).collect()
     }
 
     /// How many records there are.

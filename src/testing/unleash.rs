@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::dress::{Rate, dressed};
 use super::shelf::{Log, Name, Store};
 use super::{Api, World, wire::json as json_answer};
 use crate::id::Id;
@@ -19,8 +20,8 @@ const DEFAULT_PAGE: u64 = 50;
 /// As on the recorded listing that is most like the one of events.
 const LARGEST_PAGE: u64 = 100;
 
-/// Offsets are 64-bit integers to the database.
-const LARGEST_OFFSET: f64 = 9_223_372_036_854_775_807.0;
+/// Offsets are 64-bit integers to the database; this is the first that is none.
+const OFFSETS_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// What stands for an Unleash server in a [`World`]: the events of its action sets, and who may read them.
 ///
@@ -32,7 +33,11 @@ const LARGEST_OFFSET: f64 = 9_223_372_036_854_775_807.0;
 /// - `limit` is 50 unless given; 0, less, more than the [largest](Self::largest_page), or no number is 50 too. `1.5`
 ///   is 1. `offset` is 0 unless it's a positive number. Nothing of that is refused.
 /// - `limit` or `offset` given twice is refused with 400, an offset above 63 bits is a 500.
-/// - A project, or an action set, that isn't known has no events: 200, and an empty list.
+/// - A project, or an action set, that isn't known has no events: 200, and an empty list. An id that is no number is
+///   refused with 400, one that is none of 32 bits to the database (`2147483648`, `1.5`) with a 500; `01` is 1.
+/// - Every answer has a weak `ETag`, and 304 is what whoever sends it back gets. Bodies of 1 KB and more are compressed
+///   by gzip for those who take that. Personal access tokens (`user:..`) have a [rate limit](Self::rate_limit), in the
+///   headers `RateLimit-*`.
 /// - `//` in a path is taken as `/`. What is not below `/api` is a web page, with 200.
 ///
 /// ```
@@ -67,6 +72,7 @@ pub(super) struct State {
     largest_page: u64,
     oversized: Oversized,
     errors: u64,
+    rate: Rate,
 }
 
 impl Default for State {
@@ -79,6 +85,7 @@ impl Default for State {
             largest_page: LARGEST_PAGE,
             oversized: Oversized::default(),
             errors: 0,
+            rate: Rate::default(),
         }
     }
 }
@@ -213,6 +220,13 @@ impl UnleashWorld {
         self.change(|state| state.oversized = oversized)
     }
 
+    /// Takes no more than this many requests in a minute that come with personal access tokens (`user:..`), all counted
+    /// together, by tokio's clock: what is more is refused with 429. Unless this is called none is refused, though the
+    /// headers speak of 20,000, as the real server's do.
+    pub fn rate_limit(&self, requests: u32) -> &Self {
+        self.change(|state| (state.rate.limit, state.rate.is_enforced) = (requests, true))
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) -> &Self {
         change(&mut self.world.lock().unleash);
         self
@@ -225,16 +239,19 @@ impl Api for State {
     }
 
     fn answer(&mut self, store: &mut Store, request: &Request<Bytes>) -> Answer {
-        let path = collapse(request.uri().path());
-        match self.authenticate(request.headers()) {
-            Access::Refused(refusal) => refusal,
-            _ if self.open_source => self.no_such_path(&path),
-            access => match route(request.method(), &path) {
-                None => self.no_such_path(&path),
-                Some(_) if matches!(access, Access::WithoutPermission) => self.no_permission(),
-                Some(name) => self.list(store, &name, request.uri().query().unwrap_or_default()),
-            },
+        let access = self.authenticate(request.headers());
+        let sent = request.headers().get(AUTHORIZATION).map(|it| token(it.as_bytes())).unwrap_or_default();
+        // One of the wrong kind is counted too.
+        let is_refused = matches!(&access, Access::Refused(it) if it.status() == StatusCode::UNAUTHORIZED);
+        let rate = (sent.starts_with(b"user:") && !is_refused).then(|| self.rate.count());
+        let mut answer = match &rate {
+            Some(rate) if rate.is_over => rate.refusal(),
+            _ => self.admitted(store, request, access),
+        };
+        if let Some(rate) = rate {
+            rate.put_on(answer.headers_mut());
         }
+        dressed(answer, request)
     }
 
     fn refuse(&mut self, status: StatusCode, message: &str) -> Answer {
@@ -243,6 +260,26 @@ impl Api for State {
 }
 
 impl State {
+    fn admitted(&mut self, store: &mut Store, request: &Request<Bytes>, access: Access) -> Answer {
+        let path = collapse(request.uri().path());
+        match access {
+            Access::Refused(refusal) => refusal,
+            _ if self.open_source => self.no_such_path(&path),
+            access => match route(request.method(), &path) {
+                None => self.no_such_path(&path),
+                Some(_) if matches!(access, Access::WithoutPermission) => self.no_permission(),
+                Some((project, id)) => match action_set(&id) {
+                    Some(Ok(number)) => {
+                        let name = name(project, number.to_string());
+                        self.list(store, &name, request.uri().query().unwrap_or_default())
+                    }
+                    Some(Err(problem)) => problem,
+                    None => self.not_a_number(&id),
+                },
+            },
+        }
+    }
+
     fn authenticate(&mut self, headers: &HeaderMap) -> Access {
         let sent = headers.get(AUTHORIZATION).map(|it| token(it.as_bytes())).unwrap_or_default();
         let is_sent = |known: &Vec<String>| known.iter().any(|it| it.as_bytes() == sent);
@@ -290,8 +327,8 @@ impl State {
             }
         }
         let offset = offset.number().unwrap_or_default();
-        if offset > LARGEST_OFFSET {
-            return out_of_range(offset);
+        if offset >= OFFSETS_END {
+            return out_of_range("offset $3", &js(offset), "bigint");
         }
         let limit = self.page_size(limit.number());
         let skip = if offset > 0.0 { offset as usize } else { 0 };
@@ -322,16 +359,21 @@ impl State {
     }
 
     fn not_a_text(&mut self, name: &str, parameter: &Parameter) -> Answer {
-        let id = self.error_id();
         let sent = if parameter.nested { "{}".to_owned() } else { json!(parameter.values).to_string() };
+        self.bad_data(&format!("/query/{name}"), &format!("must be string. You sent {sent}."))
+    }
+
+    /// That such an id is refused was recorded, on the path of integrations; the words weren't.
+    fn not_a_number(&mut self, id: &str) -> Answer {
+        self.bad_data("/params/id", &format!("must be a number. You sent {}.", json!(id)))
+    }
+
+    fn bad_data(&mut self, path: &str, why: &str) -> Answer {
         let body = json!({
-            "id": id,
+            "id": self.error_id(),
             "name": "BadDataError",
             "message": "Request validation failed: your request body or params contain invalid data. Refer to the `details` list for more information.",
-            "details": [{
-                "message": format!("The `/query/{name}` property must be string. You sent {sent}."),
-                "path": format!("/query/{name}"),
-            }],
+            "details": [{ "message": format!("The `{path}` property {why}"), "path": path }],
         });
         json_answer(StatusCode::BAD_REQUEST, body.to_string())
     }
@@ -375,26 +417,60 @@ struct Parameter {
 impl Parameter {
     /// Read as JavaScript reads numbers, all but a few rare forms.
     fn number(&self) -> Option<f64> {
-        let text = self.values.first()?.trim();
-        let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-            Some(digits) => u64::from_str_radix(digits, 16).ok()? as f64,
-            None => text.parse::<f64>().ok()?,
-        };
-        number.is_finite().then_some(number)
+        number(self.values.first()?).filter(|it| it.is_finite())
     }
 }
 
-/// The offsets that the database refuses give its words away.
-fn out_of_range(offset: f64) -> Answer {
-    let message = format!(
-        "select * from \"action_set_events\" where \"action_set_id\" = $1 order by \"id\" desc limit $2 offset $3 - value \"{offset}\" is out of range for type bigint"
-    );
+fn number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => Some(u64::from_str_radix(digits, 16).ok()? as f64),
+        // Rust has more names for these than JavaScript.
+        None if text.trim_start_matches(['+', '-']).starts_with(|it: char| it.is_ascii_alphabetic()) => {
+            text.ends_with("Infinity").then_some(f64::INFINITY)
+        }
+        None => text.parse().ok(),
+    }
+}
+
+/// The id of an action set: `None` if JavaScript takes it for no number, and the server's failure if the database, which
+/// gets it as it came, takes it for none.
+fn action_set(id: &str) -> Option<Result<i32, Answer>> {
+    let id = id.trim();
+    if !id.is_empty() {
+        number(id)?;
+    }
+    if let Ok(number) = id.parse::<i32>() {
+        return Some(Ok(number));
+    }
+    let is_integer = id.trim_start_matches(['+', '-']).bytes().all(|it| it.is_ascii_digit()) && !id.is_empty();
+    Some(Err(if is_integer {
+        out_of_range("offset $3", id, "integer")
+    } else {
+        let message = format!("{SELECT} offset $3 - invalid input syntax for type integer: \"{id}\"");
+        sql_failure(&message)
+    }))
+}
+
+/// As JavaScript writes a large number: with all of its digits below 1e21.
+fn js(number: f64) -> String {
+    if number < 1e21 { format!("{number:.0}") } else { format!("{number:e}").replace('e', "e+") }
+}
+
+const SELECT: &str = "select * from \"action_set_events\" where \"action_set_id\" = $1 order by \"id\" desc limit $2";
+
+/// What the database refuses gives its words away.
+fn out_of_range(rest: &str, value: &str, kind: &str) -> Answer {
+    sql_failure(&format!("{SELECT} {rest} - value \"{value}\" is out of range for type {kind}"))
+}
+
+fn sql_failure(message: &str) -> Answer {
     let body = json!({ "name": "UnknownError", "message": message, "details": [{ "message": message }] });
     json_answer(StatusCode::INTERNAL_SERVER_ERROR, body.to_string())
 }
 
 /// Which listing is meant, by the path, whose fixed segments count in any letter case.
-fn route(method: &Method, path: &str) -> Option<Name> {
+fn route(method: &Method, path: &str) -> Option<(String, String)> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let [_, admin, projects, project, actions, action_set, events] = segments[..] else { return None };
     let fixed = [(admin, "admin"), (projects, "projects"), (actions, "actions"), (events, "events")];
@@ -402,7 +478,7 @@ fn route(method: &Method, path: &str) -> Option<Name> {
         return None;
     }
     let decoded = |it| percent_decode_str(it).decode_utf8_lossy().into_owned();
-    Some(name(decoded(project), decoded(action_set)))
+    Some((decoded(project), decoded(action_set)))
 }
 
 fn name(project: impl Into<String>, action_set: String) -> Name {

@@ -12,6 +12,7 @@ mod connections;
 mod decoding;
 mod endurance;
 mod everyday;
+mod fake;
 mod faults;
 mod going_on;
 mod hints;

@@ -61,7 +61,7 @@ fn sample_logs_are_logs_and_every_status_and_type_is_among_them() {
         assert_eq!(log.error_message.is_some(), matches!(log.status, LogStatus::Failed | LogStatus::Retrying));
         assert!((1100..2600).contains(&sample.to_string().len()));
     }
-    assert!(logs.iter().any(|it| it.metadata.is_none()));
+    assert!(logs.iter().all(|it| it.metadata.is_some() && it.updated_at.is_some()));
     let average = samples.iter().map(|it| it.to_string().len()).sum::<usize>() / samples.len();
     assert!((1800..2200).contains(&average), "{average}");
     assert_eq!(samples[20..], sample::action_logs(100)[..]);

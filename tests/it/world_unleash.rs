@@ -76,7 +76,7 @@ fn sample_events_are_events_and_every_kind_of_outcome_is_among_them() {
     for state in ActionSetEventState::KNOWN {
         assert!(events.iter().any(|it| it.state == *state), "{state}");
     }
-    assert!(events.iter().any(|it| matches!(it.state, ActionSetEventState::Unknown(_))));
+    assert!(events.iter().all(|it| it.state.is_final().is_some()));
     for event in &events {
         let failed = event.state == ActionSetEventState::Failed;
         assert_eq!(event.failed_action().and_then(|it| it.details.as_ref()).is_some(), failed, "{}", event.id);
@@ -116,9 +116,7 @@ fn projects_and_action_sets_are_kept_apart_and_unknown_ones_are_empty() {
     let (_, body) = get(&world, "/api/admin/projects/web%20shop/actions/2/events", None);
     assert_eq!(body["actionSetEvents"][0]["actionSetId"], 2);
     assert_eq!(body["actionSetEvents"][0]["actionSet"]["project"], "web shop");
-    for path in
-        ["projects/default/actions/2/events", "projects/none/actions/1/events", "projects/default/actions/x/events"]
-    {
+    for path in ["projects/default/actions/2/events", "projects/none/actions/1/events"] {
         let (status, body) = get(&world, &format!("/api/admin/{path}"), None);
         assert_eq!((status, body), (200, serde_json::json!({ "actionSetEvents": [] })), "{path}");
     }
@@ -329,8 +327,12 @@ async fn both_doors_give_the_same_answers_to_the_byte() {
         *to_network.method_mut() = method.clone();
         let mut to_memory = request(&format!("http://localhost{target}"), credentials);
         *to_memory.method_mut() = method;
-        let near = through(&near.exchange(), to_memory).await;
+        let mut near = through(&near.exchange(), to_memory).await;
         let far = through(&network, to_network).await;
+        if far.headers().get("content-length").is_none() {
+            // It was compressed, and with that its length is gone.
+            near.headers_mut().remove("content-length");
+        }
         assert_eq!(near.status(), far.status(), "{target}");
         assert_eq!(near.headers(), far.headers(), "{target}");
         assert_eq!(near.body(), far.body(), "{target}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::time;
+use super::{remove, time};
 
 /// The record with this number, from 1, with everything that it can have.
 pub(in crate::testing) fn record(number: usize, org: &str) -> Value {
@@ -55,7 +55,6 @@ impl Way {
         ];
         let on_its_way = ["queued", "dispatch_wait", "scheduled", "retrying", "running", "ack_wait"];
         let (status, attempts, error) = match number {
-            number if number.is_multiple_of(60) => ("paused", 1, None),
             number if number % 10 == 4 => (on_its_way[number / 10 % on_its_way.len()], number / 10 % 2, None),
             number if number % 7 == 3 => ("failed", 3, Some(errors[number / 7 % errors.len()])),
             number if number % 23 == 9 => ("canceled", 1, None),
@@ -184,4 +183,20 @@ fn events(number: usize, org: &str, record: &str, way: &Way) -> Vec<Value> {
     }
     events.push(event(way.attempts + 1, "status", way.status, way.error, json!({ "by": "dispatcher" })));
     events
+}
+
+/// The record as another version of the server may have it.
+pub(in crate::testing) fn odd_record(number: usize, mut record: Value) -> Value {
+    if number % 5 == 3 {
+        // A status of its own.
+        record["state"]["status"] = json!("paused");
+    }
+    match number % 6 {
+        0 => record = json!({ "id": record["id"] }),
+        1 => remove(&mut record, &["timeout", "tags", "events"]),
+        2 => ["input", "tags", "state", "definition", "events"].iter().for_each(|it| record[*it] = Value::Null),
+        4 => remove(&mut record["state"], &["updated_at", "attempt"]),
+        _ => {}
+    }
+    record
 }

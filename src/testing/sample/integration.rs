@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BEGIN, small, time};
+use super::{BEGIN, remove, small, time};
 
 /// The log with this number, from 1.
 pub(in crate::testing) fn log(number: usize) -> Value {
@@ -40,13 +40,26 @@ pub(in crate::testing) fn log(number: usize) -> Value {
     if let Some(error) = error {
         log["errorMessage"] = json!(error);
     }
-    // An old version of the integration said less.
-    if number.is_multiple_of(31)
-        && let Some(log) = log.as_object_mut()
-    {
-        for optional in ["entityId", "metadata", "retryCount", "updatedAt"] {
-            log.remove(optional);
+    log
+}
+
+/// The log as another version of the server, or of an integration, may have it.
+pub(in crate::testing) fn odd_log(number: usize, mut log: Value) -> Value {
+    if number % 5 == 3 {
+        // A status and a type of their own.
+        log["status"] = json!("skipped");
+        log["actionType"] = json!("archive");
+    }
+    match number % 6 {
+        0 => {
+            remove(&mut log, &["entityId", "metadata", "retryCount", "updatedAt", "payload"]);
+            remove(&mut log, &["response", "errorMessage", "executionTime", "createdAt"]);
         }
+        1 => remove(&mut log, &["entityId", "metadata", "retryCount", "updatedAt"]),
+        2 => ["entityId", "payload", "response", "errorMessage", "retryCount", "executionTime", "metadata"]
+            .iter()
+            .for_each(|it| log[*it] = Value::Null),
+        _ => {}
     }
     log
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::time;
+use super::{remove, time};
 
 /// The event with this number, from 1.
 pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -> Value {
@@ -10,7 +10,7 @@ pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -
     let started = time(number, 0);
     let signal_id = 4200 + number * 3;
     let actions = actions(number, project, &outcome);
-    let mut set = json!({
+    let set = json!({
         "id": action_set,
         "project": project,
         "createdAt": time(0, 0),
@@ -28,13 +28,6 @@ pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -
             },
         },
     });
-    // Before it was edited, the set had no description; an old server doesn't say whether it's enabled.
-    if number <= 20 {
-        set["description"] = Value::Null;
-        if let Some(set) = set.as_object_mut() {
-            set.remove("enabled");
-        }
-    }
     json!({
         "id": 9000 + number,
         "actionSetId": action_set,
@@ -51,17 +44,12 @@ enum Outcome {
     Success,
     /// Which action failed, and what it said.
     Failed(usize, String),
-    /// A state that a later version of the server may have.
-    New,
 }
 
 impl Outcome {
     fn of(number: usize) -> Self {
         if number.is_multiple_of(40) {
             return Self::Started;
-        }
-        if number % 50 == 30 {
-            return Self::New;
         }
         let failures = [
             "Unexpected error: connect ETIMEDOUT 10.4.0.12:5432",
@@ -81,7 +69,6 @@ impl Outcome {
             Self::Started => "started",
             Self::Success => "success",
             Self::Failed(..) => "failed",
-            Self::New => "throttled",
         }
     }
 
@@ -92,7 +79,7 @@ impl Outcome {
             Self::Failed(failed, details) if place == *failed => ("failed", json!(details)),
             Self::Failed(failed, _) if place < *failed => ("success", Value::Null),
             Self::Started if place == 0 => ("started", Value::Null),
-            Self::Started | Self::New | Self::Failed(..) => ("not started", Value::Null),
+            Self::Started | Self::Failed(..) => ("not started", Value::Null),
         }
     }
 }
@@ -152,19 +139,33 @@ fn signal(number: usize, id: usize) -> Value {
             json!({ "severity": "page", "check": "synthetic: place an order", "failures": number % 3 + 2, "note": null })
         }
     };
-    let mut signal = json!({
+    json!({
         "id": id,
         "payload": payload,
         "createdAt": time(number, -1),
         "source": "signal-endpoint",
         "sourceId": 5,
         "createdBySourceTokenId": if number.is_multiple_of(9) { Value::Null } else { json!(12) },
-    });
-    if number.is_multiple_of(25) {
-        // Sent without a body.
-        if let Some(signal) = signal.as_object_mut() {
-            signal.remove("payload");
-        }
+    })
+}
+
+/// The event as another version of the server may have it.
+pub(in crate::testing) fn odd_event(number: usize, mut event: Value) -> Value {
+    if number % 5 == 3 {
+        // A state of its own.
+        event["state"] = json!("throttled");
     }
-    signal
+    if number.is_multiple_of(4) {
+        // Sent without a body.
+        remove(&mut event["signal"], &["payload", "createdBySourceTokenId"]);
+    }
+    if number.is_multiple_of(3) {
+        event["actionSet"]["description"] = Value::Null;
+        remove(&mut event["actionSet"], &["enabled"]);
+    }
+    if number.is_multiple_of(7) {
+        let actions = event["actionSet"]["actions"].as_array_mut();
+        actions.into_iter().flatten().for_each(|it| remove(it, &["executionParams", "details"]));
+    }
+    event
 }
