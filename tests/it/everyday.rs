@@ -479,6 +479,30 @@ async fn records_are_kept_in_structs_of_ones_own() {
     assert!(mine.iter().all(|it| it.id > Id::from(0)));
 }
 
+#[test]
+fn the_crates_whose_types_are_in_the_api_are_re_exported() {
+    #[derive(Debug)]
+    struct Mine;
+    #[actionlog::async_trait::async_trait]
+    impl actionlog::Exchange for Mine {
+        async fn exchange(
+            &self,
+            _: actionlog::http::Request<actionlog::bytes::Bytes>,
+        ) -> Result<actionlog::http::Response<actionlog::Body>, actionlog::ExchangeError> {
+            Ok(actionlog::http::Response::new(actionlog::bytes::Bytes::new().into()))
+        }
+    }
+    fn reads(stream: &impl actionlog::futures_core::Stream<Item = actionlog::Result<ActionLog>>) -> usize {
+        stream.size_hint().0
+    }
+    let client = IntegrationClient::builder("http://localhost").api_key("key").exchange(Mine).build().unwrap();
+    let since = actionlog::chrono::Utc::now();
+    assert_eq!(reads(&client.logs().list_all().since(since).items()), 0);
+    let value: actionlog::serde_json::Value = Json::default().to_value().unwrap();
+    assert!(actionlog::serde::Deserialize::deserialize(value).is_ok_and(|it: Option<u8>| it.is_none()));
+    assert_eq!(actionlog::reqwest::StatusCode::OK, actionlog::http::StatusCode::OK);
+}
+
 #[tokio::test]
 async fn slack_and_since_are_set_in_either_order() {
     let Clients { world, integration: client, .. } = clients();
