@@ -1,5 +1,7 @@
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+use http::header::{ETAG, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 use crate::transport::RateLimit;
@@ -22,6 +24,23 @@ pub struct Answered<T> {
     pub rate_limit: Option<RateLimit>,
     /// How many times the request was sent.
     pub attempts: u32,
+}
+
+impl<T> Answered<T> {
+    /// The version of what was read or written, where the server gives one (`ETag`), quotes and all: for
+    /// [`if_match`](crate::Call::if_match).
+    #[must_use]
+    pub fn etag(&self) -> Option<&str> {
+        self.headers.get(ETAG)?.to_str().ok()
+    }
+
+    /// When what was read or written was changed last, where the server says so (`Last-Modified`): for
+    /// [`if_unmodified_since`](crate::Call::if_unmodified_since).
+    #[must_use]
+    pub fn last_modified(&self) -> Option<DateTime<Utc>> {
+        let time = httpdate::parse_http_date(self.headers.get(LAST_MODIFIED)?.to_str().ok()?).ok()?;
+        Some(time.into())
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Answered<T> {

@@ -10,12 +10,16 @@ use crate::auth::{self, Authenticate, Secret};
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{self, Headers};
 use crate::observe::{Event, Observer};
+use crate::request::MostRecords;
 use crate::transport::connect::Connect;
 use crate::transport::exchange::Exchange;
 use crate::transport::{Base, Dialect, Jitter, RetryPolicy, Settings, Timeouts, Transport};
 
 /// Bodies above this are refused unless set otherwise.
 const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// Nobody means to keep more records than these at once, unless he says so: a log may grow faster than it's read.
+const MAX_COLLECTED: u64 = 1_000_000;
 
 /// A client of this crate. Sealed: the three are all there are.
 pub trait Client: Sized + sealed::Assemble {}
@@ -70,6 +74,8 @@ impl<C: Client> ClientBuilder<C> {
             settings: Settings {
                 timeouts: Timeouts::default(),
                 max_body: MAX_BODY,
+                max_records: MostRecords::default(),
+                max_collected: MAX_COLLECTED,
                 retry: RetryPolicy::default(),
                 max_in_flight: None,
                 idempotency: None,
@@ -140,6 +146,24 @@ impl<C: Client> ClientBuilder<C> {
         self
     }
 
+    /// How many records a page may hold. Unless set, ten times as many as were asked for, and a thousand at least; as many
+    /// as were asked for are always taken.
+    ///
+    /// A page with more is an error of kind [`TooLarge`](ErrorKind::TooLarge), and its records aren't kept: in memory a
+    /// record is larger than in a body, and a small body may unfold to millions. So is a page with more than 100 errors of
+    /// the server's beside the records, which no setting changes.
+    pub fn max_page_records(mut self, records: usize) -> Self {
+        self.settings.max_records = MostRecords { set: Some(records) };
+        self
+    }
+
+    /// How many records [`collect`](crate::Listing::collect) takes at most; a million unless set, or as many as the listing's
+    /// own [`max_items`](crate::Listing::max_items) says.
+    pub fn max_collected(mut self, records: u64) -> Self {
+        self.settings.max_collected = records;
+        self
+    }
+
     /// How often and how soon failed attempts are repeated.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = policy;
@@ -161,7 +185,7 @@ impl<C: Client> ClientBuilder<C> {
     ///
     /// Requests that make something new (a `POST`) then carry a random UUID in it, the same in all attempts of a call, and
     /// are repeated as reading ones are. Unset, as it should be for a server that doesn't honour it, they are repeated only
-    /// if they certainly had no effect. For a key of your own, set the header by [`Call::header`](crate::Call::header).
+    /// if they certainly had no effect. Each key is of the system's randomness. For a key of your own, set the header by [`Call::header`](crate::Call::header).
     pub fn idempotency_header(mut self, name: impl TryInto<HeaderName>) -> Self {
         let wrong = "the idempotency header's name can't be that of a header of one's own";
         let name = name.try_into().ok().filter(|it| !headers::has_a_meaning(it));

@@ -1,9 +1,11 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use chrono::{DateTime, Utc};
 use futures_core::future::BoxFuture;
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, HeaderValue};
 
 use crate::answered::Answered;
@@ -87,6 +89,26 @@ impl<T> Call<T> {
         self
     }
 
+    /// Only if what the server holds is still this version: the [ETag](crate::Answered::etag) of an answer before, quotes and
+    /// all. For an update or a deletion that must not undo what somebody else did meanwhile, where the server gives ETags.
+    ///
+    /// If it isn't, the call fails with [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed). A weak ETag (`W/".."`)
+    /// is never the same for a server that keeps to HTTP. A server without conditional requests takes no notice of it.
+    pub fn if_match(self, etag: impl TryInto<HeaderValue>) -> Self {
+        self.header(IF_MATCH, etag)
+    }
+
+    /// Only if what the server holds hasn't changed after this time, to the second: for servers that give the
+    /// [time](crate::Answered::last_modified) of the last change and no ETag. A change within that second isn't noticed.
+    ///
+    /// If it has, the call fails with [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed).
+    pub fn if_unmodified_since(self, time: DateTime<Utc>) -> Self {
+        // Before 1970, and after 9999, HTTP has no words for a time.
+        let time = u64::try_from(time.timestamp()).ok().filter(|it| *it < 253_402_300_800);
+        let text = time.map(|it| httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(it)));
+        self.header(IF_UNMODIFIED_SINCE, text.unwrap_or_else(|| "\n".to_owned()))
+    }
+
     /// Makes the call, and gives the answer's status, headers and request id beside what it holds.
     ///
     /// # Errors
@@ -100,7 +122,10 @@ impl<T> Call<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn with_answer(self) -> Result<Answered<T>> {
+    pub async fn with_answer(self) -> Result<Answered<T>>
+    where
+        T: Send + 'static,
+    {
         self.transport.send(&self.request, &self.options).await
     }
 

@@ -107,9 +107,20 @@
 //! a server turns a request away and says when to come again, all clones wait for that. What it says of its limits is in
 //! [`RateLimit`].
 //!
+//! A server's answer has bounds: [bytes](ClientBuilder::max_body_bytes), [records](ClientBuilder::max_page_records), and
+//! for [`collect`](Listing::collect) [records in all](ClientBuilder::max_collected). What is over is an error, not memory.
+//!
 //! What happens on the way is told to a `tracing` subscriber and to an
 //! [`observer`](ClientBuilder::observer): see [`observe`]. A call takes headers of its own, and gives the answer's
 //! [status, headers and request id](Call::with_answer) beside its value.
+//!
+//! # Runtimes
+//!
+//! Calls are made in a Tokio runtime, of one thread or of many. One client may be used from several at once, as long as each
+//! is driven. A connection is driven by the runtime that opened it: behind a runtime of one thread that has left its
+//! `block_on`, requests of others may get a connection that nobody carries on, and end with the attempt's time limit. (A
+//! token that is [fetched](auth::Cached) there is fetched again elsewhere.) So a facade that blocks builds a client for each
+//! runtime, or keeps one runtime that is always driven.
 //!
 //! # Credentials
 //!

@@ -22,10 +22,33 @@ pub type Answer = http::Response<Bytes>;
 /// a segment stays one segment whatever it holds, on servers that decode twice too.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-type Decode<T> = Arc<dyn Fn(&Answer, Clean<'_>) -> Result<T, DecodeError> + Send + Sync>;
+type Decode<T> = Arc<dyn Fn(&Answer, &Reader<'_>) -> Result<T, DecodeError> + Send + Sync>;
 
-/// Takes credentials out of a server's words.
-pub(crate) type Clean<'a> = &'a dyn Fn(String) -> String;
+/// What it takes to read an answer, besides the answer.
+pub(crate) struct Reader<'a> {
+    /// Takes credentials out of a server's words.
+    pub(crate) clean: &'a dyn Fn(String) -> String,
+    pub(crate) max_records: MostRecords,
+    /// How many were asked for, where that's known.
+    pub(crate) asked: Option<u32>,
+}
+
+/// How many records an answer may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MostRecords {
+    /// As it was set, where it was.
+    pub(crate) set: Option<usize>,
+}
+
+impl MostRecords {
+    /// As many as were asked for are always taken. Servers may give more: some ignore a page size that they don't like, and
+    /// give their usual one.
+    fn of(self, asked: Option<u32>) -> usize {
+        let asked = asked.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+        let usual = asked.map_or(10_000, |it| it.saturating_mul(10).max(1_000));
+        self.set.unwrap_or(usual).max(asked.unwrap_or(0))
+    }
+}
 
 /// One request: method, path, query, body, whether it is safe to repeat, and how to read its answer as a `T`.
 ///
@@ -47,6 +70,8 @@ pub struct Request<T> {
     asks: Arc<Asks>,
     /// The parameters that say how the records are shown, or which part of them; encoded.
     shape: String,
+    /// How many records were asked for, where that's known.
+    asked: Option<u32>,
     decode: Decode<T>,
     gone: Option<Arc<dyn Fn() -> T + Send + Sync>>,
 }
@@ -94,7 +119,7 @@ impl Request<()> {
         let repeat = if matches!(method, Method::POST | Method::PATCH) { Repeat::Unsafe } else { Repeat::Safe };
         let template = format!("/{template}").into();
         let asks = Asks { method, template, path, query: String::new(), body: None, problem: None, repeat, own: false };
-        Self { asks: Arc::new(asks), shape: String::new(), decode: Arc::new(|_, _| Ok(())), gone: None }
+        Self { asks: Arc::new(asks), shape: String::new(), asked: None, decode: Arc::new(|_, _| Ok(())), gone: None }
     }
 }
 
@@ -159,27 +184,36 @@ impl<T> Request<T> {
     /// Reads the answer's body as a page of records, whose JSON is an `E` around records of type `R`.
     ///
     /// A record that can't be read is an [`Entry::Unreadable`]; the others come as they should. A status of success that
-    /// isn't one of a whole page (206 Partial Content, say) is an error.
+    /// isn't one of a whole page (206 Partial Content, say) is an error. So is a page with more than 10,000 records, unless
+    /// [`max_page_records`](crate::ClientBuilder::max_page_records) says otherwise.
     pub fn page<E: Envelope, R: DeserializeOwned>(self) -> Request<Listed<Entry<R>>> {
-        self.read_clean(|answer, clean| {
+        self.read_by(|answer, reader| {
             decode::whole_page(answer)?;
-            let mut listed = decode::page::<E, R>(answer.body())?;
-            listed.errors = listed.errors.into_iter().map(|it| it.map_text(clean)).collect();
+            let mut listed = decode::page::<E, R>(answer.body(), reader.max_records.of(reader.asked))?;
+            listed.errors = listed.errors.into_iter().map(|it| it.map_text(reader.clean)).collect();
             Ok(listed)
         })
     }
 
     /// Reads the answer by a function of your own. It sees answers of success only (2xx).
+    ///
+    /// A large answer is read in a thread for what blocks, where the call is made in a Tokio runtime.
     pub fn read<U>(self, decode: impl Fn(&Answer) -> Result<U, DecodeError> + Send + Sync + 'static) -> Request<U> {
-        self.read_clean(move |answer, _| decode(answer))
+        self.read_by(move |answer, _| decode(answer))
     }
 
-    /// Reads the answer by a function that cleans the server's words in it.
-    pub(crate) fn read_clean<U>(
+    /// Reads the answer by a function that is told how.
+    pub(crate) fn read_by<U>(
         self,
-        decode: impl Fn(&Answer, Clean<'_>) -> Result<U, DecodeError> + Send + Sync + 'static,
+        decode: impl Fn(&Answer, &Reader<'_>) -> Result<U, DecodeError> + Send + Sync + 'static,
     ) -> Request<U> {
-        Request { asks: self.asks, shape: self.shape, decode: Arc::new(decode), gone: None }
+        Request { asks: self.asks, shape: self.shape, asked: self.asked, decode: Arc::new(decode), gone: None }
+    }
+
+    /// Says how many records are asked for at most.
+    pub(crate) fn asks_for(mut self, records: u32) -> Self {
+        self.asked = Some(records);
+        self
     }
 
     /// Changes what was read from the answer.
@@ -191,7 +225,7 @@ impl<T> Request<T> {
         let gone = self.gone.clone();
         let change = Arc::new(change);
         let again = Arc::clone(&change);
-        let mut mapped = self.read_clean(move |answer, clean| decode(answer, clean).map(&*change));
+        let mut mapped = self.read_by(move |answer, reader| decode(answer, reader).map(&*change));
         mapped.gone = gone.map(|gone| Arc::new(move || again(gone())) as _);
         mapped
     }
@@ -271,11 +305,11 @@ impl<T> Request<T> {
     ///
     /// What does not fit.
     pub fn decode(&self, answer: &Answer) -> Result<T, DecodeError> {
-        self.decode_clean(answer, &|text| text)
+        self.decode_by(answer, &Reader { clean: &|text| text, max_records: MostRecords::default(), asked: None })
     }
 
-    pub(crate) fn decode_clean(&self, answer: &Answer, clean: Clean<'_>) -> Result<T, DecodeError> {
-        (self.decode)(answer, clean)
+    pub(crate) fn decode_by(&self, answer: &Answer, reader: &Reader<'_>) -> Result<T, DecodeError> {
+        (self.decode)(answer, &Reader { asked: reader.asked.or(self.asked), ..*reader })
     }
 
     pub(crate) fn operation(&self, api: &'static str) -> Operation {
@@ -347,6 +381,7 @@ impl<T> Clone for Request<T> {
         Self {
             asks: Arc::clone(&self.asks),
             shape: self.shape.clone(),
+            asked: self.asked,
             decode: Arc::clone(&self.decode),
             gone: self.gone.clone(),
         }

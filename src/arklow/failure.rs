@@ -15,7 +15,9 @@ pub(super) static DIALECT: Dialect =
 /// What a failure's body looks like isn't documented: the envelope of a page, presumably.
 #[derive(Deserialize)]
 struct Body {
+    #[serde(default, deserialize_with = "loose::short")]
     errors: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     message: Option<Json>,
 }
 

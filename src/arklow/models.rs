@@ -42,7 +42,11 @@ pub struct ActionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<ActionDefinition>,
     /// What happened to it. Whether these come without being asked for isn't documented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::transport::bound::optional_list"
+    )]
     pub events: Option<Vec<ActionEvent>>,
 }
 
@@ -142,7 +146,11 @@ pub struct ActionDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
     pub version: Option<i64>,
     /// Its other names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::transport::bound::optional_list"
+    )]
     pub alias: Option<Vec<String>>,
     /// What its input must look like: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +159,11 @@ pub struct ActionDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
     pub deleted_at: Option<DateTime<Utc>>,
     /// Where its actions go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::transport::bound::optional_list"
+    )]
     pub destinations: Option<Vec<DestinationLink>>,
 }
 

@@ -327,6 +327,7 @@ pub enum Around {}
 pub struct Body<R> {
     // `Option` fields may be absent: the page requires both, and a server in trouble may not.
     data: Option<Named<Data<R>>>,
+    #[serde(default, deserialize_with = "loose::few")]
     errors: Option<Json>,
 }
 

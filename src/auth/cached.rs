@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::key::{check, check_bare, sensitive};
 use super::{AuthError, Authenticate, Refused, Secret, Signature};
@@ -18,6 +18,16 @@ const EARLY: Duration = Duration::from_secs(300);
 
 /// A source that gives no token within this fails, unless set otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much longer than a fetch may take it is waited for, before it's taken for one that nobody carries on.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// After a fetch that failed, the source isn't asked for this long: twice as long with each failure in a row.
+const REST: Duration = Duration::from_secs(1);
+
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// After a renewal that failed, the token in use isn't tried to be renewed for this long.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -63,7 +73,12 @@ impl Token {
 /// as long as it is good if the renewal fails. A token that the server refuses is dropped, and the request signed anew,
 /// once; the refusal of one that has been replaced meanwhile drops nothing.
 ///
-/// A fetch is a task of its own, so a caller that goes away doesn't end it for the others.
+/// A source that fails isn't asked by every call: after a failure without a token in use, calls fail with what it said, at
+/// once, for a second, and for twice as long with each failure in a row, up to 30 s.
+///
+/// A fetch is a task of its own, so a caller that goes away doesn't end it for the others. It is a task of the runtime that
+/// its first caller is in. If that isn't driven any more (a runtime of one thread, outside of its `block_on`), others
+/// wait for as long as a fetch may take, and then fetch a token themselves.
 ///
 /// A source may fetch its token through a client that signs with this very `Cached`: requests made inside
 /// [`fetch`](TokenSource::fetch) go out unsigned. (From a task that `fetch` spawns they don't: such a request waits for
@@ -106,7 +121,43 @@ struct Held {
     /// Not before this is the token in use tried to be renewed.
     not_before: Option<Instant>,
     /// The fetch that is under way.
-    running: Option<watch::Receiver<Fetched>>,
+    running: Option<Running>,
+    /// How many fetches there were.
+    fetches: u64,
+    /// What the last fetch failed with, if it did.
+    failed: Option<Failed>,
+}
+
+/// A fetch that is under way, or was when its runtime was last driven.
+#[derive(Clone, Debug)]
+struct Running {
+    number: u64,
+    /// When it's over in any case.
+    until: Instant,
+    fetched: watch::Receiver<Fetched>,
+}
+
+impl Running {
+    /// One whose task is gone without a word has panicked, or its runtime ended. One that is over and has said nothing is
+    /// on a runtime that isn't driven.
+    fn is_alive(&self) -> bool {
+        self.fetched.has_changed().is_ok() && Instant::now() < self.until
+    }
+}
+
+#[derive(Debug)]
+struct Failed {
+    error: AuthError,
+    times: u32,
+    until: Instant,
+}
+
+/// Why there is no token while the source isn't asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the token source failed, and isn't asked again for another {wait:.1?}")]
+struct Resting {
+    wait: Duration,
+    source: AuthError,
 }
 
 /// What a fetch came to; `None` until it has.
@@ -134,13 +185,34 @@ impl Held {
         Some((token, due))
     }
 
-    /// Takes what a fetch brought.
-    fn take(&mut self, fetched: Result<Token, AuthError>) -> Result<HeldToken, AuthError> {
+    /// The error for whoever needs a token while the source isn't asked.
+    fn resting(&self) -> Option<AuthError> {
+        let failed = self.failed.as_ref()?;
+        let wait = failed.until.checked_duration_since(Instant::now()).filter(|it| !it.is_zero())?;
+        let resting = Resting { wait, source: failed.error.clone() };
+        Some(if failed.error.is_transient() { AuthError::transient(resting) } else { AuthError::new(resting) })
+    }
+
+    /// Takes what a fetch brought. `None` if it isn't the one that is under way: nobody waited for it any more.
+    fn take(&mut self, number: u64, fetched: Result<Token, AuthError>) -> Option<Result<HeldToken, AuthError>> {
+        if self.running.as_ref().is_none_or(|it| it.number != number) {
+            return None;
+        }
         let now = Instant::now();
         self.running = None;
-        let fetched = fetched.inspect_err(|_| self.not_before = Some(now + PAUSE))?;
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                let times = self.failed.as_ref().map_or(0, |it| it.times);
+                let rest = REST.saturating_mul(1 << times.min(8)).min(LONGEST_REST);
+                self.failed = Some(Failed { error: error.clone(), times: times.saturating_add(1), until: now + rest });
+                self.not_before = Some(now + PAUSE);
+                return Some(Err(error));
+            }
+        };
         self.generation += 1;
         self.not_before = None;
+        self.failed = None;
         let token = HeldToken {
             text: fetched.text,
             generation: self.generation,
@@ -148,7 +220,7 @@ impl Held {
             ends: fetched.lifetime.and_then(|it| now.checked_add(it)),
         };
         self.token = Some(token.clone());
-        Ok(token)
+        Some(Ok(token))
     }
 }
 
@@ -191,39 +263,52 @@ impl<S: TokenSource> Cached<S> {
         self
     }
 
-    /// How long the source may take; 30 s unless set.
+    /// How long the source may take; 30 s unless set, and a day at most.
     #[must_use]
     pub fn fetch_timeout(mut self, limit: Duration) -> Self {
-        self.patience = limit;
+        self.patience = limit.min(A_DAY);
         self
     }
 
     async fn token(&self) -> Result<HeldToken, AuthError> {
-        let mut running = {
-            let mut held = lock(&self.held);
-            match held.current(self.early) {
-                Some((token, due)) => {
-                    if due {
-                        self.fetch(&mut held);
+        // One that was begun by another call may come to nothing for reasons of that one's; then there is one of our own.
+        for _ in 0..3 {
+            let (mut running, is_own) = {
+                let mut held = lock(&self.held);
+                match held.current(self.early) {
+                    Some((token, due)) => {
+                        if due {
+                            self.fetch(&mut held);
+                        }
+                        return Ok(token);
                     }
-                    return Ok(token);
+                    None if held.running.as_ref().is_some_and(Running::is_alive) => (self.fetch(&mut held), false),
+                    None => match held.resting() {
+                        Some(error) => return Err(error),
+                        None => (self.fetch(&mut held), true),
+                    },
                 }
-                None => self.fetch(&mut held),
+            };
+            let waited = timeout_at(running.until, running.fetched.wait_for(Option::is_some)).await;
+            match waited.map(|it| it.map(|fetched| fetched.clone())) {
+                Ok(Ok(Some(fetched))) => return fetched,
+                _ if is_own => return Err(AuthError::transient("the token source ended without an answer")),
+                _ => {}
             }
-        };
-        match running.wait_for(Option::is_some).await.map(|it| it.clone()) {
-            Ok(Some(fetched)) => fetched,
-            Ok(None) | Err(_) => Err(AuthError::transient("the token source ended without an answer")),
         }
+        Err(AuthError::transient("no fetch of a token came to an end"))
     }
 
     /// Joins the fetch that is under way, or begins one.
-    fn fetch(&self, held: &mut Held) -> watch::Receiver<Fetched> {
-        // One whose task is gone without a word has panicked, or its runtime ended.
-        if let Some(running) = held.running.as_ref().filter(|it| it.has_changed().is_ok()) {
+    fn fetch(&self, held: &mut Held) -> Running {
+        if let Some(running) = held.running.as_ref().filter(|it| it.is_alive()) {
             return running.clone();
         }
-        let (done, running) = watch::channel(None);
+        let (done, fetched) = watch::channel(None);
+        held.fetches += 1;
+        let (number, now) = (held.fetches, Instant::now());
+        let until = now.checked_add(self.patience.saturating_add(GRACE)).unwrap_or(now + A_DAY);
+        let running = Running { number, until, fetched };
         held.running = Some(running.clone());
         let (source, shared, patience) = (Arc::clone(&self.source), Arc::clone(&self.held), self.patience);
         let behind_bearer = !self.prefix.is_empty();
@@ -234,9 +319,10 @@ impl<S: TokenSource> Cached<S> {
                 Ok(fetched) => fetched.and_then(|token| usable(token, behind_bearer)),
                 Err(_) => Err(AuthError::transient(format!("the token source gave no token within {patience:?}"))),
             };
-            let taken = lock(&shared).take(fetched);
-            // Nobody may be waiting any more.
-            let _ = done.send(Some(taken));
+            if let Some(taken) = lock(&shared).take(number, fetched) {
+                // Nobody may be waiting any more.
+                let _ = done.send(Some(taken));
+            }
         }));
         running
     }

@@ -51,12 +51,13 @@ pub enum ErrorKind {
     /// The message says which limit: of the attempt (30 s unless set), or of the whole operation (120 s unless set).
     /// The one for connecting (5 s unless set) gives [`Connect`](Self::Connect).
     Timeout,
-    /// The answer's body is larger than the client takes; the rest of it was not read.
+    /// The answer's body is larger than the client takes, or holds more records or errors than a page may; the rest of it
+    /// was not read.
     ///
     /// # Troubleshooting
     ///
     /// Ask for smaller pages, or raise the client's `max_body_bytes` (32 MiB unless set; it counts after
-    /// decompression).
+    /// decompression) or `max_page_records` (ten times as many as were asked for, and a thousand at least, unless set).
     TooLarge,
     /// Status 401: the server doesn't accept the credentials.
     ///
@@ -78,13 +79,21 @@ pub enum ErrorKind {
     /// A wrong id; a base URL with a path too much or too few; a server without this API. The hint says which, where
     /// the answer gives it away.
     NotFound,
-    /// Status 409 or 412: the request is at odds with what the server holds.
+    /// Status 409: the request is at odds with what the server holds.
     ///
     /// # Troubleshooting
     ///
     /// Read the record again and decide anew.
     Conflict,
-    /// Status 400, 413, 414, 415, 422 or 431: the server doesn't take the request as it is.
+    /// Status 412: what was to be written isn't any more what [`if_match`](crate::Call::if_match) or
+    /// [`if_unmodified_since`](crate::Call::if_unmodified_since) says it was.
+    ///
+    /// # Troubleshooting
+    ///
+    /// Somebody else wrote it: read it again and decide anew. If the [outcome](crate::Error::outcome) is `Unknown`, that
+    /// somebody may be an attempt before of this very call, whose answer was lost.
+    PreconditionFailed,
+    /// Status 400, 413, 414, 415, 422, 428 or 431: the server doesn't take the request as it is.
     ///
     /// # Troubleshooting
     ///
@@ -162,8 +171,9 @@ impl ErrorKind {
             401 => Self::Unauthorized,
             403 => Self::Forbidden,
             404 | 410 => Self::NotFound,
-            409 | 412 => Self::Conflict,
-            400 | 413 | 414 | 415 | 422 | 431 => Self::Rejected,
+            409 => Self::Conflict,
+            412 => Self::PreconditionFailed,
+            400 | 413 | 414 | 415 | 422 | 428 | 431 => Self::Rejected,
             429 => Self::RateLimited,
             500.. => Self::Server,
             _ => Self::UnexpectedStatus,
@@ -185,6 +195,7 @@ impl ErrorKind {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
             Self::Rejected => "rejected",
             Self::RateLimited => "rate_limited",
             Self::Server => "server",
@@ -224,6 +235,7 @@ impl fmt::Display for ErrorKind {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not found",
             Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition failed",
             Self::Rejected => "rejected",
             Self::RateLimited => "rate limited",
             Self::Server => "server error",
@@ -245,7 +257,8 @@ impl fmt::Display for ErrorKind {
 pub enum RequestOutcome {
     /// Nothing left this machine: the request had no effect.
     NotSent,
-    /// The server said no, or that it didn't look at the request: it had no effect.
+    /// The server said no, or that it didn't look at the request: it had no effect. Also if that was so with each attempt
+    /// that arrived, and there was no time for another.
     Refused,
     /// The request left, and what came of it isn't known. It may have had its effect.
     Unknown,

@@ -18,8 +18,11 @@ pub(super) static DIALECT: Dialect =
 #[derive(Debug, Deserialize)]
 pub(super) struct Word {
     pub(super) success: Option<bool>,
+    #[serde(default, deserialize_with = "loose::short")]
     pub(super) message: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     pub(super) error: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     pub(super) errors: Option<Json>,
 }
 

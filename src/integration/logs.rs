@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Word;
 use super::{ActionLog, ActionLogDraft, LoggedAction, Running, UpdateMethod};
 use crate::call::Call;
+use crate::error::loose;
 use crate::id::Id;
 use crate::json::Json;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total};
@@ -74,8 +75,9 @@ impl Logs {
 
     /// Writes a new record, and gives it as stored.
     ///
-    /// It is sent once: where an answer doesn't come, the record may or may not have been written, and
-    /// [`outcome`](crate::Error::outcome) says so. Only what provably had no effect is sent again.
+    /// It is sent once: where an answer doesn't come, or one that doesn't say (503, 429), the record may or may not have
+    /// been written, and [`outcome`](crate::Error::outcome) says so. Only what provably had no effect is sent again, or all
+    /// if the server honours an [`idempotency_header`](crate::ClientBuilder::idempotency_header).
     ///
     /// # Errors
     ///
@@ -105,7 +107,24 @@ impl Logs {
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    /// As [`create`](Self::create), and [`NotFound`](crate::ErrorKind::NotFound) if there is none. With
+    /// [`if_match`](Call::if_match) or [`if_unmodified_since`](Call::if_unmodified_since),
+    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if it has changed.
+    ///
+    /// So that nobody else's change is lost, say which version it's made of, where the server gives an ETag:
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let read = client.logs().get("some-id").with_answer().await?;
+    /// let etag = read.etag().map(str::to_owned);
+    /// let update = client.logs().update("some-id", read.value.into_draft().error_message("looked into"));
+    /// let log = match etag {
+    ///     Some(etag) => update.if_match(etag).await?,
+    ///     None => update.await?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// Integration action logs: Update.
     pub fn update(&self, id: impl Into<Id<ActionLog>>, draft: impl Into<ActionLogDraft>) -> Call<ActionLog> {
@@ -128,14 +147,14 @@ impl Logs {
     ///
     /// Integration action logs: Delete.
     pub fn delete(&self, id: impl Into<Id<ActionLog>>) -> Call<Deleted> {
-        let request = self.setting.one(Method::DELETE, &id.into()).read_clean(|answer, clean| {
+        let request = self.setting.one(Method::DELETE, &id.into()).read_by(|answer, reader| {
             // Any success will do: 204 has no body.
             if answer.body().is_empty() {
                 return Ok(Deleted { message: None });
             }
             let word: Word = decode::json(answer.body())?;
             word.check()?;
-            Ok(Deleted { message: word.message().map(clean) })
+            Ok(Deleted { message: word.message().map(reader.clean) })
         });
         self.call(request.if_gone(|| Deleted { message: None }))
     }
@@ -418,8 +437,11 @@ pub struct Body<R> {
     data: Option<Vec<R>>,
     #[serde(default, deserialize_with = "crate::integer::count")]
     total: Option<u64>,
+    #[serde(default, deserialize_with = "loose::short")]
     message: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     error: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     errors: Option<Json>,
 }
 

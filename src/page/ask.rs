@@ -113,7 +113,7 @@ impl<Q: Paginate> Asker<Q> {
     }
 
     fn ask_with(&self, window: Window, options: CallOptions) -> Asked<Q::Item> {
-        let request = self.query.window(self.request.clone(), window);
+        let request = self.query.window(self.request.clone(), window).asks_for(window.limit);
         let transport = self.transport.clone();
         let waits = self.is_failing().then(|| (self.call.clone(), pause(self.errors_in_a_row, self.retry_after)));
         Box::pin(async move {

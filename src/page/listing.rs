@@ -463,7 +463,8 @@ impl<Q: Paginate> Listing<Q> {
     pub fn page(self) -> Call<Page<Q::Item>> {
         let window = Window { offset: self.settings.start, limit: self.limit() };
         let total = self.query.total();
-        let request = self.query.window(request(&self.query, window.limit), window).map(move |listed| {
+        let request = self.query.window(request(&self.query, window.limit), window).asks_for(window.limit);
+        let request = request.map(move |listed| {
             let received = listed.records.len();
             Page::of(window, listed, received, total)
         });
@@ -520,7 +521,12 @@ impl<Q: Paginate> Listing<Q> {
     /// All records at once, with how the reading went.
     ///
     /// Whatever happens, what was read is kept: an error that the retries didn't get over is beside the records, and so
-    /// is the cursor to go on from. Mind the memory: a long log is better read as a stream.
+    /// is the cursor to go on from.
+    ///
+    /// **At most a million records** are taken, or as many as [`max_items`](Self::max_items) of this listing or
+    /// [`max_collected`](crate::ClientBuilder::max_collected) of the client say: the verdict then is
+    /// [`Truncated(MaxItems)`](super::Cut::MaxItems), and the cursor goes on from there. A long log is better read as a
+    /// stream, which keeps nothing.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
@@ -532,7 +538,8 @@ impl<Q: Paginate> Listing<Q> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn collect(self) -> Collected<Q::Item> {
+    pub async fn collect(mut self) -> Collected<Q::Item> {
+        self.settings.max_items.get_or_insert(self.transport.max_collected());
         Collected::of(self.items().or_raw()).await
     }
 

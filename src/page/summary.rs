@@ -95,7 +95,7 @@ pub enum Cut {
     NotFinished,
     /// An error ended it.
     Failed,
-    /// As many records were given as were asked for at most.
+    /// As many records were given as were asked for at most, or as [`collect`](super::Listing::collect) takes.
     MaxItems,
     /// As many pages were given as were asked for at most.
     MaxPages,

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::bound::{self, Counted};
 use super::named::Named;
 use crate::error::ApiError;
 use crate::json::Json;
@@ -34,6 +35,11 @@ pub(crate) enum Problem {
     NotWhole(StatusCode),
     /// The server gave a number, and errors beside it.
     PartialCount(u64, ApiError),
+    /// More of something than an answer may hold.
+    TooMany {
+        what: &'static str,
+        most: usize,
+    },
 }
 
 impl DecodeError {
@@ -83,6 +89,7 @@ impl fmt::Display for DecodeError {
             Problem::Unfit { path, reason } if path.is_empty() => f.write_str(reason),
             Problem::Unfit { path, reason } => write!(f, "{path}: {reason}"),
             Problem::Refused(api) | Problem::PartialCount(_, api) => api.fmt(f),
+            Problem::TooMany { what, most } => write!(f, "more than {most} {what}"),
             Problem::NotWhole(status) => write!(f, "{status} isn't the status of a whole answer"),
         }
     }
@@ -120,20 +127,29 @@ pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str::<Named<T>>(text).map(|it| it.0).map_err(|error| located::<T>(text, &error))
 }
 
-/// Reads a page in one pass; only if that fails, record by record.
-pub(crate) fn page<E: Envelope, R: DeserializeOwned>(body: &Bytes) -> Result<Listed<Entry<R>>, DecodeError> {
+/// Reads a page in one pass; only if that fails, record by record. No more than `most` records are read in either way:
+/// what is three bytes in a body takes a hundred in memory, and some 32 KB of compressed nothing are eleven million.
+pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
+    body: &Bytes,
+    most: usize,
+) -> Result<Listed<Entry<R>>, DecodeError> {
     let text = text(body)?;
-    if let Ok(page) = serde_json::from_str::<Named<E::Of<Named<R>>>>(text) {
-        return Ok(E::open(page.0)?.map(|record| Entry::Record(record.0)));
+    let read = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
+    if let Ok(page) = read {
+        return Ok(E::open(page.0)?.map(|record| Entry::Record(record.0.0)));
     }
-    let raw: Listed<Box<RawValue>> = match serde_json::from_str::<Named<E::Of<Box<RawValue>>>>(text) {
+    let raw = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
+    let raw = match raw {
         Ok(page) => E::open(page.0)?,
         // The page itself doesn't fit, not a record of it.
-        Err(error) => return Err(located::<E::Of<Box<RawValue>>>(text, &error)),
+        Err(error) => {
+            let located = || located::<E::Of<Counted<Box<RawValue>>>>(text, &error);
+            return Err(bound::within(most, located)?);
+        }
     };
     let mut index = 0;
     Ok(raw.map(|raw| {
-        let entry = record(index, raw);
+        let entry = record(index, raw.0);
         index += 1;
         entry
     }))
@@ -145,9 +161,7 @@ fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>) -> Entry<R> {
         Err(error) => {
             let (path, reason) = match located::<R>(raw.get(), &error).problem {
                 Problem::Unfit { path, reason } => (path, reason),
-                Problem::Empty | Problem::Refused(_) | Problem::NotWhole(_) | Problem::PartialCount(..) => {
-                    (String::new(), reason(&error))
-                }
+                _ => (String::new(), reason(&error)),
             };
             Entry::Unreadable(UnreadableRecord::new(index, path, reason, Json::from_raw(raw)))
         }

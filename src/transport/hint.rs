@@ -79,6 +79,10 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
         }
         ErrorKind::Conflict if writes => "read the record again, and decide anew",
         ErrorKind::Conflict => "the server holds something that is at odds with the request: see what it says",
+        ErrorKind::PreconditionFailed => {
+            "it changed since it was read (perhaps by an attempt before this one, whose answer was lost): read it again, \
+             and decide anew"
+        }
         ErrorKind::Rejected => rejected(here.status),
         ErrorKind::RateLimited => "ask less often, and wait for as long as the server says",
         ErrorKind::Server if here.repeat == Repeat::Unsafe => {
@@ -106,6 +110,9 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
 fn rejected(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "the body is more than the server, or a proxy before it, takes",
+        StatusCode::PRECONDITION_REQUIRED => {
+            "the server wants to know which version is meant: use if_match, with the ETag of the record as it was read"
+        }
         StatusCode::URI_TOO_LONG => {
             "the URL is longer than the server, or a proxy before it, takes: shorten what is asked for"
         }

@@ -1,6 +1,7 @@
 //! The one way to the server and back: sign, wait for a place, exchange, read, judge.
 
 mod base;
+pub(crate) mod bound;
 pub(crate) mod connect;
 pub(crate) mod decode;
 pub(crate) mod exchange;
@@ -11,24 +12,28 @@ mod pace;
 mod proxy;
 mod rate_limit;
 mod read;
+mod reading;
+mod renewal;
 mod retry;
 mod scrub;
+mod settings;
 mod trace;
 mod verdict;
 
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 pub use rate_limit::RateLimit;
+use reading::Reading;
+use renewal::Renewal;
 pub use retry::RetryPolicy;
 use retry::{Budget, Decision, Spent};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -39,85 +44,19 @@ use exchange::{Exchange, ExchangeError, Stage};
 use obstacle::Obstacle;
 use pace::{Pace, Patience, Permit};
 use scrub::Secrets;
+use settings::idempotency_key;
+pub(crate) use settings::{CallOptions, Jitter, Settings, Timeouts};
 use trace::Attempt;
-use verdict::Sent;
 pub(crate) use verdict::{Circumstance, Dialect};
 
 use crate::answered::Answered;
 use crate::auth::{Authenticate, Refused, Signature};
 use crate::error::{Error, ErrorKind, Operation, RequestOutcome, Result};
-use crate::headers::Headers;
-use crate::observe::{Event, Observer, WaitReason};
+use crate::observe::{Event, WaitReason};
 use crate::request::{Answer, Repeat, Request};
 
 /// A signature that was made this long before its request may go out is made again: it may be one over the time.
 const STALE: Duration = Duration::from_secs(5);
-
-/// How long things may take. `None` is without limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Option<Duration>,
-    pub(crate) attempt: Option<Duration>,
-    pub(crate) operation: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Some(Duration::from_secs(5)),
-            attempt: Some(Duration::from_secs(30)),
-            operation: Some(Duration::from_secs(120)),
-        }
-    }
-}
-
-/// What a single call sets over the client's settings. The outer `None` is "as the client has it".
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CallOptions {
-    pub(crate) attempt: Option<Option<Duration>>,
-    pub(crate) operation: Option<Option<Duration>>,
-    pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) headers: Headers,
-    /// Set as soon as a request goes out.
-    pub(crate) sent: Option<Arc<AtomicBool>>,
-}
-
-/// What a client is built with that isn't where it is, or how it's signed for.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) timeouts: Timeouts,
-    pub(crate) max_body: usize,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) max_in_flight: Option<usize>,
-    pub(crate) idempotency: Option<HeaderName>,
-    pub(crate) headers: Headers,
-    pub(crate) jitter: Jitter,
-    pub(crate) observer: Observer,
-}
-
-/// Where chance comes from: a number from 0 to 1.
-#[derive(Clone)]
-pub(crate) struct Jitter(pub(crate) Arc<dyn Fn() -> f64 + Send + Sync>);
-
-impl Default for Jitter {
-    fn default() -> Self {
-        Self(Arc::new(fastrand::f64))
-    }
-}
-
-impl Jitter {
-    /// A part of a time, by chance.
-    fn part_of(&self, time: Duration) -> Duration {
-        let part = (self.0)();
-        time.mul_f64(if part.is_finite() { part.clamp(0.0, 1.0) } else { 1.0 })
-    }
-}
-
-impl fmt::Debug for Jitter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Jitter(..)")
-    }
-}
 
 /// Everything a client holds but its API's own options. Clones share it.
 #[derive(Clone, Debug)]
@@ -135,6 +74,7 @@ struct Inner {
     headers: HeaderMap,
     pace: Pace,
     budget: Budget,
+    renewal: Renewal,
 }
 
 impl fmt::Debug for Inner {
@@ -153,12 +93,26 @@ impl fmt::Debug for Inner {
 #[derive(Debug, Default)]
 struct Progress {
     attempts: u32,
-    /// Whether an attempt is under way.
+    /// Whether an attempt is under way, or its answer isn't read yet.
     in_flight: bool,
     /// Whether an attempt ended in a way that leaves open whether it had its effect.
     unknown: bool,
+    /// Whether an attempt arrived, and was refused.
+    refused: bool,
     /// Why the last attempt failed.
     last: Option<Error>,
+}
+
+impl Progress {
+    /// The error with which the call ends, with what is known of all attempts: never more than that.
+    fn conclude(&self, error: Error) -> Error {
+        let outcome = match error.outcome() {
+            _ if self.unknown || self.in_flight => RequestOutcome::Unknown,
+            RequestOutcome::NotSent if self.refused => RequestOutcome::Refused,
+            outcome => outcome,
+        };
+        error.with_attempts(self.attempts, outcome)
+    }
 }
 
 /// A call, and what holds for all of its attempts.
@@ -168,8 +122,27 @@ struct Circumstances<'a> {
     policy: RetryPolicy,
     /// How long an attempt may take.
     limit: Option<Duration>,
+    /// How long all of it may take.
+    operation: Option<Duration>,
     deadline: Option<Instant>,
 }
+
+impl Circumstances<'_> {
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// The error of a call whose time is over. What came of it is said elsewhere.
+    fn overdue(&self, last: Option<Error>) -> Error {
+        let error = overdue("not done within the operation's", self.operation);
+        match last {
+            Some(last) => error.with_source(last),
+            None => error,
+        }
+    }
+}
+
+const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 
 /// A request with its credentials.
 struct Signed {
@@ -192,7 +165,8 @@ impl Transport {
         headers.extend(settings.headers.checked(ErrorKind::Configuration)?.clone());
         let pace = Pace::new(settings.max_in_flight);
         let budget = Budget::new();
-        Ok(Self { inner: Arc::new(Inner { base, dialect, auth, exchange, settings, headers, pace, budget }) })
+        let renewal = Renewal::default();
+        Ok(Self { inner: Arc::new(Inner { base, dialect, auth, exchange, settings, headers, pace, budget, renewal }) })
     }
 
     pub(crate) fn base(&self) -> &Base {
@@ -202,6 +176,11 @@ impl Transport {
     /// What the server said last of how much it may be asked.
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
         self.inner.pace.rate_limit()
+    }
+
+    /// How many records are kept at once, where nothing else is said.
+    pub(crate) fn max_collected(&self) -> u64 {
+        self.inner.settings.max_collected
     }
 
     /// The API's name in messages.
@@ -224,40 +203,38 @@ impl Transport {
     }
 
     /// Sends a request until it has an answer or there is no more to try, and reads the answer.
-    pub(crate) async fn send<T>(&self, request: &Request<T>, options: &CallOptions) -> Result<Answered<T>> {
+    pub(crate) async fn send<T: Send + 'static>(
+        &self,
+        request: &Request<T>,
+        options: &CallOptions,
+    ) -> Result<Answered<T>> {
         let call = request.operation(self.api());
         let span = trace::Call::begin(&call);
         let mut progress = Progress::default();
         let settings = &self.inner.settings;
-        let limit = options.operation.unwrap_or(settings.timeouts.operation);
+        let operation = options.operation.unwrap_or(settings.timeouts.operation);
         let here = Circumstances {
             call: &call,
             policy: options.retry.as_ref().unwrap_or(&settings.retry).clone(),
             limit: options.attempt.unwrap_or(settings.timeouts.attempt),
-            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            operation,
+            deadline: operation.and_then(|limit| Instant::now().checked_add(limit)),
         };
         let mut spent = Spent::nothing_of(&self.inner.budget);
         let attempts = self.attempts(request, options, &here, &mut progress, &mut spent).instrument(span.span());
         let result = within(here.deadline, attempts).await;
-        let result = result.unwrap_or_else(|Elapsed| {
-            let error = overdue("not done within the operation's", limit);
-            Err(match progress.last.take() {
-                Some(last) => error.with_source(last),
-                None => error,
-            })
-        });
-        let result = result.map_err(|error| {
-            let unknown = progress.unknown || progress.in_flight;
-            let outcome = if unknown { RequestOutcome::Unknown } else { error.outcome() };
-            error.with_attempts(progress.attempts, outcome).with_operation(call.clone())
-        });
+        let result = match result {
+            Ok(result) => result,
+            Err(Elapsed) => Err(here.overdue(progress.last.take())),
+        };
+        let result = result.map_err(|error| progress.conclude(error).with_operation(call.clone()));
         spent.settle(result.is_ok());
         span.end(progress.attempts, result.as_ref().err());
         result
     }
 
     /// The loop. The limit on the whole operation is around it.
-    async fn attempts<T>(
+    async fn attempts<T: Send + 'static>(
         &self,
         request: &Request<T>,
         options: &CallOptions,
@@ -268,9 +245,9 @@ impl Transport {
         let Inner { settings, pace, .. } = &*self.inner;
         let unsigned = self.write(request, options)?;
         let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
-        let mut refused = false;
+        let mut signed_anew = false;
         let mut harmless = true;
-        let mut secrets = Secrets::default();
+        let mut secrets = Arc::<Secrets>::default();
         loop {
             // That it can't be asked again is no news beside why it would have to be.
             let admitted = self.admit(&unsigned, options, here).await;
@@ -282,67 +259,89 @@ impl Transport {
                     }
                     None => error,
                 })?;
+            // Whoever gets his place as his time ends has sent nothing.
+            if here.is_over() {
+                return Err(here.overdue(progress.last.take()));
+            }
+            let until = here.limit.and_then(|limit| Instant::now().checked_add(limit));
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Err(overdue("not sent, as there is no time in the attempt's", here.limit));
+            }
             // A server may send back what an attempt before was signed with.
-            secrets.add(those);
+            Arc::make_mut(&mut secrets).add(those);
             progress.attempts += 1;
             progress.in_flight = true;
+            spent.sent();
             if let Some(sent) = &options.sent {
                 sent.store(true, Ordering::Relaxed);
             }
             let mut attempt =
                 Attempt::begin(here.call, &settings.observer, self.inner.base.server(), progress.attempts);
-            let result = self.exchange(signed, here.limit).instrument(attempt.span()).await;
+            let result = self.exchange(signed, here.limit, until).instrument(attempt.span()).await;
             drop(permit);
+            let in_time = !here.is_over();
+            let judged = match result {
+                Ok(answer) => {
+                    attempt.answered(answer.status(), answer.version());
+                    let reading = Reading {
+                        transport: Arc::clone(&self.inner),
+                        request: request.clone(),
+                        conditional: verdict::is_conditional(unsigned.headers()),
+                        secrets: Arc::clone(&secrets),
+                        rate_limit: pace.learn(answer.headers()),
+                        may_have_been_done: progress.unknown,
+                        answer,
+                    };
+                    reading.read_apart().await
+                }
+                Err(error) => Err(error),
+            };
             progress.in_flight = false;
-            let judged = result.map(|answer| secrets.complete(answer)).and_then(|answer| {
-                attempt.answered(answer.status(), answer.version());
-                let limit = pace.learn(answer.headers());
-                let found_nothing = progress.unknown && !verdict::is_web_page(&answer);
-                let value = match request.already_gone(answer.status(), found_nothing) {
-                    Some(value) => value,
-                    None => {
-                        let sent =
-                            Sent { base: &self.inner.base, headers: unsigned.headers(), secrets: secrets.sent() };
-                        verdict::judge(self.inner.dialect, request, sent, &answer, &|text| secrets.clean(text))
-                            .map_err(|error| error.with_rate_limit(limit))?
-                    }
-                };
-                let (head, _) = answer.into_parts();
-                Ok(Answered {
-                    value,
-                    status: head.status,
-                    request_id: verdict::request_id(&head.headers).map(|id| secrets.clean(id)),
-                    headers: head.headers,
-                    rate_limit: limit,
-                    attempts: progress.attempts,
-                })
-            });
-            let judged = judged.map_err(|error| here.policy.classified(secrets.scrub(error)));
+            let judged = judged.map_err(|error| here.policy.classified(here.policy.weigh(secrets.scrub(error), safe)));
             attempt.end(judged.as_ref().err());
+            if judged.as_ref().map_or_else(Error::status, |it| Some(it.status)).is_some_and(|it| it != UNAUTHORIZED) {
+                self.inner.renewal.worked();
+            }
             let error = match judged {
-                Ok(answered) => return Ok(answered),
+                // The time ended while the answer was read, and nobody looked at the clock meanwhile.
+                Ok(_) if in_time && here.is_over() => {
+                    return Err(here.overdue(None).with_outcome(RequestOutcome::Answered));
+                }
+                Ok(answered) => return Ok(Answered { attempts: progress.attempts, ..answered }),
                 Err(error) => error,
             };
             progress.unknown |= error.outcome() == RequestOutcome::Unknown;
-            if let Some(wait) = retry::turned_away(&error) {
+            progress.refused |= error.outcome() == RequestOutcome::Refused;
+            let turned_away = retry::turned_away(&error);
+            if let Some(wait) = turned_away {
                 pace.hold(wait);
             }
             progress.last = Some(error.clone());
-            if error.kind() == ErrorKind::Unauthorized && !refused {
-                refused = true;
-                if self.inner.auth.refused(&signature) == Refused::TryAgain {
+            if error.status() == Some(UNAUTHORIZED) {
+                if signed_anew {
+                    self.inner.renewal.failed();
+                } else if let Some(rest) = self.inner.renewal.rests() {
+                    return Err(error.with_source(format!(
+                        "credentials that were made anew were refused as well: none are for another {rest:.0?}"
+                    )));
+                } else if self.inner.auth.refused(&signature) == Refused::TryAgain {
+                    signed_anew = true;
                     trace::again(progress.attempts, &error);
                     continue;
                 }
             }
-            harmless &= retry::had_no_effect(&error);
+            harmless &= here.policy.had_no_effect(&error);
             let decision = here.policy.decide(safe || harmless, progress.attempts, &error);
             let Decision::Again { least, jitter } = decision else { return Err(error) };
-            let wait = least.saturating_add(settings.jitter.part_of(jitter));
+            let mut wait = least.saturating_add(settings.jitter.part_of(jitter));
             let until = Instant::now().checked_add(wait);
             let in_time = until.is_some_and(|until| here.deadline.is_none_or(|deadline| until < deadline));
             if !in_time || !spent.take(Budget::cost(&error)) {
                 return Err(error);
+            }
+            if turned_away.is_some() {
+                let room = here.deadline.zip(until).map(|(deadline, until)| deadline - until);
+                wait = wait.saturating_add(pace.turn(room));
             }
             trace::again(progress.attempts, &error);
             self.waiting(here.call, WaitReason::Retry, wait);
@@ -365,7 +364,7 @@ impl Transport {
         if let Some(name) = &self.inner.settings.idempotency
             && request.repeats() == Repeat::Unsafe
         {
-            headers.insert(name, idempotency_key());
+            headers.insert(name, idempotency_key()?);
         }
         headers.extend(options.headers.checked(ErrorKind::InvalidRequest)?.clone());
         Ok(out)
@@ -423,11 +422,15 @@ impl Transport {
     }
 
     /// One attempt: the request out, and the whole answer in.
-    async fn exchange(&self, signed: http::Request<Bytes>, limit: Option<Duration>) -> Result<Answer> {
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    async fn exchange(
+        &self,
+        signed: http::Request<Bytes>,
+        limit: Option<Duration>,
+        until: Option<Instant>,
+    ) -> Result<Answer> {
         let exchange = async {
             match self.inner.exchange.exchange(signed).await {
-                Ok(answer) => read::whole(answer, self.inner.settings.max_body, deadline).await,
+                Ok(answer) => read::whole(answer, self.inner.settings.max_body, until).await,
                 Err(error) => Err(match error.stage() {
                     stage @ (Stage::Connect | Stage::Certificate) => unreachable(stage, &error),
                     Stage::NotProcessed => Error::new(ErrorKind::Transport, "the server didn't look at the request")
@@ -438,25 +441,11 @@ impl Transport {
                 .with_source(error.into_source())),
             }
         };
-        within(deadline, exchange).await.unwrap_or_else(|Elapsed| {
+        let Some(until) = until else { return exchange.await };
+        timeout_at(until, exchange).await.unwrap_or_else(|_| {
             Err(overdue("no whole answer within the attempt's", limit).with_outcome(RequestOutcome::Unknown))
         })
     }
-}
-
-/// A text that nobody else uses: a random UUID, by the system's randomness, which every `RandomState` is keyed with.
-fn idempotency_key() -> HeaderValue {
-    let half = || RandomState::new().build_hasher().finish();
-    let (high, low) = (half() & 0xffff_ffff_ffff_0fff | 0x4000, half() & 0x3fff_ffff_ffff_ffff | 1 << 63);
-    let text = format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    );
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// Of what kept a connection from being made, an error that says it.

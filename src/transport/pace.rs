@@ -14,6 +14,12 @@ use crate::observe::WaitReason;
 /// Nobody is held back for longer than this by one answer. A server that asked for more is asked again then.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// When a pause is over, each of those who waited goes this much after the one before.
+const SPACING: Duration = Duration::from_millis(20);
+
+/// Nobody waits longer than this for that. Those who would go together with others.
+const LONGEST_SPREAD: Duration = Duration::from_secs(30);
+
 const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// What the clones of a client share of their pace.
@@ -32,6 +38,8 @@ struct Pause {
     until: Instant,
     /// Until when the server asked to be left alone: the same, or later.
     asked: Instant,
+    /// How many wait for its end, or have.
+    waiting: u32,
 }
 
 /// What a call makes of a pause that it finds.
@@ -39,7 +47,7 @@ struct Pause {
 pub(super) struct Patience {
     /// The longest that it waits for pauses.
     pub(super) longest: Duration,
-    /// Waited on top, so that not all who wait come at once.
+    /// Waited on top, so that not all clients that wait come at once.
     pub(super) jitter: Duration,
     /// When it has to be done.
     pub(super) deadline: Option<Instant>,
@@ -77,8 +85,9 @@ impl Pace {
                     return Err(held_back(asked));
                 }
                 patience.longest -= wait;
-                waiting(WaitReason::Pause, Some(wait + patience.jitter));
-                sleep_until(ends).await;
+                let turn = self.turn(patience.deadline.map(|deadline| deadline - ends));
+                waiting(WaitReason::Pause, Some(wait + patience.jitter + turn));
+                sleep_until(ends + turn).await;
             }
             let permit = self.permit(waiting).await;
             if self.pause().is_none() {
@@ -97,6 +106,18 @@ impl Pace {
         Permit { _permit: permits.acquire().await.ok() }
     }
 
+    /// How long after the end of the pause it is the turn of one who begins to wait for it. `room`: how long there is for
+    /// that at most.
+    pub(super) fn turn(&self, room: Option<Duration>) -> Duration {
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(pause) = pause.as_mut() else { return Duration::ZERO };
+        let before = pause.waiting;
+        pause.waiting = before.saturating_add(1);
+        let period = room.map_or(LONGEST_SPREAD, |room| room.min(LONGEST_SPREAD)).as_micros().max(1);
+        let turn = SPACING.saturating_mul(before).as_micros() % period;
+        Duration::from_micros(u64::try_from(turn).unwrap_or_default())
+    }
+
     fn pause(&self) -> Option<Pause> {
         let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         pause.filter(|it| it.until > Instant::now())
@@ -113,6 +134,7 @@ impl Pace {
         *pause = Some(Pause {
             until: before.map_or(until, |it| it.until.max(until)),
             asked: before.map_or(asked, |it| it.asked.max(asked)),
+            waiting: before.map_or(0, |it| it.waiting),
         });
     }
 

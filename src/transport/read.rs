@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Body;
@@ -11,13 +12,17 @@ use crate::request::Answer;
 
 /// More of an error's body than this is not read: its status is what matters, and a proxy's error page may be any size.
 /// The client's own cap doesn't count: a secret that is cut in the middle couldn't be told.
-const ERROR_BODY: usize = 64 * 1024;
+pub(super) const ERROR_BODY: usize = 64 * 1024;
 
 /// No longer than this is waited for an error's body, either.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a server announces is made room for up to this; the rest as it comes.
 const AT_ONCE: usize = 1024 * 1024;
+
+/// After as much as this it's looked whether there is something else to do, and whether the time is over. What comes
+/// compressed is there in a moment, and takes long to unfold: without a wait nobody would look.
+const SLICE: usize = 256 * 1024;
 
 /// Marks an error's answer whose body isn't whole.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +36,7 @@ pub(super) async fn whole(answer: http::Response<Body>, cap: usize, deadline: Op
     let mut broken_off = false;
     let body = if head.status.is_success() {
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(0);
-        Pieces { body, cap, room: cap }.join(announced).await?
+        Pieces { body, cap, room: cap, slice: SLICE }.join(announced).await?
     } else {
         let patience = Instant::now() + ERROR_PATIENCE;
         let until = deadline.map_or(patience, |deadline| deadline.min(patience));
@@ -51,6 +56,8 @@ struct Pieces {
     body: Body,
     cap: usize,
     room: usize,
+    /// How much more is taken without a pause.
+    slice: usize,
 }
 
 impl Pieces {
@@ -62,6 +69,11 @@ impl Pieces {
                 .with_outcome(RequestOutcome::Unknown)
         })?;
         self.room = self.room.checked_sub(piece.len()).ok_or_else(|| too_large(self.cap))?;
+        self.slice = self.slice.saturating_sub(piece.len());
+        if self.slice == 0 {
+            self.slice = SLICE;
+            yield_now().await;
+        }
         Ok(Some(piece))
     }
 
@@ -74,19 +86,25 @@ impl Pieces {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let mut whole;
         if first.len() < announced {
-            whole = BytesMut::with_capacity(announced.min(AT_ONCE).max(first.len()));
+            whole = Vec::with_capacity(announced.min(AT_ONCE).max(first.len()));
             whole.extend_from_slice(&first);
             drop(first);
         } else {
             let Some(second) = self.next().await? else { return Ok(first) };
-            whole = BytesMut::with_capacity(2 * (first.len() + second.len()));
+            whole = Vec::with_capacity(first.len() + second.len());
             whole.extend_from_slice(&first);
             whole.extend_from_slice(&second);
         }
         while let Some(piece) = self.next().await? {
+            let needed = whole.len() + piece.len();
+            if needed > whole.capacity() {
+                // Doubled, but never beyond the cap.
+                let larger = whole.capacity().saturating_mul(2).min(self.cap).max(needed);
+                whole.reserve_exact(larger - whole.len());
+            }
             whole.extend_from_slice(&piece);
         }
-        Ok(whole.freeze())
+        Ok(whole.into())
     }
 }
 

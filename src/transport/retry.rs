@@ -4,21 +4,25 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 
 use crate::error::{Error, ErrorKind, RequestOutcome};
 
 /// How often and how soon failed attempts are repeated.
 ///
 /// An attempt is repeated if the failure [may pass](Error::is_transient) and repeating is safe: the request reads or sets
-/// what it names, or provably never left, or the server didn't look at it (HTTP/2's `REFUSED_STREAM`), or turned it away
-/// and said when to come again (429 or 503, with `Retry-After`). What may pass is a broken or missing connection, a timeout of the attempt, and the statuses 408,
-/// 425, 429, 500, 502, 503 and 504.
+/// what it names, or carries an [idempotency key](crate::ClientBuilder::idempotency_header), or provably never left, or
+/// the server didn't look at it (HTTP/2's `REFUSED_STREAM`) or at its credentials (401). What may pass is a broken or
+/// missing connection, a timeout of the attempt, and the statuses 408, 425, 429, 500, 502, 503 and 504.
+///
+/// Any other request that may have arrived is sent once: a server that says 503, or 429, may have stored what it was sent
+/// before it said so. For 429 you may know better: see [`retry_writes_after_429`](Self::retry_writes_after_429).
 ///
 /// A client and its clones share a budget of 500 tokens: a repetition takes 5, or 10 after a timeout, and a call that
-/// comes through gives back what it took, and one at least; one that is dropped gives back what it took. Without tokens
-/// nothing is repeated.
+/// comes through gives back what it took, and one at least. One that fails gives nothing back, and neither does one that
+/// is dropped, but for a repetition that wasn't sent yet. Without tokens nothing is repeated: so a server that answers
+/// nobody gets little more than one request a call, also from callers that don't wait for their calls' ends.
 ///
 /// The wait before the n-th repetition is random between zero and `base` doubled n - 1 times, up to `cap`. Where the
 /// server says how long to wait, that is waited, with as much at random on top; if it says longer than
@@ -27,7 +31,9 @@ use crate::error::{Error, ErrorKind, RequestOutcome};
 ///
 /// Where the server turned a request away so (429 or 503, with `Retry-After`), the client's *other* requests wait as
 /// well, and none is sent until then, or for a minute at most if it said longer. A call that wouldn't wait for so long
-/// fails at once, unsent, as [`RateLimited`](crate::ErrorKind::RateLimited).
+/// fails at once, unsent, as [`RateLimited`](crate::ErrorKind::RateLimited). Those that wait don't come all at once then:
+/// each goes 20 ms after the one that began to wait before it, with the random part on top; so 300 take 6 s. Nobody waits
+/// more than 30 s longer for that, or beyond the call's time limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,6 +49,7 @@ pub struct RetryPolicy {
     base: Duration,
     cap: Duration,
     longest_retry_after: Duration,
+    writes_after_429: bool,
     classifier: Option<Classifier>,
 }
 
@@ -66,6 +73,7 @@ impl Default for RetryPolicy {
             base: Duration::from_millis(200),
             cap: Duration::from_secs(10),
             longest_retry_after: Duration::from_secs(60),
+            writes_after_429: false,
             classifier: None,
         }
     }
@@ -161,6 +169,31 @@ impl RetryPolicy {
         }
     }
 
+    /// Takes a 429 as the word that the server did nothing, and repeats requests that aren't safe to repeat after one too.
+    ///
+    /// For servers, or proxies before them, that count requests before they look at what these hold. One that stores a
+    /// record first, and counts then, gets it again with each attempt. Unless set, such a request is sent once, and its
+    /// [outcome](Error::outcome) after a 429 is [`Unknown`](RequestOutcome::Unknown).
+    #[must_use]
+    pub fn retry_writes_after_429(mut self) -> Self {
+        self.writes_after_429 = true;
+        self
+    }
+
+    /// Whether a failed attempt certainly did nothing.
+    pub(super) fn had_no_effect(&self, error: &Error) -> bool {
+        had_no_effect(error) || (self.writes_after_429 && error.status() == Some(StatusCode::TOO_MANY_REQUESTS))
+    }
+
+    /// An attempt's error, with no more said of its effect than is known. `safe`: whether doing it twice does no harm.
+    pub(super) fn weigh(&self, error: Error, safe: bool) -> Error {
+        // A server may write first, and count then.
+        if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) && !safe && !self.writes_after_429 {
+            return error.with_outcome(RequestOutcome::Unknown);
+        }
+        error
+    }
+
     /// The longest random wait after the attempt number `attempts`.
     pub(super) fn jitter(&self, attempts: u32) -> Duration {
         self.base.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(self.cap).min(A_DAY)
@@ -175,7 +208,7 @@ impl RetryPolicy {
     pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
         // A token source has its own ways to try again.
         let passes = error.is_transient() && error.kind() != ErrorKind::Credentials;
-        if !passes || attempts >= self.max_attempts || !(repeatable || had_no_effect(error)) {
+        if !passes || attempts >= self.max_attempts || !(repeatable || self.had_no_effect(error)) {
             return Decision::GiveUp;
         }
         let jitter = self.jitter(attempts);
@@ -186,13 +219,10 @@ impl RetryPolicy {
     }
 }
 
-/// Whether a failed attempt certainly did nothing: it never left, the server didn't look at it or at its credentials, or
-/// turned it away and said when to come again.
-pub(super) fn had_no_effect(error: &Error) -> bool {
+/// Whether a failed attempt certainly did nothing: it never left, or the server didn't look at it or at its credentials.
+fn had_no_effect(error: &Error) -> bool {
     let not_looked_at = matches!(error.outcome(), RequestOutcome::NotSent | RequestOutcome::Refused);
-    turned_away(error).is_some()
-        || (error.status().is_none() && not_looked_at)
-        || error.kind() == ErrorKind::Unauthorized
+    (error.status().is_none() && not_looked_at) || error.kind() == ErrorKind::Unauthorized
 }
 
 /// The wait, where the server is overloaded and says when to come again.
@@ -251,35 +281,45 @@ impl Budget {
 
 /// What one call took of the budget.
 ///
-/// A call that is dropped gives it back: it says nothing about the server, and it can't be known whether what was paid for
-/// was done.
+/// A call that is dropped gives back only what it took for a repetition that wasn't sent. Were it to give back all, callers
+/// with time limits of their own would ask a server that answers nobody several times a call, for ever.
 #[derive(Debug)]
 pub(super) struct Spent<'a> {
     budget: &'a Budget,
-    tokens: u32,
+    /// For repetitions that were sent.
+    used: u32,
+    /// For one that is to be sent.
+    taken: u32,
 }
 
 impl<'a> Spent<'a> {
     pub(super) fn nothing_of(budget: &'a Budget) -> Self {
-        Self { budget, tokens: 0 }
+        Self { budget, used: 0, taken: 0 }
     }
 
     /// Takes the cost of a repetition, if there is as much.
     pub(super) fn take(&mut self, cost: u32) -> bool {
         let taken = self.budget.take(cost);
-        self.tokens += if taken { cost } else { 0 };
+        self.taken += if taken { cost } else { 0 };
         taken
+    }
+
+    /// An attempt goes out: what was taken for it is used.
+    pub(super) fn sent(&mut self) {
+        self.used += std::mem::take(&mut self.taken);
     }
 
     /// The call is over. One that came through gives back what it took, and one at least.
     pub(super) fn settle(mut self, came_through: bool) {
-        self.tokens = if came_through { self.tokens.max(1) } else { 0 };
+        if came_through {
+            self.taken = (self.taken + self.used).max(1);
+        }
     }
 }
 
 impl Drop for Spent<'_> {
     fn drop(&mut self) {
-        self.budget.give_back(self.tokens);
+        self.budget.give_back(self.taken);
     }
 }
 
@@ -337,9 +377,12 @@ mod tests {
         for status in [400, 401, 403, 404, 409, 422, 501, 505] {
             assert!(!again(true, &failed(ErrorKind::Server, Some(status), None)), "{status}");
         }
-        for (status, turned_away) in [(429, true), (503, true), (500, false), (502, false)] {
+        // When to come again says nothing of what was done: only the caller may know that of a 429.
+        let knowing = RetryPolicy::default().retry_writes_after_429();
+        for status in [429, 503, 500, 502] {
             let error = failed(ErrorKind::Server, Some(status), Some(Duration::from_secs(1)));
-            assert_eq!(again(false, &error), turned_away, "{status}");
+            assert!(!again(false, &error), "{status}");
+            assert_eq!(knowing.decide(false, 1, &error) != Decision::GiveUp, status == 429);
         }
         for kind in [ErrorKind::Transport, ErrorKind::Timeout, ErrorKind::Connect] {
             assert!(again(true, &failed(kind, None, None)));
@@ -373,11 +416,13 @@ mod tests {
         let budget = Budget::new();
         let mut failing = Spent::nothing_of(&budget);
         assert_eq!((0..1000).filter(|_| failing.take(5)).count(), 100);
+        failing.sent();
         failing.settle(false);
         let succeed = || Spent::nothing_of(&budget).settle(true);
         let repeat = || {
             let mut call = Spent::nothing_of(&budget);
             let taken = call.take(5);
+            call.sent();
             call.settle(false);
             taken
         };
@@ -388,16 +433,18 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_comes_through_or_is_dropped_gives_back_what_it_took() {
-        let budget = Budget::new();
-        for end in [Some(true), Some(false), None] {
+    fn a_call_that_comes_through_gives_back_what_it_took_and_one_that_is_dropped_what_it_did_not_use() {
+        for (end, left) in [(Some(true), 500), (Some(false), 495), (None, 495)] {
+            let budget = Budget::new();
             let mut call = Spent::nothing_of(&budget);
-            assert!(call.take(10) && call.take(5));
+            assert!(call.take(5));
+            call.sent();
+            assert!(call.take(10));
             match end {
                 Some(came_through) => call.settle(came_through),
                 None => drop(call),
             }
-            assert_eq!(budget.left(), if end == Some(true) { 500 } else { 485 }, "{end:?}");
+            assert_eq!(budget.left(), left, "{end:?}");
         }
     }
 

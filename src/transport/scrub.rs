@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::request::Answer;
 
 /// What must not be shown of a call: a server may send it back.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Secrets {
     texts: Vec<Secret>,
 }

@@ -11,11 +11,12 @@ use url::Url;
 use super::base::Base;
 use super::decode::Problem;
 use super::hint::hint;
+use super::read::ERROR_BODY;
 use super::retry::retry_after;
 use crate::auth::Secret;
 use crate::error::{ApiError, Error, ErrorKind, RequestOutcome, Result, is_transient_status, loose};
 use crate::json::Json;
-use crate::request::{Answer, Clean, Repeat, Request};
+use crate::request::{Answer, Reader, Repeat, Request};
 
 /// How one API words its failures. Plain functions: each API's folder has one of these.
 #[derive(Debug)]
@@ -36,7 +37,8 @@ pub struct Dialect {
 #[derive(Clone, Copy)]
 pub(super) struct Sent<'a> {
     pub(super) base: &'a Base,
-    pub(super) headers: &'a HeaderMap,
+    /// Whether it was sent with a condition, to be answered only if something changed.
+    pub(super) conditional: bool,
     /// What it was signed with.
     pub(super) secrets: &'a [Secret],
 }
@@ -90,11 +92,11 @@ pub(super) fn judge<T>(
     request: &Request<T>,
     sent: Sent<'_>,
     answer: &Answer,
-    clean: Clean<'_>,
+    reader: &Reader<'_>,
 ) -> Result<T> {
     let error = match refusal(dialect, answer) {
         Some(error) => error,
-        None => match request.decode_clean(answer, clean) {
+        None => match request.decode_by(answer, reader) {
             Ok(value) => return Ok(value),
             Err(error) => match error.into_problem() {
                 Problem::Empty => Error::new(ErrorKind::NotJson, "the answer's body is empty"),
@@ -102,6 +104,13 @@ pub(super) fn judge<T>(
                     ErrorKind::UnexpectedStatus,
                     format!("answered {}, which isn't all of what was asked for", answer.status()),
                 ),
+                Problem::TooMany { what: what @ "records", most } => Error::new(
+                    ErrorKind::TooLarge,
+                    format!("the answer holds more than {most} {what} (max_page_records sets how many are taken)"),
+                ),
+                Problem::TooMany { what, most } => {
+                    Error::new(ErrorKind::TooLarge, format!("the answer holds more than {most} {what}"))
+                }
                 Problem::Refused(api) => Error::new(ErrorKind::Refused, "refused").with_api(Some(api)),
                 Problem::PartialCount(count, api) => {
                     let message = format!("the server counts {count}, and gives errors beside it: it may not be all");
@@ -123,7 +132,10 @@ pub(super) fn judge<T>(
     let error = match error.kind() {
         // What doesn't fit may be a refusal of a form that isn't known: its words are worth having.
         ErrorKind::Decode if error.api().is_none() => {
-            let said = error_text(answer).and_then(dialect.read_error).filter(|it| !it.is_empty());
+            let said = error_text(answer)
+                .filter(|it| it.len() <= ERROR_BODY)
+                .and_then(dialect.read_error)
+                .filter(|it| !it.is_empty());
             error.with_api(said)
         }
         _ => error,
@@ -138,14 +150,14 @@ pub(super) fn judge<T>(
         repeat: request.repeats(),
         own: request.is_own(),
         doubled: sent.base.repeats_beginning_of(request.template()),
-        conditional: [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|it| sent.headers.contains_key(it)),
+        conditional: sent.conditional,
         secrets: sent.secrets,
     };
     let coded = error.kind() == ErrorKind::NotJson && coding(answer.headers()).is_some();
     let hint = hint(dialect, &here).filter(|_| !coded);
     let no_such_api = here.own && api.as_ref().is_some_and(dialect.no_such_api);
     let wait = retry_after(answer.headers());
-    let outcome = outcome(&error, request.method(), status, wait);
+    let outcome = outcome(&error, request.method(), status);
     let transient = error.is_transient() || is_transient_status(status);
     Err(error
         .with_hint(hint)
@@ -155,6 +167,11 @@ pub(super) fn judge<T>(
         .with_request_id(request_id(answer.headers()))
         .with_retry_after(wait)
         .with_outcome(outcome))
+}
+
+/// Whether a request with these headers is to be answered only if something changed.
+pub(super) fn is_conditional(headers: &HeaderMap) -> bool {
+    [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|it| headers.contains_key(it))
 }
 
 /// Whether a body could be JSON by its first byte.
@@ -255,13 +272,12 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     ["x-request-id", "x-correlation-id"].into_iter().find_map(|name| Some(headers.get(name)?.to_str().ok()?.to_owned()))
 }
 
-/// What an answer says of a request's effect. A server that failed may have failed after it did what was asked;
-/// that an overloaded one turned the request away is only certain where it says when to come again.
-fn outcome(error: &Error, method: &Method, status: StatusCode, retry_after: Option<Duration>) -> RequestOutcome {
+/// What an answer says of a request's effect. A server that failed may have failed after it did what was asked, also
+/// where it says when to come again.
+fn outcome(error: &Error, method: &Method, status: StatusCode) -> RequestOutcome {
     match status.as_u16() {
         _ if error.kind() == ErrorKind::Refused => RequestOutcome::Refused,
         _ if error.kind() == ErrorKind::Partial => RequestOutcome::Answered,
-        503 if retry_after.is_some() => RequestOutcome::Refused,
         408 | 500.. => RequestOutcome::Unknown,
         // "See over there" is what some servers answer to a form that was taken.
         302 | 303 if !method.is_safe() => RequestOutcome::Unknown,

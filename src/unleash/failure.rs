@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::error::loose::{text, texts};
+use crate::error::loose::{self, text, texts};
 use crate::error::{ApiError, ErrorKind};
 use crate::json::Json;
 use crate::transport::{Circumstance, Dialect};
@@ -16,9 +16,13 @@ pub(super) static DIALECT: Dialect =
 /// Of a real server's errors, every part but the message is missing somewhere.
 #[derive(Deserialize)]
 struct Body {
+    #[serde(default, deserialize_with = "loose::short")]
     id: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     name: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     message: Option<Json>,
+    #[serde(default, deserialize_with = "loose::short")]
     details: Option<Json>,
 }
 

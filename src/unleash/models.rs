@@ -131,6 +131,7 @@ pub struct ActionSet {
     #[serde(default = "yes", deserialize_with = "yes_if_null")]
     pub enabled: bool,
     /// Its actions in the order of execution, each with how it went in this run.
+    #[serde(deserialize_with = "crate::transport::bound::list")]
     pub actions: Vec<ActionEvent>,
     /// Which signals it reacts to.
     #[serde(rename = "match")]

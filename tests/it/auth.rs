@@ -592,7 +592,7 @@ type Signed = (String, String, Bytes);
 #[tokio::test(start_paused = true)]
 async fn a_signature_is_made_over_what_is_sent_and_anew_for_each_attempt() {
     let memory = Memory::new(|number, _| match number {
-        0 => Reply::Answer(503, vec![("retry-after", "0")], String::new()),
+        0 => Reply::NoConnection,
         1 => Reply::NoConnection,
         _ => Reply::json(201, include_str!("fixtures/integration/create.json")),
     });
@@ -681,6 +681,9 @@ async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
             assert!(whole_story(&error).contains(why), "{}", whole_story(&error));
         }
         assert_eq!(begun.elapsed().as_secs(), seconds);
+        // Whoever comes at once doesn't ask again.
+        assert_not_sent(&call(&client).await.unwrap_err());
+        advance(Duration::from_secs(2)).await;
     }
     assert_eq!(source.fetches(), 2);
     call(&client).await.unwrap();

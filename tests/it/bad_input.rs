@@ -681,7 +681,7 @@ async fn every_status_has_the_kind_that_is_documented_for_it() {
         (408, ErrorKind::UnexpectedStatus),
         (409, ErrorKind::Conflict),
         (410, ErrorKind::NotFound),
-        (412, ErrorKind::Conflict),
+        (412, ErrorKind::PreconditionFailed),
         (413, ErrorKind::Rejected),
         (414, ErrorKind::Rejected),
         (415, ErrorKind::Rejected),

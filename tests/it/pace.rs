@@ -146,7 +146,7 @@ async fn when_the_server_turns_one_clone_away_the_others_wait_too() {
     // A part of the shortest wait comes on top, so that not all come at once.
     call(&other).await.unwrap();
     first.await.unwrap().unwrap();
-    assert_eq!(*times.lock().unwrap(), [0, 7_100, 7_100]);
+    assert_eq!(*times.lock().unwrap(), [0, 7_100, 7_120]);
     // And that's over then.
     call(&other).await.unwrap();
     assert_eq!(times.lock().unwrap().len(), 4);
@@ -449,7 +449,11 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
     }
     calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
     assert_eq!(began.elapsed(), 2 * S);
-    // ... and all the tokens.
+    // ... and all the tokens, once calls came through again.
+    memory.answer_all(|| status(200));
+    for _ in 0..500 {
+        call(&client).await.unwrap();
+    }
     memory.answer_all(|| status(500));
     let before = memory.count();
     let error = client.send(probe()).retry(RetryPolicy::default().max_attempts(1_000)).operation_timeout(None);
@@ -467,24 +471,56 @@ async fn a_create_is_repeated_only_where_it_can_not_have_happened_twice() {
     type Case = (fn() -> Reply, (u32, RequestOutcome));
     let cases: [Case; 9] = [
         (|| Reply::NoConnection, (4, NotSent)),
-        (|| turned_away("1"), (4, Refused)),
-        (|| Reply::Answer(503, vec![("retry-after", "1")], String::new()), (4, Refused)),
+        // It may have been stored first, and turned away then.
+        (|| turned_away("1"), (1, Unknown)),
+        (|| Reply::Answer(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
         (|| Reply::Cut, (1, Unknown)),
         (|| status(500), (1, Unknown)),
         (|| status(503), (1, Unknown)),
         (|| status(408), (1, Unknown)),
-        (|| status(429), (1, Refused)),
+        (|| status(429), (1, Unknown)),
         (|| status(409), (1, Refused)),
     ];
     for (reply, expected) in cases {
         let (memory, _) = timed(move |_| reply());
         let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
         assert_eq!(created(&error), expected, "{error}");
+        assert_eq!(memory.count(), expected.0 as usize);
     }
     // Once it may have happened, nothing that follows makes it safe again.
-    let (memory, _) = timed(|number| if number == 0 { turned_away("1") } else { Reply::Cut });
+    let (memory, _) = timed(|number| if number == 0 { Reply::NoConnection } else { Reply::Cut });
     let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
     assert_eq!(created(&error), (2, Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_is_repeated_after_a_429_only_where_the_user_says_so_and_never_after_a_503() {
+    use RequestOutcome::{Refused, Unknown};
+    let knowing = RetryPolicy::default().retry_writes_after_429();
+    let busy = || Reply::Answer(503, vec![("retry-after", "1")], String::new());
+    type Case = (fn(usize) -> Reply, (u32, RequestOutcome));
+    let cases: [Case; 4] = [
+        (|_| turned_away("1"), (4, Refused)),
+        (|_| status(429), (4, Refused)),
+        (|number| if number == 0 { turned_away("1") } else { Reply::Cut }, (2, Unknown)),
+        (|_| Reply::Answer(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
+    ];
+    for (reply, expected) in cases {
+        for of_the_call in [false, true] {
+            let (memory, _) = timed(reply);
+            let (client, call) = (builder(&memory, 0.0), RetryPolicy::default());
+            let knowing = knowing.clone();
+            let (client, call) = if of_the_call { (client, knowing) } else { (client.retry(knowing), call) };
+            let create = client.build().unwrap().logs().create(draft());
+            let error = if of_the_call { create.retry(call).await } else { create.await }.unwrap_err();
+            assert_eq!(created(&error), expected, "{error}");
+        }
+    }
+    // With a key the server tells the two apart: all may be repeated.
+    let (memory, _) = timed(move |number| if number < 3 { busy() } else { status(200) });
+    let client = builder(&memory, 0.0).idempotency_header("idempotency-key").build().unwrap();
+    client.send(write()).await.unwrap();
+    assert_eq!(memory.count(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -581,4 +617,304 @@ async fn a_wait_beyond_counting_is_longer_than_anyone_waits() {
         let second = call(&client).await.unwrap_err();
         assert_eq!((second.kind(), since(began), memory.count()), (ErrorKind::RateLimited, 0, 1), "{value}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gets_a_place_as_the_time_ends_has_sent_nothing() {
+    for waiting in 1..50 {
+        let (memory, _) = timed(|_| Reply::After(S, Box::new(status(200))));
+        let client = builder(&memory, 0.0).max_in_flight(1).build().unwrap();
+        let first = client.clone();
+        let first = tokio::spawn(async move { call(&first).await });
+        tokio::task::yield_now().await;
+        let mut calls = JoinSet::new();
+        for _ in 0..waiting {
+            let client = client.clone();
+            calls.spawn(async move { client.send(write()).operation_timeout(S).await.unwrap_err() });
+        }
+        for error in calls.join_all().await {
+            assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 0));
+            assert_eq!(error.outcome(), RequestOutcome::NotSent);
+        }
+        first.await.unwrap().unwrap();
+        assert_eq!(memory.count(), 1);
+    }
+}
+
+/// In real time, where the end of the one and the limit of the other come in either order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_to_be_unknown_was_seen_and_what_was_not_sent_was_not() {
+    let took = Duration::from_millis(5);
+    for _ in 0..20 {
+        let memory = Memory::new(move |_, _| Reply::After(took, Box::new(status(200))));
+        let client = IntegrationClient::builder("http://localhost").api_key("key").exchange(memory.clone());
+        let client = client.max_in_flight(1).build().unwrap();
+        let mut calls = JoinSet::new();
+        for number in 0..6_u32 {
+            let client = client.clone();
+            calls.spawn(async move {
+                let call = client.send(write()).header("x-number", number.to_string());
+                (number, call.operation_timeout(took * number).await)
+            });
+        }
+        let ends = calls.join_all().await;
+        let seen = memory.headers("x-number");
+        for (number, end) in ends {
+            let was_seen = seen.contains(&number.to_string());
+            let said = end.err().map(|it| (it.outcome(), it.attempts()));
+            let truth = match &said {
+                None | Some((RequestOutcome::Unknown, 1)) => was_seen,
+                Some((outcome, attempts)) => (*outcome, *attempts, was_seen) == (RequestOutcome::NotSent, 0, false),
+            };
+            assert!(truth, "{said:?}, and it was seen: {was_seen}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_without_time_sends_nothing() {
+    for limit in [Duration::ZERO, Duration::from_nanos(1)] {
+        let (memory, _) = timed(|_| status(200));
+        let client = builder(&memory, 0.0).build().unwrap();
+        let result = client.logs().create(draft()).attempt_timeout(limit).await;
+        if limit.is_zero() {
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, RequestOutcome::NotSent));
+            assert_eq!((error.attempts(), memory.count()), (0, 0));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_says_what_is_known_of_the_attempts_before() {
+    /// Gives one token, and then none for long.
+    #[derive(Debug)]
+    struct Once(AtomicUsize);
+
+    #[async_trait]
+    impl TokenSource for Once {
+        async fn fetch(&self) -> std::result::Result<Token, AuthError> {
+            if self.0.fetch_add(1, Ordering::SeqCst) > 0 {
+                sleep(20 * S).await;
+            }
+            Ok(Token::new("token"))
+        }
+    }
+
+    // It arrived, and was refused for its token: nothing happened, and still it was sent.
+    let (memory, _) = timed(|_| status(401));
+    let client = IntegrationClient::builder("http://localhost").authenticator(Cached::new(Once(AtomicUsize::new(0))));
+    let client = client.exchange(memory.clone()).operation_timeout(3 * S).build().unwrap();
+    let error = client.logs().create(draft()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 1));
+    assert_eq!(error.outcome(), RequestOutcome::Refused);
+
+    // No attempt left.
+    let (memory, _) = timed(|_| Reply::After(S, Box::new(Reply::NoConnection)));
+    let policy = RetryPolicy::default().max_attempts(9).base(Duration::ZERO);
+    let client = builder(&memory, 0.0).retry(policy).operation_timeout(Duration::from_millis(2_500)).build().unwrap();
+    let error = client.send(write()).await.unwrap_err();
+    // The third is under way: nobody knows of that one.
+    assert_eq!((error.kind(), error.attempts(), error.outcome()), (ErrorKind::Timeout, 3, RequestOutcome::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_with_time_limits_of_their_own_ask_a_server_that_is_down_little_more_than_once_a_call() {
+    const CALLS: usize = 1_000;
+    for jitter in [0.0, 0.25, 1.0] {
+        let memory = Memory::endless(|_, _| Reply::After(Duration::from_millis(100), Box::new(status(500))));
+        let client = builder(&memory, jitter).build().unwrap();
+        for _ in 0..CALLS {
+            assert!(timeout(Duration::from_millis(550), call(&client)).await.map_or(true, |it| it.is_err()));
+        }
+        // A hundred is what the budget pays for.
+        assert!(memory.count() <= CALLS + 101, "{} requests for {CALLS} calls", memory.count());
+        assert!(memory.count() >= CALLS);
+        // When it's up again, calls that come through pay for repetitions again.
+        memory.answer_all(|| status(200));
+        for _ in 0..50 {
+            call(&client).await.unwrap();
+        }
+        memory.answer_all(|| status(500));
+        assert!(call(&client).await.unwrap_err().attempts() > 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_that_was_not_sent_costs_nothing() {
+    let memory = Memory::endless(|_, _| status(500));
+    let client = builder(&memory, 1.0).build().unwrap();
+    for _ in 0..1_000 {
+        // Dropped while it waits to repeat.
+        assert!(timeout(Duration::from_millis(100), call(&client)).await.is_err());
+    }
+    assert_eq!(memory.count(), 1_000);
+    assert_eq!(call(&client).await.unwrap_err().attempts(), 4);
+}
+
+/// A new token each time, at once.
+#[derive(Clone, Debug, Default)]
+struct Willing(Arc<AtomicUsize>);
+
+#[async_trait]
+impl TokenSource for Willing {
+    async fn fetch(&self) -> std::result::Result<Token, AuthError> {
+        Ok(Token::new(format!("token-{}", self.0.fetch_add(1, Ordering::SeqCst))))
+    }
+}
+
+fn renewing(source: &Willing, memory: &Memory) -> IntegrationClient {
+    let client = IntegrationClient::builder("http://localhost").authenticator(Cached::new(source.clone()));
+    client.exchange(memory.clone()).build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_every_token_is_asked_once_a_call_and_the_source_seldom() {
+    let (source, memory) = (Willing::default(), Memory::endless(|_, _| status(401)));
+    let client = renewing(&source, &memory);
+    let mut resting = 0;
+    for _ in 0..300 {
+        let error = call(&client).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthorized, RequestOutcome::Refused));
+        resting +=
+            usize::from(std::error::Error::source(&error).is_some_and(|it| it.to_string().contains("made anew")));
+        sleep(S).await;
+    }
+    // Anew at 0, 10, 30, 70, 150 s.
+    assert_eq!((memory.count(), source.0.load(Ordering::SeqCst)), (305, 6));
+    assert_eq!(resting, 295);
+
+    // Once the server takes tokens again, one that ends is renewed as before, after ten seconds at most.
+    memory.answer_all(|| status(200));
+    call(&client).await.unwrap();
+    sleep(11 * S).await;
+    let refused_once = AtomicUsize::new(0);
+    let reply = move || if refused_once.fetch_add(1, Ordering::SeqCst) == 0 { status(401) } else { status(200) };
+    memory.answer_all(reply);
+    call(&client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_refuses_every_token_does_not_keep_others_from_renewing_theirs() {
+    let source = Willing::default();
+    let memory = Memory::endless(|_, request| match request.uri().path() {
+        "/closed" => status(401),
+        _ => status(200),
+    });
+    let client = renewing(&source, &memory);
+    for _ in 0..200 {
+        client.send(Request::get("closed", [""; 0])).await.unwrap_err();
+        call(&client).await.unwrap();
+        sleep(S).await;
+    }
+    // At most once in ten seconds: the other path shows that tokens are taken.
+    let fetches = source.0.load(Ordering::SeqCst);
+    assert!((15..=25).contains(&fetches), "{fetches}");
+    assert!(memory.count() <= 400 + 21, "{}", memory.count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_source_that_is_down_is_not_asked_by_every_call() {
+    #[derive(Clone, Debug, Default)]
+    struct Down(Arc<AtomicUsize>, Arc<Mutex<bool>>);
+
+    #[async_trait]
+    impl TokenSource for Down {
+        async fn fetch(&self) -> std::result::Result<Token, AuthError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            if *self.1.lock().unwrap() { Ok(Token::new("token")) } else { Err(AuthError::transient("sealed")) }
+        }
+    }
+
+    let source = Down::default();
+    let (memory, _) = timed(|_| status(200));
+    let client = IntegrationClient::builder("http://localhost").authenticator(Cached::new(source.clone()));
+    let client = client.exchange(memory.clone()).build().unwrap();
+    for _ in 0..3_000 {
+        let (began, before) = (Instant::now(), source.0.load(Ordering::SeqCst));
+        let error = call(&client).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Credentials, RequestOutcome::NotSent));
+        assert!(error.is_transient() && began.elapsed().is_zero());
+        let story = crate::wire::whole_story(&error);
+        assert!(story.contains("sealed"), "{story}");
+        let was_asked = source.0.load(Ordering::SeqCst) > before;
+        assert_eq!(story.contains("isn't asked again for another"), !was_asked, "{story}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    // After 0, 1, 3, 7, 15, 31 s, and every 30 s then, in 300 s.
+    let asked = source.0.load(Ordering::SeqCst);
+    assert!((12..=15).contains(&asked), "{asked}");
+    *source.1.lock().unwrap() = true;
+    sleep(30 * S).await;
+    call(&client).await.unwrap();
+    assert_eq!(source.0.load(Ordering::SeqCst), asked + 1);
+}
+
+/// The most that came within a quarter of a second.
+fn densest(times: &[u64]) -> usize {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times.iter().map(|from| times.iter().filter(|it| (*from..*from + 250).contains(*it)).count()).max().unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_pause_is_over_those_who_waited_come_one_after_the_other() {
+    for (waiting, most) in [(3_u64, 4), (30, 25), (300, 25), (3_000, 45)] {
+        let (memory, times) = timed(|number| if number == 0 { turned_away("5") } else { status(200) });
+        let mut random = fastrand::Rng::with_seed(5);
+        let client = IntegrationClient::builder("http://localhost").api_key("key").exchange(memory.clone());
+        let client = client.build().unwrap();
+        let mut calls = JoinSet::new();
+        for _ in 0..=waiting {
+            let client = client.clone();
+            calls.spawn(async move { call(&client).await });
+            sleep(Duration::from_millis(random.u64(..2))).await;
+        }
+        calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
+        let times = times.lock().unwrap()[1..].to_vec();
+        let last = *times.iter().max().unwrap();
+        assert!(times.iter().all(|it| *it >= 5_000));
+        let spread = (20 * waiting).min(30_000);
+        assert!((5_000 + spread * 9 / 10..=5_000 + spread + 400).contains(&last), "{waiting}: the last came at {last}");
+        assert!(densest(&times) <= most, "{waiting}: {} within 250 ms", densest(&times));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_were_turned_away_together_come_again_one_after_the_other() {
+    // As many as the budget pays for.
+    const ALL: usize = 100;
+    let (memory, times) = timed(|number| {
+        Reply::After(Duration::from_millis(50), Box::new(if number < ALL { turned_away("5") } else { status(200) }))
+    });
+    let client = IntegrationClient::builder("http://localhost").api_key("key").exchange(memory.clone());
+    let client = client.build().unwrap();
+    let mut calls = JoinSet::new();
+    for _ in 0..ALL {
+        let client = client.clone();
+        calls.spawn(async move { call(&client).await });
+    }
+    calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
+    let times = times.lock().unwrap()[ALL..].to_vec();
+    assert_eq!(times.len(), ALL);
+    assert!(densest(&times) <= 25, "{} within 250 ms", densest(&times));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_fails_for_having_to_wait_for_the_others() {
+    let (memory, times) = timed(|number| if number == 0 { turned_away("5") } else { status(200) });
+    let client = builder(&memory, 0.5).operation_timeout(8 * S).build().unwrap();
+    let first = client.clone();
+    let first = tokio::spawn(async move { call(&first).await });
+    sleep(Duration::from_millis(1)).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..600 {
+        let client = client.clone();
+        calls.spawn(async move { call(&client).await });
+    }
+    calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
+    first.await.unwrap().unwrap();
+    let times = times.lock().unwrap()[1..].to_vec();
+    // In the three seconds that there are, six hundred.
+    assert!(densest(&times) <= 70, "{} within 250 ms", densest(&times));
 }

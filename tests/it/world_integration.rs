@@ -4,7 +4,7 @@ use actionlog::integration::{
     ActionLog, ActionLogDraft, ActionType, LogStatus, LogsQuery, RequiredFields, SortOrder, UpdateMethod,
 };
 use actionlog::testing::{CountMeans, Fault, World, sample};
-use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, RequestOutcome};
+use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, RequestOutcome, RetryPolicy};
 use futures_util::TryStreamExt;
 use http::{Method, Request};
 use serde::Deserialize;
@@ -173,15 +173,15 @@ async fn an_action_is_logged_from_its_start_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_half_way_is_not_repeated_and_one_turned_away_is() {
+async fn a_write_that_fails_half_way_is_not_repeated_and_one_turned_away_is_if_the_user_says_so() {
     let world = World::new();
     let client = client(&world);
     world.fail_next(Fault::Status(502));
     let error = client.logs().create(draft()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (RequestOutcome::Unknown, 1));
     let headers = vec![("retry-after".to_owned(), "0".to_owned())];
-    world.fail_next(Fault::StatusWith { status: 503, headers, body: String::new() });
-    client.logs().create(draft()).await.unwrap();
+    world.fail_next(Fault::StatusWith { status: 429, headers, body: String::new() });
+    client.logs().create(draft()).retry(RetryPolicy::default().retry_writes_after_429()).await.unwrap();
     assert_eq!(world.integration().log().len(), 1);
 }
 

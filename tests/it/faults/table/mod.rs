@@ -37,7 +37,8 @@ pub(super) fn all() -> Vec<Part> {
 }
 
 const NEVER_LEFT: &str = "no attempt left";
-const TURNED_AWAY: &str = "told when to come again";
+const LIMITED: &str = "the user says that a 429 did nothing";
+const KEYED: &str = "the server tells them apart by their key";
 const NOT_SIGNED: &str = "the token was refused";
 #[cfg(feature = "http2")]
 const NOT_SEEN: &str = "the server says that it didn't look";

@@ -1,14 +1,17 @@
 //! Answers that are whole, and aren't what was asked for.
 
 use actionlog::ErrorKind::{
-    Conflict, Forbidden, NotFound, RateLimited, Redirect, Rejected, Server, Unauthorized, UnexpectedStatus,
+    Conflict, Forbidden, NotFound, PreconditionFailed, RateLimited, Redirect, Rejected, Server, Unauthorized,
+    UnexpectedStatus,
 };
 use actionlog::RequestOutcome::{Refused, Unknown};
+use actionlog::RetryPolicy;
 
 use super::super::SECRET;
 use super::super::server::{Bytes, Here, Then, answer};
 use super::{
-    NOT_SIGNED, Part, Row, Script, TURNED_AWAY, always, cut, fine, hasty, page_of_html, refusal, renewing, said, write,
+    KEYED, LIMITED, NOT_SIGNED, Part, Row, Script, always, cut, fine, hasty, page_of_html, refusal, renewing, said,
+    write,
 };
 
 pub(super) fn statuses() -> Part {
@@ -20,9 +23,10 @@ pub(super) fn statuses() -> Part {
         let end = |attempts| said(attempts, status, kind, outcome).passing();
         Row::new(name, Script::always(write(bytes))).read(end(4)).create(end(1))
     };
-    let later = |name, bytes: Bytes, status, kind| {
-        let end = said(4, status, kind, Refused).passing();
-        Row::new(name, Script::always(write(bytes))).read(end).create_again(TURNED_AWAY, end)
+    // Reading is asked again; of a creation it isn't known whether it was stored before the server said so.
+    let limited = |name, bytes: Bytes| {
+        let end = |attempts, outcome| said(attempts, 429, RateLimited, outcome).passing();
+        Row::new(name, Script::always(write(bytes))).read(end(4, Refused)).create(end(1, Unknown))
     };
     let rows = vec![
         lasting(
@@ -63,39 +67,31 @@ pub(super) fn statuses() -> Part {
         lasting("404", |_| refusal("404 Not Found", ""), 404, NotFound),
         passing("408", |_| refusal("408 Request Timeout", ""), 408, UnexpectedStatus, Unknown),
         lasting("409", |_| refusal("409 Conflict", ""), 409, Conflict),
+        lasting("412", |_| refusal("412 Precondition Failed", ""), 412, PreconditionFailed),
         lasting("413", |_| refusal("413 Content Too Large", ""), 413, Rejected),
         lasting("421", |_| refusal("421 Misdirected Request", ""), 421, UnexpectedStatus),
         lasting("422", |_| refusal("422 Unprocessable Content", ""), 422, Rejected),
         passing("425", |_| refusal("425 Too Early", ""), 425, UnexpectedStatus, Refused),
-        passing("429", |_| refusal("429 Too Many Requests", ""), 429, RateLimited, Refused),
-        later(
-            "429, to come again in a second",
-            |_| refusal("429 Too Many Requests", "retry-after: 1\r\n"),
-            429,
-            RateLimited,
-        ),
-        later(
-            "429, to come again at a time",
-            |_| {
-                let times = "date: Sat, 21 Nov 2026 20:18:31 GMT\r\nretry-after: Sat, 21 Nov 2026 20:18:32 GMT\r\n";
-                refusal("429 Too Many Requests", times)
-            },
-            429,
-            RateLimited,
-        ),
-        later(
-            "429, to come again in some milliseconds",
-            |_| refusal("429 Too Many Requests", "retry-after-ms: 20\r\n"),
-            429,
-            RateLimited,
-        ),
-        lasting(
-            "429, to come again in more than a minute",
-            |_| refusal("429 Too Many Requests", "retry-after: 61\r\n"),
-            429,
-            RateLimited,
+        limited("429", |_| refusal("429 Too Many Requests", "")),
+        limited("429, to come again in a second", |_| refusal("429 Too Many Requests", "retry-after: 1\r\n")),
+        limited("429, to come again at a time", |_| {
+            let times = "date: Sat, 21 Nov 2026 20:18:31 GMT\r\nretry-after: Sat, 21 Nov 2026 20:18:32 GMT\r\n";
+            refusal("429 Too Many Requests", times)
+        }),
+        limited("429, to come again in some milliseconds", |_| {
+            refusal("429 Too Many Requests", "retry-after-ms: 20\r\n")
+        }),
+        Row::new(
+            "429, where writes are repeated after it",
+            Script::once(write(|_| refusal("429 Too Many Requests", "retry-after-ms: 20\r\n"))),
         )
-        .all(said(1, 429, RateLimited, Refused).passing()),
+        .tune(|it| it.retry(RetryPolicy::default().retry_writes_after_429()))
+        .read(fine(2))
+        .create_again(LIMITED, fine(2)),
+        limited("429, to come again in more than a minute", |_| {
+            refusal("429 Too Many Requests", "retry-after: 61\r\n")
+        })
+        .read(said(1, 429, RateLimited, Refused).passing()),
         passing("500", |_| refusal("500 Internal Server Error", ""), 500, Server, Unknown),
         passing("500 with a page of 20 MB", page_of_20_mb, 500, Server, Unknown),
         Row::new(
@@ -108,16 +104,30 @@ pub(super) fn statuses() -> Part {
         Row::new("403, with silence inside of its body", always(|_| cut(refusal("403 Forbidden", ""), 5), Then::Hang))
             .tune(hasty)
             .all(said(1, 403, Forbidden, Refused)),
+        lasting("428", |_| refusal("428 Precondition Required", ""), 428, Rejected),
         lasting("501", |_| refusal("501 Not Implemented", ""), 501, Server).all(said(1, 501, Server, Unknown)),
         passing("502", |_| refusal("502 Bad Gateway", ""), 502, Server, Unknown),
         passing("503", |_| refusal("503 Service Unavailable", ""), 503, Server, Unknown),
-        later("503, to come again at once", |_| refusal("503 Service Unavailable", "retry-after: 0\r\n"), 503, Server),
+        passing(
+            "503, to come again at once",
+            |_| refusal("503 Service Unavailable", "retry-after: 0\r\n"),
+            503,
+            Server,
+            Unknown,
+        ),
         Row::new(
             "503, to come again at once, and then up",
             Script::once(write(|_| refusal("503 Service Unavailable", "retry-after: 0\r\n"))),
         )
         .read(fine(2))
-        .create_again(TURNED_AWAY, fine(2)),
+        .create(said(1, 503, Server, Unknown).passing()),
+        Row::new(
+            "503, to come again at once, where the server honours a key",
+            Script::once(write(|_| refusal("503 Service Unavailable", "retry-after: 0\r\n"))),
+        )
+        .tune(|it| it.idempotency_header("idempotency-key"))
+        .read(fine(2))
+        .create_again(KEYED, fine(2)),
         Row::new("504, and then up", Script::once(write(|_| refusal("504 Gateway Timeout", ""))))
             .read(fine(2))
             .create(said(1, 504, Server, Unknown).passing()),

@@ -1,0 +1,162 @@
+//! One client, and more than one runtime.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actionlog::auth::{AuthError, Cached, Token, TokenSource};
+use actionlog::testing::World;
+use actionlog::{ErrorKind, IntegrationClient, Request};
+use async_trait::async_trait;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{sleep, timeout};
+
+use crate::wire::{Memory, Reply};
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Takes its time, by the timer of whatever runtime it's fetched in.
+#[derive(Clone, Debug)]
+struct Slow {
+    takes: Duration,
+    fetches: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl TokenSource for Slow {
+    async fn fetch(&self) -> Result<Token, AuthError> {
+        let number = self.fetches.fetch_add(1, Ordering::SeqCst);
+        sleep(self.takes).await;
+        Ok(Token::new(format!("token-{number}")))
+    }
+}
+
+fn client(source: &Slow, patience: Duration) -> (IntegrationClient, Memory) {
+    let memory = Memory::new(|_, _| Reply::json(200, "{}"));
+    let cached = Cached::new(source.clone()).fetch_timeout(patience);
+    let client = IntegrationClient::builder("http://localhost").authenticator(cached).exchange(memory.clone());
+    (client.operation_timeout(None).build().unwrap(), memory)
+}
+
+async fn call(client: &IntegrationClient) -> actionlog::Result<()> {
+    client.send(Request::get("probe", [""; 0])).await
+}
+
+/// Whether a call isn't done after so many milliseconds. It's dropped then.
+async fn soon_dropped(client: &IntegrationClient, milliseconds: u64) -> bool {
+    timeout(Duration::from_millis(milliseconds), call(client)).await.is_err()
+}
+
+#[test]
+fn a_token_fetch_on_a_runtime_that_is_not_driven_any_more_keeps_nobody_waiting_for_ever() {
+    let source = Slow { takes: Duration::from_millis(50), fetches: Arc::default() };
+    let patience = Duration::from_millis(400);
+    let (client, memory) = client(&source, patience);
+    let left = runtime();
+    // The caller goes away while the token is fetched, and with it the one who drives the runtime.
+    assert!(left.block_on(soon_dropped(&client, 10)));
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+
+    // Others, on runtimes that are driven, fetch one themselves: once for all.
+    let began = Instant::now();
+    let other = runtime();
+    let calls = || async { futures_util::future::join_all((0..20).map(|_| call(&client))).await };
+    let results =
+        other.block_on(async { timeout(Duration::from_secs(20), calls()).await }).expect("nobody waits for ever");
+    results.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+    assert!(began.elapsed() < patience + Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(memory.headers("authorization").iter().all(|it| it == "Bearer token-1"));
+
+    // Driven again, the first one's fetch comes to its end, and changes nothing.
+    left.block_on(async {
+        sleep(Duration::from_millis(200)).await;
+        call(&client).await.unwrap();
+    });
+    assert_eq!(memory.headers("authorization").last().unwrap(), "Bearer token-1");
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_facade_that_blocks_goes_on_where_it_gave_up() {
+    let source = Slow { takes: Duration::from_millis(50), fetches: Arc::default() };
+    let (client, _) = client(&source, Duration::from_secs(30));
+    let facade = runtime();
+    for _ in 0..5 {
+        facade.block_on(soon_dropped(&client, 5));
+        thread::sleep(Duration::from_millis(10));
+    }
+    facade.block_on(call(&client)).unwrap();
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+    // One that is old when it's joined isn't waited for: its time may be over, though it would have come.
+    let (client, _) = self::client(&source, Duration::from_millis(20));
+    assert!(facade.block_on(soon_dropped(&client, 5)));
+    thread::sleep(Duration::from_millis(1_100));
+    let error = facade.block_on(call(&client)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_fetch_whose_runtime_has_ended_is_made_again() {
+    let source = Slow { takes: Duration::from_millis(50), fetches: Arc::default() };
+    let (client, _) = client(&source, Duration::from_secs(30));
+    let ended = runtime();
+    assert!(ended.block_on(soon_dropped(&client, 10)));
+    let waiting = {
+        let client = client.clone();
+        thread::spawn(move || runtime().block_on(call(&client)))
+    };
+    thread::sleep(Duration::from_millis(100));
+    drop(ended);
+    waiting.join().unwrap().unwrap();
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
+}
+
+/// Over connections, which belong to the runtime that opened them.
+#[test]
+fn one_client_serves_runtimes_that_are_driven() {
+    let world = World::new();
+    world.integration().add_sample_logs(30);
+    let serving = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = serving.block_on(world.listen()).unwrap();
+    let source = Slow { takes: Duration::from_millis(5), fetches: Arc::default() };
+    let client = IntegrationClient::builder(server.url()).authenticator(Cached::new(source.clone())).build().unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let client = client.clone();
+            thread::spawn(move || {
+                runtime().block_on(async {
+                    for _ in 0..25 {
+                        let all = client.logs().list(()).page_size(10).collect().await;
+                        assert_eq!((all.items.len(), all.error.map(|it| it.to_string())), (30, None));
+                    }
+                });
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+}
+
+/// The docs say what it costs: an attempt. After that the connection is none of the client's any more.
+#[test]
+fn a_connection_of_a_runtime_that_is_not_driven_any_more_costs_an_attempt() {
+    let world = World::new();
+    world.integration().add_sample_logs(3);
+    let serving = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = serving.block_on(world.listen()).unwrap();
+    let client = IntegrationClient::builder(server.url()).api_key("key").attempt_timeout(Duration::from_secs(1));
+    let client = client.build().unwrap();
+    let left = runtime();
+    left.block_on(client.logs().list(()).page().into_future()).unwrap();
+    let began = Instant::now();
+    let page = runtime().block_on(client.logs().list(()).page().with_answer()).unwrap();
+    assert!(page.attempts <= 2 && began.elapsed() < Duration::from_secs(10), "{} {:?}", page.attempts, began.elapsed());
+    drop(left);
+}
