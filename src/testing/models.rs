@@ -27,7 +27,7 @@ use http::StatusCode;
 use crate::arklow::{self, ActionDefinition, ActionRecord, ActionState, Destination, DestinationLink};
 use crate::error::{ApiError, Error, ErrorKind};
 use crate::id::Id;
-use crate::integration::{ActionLog, ActionType, LogStatus};
+use crate::integration::{ActionLog, ActionType, Deleted, LogStatus};
 use crate::json::Json;
 use crate::page::{Collected, Entry, Listed, Page, Summary, Total, Verdict, Window};
 use crate::unleash::{
@@ -59,6 +59,12 @@ pub fn action_log(id: impl Into<Id<ActionLog>>) -> ActionLog {
         created_at: Some(time()),
         updated_at: Some(time()),
     }
+}
+
+/// What a deletion gives, with what the server says of it.
+#[must_use]
+pub fn deleted(message: impl Into<Option<String>>) -> Deleted {
+    Deleted { message: message.into() }
 }
 
 /// An Arklow action record: nothing but its id.

@@ -661,6 +661,7 @@ fn results_are_made_without_a_server() {
     let cut = models::collected([5], Verdict::Truncated(actionlog::page::Cut::MaxItems));
     assert_eq!(cut.complete().unwrap_err().kind(), ErrorKind::Truncated);
     assert!(models::error(ErrorKind::Timeout).is_timeout());
+    assert_eq!(models::deleted("gone".to_owned()).message.as_deref(), Some("gone"));
     let said = actionlog::ApiError::new().with_message(Some("not here".to_owned()));
     let error = models::error_of_status(404, said);
     assert!(error.is_not_found() && error.to_string().contains("not here") && !error.is_transient());

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actionlog::reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use actionlog::{ClientBuilder, ErrorKind, HttpExchange, IntegrationClient, Request, RetryPolicy, auth, reqwest};
+use actionlog::{ClientBuilder, ErrorKind, HttpExchange, IntegrationClient, Request, RetryPolicy, reqwest};
 
 use crate::support::{Raw, Then, promptly};
 
@@ -50,6 +50,7 @@ async fn requests_go_by_way_of_the_proxy_with_its_password() {
     assert!(heads[1].starts_with("GET http://logs.example.test/probe HTTP/1.1\r\n"), "{}", heads[1]);
 }
 
+#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn what_goes_to_an_https_server_is_not_shown_to_the_proxy() {
     let proxy = Raw::start(Then::Send(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec())).await;
@@ -178,6 +179,8 @@ mod mutual {
     use tokio_rustls::rustls::pki_types::PrivateKeyDer;
     use tokio_rustls::rustls::server::WebPkiClientVerifier;
     use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+    use actionlog::auth;
 
     use super::*;
     use crate::support::pem;
