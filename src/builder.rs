@@ -82,6 +82,7 @@ impl<C: Client> ClientBuilder<C> {
                 headers: Headers::default(),
                 jitter: Jitter::default(),
                 observer: Observer::default(),
+                secrets: Vec::new(),
             },
             idempotency: None,
             connect: Connect::default(),
@@ -190,6 +191,16 @@ impl<C: Client> ClientBuilder<C> {
         let wrong = "the idempotency header's name can't be that of a header of one's own";
         let name = name.try_into().ok().filter(|it| !headers::has_a_meaning(it));
         self.idempotency = Some(name.ok_or_else(|| Error::new(ErrorKind::Configuration, wrong)));
+        self
+    }
+
+    /// Names another secret that a server, a proxy or a token source may repeat. Messages that hold a part of it are
+    /// withheld, as those with the client's own credentials are: see [`auth`](crate::auth#what-is-shown-of-credentials).
+    ///
+    /// For what the client can't know of: the password of a proxy that isn't set by the environment, a client's secret
+    /// that a token source uses.
+    pub fn redact(mut self, secret: impl Into<Secret>) -> Self {
+        self.settings.secrets.push(secret.into());
         self
     }
 

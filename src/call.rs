@@ -82,8 +82,8 @@ impl<T> Call<T> {
     /// Credentials can't be set or replaced by it (unless an `Authenticate` of your own leaves alone what is there). A
     /// name or value that can't be sent, `Authorization`, `Cookie`, the header that the client's key goes in, and
     /// headers that belong to the connection are told when the call is awaited, before anything is sent. A value that
-    /// is marked as [sensitive](HeaderValue::set_sensitive), or whose name holds `auth`,
-    /// `key`, `token` or the like, is scrubbed from what the server says, as credentials are.
+    /// is marked as [sensitive](HeaderValue::set_sensitive), or whose name contains `auth`, `key`, `token`, `session` or the
+    /// like, is taken for a [credential](crate::auth#what-is-shown-of-credentials).
     pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         self.options.headers.set(name, value);
         self

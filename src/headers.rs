@@ -32,8 +32,34 @@ pub(crate) fn has_a_meaning(name: &HeaderName) -> bool {
     NOT_THESE.contains(name) || [ACCEPT, CONTENT_TYPE, USER_AGENT].contains(name)
 }
 
-/// A header with one of these in its name holds something secret, as a rule.
-const TELLING: [&str; 8] = ["auth", "key", "token", "secret", "cookie", "passw", "signature", "credential"];
+/// A header or a parameter with one of these in its name holds something secret, as a rule.
+const TELLING: [&str; 14] = [
+    "auth",
+    "key",
+    "token",
+    "secret",
+    "cookie",
+    "pass",
+    "pwd",
+    "signature",
+    "credential",
+    "session",
+    "jwt",
+    "access",
+    "bearer",
+    "private",
+];
+
+/// And so does one of which one of these is a word.
+const TELLING_WORDS: [&str; 9] = ["sid", "pin", "otp", "pat", "sig", "mac", "hmac", "saml", "csrf"];
+
+/// Whether what a name in lower case stands for is secret, as far as the name tells.
+pub(crate) fn is_telling(name: &str) -> bool {
+    // Those are shown to the user by nature, and messages are about them.
+    let harmless = ["idempot", "access-control-", "bypass"].iter().any(|it| name.contains(it));
+    let words = || name.split(|it: char| !it.is_ascii_alphanumeric());
+    !harmless && (TELLING.iter().any(|it| name.contains(it)) || words().any(|it| TELLING_WORDS.contains(&it)))
+}
 
 /// Headers beside those that requests have anyway, and what is wrong with the first that can't be sent.
 #[derive(Clone, Default)]
@@ -53,7 +79,7 @@ impl Headers {
         let Ok(mut value) = value.try_into() else {
             return self.refuse(format!("the header {name} has a value that can't be sent"));
         };
-        if TELLING.iter().any(|it| name.as_str().contains(it)) {
+        if is_telling(name.as_str()) {
             value.set_sensitive(true);
         }
         self.map.insert(name, value);

@@ -126,7 +126,8 @@
 //!
 //! [`api_key`](ClientBuilder::api_key) puts a key where the API takes it, and [`bearer`](ClientBuilder::bearer) a token
 //! behind `Bearer`. Others are in [`auth`]: a token that is fetched and renewed, Basic, a header of any name, a
-//! signature of your own. They aren't shown in `Debug`, errors, or what a server sends back; plain `http` to other
+//! signature of your own. They aren't shown in `Debug` or errors, and what a
+//! server says is [withheld](auth#what-is-shown-of-credentials) where it contains a part of them; plain `http` to other
 //! machines is refused unless [allowed](ClientBuilder::allow_http), and redirects aren't followed.
 //!
 //! # Testing

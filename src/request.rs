@@ -191,6 +191,7 @@ impl<T> Request<T> {
             decode::whole_page(answer)?;
             let mut listed = decode::page::<E, R>(answer.body(), reader.max_records.of(reader.asked))?;
             listed.errors = listed.errors.into_iter().map(|it| it.map_text(reader.clean)).collect();
+            listed.records.iter_mut().for_each(|it| it.change_reason(reader.clean));
             Ok(listed)
         })
     }

@@ -2,6 +2,36 @@
 //!
 //! Every client's builder has shortcuts for the two usual ways, `.api_key(..)` and `.bearer(..)`. For others, give
 //! `.authenticator(..)` one of this module's, or your own [`Authenticate`].
+//!
+//! # What is shown of credentials
+//!
+//! Nothing by the crate itself: not in an error or its sources, not in `Debug`, spans, events or to an observer. What a
+//! *server* says is shown in [`ApiError`](crate::ApiError), in request ids, in the places that redirects point at and in
+//! paths into its JSON, and servers repeat what they are sent. So each of these texts passes this rule:
+//!
+//! **A text that contains a part of a credential is withheld as a whole.** In its place stands
+//! `[withheld: contains part of a credential]`; status, kind, hint and the texts beside it stay. A source of an error is
+//! withheld in the same way.
+//!
+//! - *A credential* is each header that the authenticator adds or changes (but for dates and algorithms), each value of
+//!   4 characters and more that it adds to the query or the path, each header whose value is marked as sensitive or whose name contains `auth`,
+//!   `key`, `token`, `secret`, `cookie`, `pass`, `pwd`, `session`, `jwt`, `access` or the like, each parameter of a query
+//!   with such a name, [`Signature::hiding`], the passwords of the proxies in the environment, and what
+//!   [`ClientBuilder::redact`](crate::ClientBuilder::redact) names. The last 32 that a client has used count, so that a
+//!   token source may not name the token that was refused before.
+//! - Of `Basic`, the password is secret, and the user only without a password; of other schemes, what follows the scheme,
+//!   or the values of its parameters; of `name:secret` and `project:environment.secret`, what follows the names, as long
+//!   as those are lower-case words before a secret with a digit. Each part between colons or dots counts by itself.
+//! - *A part* is a run of consecutive letters and digits that is longer than half of the credential, or than 7; of a
+//!   credential with fewer than 8 letters and digits, the whole. A secret of up to 4 characters, or of up to 7 letters, is
+//!   looked for as a word, since its letters stand in others. Common words (`password`, `production`) aren't parts.
+//! - *Contains* is whatever the case, with any signs left out or put in between, and also percent-encoded, with HTML's
+//!   character references or with the escapes of JSON, as often as may be; in base64 and in hexadecimal digits; in UTF-8
+//!   and in ISO 8859-1.
+//!
+//! Records are your data and pass as they came, credentials in them too; so do the headers of
+//! [`Answered`](crate::Answered). A server that *wants* to make you show a credential can encode it in a way that is not
+//! in this list. The rule is against servers that are careless.
 
 mod cached;
 mod key;
@@ -49,8 +79,8 @@ pub use secret::Secret;
 pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
     /// Puts the credentials on a request: its headers, as a rule. The body is for reading.
     ///
-    /// Each header that this adds or changes is taken for a secret: it isn't shown, and scrubbed from what the server
-    /// says.
+    /// Each header that this adds or changes is taken for a [secret](self#what-is-shown-of-credentials), and so is each part
+    /// of the URL.
     ///
     /// # Errors
     ///
@@ -103,7 +133,7 @@ impl Signature {
     }
 
     /// Names a secret that doesn't stand in a header as it is (a password inside of Basic's base64, say) and must be
-    /// scrubbed as well where a server echoes it.
+    /// withheld as well where a server repeats it.
     #[must_use = "returns the changed signature"]
     pub fn hiding(mut self, secret: Secret) -> Self {
         self.hidden.push(secret);

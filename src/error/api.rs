@@ -2,8 +2,8 @@ use std::fmt;
 
 /// What a server said of a failure, in its own words.
 ///
-/// Every part may be missing: servers leave out what they like, and a proxy in between knows none of it. Credentials
-/// that the server echoed are replaced by `[redacted]`.
+/// Every part may be missing: servers leave out what they like, and a proxy in between knows none of it. A text that
+/// contains a part of the client's credentials is withheld: see [`auth`](crate::auth#what-is-shown-of-credentials).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
@@ -99,8 +99,9 @@ impl ApiError {
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.name, &self.message) {
-            (Some(name), Some(message)) => write!(f, "{name}: {message}")?,
-            (Some(one), None) | (None, Some(one)) => f.write_str(one)?,
+            // Where both are withheld.
+            (Some(name), Some(message)) if name != message => write!(f, "{name}: {message}")?,
+            (Some(one), _) | (None, Some(one)) => f.write_str(one)?,
             (None, None) => f.write_str("the server gave no reason")?,
         }
         for detail in self.details.iter().filter(|it| self.message.as_ref() != Some(*it)) {

@@ -36,7 +36,8 @@ type Source = Arc<dyn StdError + Send + Sync>;
 ///
 /// One opaque, cheaply cloned type: what the crate is built on can change without changing it. `Display` prints this
 /// layer alone and [`source`](StdError::source) gives the next, so a reporter that walks the chain says nothing twice.
-/// Neither prints credentials (also not where the server sent one back), the values of a query, or the payload of a
+/// Neither prints credentials (a server's message that [contains](crate::auth#what-is-shown-of-credentials) one is
+/// withheld), the values of a query, or the payload of a
 /// record.
 ///
 /// ```
@@ -257,10 +258,9 @@ impl Error {
         self
     }
 
-    /// Changes every text that may hold something of the server's.
+    /// Changes every text that is the server's. What of the message is has been changed before.
     pub(crate) fn map_text(self, change: impl Fn(String) -> String) -> Self {
         self.with(|it| {
-            it.message = change(std::mem::take(&mut it.message));
             it.api = it.api.take().map(|api| api.map_text(&change));
             it.request_id = it.request_id.take().map(&change);
         })

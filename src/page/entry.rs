@@ -40,6 +40,16 @@ impl<T> Entry<T> {
     }
 }
 
+impl<T> Entry<T> {
+    /// Changes what is said of an unreadable record: names of the server's stand in a path.
+    pub(crate) fn change_reason(&mut self, change: impl Fn(String) -> String) {
+        if let Self::Unreadable(it) = self {
+            it.path = change(std::mem::take(&mut it.path));
+            it.reason = change(std::mem::take(&mut it.reason));
+        }
+    }
+}
+
 /// A record that can't be read: where it stood, why, and its text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UnreadableRecord {

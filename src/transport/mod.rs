@@ -13,9 +13,9 @@ mod proxy;
 mod rate_limit;
 mod read;
 mod reading;
+pub(crate) mod redact;
 mod renewal;
 mod retry;
-mod scrub;
 mod settings;
 mod trace;
 mod verdict;
@@ -43,7 +43,7 @@ pub(crate) use base::Base;
 use exchange::{Exchange, ExchangeError, Stage};
 use obstacle::Obstacle;
 use pace::{Pace, Patience, Permit};
-use scrub::Secrets;
+use redact::{Credentials, Redactor};
 use settings::idempotency_key;
 pub(crate) use settings::{CallOptions, Jitter, Settings, Timeouts};
 use trace::Attempt;
@@ -75,6 +75,7 @@ struct Inner {
     pace: Pace,
     budget: Budget,
     renewal: Renewal,
+    redactor: Arc<Redactor>,
 }
 
 impl fmt::Debug for Inner {
@@ -148,7 +149,7 @@ const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 struct Signed {
     request: http::Request<Bytes>,
     signature: Signature,
-    secrets: Secrets,
+    credentials: Credentials,
 }
 
 impl Transport {
@@ -166,7 +167,9 @@ impl Transport {
         let pace = Pace::new(settings.max_in_flight);
         let budget = Budget::new();
         let renewal = Renewal::default();
-        Ok(Self { inner: Arc::new(Inner { base, dialect, auth, exchange, settings, headers, pace, budget, renewal }) })
+        let redactor = Arc::new(Redactor::new(&settings.secrets));
+        let inner = Inner { base, dialect, auth, exchange, settings, headers, pace, budget, renewal, redactor };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     pub(crate) fn base(&self) -> &Base {
@@ -242,23 +245,27 @@ impl Transport {
         progress: &mut Progress,
         spent: &mut Spent<'_>,
     ) -> Result<Answered<T>> {
-        let Inner { settings, pace, .. } = &*self.inner;
+        let Inner { settings, pace, redactor, .. } = &*self.inner;
         let unsigned = self.write(request, options)?;
         let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
         let mut signed_anew = false;
         let mut harmless = true;
-        let mut secrets = Arc::<Secrets>::default();
+        let mut credentials = Arc::<Credentials>::default();
         loop {
             // That it can't be asked again is no news beside why it would have to be.
             let admitted = self.admit(&unsigned, options, here).await;
-            let (Signed { request: signed, signature, secrets: those }, permit) =
-                admitted.map_err(|error| match progress.last.take() {
+            let (Signed { request: signed, signature, credentials: those }, permit) = admitted.map_err(|error| {
+                // A token source may name the token that was refused before.
+                let error = redactor.look_for(&credentials).scrub(error);
+                match progress.last.take() {
                     Some(last) => {
                         let wait = last.retry_after().or(error.retry_after());
                         last.with_retry_after(wait).with_source(error)
                     }
                     None => error,
-                })?;
+                }
+            })?;
+            redactor.remember(&those);
             // Whoever gets his place as his time ends has sent nothing.
             if here.is_over() {
                 return Err(here.overdue(progress.last.take()));
@@ -268,7 +275,7 @@ impl Transport {
                 return Err(overdue("not sent, as there is no time in the attempt's", here.limit));
             }
             // A server may send back what an attempt before was signed with.
-            Arc::make_mut(&mut secrets).add(those);
+            Arc::make_mut(&mut credentials).add(those);
             progress.attempts += 1;
             progress.in_flight = true;
             spent.sent();
@@ -280,6 +287,7 @@ impl Transport {
             let result = self.exchange(signed, here.limit, until).instrument(attempt.span()).await;
             drop(permit);
             let in_time = !here.is_over();
+            let secrets = redactor.look_for(&credentials);
             let judged = match result {
                 Ok(answer) => {
                     attempt.answered(answer.status(), answer.version());
@@ -287,7 +295,8 @@ impl Transport {
                         transport: Arc::clone(&self.inner),
                         request: request.clone(),
                         conditional: verdict::is_conditional(unsigned.headers()),
-                        secrets: Arc::clone(&secrets),
+                        credentials: Arc::clone(&credentials),
+                        secrets: secrets.clone(),
                         rate_limit: pace.learn(answer.headers()),
                         may_have_been_done: progress.unknown,
                         answer,
@@ -410,7 +419,7 @@ impl Transport {
                 .with_transient(error.is_transient())
                 .with_source(error)
         })?;
-        let secrets = Secrets::of(unsigned, &mut request, &signature);
+        let credentials = Credentials::of(unsigned, &mut request, &signature);
         let settings = &self.inner.settings;
         for name in settings.headers.names().chain(options.headers.names()).chain(&settings.idempotency) {
             if !request.headers().get_all(name).iter().eq(unsigned.headers().get_all(name)) {
@@ -418,7 +427,7 @@ impl Transport {
                 return Err(Error::new(ErrorKind::InvalidRequest, why));
             }
         }
-        Ok(Signed { request, signature, secrets })
+        Ok(Signed { request, signature, credentials })
     }
 
     /// One attempt: the request out, and the whole answer in.

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::Inner;
 use super::rate_limit::RateLimit;
-use super::scrub::Secrets;
+use super::redact::{Credentials, Secrets};
 use super::verdict::{self, Sent};
 use crate::answered::Answered;
 use crate::error::{Error, ErrorKind, RequestOutcome, Result};
@@ -23,7 +23,9 @@ pub(super) struct Reading<T> {
     pub(super) request: Request<T>,
     /// Whether it was sent with a condition, to be answered only if something changed.
     pub(super) conditional: bool,
-    pub(super) secrets: Arc<Secrets>,
+    /// What it was signed with, and the attempts before it.
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) secrets: Secrets,
     pub(super) rate_limit: Option<RateLimit>,
     /// Whether an attempt before may have done what was asked.
     pub(super) may_have_been_done: bool,
@@ -47,12 +49,13 @@ impl<T: Send + 'static> Reading<T> {
     }
 
     fn read(self) -> Result<Answered<T>> {
-        let Self { transport, request, conditional, secrets, rate_limit, may_have_been_done, answer } = self;
+        let Self { transport, request, conditional, credentials, secrets, rate_limit, may_have_been_done, answer } =
+            self;
         let answer = secrets.complete(answer);
         let found_nothing = may_have_been_done && !verdict::is_web_page(&answer);
         let clean = |text| secrets.clean(text);
         let reader = Reader { clean: &clean, max_records: transport.settings.max_records, asked: None };
-        let sent = Sent { base: &transport.base, conditional, secrets: secrets.sent() };
+        let sent = Sent { base: &transport.base, conditional, credentials: &credentials };
         let value = match request.already_gone(answer.status(), found_nothing) {
             Some(value) => value,
             None => verdict::judge(transport.dialect, &request, sent, &answer, &reader)

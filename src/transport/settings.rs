@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::RetryPolicy;
+use crate::auth::Secret;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::Headers;
 use crate::observe::Observer;
@@ -55,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) headers: Headers,
     pub(crate) jitter: Jitter,
     pub(crate) observer: Observer,
+    /// What is withheld beside the credentials.
+    pub(crate) secrets: Vec<Secret>,
 }
 
 /// Where chance comes from: a number from 0 to 1.

@@ -1,5 +1,6 @@
 //! What an answer means.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION};
@@ -12,8 +13,8 @@ use super::base::Base;
 use super::decode::Problem;
 use super::hint::hint;
 use super::read::ERROR_BODY;
+use super::redact::{Credentials, lenient};
 use super::retry::retry_after;
-use crate::auth::Secret;
 use crate::error::{ApiError, Error, ErrorKind, RequestOutcome, Result, is_transient_status, loose};
 use crate::json::Json;
 use crate::request::{Answer, Reader, Repeat, Request};
@@ -40,7 +41,7 @@ pub(super) struct Sent<'a> {
     /// Whether it was sent with a condition, to be answered only if something changed.
     pub(super) conditional: bool,
     /// What it was signed with.
-    pub(super) secrets: &'a [Secret],
+    pub(super) credentials: &'a Credentials,
 }
 
 /// What a hint may be drawn from.
@@ -61,7 +62,7 @@ pub(crate) struct Circumstance<'a> {
     /// Whether it was sent with a condition, to be answered only if something changed.
     conditional: bool,
     /// What it was signed with.
-    secrets: &'a [Secret],
+    credentials: &'a Credentials,
 }
 
 impl Circumstance<'_> {
@@ -77,12 +78,12 @@ impl Circumstance<'_> {
 
     /// Whether it went out without any credentials.
     pub(crate) fn is_unsigned(&self) -> bool {
-        self.secrets.is_empty()
+        self.credentials.is_empty()
     }
 
     /// Whether it went out with a token that begins like this.
     pub(crate) fn token_begins(&self, with: &str) -> bool {
-        self.secrets.iter().any(|it| it.expose().starts_with(with))
+        self.credentials.begin_with(with)
     }
 }
 
@@ -94,7 +95,8 @@ pub(super) fn judge<T>(
     answer: &Answer,
     reader: &Reader<'_>,
 ) -> Result<T> {
-    let error = match refusal(dialect, answer) {
+    let clean = reader.clean;
+    let error = match refusal(dialect, answer, clean) {
         Some(error) => error,
         None => match request.decode_by(answer, reader) {
             Ok(value) => return Ok(value),
@@ -119,11 +121,11 @@ pub(super) fn judge<T>(
                 Problem::Unfit { .. } if !begins_as_json(answer.body()) => {
                     Error::new(ErrorKind::NotJson, "the answer isn't JSON")
                 }
-                Problem::Unfit { path, reason } if path.is_empty() => {
-                    Error::new(ErrorKind::Decode, format!("the answer isn't what was expected: {reason}"))
-                }
+                // A path has names in it that are the server's, and a reason may be by a function of the user's own.
                 Problem::Unfit { path, reason } => {
-                    Error::new(ErrorKind::Decode, format!("the answer isn't what was expected: at {path}: {reason}"))
+                    let at = if path.is_empty() { String::new() } else { format!("at {}: ", clean(path)) };
+                    let reason = clean(reason);
+                    Error::new(ErrorKind::Decode, format!("the answer isn't what was expected: {at}{reason}"))
                 }
             },
         },
@@ -132,10 +134,8 @@ pub(super) fn judge<T>(
     let error = match error.kind() {
         // What doesn't fit may be a refusal of a form that isn't known: its words are worth having.
         ErrorKind::Decode if error.api().is_none() => {
-            let said = error_text(answer)
-                .filter(|it| it.len() <= ERROR_BODY)
-                .and_then(dialect.read_error)
-                .filter(|it| !it.is_empty());
+            let text = if answer.body().len() > ERROR_BODY { None } else { error_text(answer) };
+            let said = text.and_then(|it| (dialect.read_error)(&it)).filter(|it| !it.is_empty());
             error.with_api(said)
         }
         _ => error,
@@ -151,7 +151,7 @@ pub(super) fn judge<T>(
         own: request.is_own(),
         doubled: sent.base.repeats_beginning_of(request.template()),
         conditional: sent.conditional,
-        secrets: sent.secrets,
+        credentials: sent.credentials,
     };
     let coded = error.kind() == ErrorKind::NotJson && coding(answer.headers()).is_some();
     let hint = hint(dialect, &here).filter(|_| !coded);
@@ -181,16 +181,17 @@ fn begins_as_json(body: &[u8]) -> bool {
 }
 
 /// The error of an answer whose body need not be read for that.
-fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
+fn refusal(dialect: &Dialect, answer: &Answer, clean: &dyn Fn(String) -> String) -> Option<Error> {
     let status = answer.status();
     if let Some(location) = answer.headers().get(LOCATION)
         && status.is_redirection()
     {
-        let place = location.to_str().ok().and_then(place).unwrap_or_else(|| "a place that can't be read".to_owned());
+        let place = location.to_str().ok().and_then(place).map(clean);
+        let place = place.unwrap_or_else(|| "a place that can't be read".to_owned());
         return Some(Error::new(ErrorKind::Redirect, format!("answered {status}, pointing at {place}")));
     }
     if !status.is_success() {
-        let api = words(dialect, answer).or_else(|| plain(error_text(answer)?));
+        let api = words(dialect, answer).or_else(|| plain(&error_text(answer)?));
         return Some(Error::new(ErrorKind::of_status(status), format!("answered {status}")).with_api(api));
     }
     if let Some(coding) = coding(answer.headers()) {
@@ -205,8 +206,8 @@ fn refusal(dialect: &Dialect, answer: &Answer) -> Option<Error> {
 /// What an answer's JSON says of a failure: as the API words them, or in any other usual way.
 fn words(dialect: &Dialect, answer: &Answer) -> Option<ApiError> {
     let text = error_text(answer)?;
-    (dialect.read_error)(text).filter(|it| !it.is_empty()).or_else(|| {
-        let body: Json = serde_json::from_str(text).ok()?;
+    (dialect.read_error)(&text).filter(|it| !it.is_empty()).or_else(|| {
+        let body: Json = serde_json::from_str(&text).ok()?;
         let said = loose::text(Some(&body))
             .filter(|_| !body.as_str().trim_start().starts_with(|it: char| it.is_ascii_digit()))?;
         Some(ApiError::new().with_message(Some(said)))
@@ -214,15 +215,18 @@ fn words(dialect: &Dialect, answer: &Answer) -> Option<ApiError> {
 }
 
 /// The body of an error, if it is text at all: it may come cut short, in a coding, or as anything.
-fn error_text(answer: &Answer) -> Option<&str> {
+fn error_text(answer: &Answer) -> Option<Cow<'_, str>> {
     if coding(answer.headers()).is_some() {
         return None;
     }
     let body = answer.body();
-    match std::str::from_utf8(body) {
-        Ok(text) => Some(text),
-        Err(error) => std::str::from_utf8(&body[..error.valid_up_to()]).ok(),
-    }
+    Some(match std::str::from_utf8(body) {
+        Ok(text) => text.into(),
+        // Cut inside of a character.
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&body[..error.valid_up_to()]),
+        // Cut at the first byte of another charset, it would show half of a word that can't be told from any other.
+        Err(_) => lenient(body).into(),
+    })
 }
 
 /// An error that is a plain sentence, as rate limiters and proxies send them, under whatever content type. A web page

@@ -1107,14 +1107,16 @@ async fn credentials_that_a_server_sends_back_are_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_servers_words_without_credentials_is_still_readable() {
+async fn what_is_said_beside_a_message_with_credentials_is_still_readable() {
     let echo = |request: &wiremock::Request| {
         let token = request.headers["authorization"].to_str().unwrap().to_owned();
-        ResponseTemplate::new(401).set_body_json(json!({ "message": format!("no such token: {token}, sorry") }))
+        ResponseTemplate::new(401).set_body_json(json!({ "name": "NoSuchToken", "message": format!("no such token: {token}, sorry"), "details": ["see the docs"] }))
     };
     let server = serve(echo).await;
     let error = first_error(&client(server.uri())).await;
-    assert_eq!(error.api().and_then(|it| it.message()), Some("no such token: [redacted], sorry"));
+    let api = error.api().unwrap();
+    assert_eq!((api.name(), api.message()), (Some("NoSuchToken"), Some("[withheld: contains part of a credential]")));
+    assert_eq!(api.details(), ["see the docs"]);
 }
 
 #[tokio::test]

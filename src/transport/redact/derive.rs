@@ -1,0 +1,177 @@
+//! What gives a credential away beside itself: its parts, and what it holds in another coding.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use super::decoded::lenient;
+use super::needles::letters;
+
+/// Base64 in either alphabet, with padding or without.
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+
+/// Authentication schemes as they stand before credentials; in `Authorization` any other word may.
+const SCHEMES: [&str; 14] = [
+    "apikey",
+    "api-key",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "hmac",
+    "jwt",
+    "key",
+    "negotiate",
+    "oauth",
+    "signature",
+    "token",
+    "aws4-hmac-sha256",
+];
+
+/// A string that must not be shown, nor a long run of its characters.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) text: Zeroizing<String>,
+    /// How many bytes at its beginning are a name: `default:production.` of a token of Unleash.
+    pub(super) name: usize,
+}
+
+/// The parts of what stands in a header, a query, or anywhere else.
+pub(super) fn parts(credential: &str, in_authorization: bool) -> Vec<Part> {
+    let credential = credential.trim();
+    let (scheme, rest) = scheme(credential, in_authorization);
+    if scheme.is_some_and(|it| it.eq_ignore_ascii_case("basic"))
+        && let Some(pair) = base64(rest)
+    {
+        let (user, password) = pair.split_once(':').unwrap_or(("", &pair));
+        // Some services take a key as the user, and no password.
+        let secret = if password.is_empty() { user } else { password };
+        return [vec![whole(rest)], token(secret)].concat();
+    }
+    let values = if scheme.is_some() { values(rest) } else { Vec::new() };
+    if values.is_empty() { token(rest) } else { values.into_iter().flat_map(token).collect() }
+}
+
+fn scheme(credential: &str, in_authorization: bool) -> (Option<&str>, &str) {
+    let word = |it: &str| it.starts_with(|it: char| it.is_ascii_alphabetic()) && it.bytes().all(is_of_word);
+    match credential.split_once(' ') {
+        Some((scheme, rest))
+            if SCHEMES.iter().any(|it| it.eq_ignore_ascii_case(scheme)) || (in_authorization && word(scheme)) =>
+        {
+            (Some(scheme), rest.trim_start())
+        }
+        _ => (None, credential),
+    }
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// The values of `token=abc, nonce="def"`. Short ones beside long ones are attributes.
+fn values(text: &str) -> Vec<&str> {
+    let value = |it: &str| -> Option<usize> {
+        let (name, value) = it.split_once('=')?;
+        let named = !name.is_empty() && name.bytes().all(is_of_word) && !value.trim_matches('=').is_empty();
+        named.then(|| it.len() - value.len())
+    };
+    let pieces: Vec<_> = text.split([',', ';', ' ']).filter(|it| !it.is_empty()).collect();
+    if pieces.is_empty() || !pieces.iter().all(|it| value(it).is_some()) {
+        return Vec::new();
+    }
+    let mut values: Vec<_> = pieces.iter().filter_map(|it| Some(it[value(it)?..].trim_matches('"'))).collect();
+    if values.iter().any(|it| letters(it) >= 8) {
+        values.retain(|it| letters(it) >= 8);
+    }
+    values
+}
+
+/// A token, a key or a password; and each part of it that is a secret by itself.
+fn token(text: &str) -> Vec<Part> {
+    let pieces: Vec<_> = text.split([':', '.', '=', ',', ';', '|', ' ']).collect();
+    let digits = |it: &str| it.bytes().any(|it| it.is_ascii_digit());
+    let strong = |it: &str| letters(it) >= 8 && digits(it) && it.bytes().any(|it| it.is_ascii_alphabetic());
+    let name = |it: &str| it.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'*' | b'-' | b'_'));
+    let mut out = vec![whole(text)];
+    if pieces.len() < 2 {
+        return [out, coded(text)].concat();
+    }
+    let long = pieces.iter().any(|it| strong(it));
+    // What stands before a secret and is made of words names whose it is.
+    let before = |names: usize| pieces.iter().take(names).map(|it| it.len() + 1).sum::<usize>();
+    let names = pieces.iter().take(pieces.len() - 1).take_while(|it| name(it)).count();
+    let names = if strong(&text[before(names)..]) { names } else { 0 };
+    out[0].name = before(names);
+    for piece in &pieces[names..] {
+        let count = piece.chars().count();
+        if letters(piece) >= 8 || if long { count >= 4 && digits(piece) } else { count >= 3 } {
+            out.push(whole(piece));
+            out.extend(coded(piece));
+        }
+    }
+    [out, coded(text)].concat()
+}
+
+/// What a text holds in base64, where that is text too.
+fn coded(text: &str) -> Vec<Part> {
+    if letters(text) < 8 {
+        return Vec::new();
+    }
+    match base64(text) {
+        // What is in a JSON web token says whose it is, and opens nothing.
+        Some(held) if is_text(&held) && !held.starts_with('{') => {
+            let password = held.split_once(':').map(|it| whole(it.1));
+            [vec![whole(&held)], password.into_iter().collect()].concat()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Letters beyond ASCII are rare in secrets, and come of whatever isn't in base64.
+fn is_text(held: &str) -> bool {
+    !held.chars().any(char::is_control) && 4 * held.chars().filter(|it| !it.is_ascii()).count() <= held.len()
+}
+
+fn whole(text: &str) -> Part {
+    Part { text: Zeroizing::new(text.to_owned()), name: 0 }
+}
+
+fn base64(text: &str) -> Option<Zeroizing<String>> {
+    let alphabet = if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    let bytes = Zeroizing::new(GeneralPurpose::new(alphabet, LENIENT).decode(text.trim()).ok()?);
+    Some(Zeroizing::new(lenient(&bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(credential: &str) -> Vec<String> {
+        let mut texts: Vec<_> = parts(credential, true).into_iter().map(|it| it.text[it.name..].to_owned()).collect();
+        texts.sort();
+        texts.dedup();
+        texts
+    }
+
+    #[test]
+    fn of_a_pair_the_password_is_secret_and_of_a_scheme_what_follows() {
+        assert_eq!(texts("Basic dXNlcjpzM2NyM3QtcGFzcw=="), ["dXNlcjpzM2NyM3QtcGFzcw==", "s3cr3t-pass"]);
+        assert_eq!(texts("basic dXNlcjo="), ["dXNlcjo=", "user"]);
+        assert_eq!(texts("Basic dXNlcjpw5HNzd29ydA=="), ["dXNlcjpw5HNzd29ydA==", "pässwort"]);
+        assert_eq!(texts("Bearer abc-4711-xyz"), ["abc-4711-xyz"]);
+        assert_eq!(texts("Token token=abc-47110, nonce=\"def12345\", v=1"), ["abc-47110", "def12345"]);
+        assert_eq!(texts("correct horse"), ["horse"]);
+    }
+
+    #[test]
+    fn names_before_a_secret_are_none() {
+        assert_eq!(texts("*:*.98b5af0c4e"), ["98b5af0c4e"]);
+        assert_eq!(texts("web-shop:production.98b5af0c4e"), ["98b5af0c4e"]);
+        assert_eq!(texts("user:98b5af0c4e"), ["98b5af0c4e"]);
+        assert_eq!(texts("id-20417:correct"), ["correct", "id-20417", "id-20417:correct"]);
+        assert_eq!(texts("id:pw1"), ["id:pw1", "pw1"]);
+    }
+}

@@ -1,0 +1,225 @@
+//! Runs of characters that give a secret away, looked for in many at once.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
+use zeroize::Zeroizing;
+
+use super::decoded::Decoded;
+use super::derive::Part;
+
+/// A run of this many characters of a secret isn't shown, whatever the secret's length.
+const RUN: usize = 8;
+
+/// Shorter runs stand in other words by chance.
+const SHORTEST_RUN: usize = 5;
+
+/// A secret with fewer letters and digits is looked for as a whole.
+const SHORT: usize = 8;
+
+/// What servers say of credentials anyway. A run inside of one of these words gives nothing away.
+const WORDS: &str = "accesstoken administrator application authenticated authentication authorization authorized bearer \
+    client configuration connection cookie credential credentials customer database default development environment \
+    example exception expired forbidden generation header identifier instance integration internal invalid manager \
+    message missing operation organisation organization passphrase password permission personal private production \
+    project refresh request resource response secret server service session signature staging subscription testing \
+    unauthenticated unauthorized unleash username webhook";
+
+/// Secrets, made ready to be looked for.
+#[derive(Default)]
+pub(super) struct Needles {
+    /// Runs by their length, from [`SHORTEST_RUN`] to [`RUN`]; each is its bytes in a number, and all are sorted.
+    runs: [Zeroizing<Vec<u64>>; RUN - SHORTEST_RUN + 1],
+    /// What is looked for as a whole, in lower case.
+    whole: Vec<Zeroizing<String>>,
+    /// All secrets, by their letters.
+    letters: Vec<Zeroizing<Vec<u8>>>,
+    /// Whether letters beyond ASCII count.
+    wide: bool,
+}
+
+impl Needles {
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let mut needles = Self::default();
+        let words = words();
+        for part in parts {
+            // Of a text that is encoded itself, a server may say what it decodes to.
+            for (round, view) in Decoded::of(&part.text).views.iter().enumerate() {
+                needles.add(view, if round == 0 { part.name } else { 0 }, &words);
+            }
+            for coded in coded(&part.text) {
+                needles.add_coded(&coded, part, &words);
+            }
+        }
+        for runs in &mut needles.runs {
+            runs.sort_unstable();
+            runs.dedup();
+        }
+        needles
+    }
+
+    /// Adds a text whose first bytes are a name.
+    fn add(&mut self, text: &str, name: usize, words: &BTreeSet<u64>) {
+        let text = text.trim();
+        let mut added = self.add_runs(&fold(text, false), letters(text.get(..name).unwrap_or_default()), words);
+        if !text.is_ascii() {
+            self.wide = true;
+            added |= self.add_runs(&fold(text, true), 0, words);
+        }
+        if text.contains(char::is_whitespace) {
+            let joined: Zeroizing<String> = Zeroizing::new(text.split_whitespace().collect());
+            added |= self.add_runs(&fold(&joined, false), 0, words);
+        }
+        if !added {
+            self.add_whole(text.get(name..).unwrap_or(text));
+        }
+    }
+
+    fn add_whole(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.whole.push(Zeroizing::new(text.to_lowercase()));
+        }
+    }
+
+    /// Adds what a secret is in another coding: no more of it is shown there than as it is.
+    fn add_coded(&mut self, coded: &str, part: &Part, words: &BTreeSet<u64>) {
+        let own = letters(part.text.get(part.name..).unwrap_or_default());
+        // As many letters of base64 as are sure to come of a run, wherever that begins.
+        let length = (8 * too_many_of(own) - 5) / 6;
+        let folded = fold(coded, false);
+        if own < SHORT || !self.add_runs_of(length.min(RUN), &folded, 0, words) {
+            self.add_whole(coded);
+        }
+    }
+
+    /// Adds the runs of a secret, of which the first letters are a name. Says whether there are any.
+    fn add_runs(&mut self, secret: &[u8], name: usize, words: &BTreeSet<u64>) -> bool {
+        self.letters.push(Zeroizing::new(secret[name.min(secret.len())..].to_vec()));
+        let own = secret.len().saturating_sub(name);
+        if own < SHORT {
+            return false;
+        }
+        self.add_runs_of(too_many_of(own), secret, name, words)
+    }
+
+    fn add_runs_of(&mut self, length: usize, secret: &[u8], name: usize, words: &BTreeSet<u64>) -> bool {
+        let runs = &mut self.runs[length - SHORTEST_RUN];
+        let before = runs.len();
+        for (at, run) in secret.windows(length).enumerate() {
+            // A run that is a name for the most part is the name's.
+            let of_name = name.saturating_sub(at);
+            let packed = pack(run);
+            let varied = run.iter().any(|it| *it != run[0] && *it != run[length - 1]);
+            if of_name + 4 <= length && varied && !words.contains(&packed) {
+                runs.push(packed);
+            }
+        }
+        runs.len() > before
+    }
+
+    /// Whether any of the secrets shows in a text, or in what it decodes to.
+    pub(super) fn show_in(&self, text: &str) -> bool {
+        let decoded = Decoded::of(text);
+        decoded.unfinished || decoded.views.iter().any(|it| self.show_as_they_are(it))
+    }
+
+    fn show_as_they_are(&self, text: &str) -> bool {
+        let in_letters = |text: &[u8]| {
+            (SHORTEST_RUN..=RUN)
+                .zip(&self.runs)
+                .filter(|it| !it.1.is_empty())
+                .any(|(length, runs)| text.windows(length).any(|run| runs.binary_search(&pack(run)).is_ok()))
+        };
+        in_letters(&fold(text, false)) || (self.wide && in_letters(&fold(text, true))) || self.whole_in(text)
+    }
+
+    fn whole_in(&self, text: &str) -> bool {
+        if self.whole.is_empty() {
+            return false;
+        }
+        let text = Zeroizing::new(text.to_lowercase());
+        self.whole.iter().any(|secret| {
+            // Its letters may stand in other words; with digits or signs they don't.
+            let alone = secret.chars().count() < 5 || secret.chars().all(char::is_alphabetic);
+            text.match_indices(secret.as_str()).any(|(at, _)| {
+                let beside = [text[..at].chars().next_back(), text[at + secret.len()..].chars().next()];
+                !alone || !beside.into_iter().flatten().any(char::is_alphanumeric)
+            })
+        })
+    }
+
+    /// Whether a word is the beginning of a secret, and long enough to tell.
+    pub(super) fn begin_with(&self, word: &str) -> bool {
+        Decoded::of(word).views.iter().any(|it| {
+            let word = fold(it, false);
+            word.len() >= 4 && self.letters.iter().any(|it| it.starts_with(&word))
+        })
+    }
+}
+
+/// How many letters in a row are too many, of a secret with so many.
+fn too_many_of(letters: usize) -> usize {
+    (letters / 2 + 1).clamp(SHORTEST_RUN, RUN)
+}
+
+/// How many letters and digits of ASCII there are.
+pub(super) fn letters(text: &str) -> usize {
+    text.bytes().filter(u8::is_ascii_alphanumeric).count()
+}
+
+/// Letters and digits in lower case, and one blank for any white space. What a server puts in between or in the place of
+/// a sign, or of a letter that its charset doesn't have, makes no difference.
+fn fold(text: &str, wide: bool) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
+    for it in text.chars() {
+        if it.is_ascii_alphanumeric() {
+            out.push(it.to_ascii_lowercase() as u8);
+        } else if it.is_whitespace() {
+            if out.last().is_some_and(|it| *it != b' ') {
+                out.push(b' ');
+            }
+        } else if wide && it.is_alphanumeric() {
+            let mut bytes = [0; 4];
+            it.to_lowercase().for_each(|it| out.extend_from_slice(it.encode_utf8(&mut bytes).as_bytes()));
+        }
+    }
+    out
+}
+
+/// No more than eight bytes, none of which is 0.
+fn pack(run: &[u8]) -> u64 {
+    run.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The runs in [`WORDS`].
+fn words() -> BTreeSet<u64> {
+    let words = WORDS.split_whitespace().map(str::as_bytes);
+    words.flat_map(|word| (SHORTEST_RUN..=RUN).flat_map(|length| word.windows(length)).map(pack)).collect()
+}
+
+/// A secret in base64, wherever in what is encoded it stands, and in hexadecimal digits.
+fn coded(text: &str) -> Vec<Zeroizing<String>> {
+    let mut bytes = vec![Zeroizing::new(text.as_bytes().to_vec())];
+    if !text.is_ascii()
+        && let Ok(narrow) = text.chars().map(|it| u8::try_from(u32::from(it))).collect()
+    {
+        bytes.push(Zeroizing::new(narrow));
+    }
+    bytes.retain(|it| it.len() >= 4);
+    let mut out = Vec::new();
+    for bytes in bytes {
+        for before in 0..3 {
+            let padded = Zeroizing::new([&vec![0; before][..], &bytes].concat());
+            let coded = Zeroizing::new(BASE64.encode(&*padded));
+            // The first and the last may hold something of what stands beside it.
+            let first = if before == 0 { 0 } else { before + 1 };
+            let last = coded.len() - usize::from(padded.len() % 3 != 0);
+            out.push(Zeroizing::new(coded[first..last].to_owned()));
+        }
+        if bytes.len() >= 6 {
+            out.push(Zeroizing::new(bytes.iter().map(|it| format!("{it:02x}")).collect()));
+        }
+    }
+    out
+}
