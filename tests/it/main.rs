@@ -18,6 +18,7 @@ mod floods;
 mod going_on;
 mod hints;
 mod integration;
+mod leaks;
 mod observed;
 mod pace;
 mod parts;

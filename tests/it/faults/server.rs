@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
+use super::planted;
+
 /// Longer than any case may take.
 pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -18,7 +20,12 @@ pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// The one record there is.
-const RECORD: &str = r#"{"_id":"60f7b1b3e4b0e8b3f8b3f8b3","integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","createdAt":"2026-11-21T20:18:03.572Z","payload":{"note":"pl4nted-payload"}}"#;
+fn record() -> String {
+    let said = planted::said();
+    format!(
+        r#"{{"_id":"60f7b1b3e4b0e8b3f8b3f8b3","integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","createdAt":"2026-11-21T20:18:03.572Z","payload":{{"note":"pl4nted-payload","said":"{said}"}}}}"#
+    )
+}
 
 /// What there is to make an answer of.
 #[derive(Clone)]
@@ -105,15 +112,15 @@ impl Server {
         let (other, elsewhere) = listen().await;
         let seen = Arc::<Seen>::default();
         let (here, there) = (Arc::clone(&seen), Arc::clone(&seen));
-        let serving = tokio::spawn(async move {
+        let serving = tokio::spawn(planted::kept(async move {
             // With this task go the connections, so that none is left in a client's pool when the port is another server's.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 here.connections.fetch_add(1, Ordering::SeqCst);
                 // That the client goes away half-way is nothing to complain of.
-                connections.spawn(serve(stream, Arc::clone(&here), elsewhere));
+                connections.spawn(planted::kept(serve(stream, Arc::clone(&here), elsewhere)));
             }
-        });
+        }));
         let waiting = tokio::spawn(async move {
             while other.accept().await.is_ok() {
                 there.elsewhere.fetch_add(1, Ordering::SeqCst);
@@ -200,11 +207,11 @@ pub(super) async fn serve(
         let here = Here { good: good(head.starts_with("POST")), elsewhere };
         let then = match act {
             Act::Good => {
-                stream.write_all(&ok(&here)).await?;
+                stream.write_all(&planted::narrow(ok(&here))).await?;
                 Then::Keep
             }
             Act::Write(bytes, then) => {
-                stream.write_all(&bytes(&here)).await?;
+                stream.write_all(&planted::narrow(bytes(&here))).await?;
                 then
             }
             Act::Drip(head, body, pause) => {
@@ -258,10 +265,11 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin), first: u8) -> std::
 
 /// The JSON of a good answer: to a creation the record, and to anything else the one page.
 pub(super) fn good(creation: bool) -> String {
+    let record = record();
     if creation {
-        format!(r#"{{"success":true,"data":{RECORD}}}"#)
+        format!(r#"{{"success":true,"data":{record}}}"#)
     } else {
-        format!(r#"{{"success":true,"data":[{RECORD}],"total":1}}"#)
+        format!(r#"{{"success":true,"data":[{record}],"total":1}}"#)
     }
 }
 
@@ -276,7 +284,7 @@ pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec
 
 /// A good answer.
 pub(super) fn ok(here: &Here) -> Vec<u8> {
-    answer("200 OK", JSON, &here.good)
+    answer("200 OK", &format!("{JSON}x-request-id: {}\r\n", planted::said()), &here.good)
 }
 
 pub(super) const JSON: &str = "content-type: application/json\r\n";

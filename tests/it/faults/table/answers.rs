@@ -7,7 +7,7 @@ use actionlog::ErrorKind;
 use actionlog::ErrorKind::{Decode, NotJson, Timeout, TooLarge, Transport, UnexpectedStatus};
 use actionlog::RequestOutcome::{Refused, Unknown};
 
-use super::super::SECRET;
+use super::super::planted::said as planted;
 use super::super::server::{Act, Bytes, Here, JSON, Then, answer, ok};
 use super::{
     Part, Row, Script, always, chunked, cut, fine, gone, hasty, head, page_of_html, refusal, said, small, with, write,
@@ -15,11 +15,11 @@ use super::{
 
 pub(super) fn heads() -> Part {
     fn many(_: &Here) -> Vec<u8> {
-        let headers: String = (0..200).map(|it| format!("x-{it}: {SECRET}\r\n")).collect();
+        let headers: String = (0..200).map(|it| format!("x-{it}: {}\r\n", planted())).collect();
         with(&headers, b"")
     }
     fn large(_: &Here) -> Vec<u8> {
-        with(&format!("x-large: {}\r\n", SECRET.repeat(150_000)), b"")
+        with(&format!("x-large: {}\r\n", planted().repeat(2_100_000 / planted().len())), b"")
     }
     let rows = vec![
         Row::new("reset inside the head", always(|it| cut(ok(it), it.good.len() + 10), Then::Reset))
@@ -32,7 +32,7 @@ pub(super) fn heads() -> Part {
             .tune(hasty)
             .read(gone(4, Timeout, Unknown))
             .create(gone(1, Timeout, Unknown)),
-        Row::new("no HTTP at all", always(|_| format!("220 {SECRET} ESMTP\r\n\r\n").into(), Then::Close))
+        Row::new("no HTTP at all", always(|_| format!("220 {} ESMTP\r\n\r\n", planted()).into(), Then::Close))
             .read(gone(4, Transport, Unknown))
             .create(gone(1, Transport, Unknown)),
         Row::new("a status that is no number", always(|_| b"HTTP/1.1 OK OK\r\n\r\n".to_vec(), Then::Close))

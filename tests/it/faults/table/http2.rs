@@ -3,11 +3,11 @@
 use actionlog::ErrorKind::{Decode, Timeout, Transport};
 use actionlog::RequestOutcome::{Refused, Unknown};
 
-use super::super::SECRET;
 use super::super::h2::{
     Act, CANCEL, ENHANCE_YOUR_CALM, Frames, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, answer,
     body, go_away, head, head_with_length, reset,
 };
+use super::super::planted::said as planted;
 use super::super::server::{Plan, Then};
 use super::{NOT_SEEN, Part, Row, Script, fine, gone, hasty, said};
 
@@ -23,29 +23,29 @@ pub(super) fn http2() -> Part {
         Row::new("an answer by HTTP/2", script(Vec::new(), Act::Good)),
         // That it's behind the last one says that it wasn't looked at. But the HTTP stack now and then gives the same error to
         // a stream that isn't, which was.
-        Row::new("GOAWAY: the stream is behind the last one", once(|_| go_away(0, NO_ERROR, SECRET), Then::Keep))
+        Row::new("GOAWAY: the stream is behind the last one", once(|_| go_away(0, NO_ERROR, &planted()), Then::Keep))
             .read(fine(2))
             .create(gone(1, Transport, Unknown)),
         broken(
             "GOAWAY for an error: the stream is behind the last one",
-            always(|_| go_away(0, ENHANCE_YOUR_CALM, SECRET), Then::Close),
+            always(|_| go_away(0, ENHANCE_YOUR_CALM, &planted()), Then::Close),
         ),
         broken(
             "GOAWAY: the stream is the last one, and has no answer",
-            always(|it| go_away(it.id, NO_ERROR, SECRET), Then::Close),
+            always(|it| go_away(it.id, NO_ERROR, &planted()), Then::Close),
         ),
         broken(
             "GOAWAY for an error: the stream is the last one",
-            always(|it| go_away(it.id, PROTOCOL_ERROR, SECRET), Then::Close),
+            always(|it| go_away(it.id, PROTOCOL_ERROR, &planted()), Then::Close),
         ),
         Row::new(
             "GOAWAY: the stream is the last one, and is answered",
-            both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, SECRET), answer(it)].concat()),
+            both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, &planted()), answer(it)].concat()),
         ),
         Row::new(
             "GOAWAY while idle",
             script(
-                vec![Act::WriteBoth(|_| Vec::new(), |it| [answer(it), go_away(it.id, NO_ERROR, SECRET)].concat())],
+                vec![Act::WriteBoth(|_| Vec::new(), |it| [answer(it), go_away(it.id, NO_ERROR, &planted())].concat())],
                 Act::Good,
             ),
         )
@@ -57,8 +57,8 @@ pub(super) fn http2() -> Part {
             .read(gone(4, Transport, Refused))
             .create_again(NOT_SEEN, gone(4, Transport, Refused)),
         broken("REFUSED_STREAM after the head", both(head, |it| reset(it, REFUSED_STREAM))),
-        broken("GOAWAY after a head with a length", both(head_with_length, |_| go_away(0, NO_ERROR, SECRET))),
-        broken("GOAWAY for an error after the head", both(head, |_| go_away(0, PROTOCOL_ERROR, SECRET))),
+        broken("GOAWAY after a head with a length", both(head_with_length, |_| go_away(0, NO_ERROR, &planted()))),
+        broken("GOAWAY for an error after the head", both(head, |_| go_away(0, PROTOCOL_ERROR, &planted()))),
         broken(
             "NO_ERROR inside a body with a length",
             both(|it| [head_with_length(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),

@@ -12,6 +12,7 @@ use actionlog::auth::{AuthError, Cached, Token, TokenSource};
 use actionlog::{ErrorKind, RequestOutcome};
 use async_trait::async_trait;
 
+use super::planted::said as planted;
 use super::row::{End, Row, Script};
 use super::server::{Act, Bytes, Here, JSON, Then, answer};
 use super::{Builder, SECRET};
@@ -89,8 +90,10 @@ fn always(bytes: Bytes, then: Then) -> Script {
 
 /// An answer that isn't what was asked for, and says all that it knows.
 fn refusal(status: &str, headers: &str) -> Vec<u8> {
-    let headers = format!("{headers}{JSON}x-request-id: {SECRET}\r\n");
-    answer(status, &headers, format!(r#"{{"success":false,"message":"Bearer {SECRET} won't do"}}"#))
+    let said = planted();
+    let headers = format!("{headers}{JSON}x-request-id: {said}\r\n");
+    let errors = format!(r#"[{{"code":"{said}","message":"no: {said}"}},"{said}"]"#);
+    answer(status, &headers, format!(r#"{{"success":false,"message":"Bearer {said} won't do","errors":{errors}}}"#))
 }
 
 fn cut(mut bytes: Vec<u8>, missing: usize) -> Vec<u8> {
@@ -100,7 +103,7 @@ fn cut(mut bytes: Vec<u8>, missing: usize) -> Vec<u8> {
 
 /// A good answer's head, for a body that has another length, or none, or comes in chunks.
 fn head(headers: &str) -> Vec<u8> {
-    format!("HTTP/1.1 200 OK\r\n{JSON}{headers}\r\n").into_bytes()
+    format!("HTTP/1.1 200 OK\r\n{JSON}x-request-id: {}\r\n{headers}\r\n", planted()).into_bytes()
 }
 
 /// A good answer with this in the place of its length, as far as it goes.
@@ -116,5 +119,5 @@ fn chunked(here: &Here) -> Vec<u8> {
 
 fn page_of_html(here: &Here) -> Vec<u8> {
     let other = here.elsewhere;
-    format!("<html><body>Sign in at http://{other}/?token={SECRET}</body></html>").into_bytes()
+    format!("<html><body>Sign in at http://{other}/?token={}</body></html>", planted()).into_bytes()
 }

@@ -7,7 +7,7 @@ use actionlog::ErrorKind::{
 use actionlog::RequestOutcome::{Refused, Unknown};
 use actionlog::RetryPolicy;
 
-use super::super::SECRET;
+use super::super::planted::said as planted;
 use super::super::server::{Bytes, Here, Then, answer};
 use super::{
     KEYED, LIMITED, NOT_SIGNED, Part, Row, Script, always, cut, fine, hasty, page_of_html, refusal, renewing, said,
@@ -31,21 +31,21 @@ pub(super) fn statuses() -> Part {
     let rows = vec![
         lasting(
             "301 to another host",
-            |it| refusal("301 Moved Permanently", &format!("location: http://{}/{SECRET}\r\n", it.elsewhere)),
+            |it| refusal("301 Moved Permanently", &format!("location: http://{}/{}\r\n", it.elsewhere, planted())),
             301,
             Redirect,
         ),
         Row::new(
             "302 to another host, without TLS",
             Script::always(write(|it| {
-                refusal("302 Found", &format!("location: http://{}/a?b={SECRET}\r\n", it.elsewhere))
+                refusal("302 Found", &format!("location: http://{}/a?b={}\r\n", it.elsewhere, planted()))
             })),
         )
         .read(said(1, 302, Redirect, Refused))
         .create(said(1, 302, Redirect, Unknown)),
         lasting(
             "307 to another host",
-            |it| refusal("307 Temporary Redirect", &format!("location: //{}/{SECRET}\r\n", it.elsewhere)),
+            |it| refusal("307 Temporary Redirect", &format!("location: //{}/{}\r\n", it.elsewhere, planted())),
             307,
             Redirect,
         ),
@@ -136,6 +136,7 @@ pub(super) fn statuses() -> Part {
 }
 
 fn page_of_20_mb(_: &Here) -> Vec<u8> {
-    let page = format!("<p>{SECRET}</p>").repeat(1_000_000);
-    answer("500 Internal Server Error", "content-type: text/html\r\n", &page[..20_000_000])
+    let once = format!("<p>{}</p>", planted());
+    let page = once.repeat(20_000_000 / once.len() + 1);
+    answer("500 Internal Server Error", "content-type: text/html\r\n", &page.as_bytes()[..20_000_000])
 }

@@ -1,0 +1,276 @@
+//! Credentials that a server, a proxy or a token source repeats, in part or in another coding: none is ever shown.
+
+mod forms;
+mod ordinary;
+mod random;
+
+use std::sync::Mutex;
+
+use actionlog::auth::{self, AuthError, Authenticate, Cached, Secret, Signature, Token, TokenSource};
+use actionlog::{
+    ArklowClient, Body, ClientBuilder, Error, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request,
+};
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use bytes::Bytes;
+
+use crate::support::{Raw, Then, all_shown};
+pub(crate) use forms::forms;
+
+pub(crate) const WITHHELD: &str = "[withheld: contains part of a credential]";
+
+/// Responds with this to everything. Breaks off behind it, where it's told to.
+#[derive(Clone, Debug)]
+struct Says {
+    status: u16,
+    headers: Vec<(&'static str, Vec<u8>)>,
+    body: Vec<u8>,
+    breaks_off: bool,
+}
+
+impl Says {
+    fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into(), breaks_off: false }
+    }
+
+    /// A message as JSON; its bytes need not be text.
+    fn message(bytes: &[u8]) -> Self {
+        Self::new(400, [br#"{"message":""#, bytes, br#""}"#].concat())
+    }
+}
+
+#[async_trait]
+impl Exchange for Says {
+    async fn exchange(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+        let mut response = http::Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            response = response.header(*name, &value[..]);
+        }
+        let end = if self.breaks_off { Some(Err(ExchangeError::sent("cut"))) } else { None };
+        let pieces: Vec<_> = [Ok(Bytes::from(self.body.clone()))].into_iter().chain(end).collect();
+        Ok(response.body(Body::new(futures_util::stream::iter(pieces))).unwrap())
+    }
+}
+
+fn builder() -> ClientBuilder<IntegrationClient> {
+    IntegrationClient::builder("https://logs.example.com/api").retry(actionlog::RetryPolicy::off())
+}
+
+fn probe() -> Request<()> {
+    Request::get("probe", [""; 0])
+}
+
+/// The error of a client that is answered like this.
+async fn error(builder: ClientBuilder<IntegrationClient>, says: Says) -> Error {
+    builder.exchange(says).build().unwrap().send(probe()).await.unwrap_err()
+}
+
+/// What `error` says of a message that holds `said`.
+async fn message(builder: ClientBuilder<IntegrationClient>, said: impl AsRef<[u8]>) -> String {
+    let error = error(builder, Says::message(said.as_ref())).await;
+    error.api().unwrap().message().unwrap().to_owned()
+}
+
+/// A key that goes into the query.
+fn in_query(key: &'static str) -> impl Authenticate {
+    auth::sign_with(move |request| {
+        let uri = format!("{}?a=b&k={key}", request.uri());
+        *request.uri_mut() = uri.parse().map_err(AuthError::new)?;
+        Ok(Signature::new())
+    })
+}
+
+#[tokio::test]
+async fn each_part_of_a_credential_is_withheld_and_what_is_public_is_not() {
+    let basic = || builder().authenticator(auth::raw(format!("Basic {}", BASE64.encode("ann-smith:s3cr3t-pass"))));
+    let latin = || builder().authenticator(auth::raw(format!("Basic {}", BASE64.encode(b"ann:p\xe4ssw\xf6rt-4711"))));
+    let token = || builder().authenticator(auth::raw("Token token=\"tk-20417-abcdef\", v=1"));
+    let pair = || builder().api_key("web-shop:k3y-0f-the-shop");
+    let words = || builder().api_key("id-20417:correcthorse");
+    let unleash = || builder().api_key("web-shop:production.98b5af0c4e5a6b7c8d");
+    let query = || builder().authenticator(in_query("qk-20417-abcdef"));
+    let query_of_own = builder().api_key("any-key-at-all");
+    let named = || builder().authenticator(auth::none()).redact("p0xy-passw0rd");
+    let cases: Vec<(_, &[u8], bool)> = vec![
+        (basic(), b"no s3cr3t-pass", false),
+        (basic(), b"no s3cr3t", false),
+        (basic(), b"no ann-smith", true),
+        (latin(), b"no p\xe4ssw\xf6rt-4711", false),
+        (latin(), "no pässwört-4711".as_bytes(), false),
+        (latin(), "no p?ssw?rt-4711".as_bytes(), false),
+        (latin(), b"no p%E4ssw%F6rt-4711", false),
+        (token(), b"no tk-20417-abcdef", false),
+        (token(), b"no 20417-abcd", false),
+        (token(), b"no such token: token is missing", true),
+        (pair(), b"no k3y-0f-the-shop", false),
+        (pair(), b"no k3y-0f-the", false),
+        (pair(), b"no web-shop here", true),
+        (words(), b"no correcthorse", false),
+        (words(), b"no id-20417", false),
+        (unleash(), b"no 98b5af0c4e5a6b7c8d", false),
+        (unleash(), b"no 0C4E5A6B", false),
+        (unleash(), b"no 0c-4e-5a-6b", false),
+        (unleash(), b"no production in web-shop: production", true),
+        (query(), b"no qk-20417-abcdef", false),
+        (query(), b"a is b", true),
+        (query_of_own, b"any key will do", true),
+        (named(), b"no p0xy-passw0rd", false),
+        (named(), b"no p0xy", true),
+    ];
+    for (builder, said, passes) in cases {
+        let what = String::from_utf8_lossy(said).into_owned();
+        let shown = message(builder, said).await;
+        assert_eq!(shown != WITHHELD, passes, "{what}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn headers_and_parameters_are_secret_by_their_names() {
+    let secret = ["x-session", "x-jwt", "x-pwd", "x-api-pass", "x-access", "x-sid", "x-otp", "x-bearer"];
+    for (name, withheld) in secret.map(|it| (it, true)).into_iter().chain([("x-tenant", false), ("x-bypass", false)]) {
+        let plain = || builder().authenticator(auth::none());
+        let by_client = message(plain().header(name, "v4lue-20417"), "no v4lue-20417").await;
+        assert_eq!(by_client == WITHHELD, withheld, "{name}: {by_client}");
+        let client = plain().exchange(Says::message(b"no v4lue-20417")).build().unwrap();
+        let error = client.send(probe()).header(name, "v4lue-20417").await.unwrap_err();
+        assert_eq!(all_shown(&error).contains("v4lue"), !withheld, "{name}: {error}");
+        let error = client.send(probe().query(name, "v4lue-20417")).await.unwrap_err();
+        assert_eq!(all_shown(&error).contains("v4lue"), !withheld, "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn dates_that_are_signed_are_no_secrets() {
+    let signer = auth::sign_with(|request| {
+        request.headers_mut().insert("x-amz-date", http::HeaderValue::from_static("20261126T123000Z"));
+        request.headers_mut().insert("x-signature", http::HeaderValue::from_static("9f8e7d6c5b4a3928"));
+        Ok(Signature::new())
+    });
+    let client = |said: &str| builder().authenticator(signer.clone()).exchange(Says::message(said.as_bytes()));
+    for (said, passes) in [("down since 2026-11-26T12:30:00Z", true), ("bad signature: 9f8e7d6c", false)] {
+        let error = client(said).build().unwrap().send(probe()).await.unwrap_err();
+        assert_eq!(error.api().unwrap().message() == Some(said), passes, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_in_any_other_place_is_withheld_too() {
+    let key = "user:98b5af0c4e5a6b7c8d9e";
+    let part = "0c4e5a6b7c8d";
+    let with = |says: Says| error(builder().api_key(key), says);
+    let mut redirect = Says::new(302, "");
+    redirect.headers = vec![("location", format!("https://elsewhere.example.com/{part}").into())];
+    let error = with(redirect).await;
+    assert_eq!((error.kind(), error.to_string().contains(WITHHELD)), (ErrorKind::Redirect, true), "{error}");
+    assert!(error.to_string().contains("answered 302 Found, pointing at"), "{error}");
+    assert!(!all_shown(&error).contains(part));
+
+    let mut ids = Says::message(b"no");
+    ids.headers = vec![("x-request-id", part.into())];
+    let error = with(ids).await;
+    assert_eq!((error.request_id(), error.api().unwrap().message()), (Some(WITHHELD), Some("no")));
+
+    let plain = with(Says::new(502, format!("no {part}\nat all"))).await;
+    assert_eq!(plain.api().unwrap().message(), Some(WITHHELD));
+
+    // By a function of one's own, and in a record's path.
+    let own = probe().read(move |_| Err::<(), _>(actionlog::DecodeError::unfit(part, format!("no {part}"))));
+    let client = builder().api_key(key).exchange(Says::new(200, "{}")).build().unwrap();
+    let error = client.send(own).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Decode && !all_shown(&error).contains(part), "{error:?}");
+
+    let mut good = Says::new(200, r#"{"success": true, "message": "gone: 98b5af0c"}"#);
+    good.headers = vec![("x-request-id", part.into())];
+    let client = builder().api_key(key).exchange(good).build().unwrap();
+    let answered = client.logs().delete("1").with_answer().await.unwrap();
+    assert_eq!(answered.request_id.as_deref(), Some(WITHHELD));
+    assert_eq!(answered.value.message.as_deref(), Some(WITHHELD));
+    assert!(!format!("{answered:?}").contains(part));
+}
+
+/// Names, in its error, the token that it gave before.
+#[derive(Debug, Default)]
+struct Talkative(Mutex<u32>);
+
+#[async_trait]
+impl TokenSource for Talkative {
+    async fn fetch(&self) -> Result<Token, AuthError> {
+        let mut fetches = self.0.lock().unwrap();
+        *fetches += 1;
+        match *fetches {
+            1 => Ok(Token::new("tk-20417-abcdef")),
+            2 => Err(AuthError::new("invalid_grant: dGstMjA0MTctYWJjZGVm (tk-20417-abcdef) was revoked")),
+            3 => Err(AuthError::new("client secret cl13nt-s3cr3t is wrong")),
+            _ => Err(AuthError::new("the vault is sealed")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_source_names_no_token_that_was_refused_before_and_no_secret_of_its_own() {
+    let builder = builder().authenticator(Cached::new(Talkative::default())).redact("cl13nt-s3cr3t");
+    let client = builder.exchange(Says::new(401, "")).build().unwrap();
+    let shown: Vec<_> = [
+        client.send(probe()).await.unwrap_err(),
+        client.send(probe()).await.unwrap_err(),
+        client.send(probe()).await.unwrap_err(),
+    ]
+    .iter()
+    .map(all_shown)
+    .collect();
+    for shown in &shown {
+        assert!(!["20417", "dGst", "cl13nt"].iter().any(|it| shown.contains(it)), "{shown}");
+    }
+    assert!(shown[0].contains("the cause is withheld") && shown[1].contains("the cause is withheld"), "{shown:?}");
+    assert!(shown[2].contains("the vault is sealed"), "{}", shown[2]);
+}
+
+#[tokio::test]
+async fn a_builder_that_isnt_checked_yet_shows_nothing_that_may_be_the_key() {
+    let key = "k3y-in-the-wrong-place";
+    let arklow = ArklowClient::builder(key).api_key("4711");
+    assert!(!format!("{arklow:?} {arklow:#?}").contains(key));
+    let error = arklow.build().unwrap_err();
+    assert!(!all_shown(&error).contains(key), "{error:?}");
+    let builder = IntegrationClient::builder(key).api_key("4711").redact(Secret::from(key));
+    assert!(!format!("{builder:?}").contains(key));
+}
+
+/// By way of the proxy that the environment names. A process of its own, as tests share an environment.
+#[tokio::test]
+#[ignore = "started by another test, in an environment made for it"]
+async fn a_process_behind_a_proxy() {
+    let client = IntegrationClient::builder("http://logs.example.com").allow_http().authenticator(auth::none());
+    let client = client.retry(actionlog::RetryPolicy::off()).build().unwrap();
+    println!("shown: {}", all_shown(&client.send(probe()).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn a_proxys_password_is_withheld() {
+    for (said, withheld) in [("no p4ss/word-20417", true), ("no p4ss%2fword-20417", true), ("who is ann?", false)] {
+        let response = format!("HTTP/1.1 407 No\r\ncontent-length: {}\r\n\r\n{said}", said.len());
+        let proxy = Raw::start(Then::Send(response.into_bytes())).await;
+        let address = proxy.url().replace("http://", "http://ann:p4ss%2Fword-20417@");
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "leaks::a_process_behind_a_proxy", "--ignored", "--nocapture"]);
+        command.env_remove("NO_PROXY").env_remove("no_proxy").env("http_proxy", address);
+        let out = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let out = String::from_utf8(out.stdout).unwrap();
+        assert_eq!(proxy.heads().len(), 1, "{out}");
+        assert_eq!((out.contains(WITHHELD), out.contains(said)), (withheld, !withheld), "{out}");
+        assert!(!out.contains("p4ss"), "{out}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_that_a_filter_takes_is_bounded() {
+    let token = "abcdefghijklmnopqrstuvwxyz0123456789-_ABCDEFGHIJKLMNOP".repeat(40);
+    let said: String = (0..400).map(|it| format!("%25253{}&amp;", it % 10)).collect();
+    let errors: Vec<_> = (0..1_000).map(|_| serde_json::json!({ "message": said.clone() })).collect();
+    let body = serde_json::json!({ "errors": errors }).to_string();
+    let client = builder().bearer(token).exchange(Says::new(200, body)).build().unwrap();
+    let began = std::time::Instant::now();
+    drop(client.logs().list(()).page().await);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
