@@ -197,8 +197,8 @@ impl<C: Client> ClientBuilder<C> {
     /// Names another secret that a server, a proxy or a token source may repeat. Messages that hold a part of it are
     /// withheld, as those with the client's own credentials are: see [`auth`](crate::auth#what-is-shown-of-credentials).
     ///
-    /// For what the client can't know of: the password of a proxy that isn't set by the environment, a client's secret
-    /// that a token source uses.
+    /// For what the client can't know of: the password of a proxy that is set in a [`reqwest`](Self::reqwest) builder or in
+    /// an [`exchange`](Self::exchange) of your own, a client's secret that a token source uses.
     pub fn redact(mut self, secret: impl Into<Secret>) -> Self {
         self.settings.secrets.push(secret.into());
         self
@@ -241,7 +241,7 @@ impl<C: Client> ClientBuilder<C> {
     /// environment and isn't a proxy that can be asked: past it, the client would connect directly. (Not for a server on
     /// this machine, which is never asked by way of a proxy, and not for a client with an [`exchange`](Self::exchange) of
     /// its own.)
-    pub fn build(self) -> Result<C> {
+    pub fn build(mut self) -> Result<C> {
         let base = Base::parse(&self.base_url, self.allow_http)?;
         let Some(auth) = self.auth else {
             return Err(Error::new(
@@ -252,6 +252,7 @@ impl<C: Client> ClientBuilder<C> {
         auth.validate().map_err(|error| {
             Error::new(ErrorKind::Configuration, "the credentials can't be used").with_source(error)
         })?;
+        self.settings.secrets.extend(self.connect.secrets());
         let exchange = match (self.exchange, self.connect.setting()) {
             (Some(_), Some(setting)) => {
                 let why =

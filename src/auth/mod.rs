@@ -14,11 +14,12 @@
 //! withheld in the same way.
 //!
 //! - *A credential* is each header that the authenticator adds or changes (but for dates and algorithms), each value of
-//!   4 characters and more that it adds to the query or the path, each header whose value is marked as sensitive or whose name contains `auth`,
-//!   `key`, `token`, `secret`, `cookie`, `pass`, `pwd`, `session`, `jwt`, `access` or the like, each parameter of a query
-//!   with such a name, [`Signature::hiding`], the passwords of the proxies in the environment, and what
-//!   [`ClientBuilder::redact`](crate::ClientBuilder::redact) names. The last 32 that a client has used count, so that a
-//!   token source may not name the token that was refused before.
+//!   4 characters and more that it adds to the query or the path, each header whose value is marked as sensitive or whose
+//!   name contains `auth`, `key`, `token`, `secret`, `cookie`, `pass`, `pwd`, `session`, `jwt`, `access` or the like, each parameter of a query
+//!   with such a name, [`Signature::hiding`], the passwords of the proxies in the environment and of
+//!   [`ClientBuilder::proxy`](crate::ClientBuilder::proxy), and what [`ClientBuilder::redact`](crate::ClientBuilder::redact)
+//!   names. The last 32 that a client has used count, so that a token source may not name the token that was refused
+//!   before.
 //! - Of `Basic`, the password is secret, and the user only without a password; of other schemes, what follows the scheme,
 //!   or the values of its parameters; of `name:secret` and `project:environment.secret`, what follows the names, as long
 //!   as those are lower-case words before a secret with a digit. Each part between colons or dots counts by itself.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::exchange::HttpExchange;
-use super::proxy;
+use super::{proxy, redact};
 use crate::auth::Secret;
 use crate::builder::{Client, ClientBuilder};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,6 +53,14 @@ impl Connect {
             () if self.identity.is_some() => Some("a client certificate"),
             () if !self.hosts.is_empty() => Some("a host's address"),
             () => None,
+        }
+    }
+
+    /// What messages must not show: the password of the proxy that is set.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match &self.proxy {
+            Proxy::At(url) => redact::proxy::of(url.expose()),
+            Proxy::Usual | Proxy::None => Vec::new(),
         }
     }
 
@@ -220,7 +228,8 @@ impl<C: Client> ClientBuilder<C> {
     /// Sends all requests by way of this proxy, and not of the environment's: `http://proxy.example:3128`, with
     /// `user:password@` before the host if the proxy asks for them. For `https` servers the proxy only passes bytes on.
     ///
-    /// A server on this machine is refused beside a proxy.
+    /// A server on this machine is refused beside a proxy. The password counts among the
+    /// [credentials](crate::auth#what-is-shown-of-credentials), which no message shows.
     ///
     /// ```
     /// let client = actionlog::UnleashClient::builder("https://unleash.example.com")

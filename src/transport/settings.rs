@@ -56,7 +56,7 @@ pub(crate) struct Settings {
     pub(crate) headers: Headers,
     pub(crate) jitter: Jitter,
     pub(crate) observer: Observer,
-    /// What is withheld beside the credentials.
+    /// What is withheld beside the credentials: what the user names, and the password of the proxy that is set.
     pub(crate) secrets: Vec<Secret>,
 }
 

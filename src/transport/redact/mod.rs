@@ -3,7 +3,7 @@
 mod decoded;
 mod derive;
 mod needles;
-mod proxy;
+pub(super) mod proxy;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -126,7 +126,7 @@ fn in_url(unsigned: &Uri, signed: &Uri) -> Vec<String> {
 
 /// What a client knows of its credentials. All its clones share it.
 pub(super) struct Redactor {
-    /// What no request shows: the proxies' passwords, and what the user names.
+    /// What no request shows: the passwords of the environment's proxies, and what the client is built with.
     fixed: Vec<Credential>,
     recent: Mutex<Recent>,
 }
@@ -140,7 +140,7 @@ struct Recent {
 
 impl Redactor {
     pub(super) fn new(secrets: &[Secret]) -> Self {
-        let fixed = secrets.iter().cloned().chain(proxy::passwords()).map(Credential::new).collect();
+        let fixed = secrets.iter().cloned().chain(proxy::of_environment()).map(Credential::new).collect();
         Self { fixed, recent: Mutex::default() }
     }
 

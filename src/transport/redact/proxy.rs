@@ -1,4 +1,4 @@
-//! The proxies' passwords, as the environment has them.
+//! The passwords in proxies' addresses.
 
 use std::env;
 
@@ -9,13 +9,13 @@ use crate::auth::Secret;
 
 const VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
 
-/// What proxies are asked with, be they used or not.
-pub(super) fn passwords() -> Vec<Secret> {
+/// What the environment's proxies are asked with, be they used or not.
+pub(super) fn of_environment() -> Vec<Secret> {
     VARIABLES.into_iter().filter_map(env::var_os).flat_map(|it| of(&it.to_string_lossy())).collect()
 }
 
 /// The password of `http://user:password@host`, as it is and as it's sent. A user without one may be a key.
-fn of(proxy: &str) -> Vec<Secret> {
+pub(in crate::transport) fn of(proxy: &str) -> Vec<Secret> {
     let behind = proxy.split_once("://").map_or(proxy, |it| it.1);
     let Some((pair, _)) = behind.rsplit_once('@') else { return Vec::new() };
     let (user, password) = pair.split_once(':').unwrap_or((pair, ""));
