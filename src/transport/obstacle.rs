@@ -5,6 +5,7 @@ use std::io;
 
 /// What is in the way of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "rustls"), allow(dead_code))]
 pub(crate) enum Obstacle {
     /// The server's certificate isn't accepted, with what to do about it: this doesn't pass by itself.
     Certificate(&'static str),
