@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::page::Identity;
@@ -25,7 +26,7 @@ impl Key for i64 {}
 impl Key for Box<str> {}
 
 mod sealed {
-    use serde::{Deserialize, Deserializer, Serialize};
+    use serde::{Deserializer, Serialize};
 
     use super::{Infallible, ParseIntError};
     use crate::page::Identity;
@@ -64,12 +65,84 @@ mod sealed {
         }
 
         fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            Self::deserialize(from)
+            super::text(from)
         }
 
         fn identity(&self) -> Identity {
             (&**self).into()
         }
+    }
+}
+
+/// An id that is a text; or one that a server writes in another way: as a whole number, in MongoDB's `{"$oid": ..}`, or as
+/// the object in its place (`{"_id": ..}`).
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Box<str>, D::Error> {
+    // Formats that don't say what comes hold what was written, which is a text.
+    if from.is_human_readable() { from.deserialize_any(Text { object: true }) } else { Box::deserialize(from) }
+}
+
+/// For `#[serde(default, deserialize_with = "crate::id::optional_text")]`: absent, null, a text, or a whole number.
+pub(crate) fn optional_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    struct Wrapped(Box<str>);
+
+    impl<'de> Deserialize<'de> for Wrapped {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            text(from).map(Self)
+        }
+    }
+
+    Ok(Option::<Wrapped>::deserialize(from)?.map(|it| it.0.into()))
+}
+
+struct Text {
+    /// Whether the object that the id is of may stand in its place.
+    object: bool,
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Box<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Box<str>, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Box<str>, E> {
+        Ok(text.into())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Box<str>, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Box<str>, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Box<str>, A::Error> {
+        struct Inner(Box<str>);
+
+        impl<'de> Deserialize<'de> for Inner {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                from.deserialize_any(Text { object: false }).map(Self)
+            }
+        }
+
+        let mut id = None;
+        while let Some(name) = map.next_key::<String>()? {
+            let is_id = name == "$oid" || name == "_id" && self.object;
+            if is_id && id.is_none() {
+                id = Some(map.next_value::<Inner>()?.0);
+            } else if is_id {
+                return Err(A::Error::custom("two ids in one"));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        id.ok_or_else(|| A::Error::custom("an object without an id"))
     }
 }
 

@@ -83,7 +83,8 @@
 //! ```
 //!
 //! A record that can't be read is an error that [says so](Error::is_record), and the next record comes after it;
-//! [`or_raw`](Items::or_raw) gives it as a value.
+//! [`or_raw`](Items::or_raw) gives it as a value. A record of which only a field doesn't fit comes without that, with what
+//! was left out beside it (`omitted`): see [`strictness`].
 //!
 //! What came to the head since a reading began is given by [`newer_than`](Listing::newer_than) its cursor, the oldest
 //! first.
@@ -176,6 +177,7 @@ mod id;
 mod integer;
 mod json;
 mod logged;
+mod omitted;
 mod open_enum;
 mod request;
 mod time;
@@ -199,6 +201,7 @@ pub use error::{ApiError, Error, ErrorKind, RequestOutcome, Result};
 pub use id::{Id, Identified, Key};
 pub use integration::IntegrationClient;
 pub use json::Json;
+pub use omitted::OmittedField;
 pub use page::{Collected, Cursor, Entry, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
 pub use request::{Answer, Repeat, Request};
 pub use transport::decode::DecodeError;
@@ -215,6 +218,9 @@ pub mod guarantees {}
 
 #[doc = include_str!("faults.md")]
 pub mod faults {}
+
+#[doc = include_str!("strictness.md")]
+pub mod strictness {}
 
 /// The README's code is compiled and run with the other examples of the docs.
 #[doc = include_str!("../README.md")]

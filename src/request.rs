@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::page::{Entry, Envelope, Listed};
+use crate::page::{Entry, Envelope, Listed, Paginate};
 use crate::transport::decode::{self, DecodeError};
 
 /// What a server answered: status, headers and the whole body, decompressed.
@@ -187,13 +187,13 @@ impl<T> Request<T> {
     /// isn't one of a whole page (206 Partial Content, say) is an error. So is a page with more than 10,000 records, unless
     /// [`max_page_records`](crate::ClientBuilder::max_page_records) says otherwise.
     pub fn page<E: Envelope, R: DeserializeOwned>(self) -> Request<Listed<Entry<R>>> {
-        self.read_by(|answer, reader| {
-            decode::whole_page(answer)?;
-            let mut listed = decode::page::<E, R>(answer.body(), reader.max_records.of(reader.asked))?;
-            listed.errors = listed.errors.into_iter().map(|it| it.map_text(reader.clean)).collect();
-            listed.records.iter_mut().for_each(|it| it.change_reason(reader.clean));
-            Ok(listed)
-        })
+        self.read_by(|answer, reader| page::<E, R>(answer, reader, |_, _, _| false))
+    }
+
+    /// Reads the answer's body as a page of the listing `Q`, as [`page`](Self::page) does; but a record of which a field
+    /// doesn't fit comes without that, if the listing has it [kept](Paginate::omit).
+    pub fn page_of<Q: Paginate>(self) -> Request<Listed<Entry<Q::Item>>> {
+        self.read_by(|answer, reader| page::<Q::Envelope, Q::Item>(answer, reader, Q::omit))
     }
 
     /// Reads the answer by a function of your own. It sees answers of success only (2xx).
@@ -316,6 +316,18 @@ impl<T> Request<T> {
     pub(crate) fn operation(&self, api: &'static str) -> Operation {
         Operation { api, method: self.asks.method.clone(), template: Arc::clone(&self.asks.template) }
     }
+}
+
+fn page<E: Envelope, R: DeserializeOwned>(
+    answer: &Answer,
+    reader: &Reader<'_>,
+    omit: decode::Omit<R>,
+) -> Result<Listed<Entry<R>>, DecodeError> {
+    decode::whole_page(answer)?;
+    let mut listed = decode::page::<E, R>(answer.body(), reader.max_records.of(reader.asked), omit)?;
+    listed.errors = listed.errors.into_iter().map(|it| it.map_text(reader.clean)).collect();
+    listed.records.iter_mut().for_each(|it| it.change_reason(reader.clean));
+    Ok(listed)
 }
 
 /// Adds a pair to an encoded query.

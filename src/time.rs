@@ -1,40 +1,134 @@
-//! Times on the wire: RFC 3339, with fractions and offsets, read strictly and written in UTC.
+//! Times on the wire: RFC 3339, with fractions and offsets, read strictly and written in UTC. And what else servers write
+//! that can be nothing but one time: PostgreSQL's form, milliseconds since 1970, and MongoDB's `{"$date": ..}`.
 
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
-use serde::de::{Error, Visitor};
-use serde::{Deserializer, Serializer};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, SecondsFormat, Utc};
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// chrono's own `Deserialize` also takes `2024-1-2T3:4:5Z`, blanks and `UTC`; a time that was mangled on its way here
 /// would be read as something. A time that an offset puts out of the years 0 to 9999 couldn't be written again.
 pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    (0..=9999).contains(&time.year()).then_some(time)
+    in_range(DateTime::parse_from_rfc3339(text).ok()?.to_utc())
 }
 
 pub(crate) fn format(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-struct Rfc3339;
+fn in_range(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (0..=9999).contains(&time.year()).then_some(time)
+}
 
-impl Visitor<'_> for Rfc3339 {
-    type Value = DateTime<Utc>;
+/// As PostgreSQL prints a `timestamptz`: `2023-11-07 05:31:56.25+00`, with an offset of hours, or of minutes too.
+fn parse_postgres(text: &str) -> Option<DateTime<Utc>> {
+    let (local, offset) = text.split_at_checked(text.rfind(['+', '-']).filter(|it| *it >= LOCAL.len())?)?;
+    let alike = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(it, of)| if of == b'0' { it.is_ascii_digit() } else { it == of })
+    };
+    let (seconds, fraction) = local.split_at_checked(LOCAL.len())?;
+    let whole = fraction.is_empty()
+        || fraction.len() <= 10 && fraction.strip_prefix('.').is_some_and(|it| alike(it, &"0".repeat(it.len().max(1))));
+    if !alike(seconds, LOCAL) || !whole || !["+00", "-00", "+00:00", "-00:00"].iter().any(|it| alike(offset, it)) {
+        return None;
+    }
+    let local = NaiveDateTime::parse_from_str(local, "%Y-%m-%d %H:%M:%S%.f").ok()?;
+    let number = |range: std::ops::Range<usize>| offset.get(range).map_or(Some(0), |it| it.parse::<i32>().ok());
+    let (hours, minutes) = (number(1..3)?, number(4..6)?);
+    let east = if offset.starts_with('-') { -1 } else { 1 } * (hours * 3600 + minutes * 60);
+    let offset = FixedOffset::east_opt(east).filter(|_| hours < 24 && minutes < 60)?;
+    in_range(local.and_local_timezone(offset).single()?.to_utc())
+}
+
+const LOCAL: &str = "0000-00-00 00:00:00";
+
+/// A number below this may be one of seconds. As milliseconds, it's a time before 1973-03-03; as seconds, one is above
+/// it only from the year 5138 on.
+const MILLISECONDS: u64 = 100_000_000_000;
+
+fn of_milliseconds(number: i64) -> Option<DateTime<Utc>> {
+    in_range(DateTime::from_timestamp_millis(number)?)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Whatever can be nothing but a time.
+    Any,
+    /// What stands in `{"$date": ..}`.
+    Inner,
+}
+
+/// An empty text is none.
+struct Moment(Form);
+
+impl<'de> Visitor<'de> for Moment {
+    type Value = Option<DateTime<Utc>>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a time by RFC 3339")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        parse(text).ok_or_else(|| E::custom("not a time by RFC 3339"))
+        if text.is_empty() && self.0 == Form::Any {
+            return Ok(None);
+        }
+        // That it's one by RFC 3339 is what is expected.
+        let time = parse(text).or_else(|| parse_postgres(text));
+        time.map(Some).ok_or_else(|| E::custom("not a time by RFC 3339"))
     }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        let certain = self.0 == Form::Inner || number.unsigned_abs() >= MILLISECONDS;
+        let time = of_milliseconds(number).filter(|_| certain);
+        time.map(Some).ok_or_else(|| E::invalid_type(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let time = match (map.next_key::<String>()?.as_deref(), self.0) {
+            (Some("$date"), Form::Any) => map.next_value::<Inner>()?.0,
+            (Some("$numberLong"), Form::Inner) => {
+                let number = map.next_value::<String>()?.parse().ok();
+                number.and_then(of_milliseconds).ok_or_else(|| A::Error::custom("not a time by RFC 3339"))?
+            }
+            _ => return Err(A::Error::custom("an object that is no time")),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(Some(time)),
+            Some(_) => Err(A::Error::custom("an object that is more than a time")),
+        }
+    }
+}
+
+/// What stands in `{"$date": ..}`.
+struct Inner(DateTime<Utc>);
+
+impl<'de> Deserialize<'de> for Inner {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Moment(Form::Inner))?.map(Self).ok_or_else(|| D::Error::custom("no time"))
+    }
+}
+
+fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let moment = Moment(Form::Any);
+    // Formats that don't say what comes hold what was written, which is a text.
+    if from.is_human_readable() { from.deserialize_any(moment) } else { from.deserialize_str(moment) }
 }
 
 /// For `#[serde(with = "crate::time::required")]`.
 pub(crate) mod required {
-    use super::{DateTime, Deserializer, Rfc3339, Serializer, Utc, format};
+    use serde::de::Error;
+
+    use super::{DateTime, Deserializer, Serializer, Utc, format, moment};
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
-        from.deserialize_str(Rfc3339)
+        moment(from)?.ok_or_else(|| D::Error::custom("not a time by RFC 3339"))
     }
 
     pub(crate) fn serialize<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
@@ -42,23 +136,99 @@ pub(crate) mod required {
     }
 }
 
-/// For `#[serde(default, with = "crate::time::optional", ..)]`: absent, null, or a time.
+/// For `#[serde(default, with = "crate::time::optional", ..)]`: absent, null, an empty text, or a time.
 pub(crate) mod optional {
-    use serde::Deserialize;
+    use super::{DateTime, Deserialize, Deserializer, Serializer, Utc, moment, required};
 
-    use super::{DateTime, Deserializer, Serializer, Utc, required};
+    struct Time(Option<DateTime<Utc>>);
 
-    #[derive(Deserialize)]
-    struct Time(#[serde(deserialize_with = "required::deserialize")] DateTime<Utc>);
+    impl<'de> Deserialize<'de> for Time {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            moment(from).map(Self)
+        }
+    }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-        Ok(Option::<Time>::deserialize(from)?.map(|it| it.0))
+        Ok(Option::<Time>::deserialize(from)?.and_then(|it| it.0))
     }
 
     pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => required::serialize(time, to),
             None => to.serialize_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Held {
+        #[serde(default, with = "optional")]
+        time: Option<DateTime<Utc>>,
+    }
+
+    /// The time that stands there, in milliseconds; `None` if it's refused.
+    #[allow(clippy::option_option)]
+    fn read(json: &str) -> Option<Option<i64>> {
+        let held = serde_json::from_str::<Held>(&format!(r#"{{"time": {json}}}"#)).ok()?;
+        Some(held.time.map(|it| it.timestamp_millis()))
+    }
+
+    #[test]
+    fn a_time_is_read_in_each_form_that_can_be_nothing_else() {
+        let cases = [
+            (r#""2023-11-07T05:31:56Z""#, 1_699_335_116_000),
+            (r#""2023-11-07T05:31:56.25+01:00""#, 1_699_331_516_250),
+            (r#""2023-11-07 05:31:56+00""#, 1_699_335_116_000),
+            (r#""2023-11-07 05:31:56.123456-03""#, 1_699_345_916_123),
+            (r#""2023-11-07 05:31:56+05:30""#, 1_699_315_316_000),
+            ("1699335116000", 1_699_335_116_000),
+            ("-100000000000", -100_000_000_000),
+            (r#"{"$date": "2023-11-07T05:31:56Z"}"#, 1_699_335_116_000),
+            (r#"{"$date": 1699335116000}"#, 1_699_335_116_000),
+            (r#"{"$date": 5}"#, 5),
+            (r#"{"$date": {"$numberLong": "-5"}}"#, -5),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(read(json), Some(Some(expected)), "{json}");
+        }
+        assert_eq!(read(r#""""#), Some(None));
+        assert_eq!(read("null"), Some(None));
+    }
+
+    #[test]
+    fn what_may_be_something_else_is_refused() {
+        for json in [
+            "1699335116",
+            "99999999999",
+            "0",
+            "1699335116000.5",
+            "253402300800000",
+            "18446744073709551615",
+            "true",
+            "[]",
+            "{}",
+            r#"{"$date": ""}"#,
+            r#"{"$date": {"$date": 5}}"#,
+            r#"{"$date": 5, "more": 1}"#,
+            r#"{"$numberLong": "1699335116000"}"#,
+            r#"{"date": "2023-11-07T05:31:56Z"}"#,
+            r#"" ""#,
+            r#""2023-11-07 05:31:56""#,
+            r#""2023-11-07 05:31:56.+00""#,
+            r#""2023-11-07 05:31+00""#,
+            r#""2023-11-07 05:31:56+0""#,
+            r#""2023-11-07 05:31:56+24""#,
+            r#""2023-11-07 05:31:56+00:60""#,
+            r#""2023-1-07 05:31:56+00""#,
+            r#""2023-02-30 05:31:56+00""#,
+            r#""2023-11-07  5:31:56+00""#,
+            r#""2023-11-07 05:31:56 +00""#,
+        ] {
+            assert_eq!(read(json), None, "{json}");
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn cases() -> [Case; 3] {
 }
 
 fn case<Q: Paginate>(api: &'static str, body: Bytes, listing: &Listing<Q>, plain: fn(&Bytes) -> usize) -> Case {
-    let request = listing.query().request().page::<Q::Envelope, Q::Item>();
+    let request = listing.query().request().page_of::<Q>();
     // Shared by reference count, not copied.
     let ours = move |body: &Bytes| request.decode(&Answer::new(body.clone())).unwrap().records().len();
     Case { api, body, ways: [("plain", Box::new(plain)), ("value", Box::new(value)), ("ours", Box::new(ours))] }

@@ -238,7 +238,7 @@ fn record<R: Record>(mut plain: R, raw: Raw<R>, body: &str) {
 
 fn read<Q: Paginate>(listing: &Listing<Q>, body: &[u8]) -> Result<Listed<Entry<Q::Item>>, DecodeError> {
     let request = listing.query().request();
-    request.page::<Q::Envelope, Q::Item>().decode(&Answer::new(Bytes::copy_from_slice(body)))
+    request.page_of::<Q>().decode(&Answer::new(Bytes::copy_from_slice(body)))
 }
 
 /// An error can be shown, with all that it comes from.

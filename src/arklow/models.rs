@@ -2,11 +2,16 @@
 //!
 //! The reference page requires nothing of a record. Here an `id` must be there; everything else may be absent or null.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::{Id, Identified};
 use crate::json::Json;
+use crate::omitted::{Omitted, OmittedField};
 use crate::open_enum::open_enum;
 
 /// One action, as it was asked for and as it stands.
@@ -35,19 +40,33 @@ pub struct ActionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Json>,
     /// How it stands. There if asked for: [`RecordsQuery::include_state`](super::RecordsQuery::include_state).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
     pub state: Option<ActionState>,
     /// The definition that it follows. There if asked for:
     /// [`RecordsQuery::include_definition`](super::RecordsQuery::include_definition).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
     pub definition: Option<ActionDefinition>,
     /// What happened to it. Whether these come without being asked for isn't documented.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::transport::bound::optional_list"
+        deserialize_with = "crate::transport::named::optional_list"
     )]
     pub events: Option<Vec<ActionEvent>>,
+    /// The fields that didn't fit, and that the record was read without.
+    #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
+    pub(crate) omitted: Omitted,
+}
+
+impl ActionRecord {
+    /// The fields that didn't fit, and that this record comes without: none, as a rule.
+    ///
+    /// Each has its path and its JSON. They are part of the record: equal ones have the same, and serde keeps them, under
+    /// `actionlog:omitted`. Which fields these may be is in [`strictness`](crate::strictness).
+    #[must_use]
+    pub fn omitted(&self) -> &[OmittedField] {
+        self.omitted.fields()
+    }
 }
 
 impl Identified for ActionRecord {
@@ -146,11 +165,7 @@ pub struct ActionDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
     pub version: Option<i64>,
     /// Its other names.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::transport::bound::optional_list"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "one_or_many")]
     pub alias: Option<Vec<String>>,
     /// What its input must look like: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,9 +177,40 @@ pub struct ActionDefinition {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::transport::bound::optional_list"
+        deserialize_with = "crate::transport::named::optional_list"
     )]
     pub destinations: Option<Vec<DestinationLink>>,
+}
+
+/// Absent, null, a list of texts, or a single one.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    struct Texts;
+
+    impl<'de> Visitor<'de> for Texts {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of texts")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
+            crate::transport::bound::list(SeqAccessDeserializer::new(seq))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(Vec::from([text.to_owned()]))
+        }
+    }
+
+    struct Wrapped(Vec<String>);
+
+    impl<'de> Deserialize<'de> for Wrapped {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            if from.is_human_readable() { from.deserialize_any(Texts) } else { from.deserialize_seq(Texts) }.map(Self)
+        }
+    }
+
+    Ok(Option::<Wrapped>::deserialize(from)?.map(|it| it.0))
 }
 
 impl Identified for ActionDefinition {
@@ -191,7 +237,7 @@ pub struct DestinationLink {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_default: Option<bool>,
     /// The destination itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
     pub destination: Option<Destination>,
 }
 
@@ -279,7 +325,7 @@ pub struct WebhookConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Json>,
     /// What the answer of the endpoint means.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
     pub signaling: Option<Signaling>,
     /// How soon the endpoint should answer, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]

@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::error::{ApiError, loose};
 use crate::id::Id;
 use crate::json::Json;
+use crate::omitted::OmittedField;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
 use crate::request::{Answer, Request};
 use crate::transport::Transport;
@@ -297,6 +298,11 @@ impl Paginate for RecordListing {
 
     fn identity(record: &ActionRecord) -> Identity {
         (&record.id).into()
+    }
+
+    fn omit(record: &mut ActionRecord, fields: Vec<OmittedField>, _: &Json) -> bool {
+        record.omitted = fields.into();
+        true
     }
 
     fn page_sizes(&self) -> PageSizes {

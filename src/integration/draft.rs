@@ -1,13 +1,16 @@
 //! What is written: the body of a create or an update.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::models::milliseconds;
 use super::{ActionLog, ActionType, Integration, LogStatus};
 use crate::id::Id;
 use crate::json::Json;
+use crate::omitted::Omitted;
 
 /// What a record must say, by name: none can be forgotten, and none taken for another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +87,9 @@ pub struct ActionLogDraft {
     execution_time: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<Json>,
+    /// What the record had that this was made of, and that fits none of the fields.
+    #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
+    omitted: Omitted,
     /// What is wrong with it; told when it is sent, or stored in place of that.
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none", serialize_with = "refuse")]
     problem: Option<String>,
@@ -104,6 +110,7 @@ impl ActionLogDraft {
             retry_count: None,
             execution_time: None,
             metadata: None,
+            omitted: Omitted::default(),
             problem: None,
         }
     }
@@ -128,8 +135,24 @@ impl ActionLogDraft {
             retry_count: (log.retry_count > 0).then_some(log.retry_count),
             execution_time: log.execution_time,
             metadata: log.metadata,
+            omitted: {
+                // The others are the server's to write.
+                let mut omitted = log.omitted;
+                omitted.retain(|it| WRITTEN.contains(&it.path()));
+                omitted
+            },
             problem: None,
         }
+    }
+
+    /// As it's sent: with what fits no field where it stood.
+    pub(super) fn as_sent(&self) -> impl Serialize {
+        AsSent(self)
+    }
+
+    /// Says something in place of what was there before.
+    fn say(&mut self, field: &str) {
+        self.omitted.retain(|it| it.path() != field);
     }
 
     /// How it went.
@@ -140,6 +163,7 @@ impl ActionLogDraft {
 
     /// Which entity.
     pub fn entity_id(mut self, id: impl Into<String>) -> Self {
+        self.say("entityId");
         self.entity_id = Some(id.into());
         self
     }
@@ -164,24 +188,28 @@ impl ActionLogDraft {
 
     /// Why it failed.
     pub fn error_message(mut self, message: impl Into<String>) -> Self {
+        self.say("errorMessage");
         self.error_message = Some(message.into());
         self
     }
 
     /// Takes the error message away, for a record that had failed and then succeeded.
     pub fn clear_error_message(mut self) -> Self {
+        self.say("errorMessage");
         self.error_message = None;
         self
     }
 
     /// How often it was tried again.
     pub fn retry_count(mut self, retries: u64) -> Self {
+        self.say("retryCount");
         self.retry_count = Some(retries);
         self
     }
 
     /// How long it took; sent in milliseconds, with a fraction.
     pub fn took(mut self, time: Duration) -> Self {
+        self.say("executionTime");
         self.execution_time = Some(time.as_secs_f64() * 1000.0);
         self
     }
@@ -208,6 +236,7 @@ impl ActionLogDraft {
     }
 
     fn object(&mut self, name: &str, value: &impl Serialize) -> Option<Json> {
+        self.say(name);
         let problem = match Json::from_serialize(value) {
             Ok(json) if json.as_str().starts_with('{') => return Some(json),
             Ok(_) => format!("the {name} isn't a JSON object"),
@@ -256,6 +285,26 @@ impl From<&Self> for ActionLogDraft {
 }
 
 /// A draft that lacks what it was to say isn't written anywhere.
-fn refuse<S: serde::Serializer>(problem: &Option<String>, _: S) -> Result<S::Ok, S::Error> {
-    Err(serde::ser::Error::custom(problem.as_deref().unwrap_or_default()))
+fn refuse<S: Serializer>(problem: &Option<String>, _: S) -> Result<S::Ok, S::Error> {
+    Err(S::Error::custom(problem.as_deref().unwrap_or_default()))
+}
+
+/// The fields that a draft may say, beside the four that it must.
+const WRITTEN: [&str; 7] =
+    ["entityId", "payload", "response", "errorMessage", "retryCount", "executionTime", "metadata"];
+
+/// A draft's own fields, and those that fit none of them under their names.
+struct AsSent<'a>(&'a ActionLogDraft);
+
+impl Serialize for AsSent<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.0.omitted.is_empty() {
+            return self.0.serialize(to);
+        }
+        let draft = ActionLogDraft { omitted: Omitted::default(), ..self.0.clone() };
+        let text = serde_json::to_string(&draft).map_err(S::Error::custom)?;
+        let mut fields: BTreeMap<String, Json> = serde_json::from_str(&text).map_err(S::Error::custom)?;
+        fields.extend(self.0.omitted.fields().iter().map(|it| (it.path().to_owned(), it.raw().clone())));
+        fields.serialize(to)
+    }
 }

@@ -14,10 +14,12 @@ use crate::call::Call;
 use crate::error::loose;
 use crate::id::Id;
 use crate::json::Json;
+use crate::omitted::OmittedField;
 use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total};
 use crate::request::{Repeat, Request};
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
+use crate::transport::named::Named;
 
 /// The records of the log: see [`IntegrationClient::logs`](super::IntegrationClient::logs).
 #[derive(Clone, Debug)]
@@ -253,20 +255,25 @@ impl Setting {
 fn written(request: Request<()>, draft: &ActionLogDraft) -> Request<()> {
     match draft.problem() {
         Some(problem) => request.invalid(problem),
-        None => request.body(draft),
+        None => request.body(draft.as_sent()),
     }
 }
 
 /// Reads `{success, data}`.
 fn one(answer: &crate::request::Answer) -> Result<ActionLog, DecodeError> {
     #[derive(Deserialize)]
-    struct Around {
-        data: ActionLog,
+    struct Held<T> {
+        data: T,
     }
+
     decode::whole(answer)?;
     // First what a refusal looks like: its `data` may be anything.
     decode::json::<Word>(answer.body())?.check()?;
-    Ok(decode::json::<Around>(answer.body())?.data)
+    decode::json::<Held<Named<ActionLog>>>(answer.body()).map(|it| it.data.0).or_else(|error| {
+        // It's written, or it's what was asked for: an odd field is no reason not to have it.
+        let raw = decode::json::<Held<Json>>(answer.body())?.data;
+        decode::without_odd_fields(&raw, LogListing::omit).map_err(|why| why.map_or(error, |it| it.within("data")))
+    })
 }
 
 /// What a deletion gives.
@@ -403,6 +410,11 @@ impl Paginate for LogListing {
 
     fn identity(log: &ActionLog) -> Identity {
         (&log.id).into()
+    }
+
+    fn omit(log: &mut ActionLog, fields: Vec<OmittedField>, _: &Json) -> bool {
+        log.omitted = fields.into();
+        true
     }
 
     fn page_sizes(&self) -> PageSizes {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ActionLogDraft;
 use crate::id::{Id, Identified};
 use crate::json::Json;
+use crate::omitted::{Omitted, OmittedField};
 use crate::open_enum::open_enum;
 
 /// One thing that an integration did, or tried to do.
@@ -32,7 +33,7 @@ pub struct ActionLog {
     /// What kind of entity it did it to: `product`, say.
     pub entity_type: String,
     /// Which entity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::id::optional_text")]
     pub entity_id: Option<String>,
     /// How it went.
     pub status: LogStatus,
@@ -60,6 +61,9 @@ pub struct ActionLog {
     /// When the log was changed last.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
     pub updated_at: Option<DateTime<Utc>>,
+    /// The fields that didn't fit, and that the record was read without.
+    #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
+    pub(crate) omitted: Omitted,
 }
 
 impl Identified for ActionLog {
@@ -118,6 +122,15 @@ impl LogStatus {
 }
 
 impl ActionLog {
+    /// The fields that didn't fit, and that this record comes without: none, as a rule.
+    ///
+    /// Each has its path and its JSON. They are part of the record: equal ones have the same, and serde keeps them, under
+    /// `actionlog:omitted`. Which fields these may be is in [`strictness`](crate::strictness).
+    #[must_use]
+    pub fn omitted(&self) -> &[OmittedField] {
+        self.omitted.fields()
+    }
+
     /// How long it took. `None` where the server doesn't say, or not something that can be a time.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
@@ -126,7 +139,8 @@ impl ActionLog {
 
     /// A draft that says all that this does and that can be written.
     ///
-    /// An update *replaces* the record: what a draft doesn't say is gone after it. To change one thing, begin here.
+    /// An update *replaces* the record: what a draft doesn't say is gone after it. To change one thing, begin here. Fields
+    /// that were [omitted](Self::omitted) are written back as the server sent them, unless the draft is given others.
     ///
     /// ```no_run
     /// use actionlog::integration::LogStatus;

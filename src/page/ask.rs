@@ -173,5 +173,5 @@ pub(super) fn request<Q: Paginate>(query: &Q, limit: u32) -> Request<Listed<Entr
         }
         _ => request,
     };
-    request.page::<Q::Envelope, Q::Item>()
+    request.page_of::<Q>()
 }

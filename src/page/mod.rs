@@ -57,6 +57,8 @@ pub use raw::{Raw, WithRaw};
 pub use summary::{Cut, Doubt, Summary, Verdict};
 
 use crate::error::{ApiError, Error};
+use crate::json::Json;
+use crate::omitted::OmittedField;
 use crate::request::Request;
 use crate::transport::decode::DecodeError;
 
@@ -154,6 +156,17 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
     fn time_of(item: &Self::Item) -> Option<DateTime<Utc>> {
         let _ = item;
         None
+    }
+
+    /// Keeps, in a record, the fields of it that didn't fit and that it was read without, and gives `true`. `raw` is the
+    /// whole record, as the server sent it.
+    ///
+    /// Where it gives `false`, as it does unless said otherwise, a record of which anything doesn't fit is
+    /// [unreadable](Entry::Unreadable): what is left out without a word is lost. The records of this crate's own listings
+    /// keep them; see [`strictness`](crate::strictness).
+    fn omit(item: &mut Self::Item, fields: Vec<OmittedField>, raw: &Json) -> bool {
+        let _ = (item, fields, raw);
+        false
     }
 
     /// What the total in an answer counts. [`Total::Open`] unless said otherwise.

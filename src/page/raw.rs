@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Identity, Order, PageSizes, Paginate, Total, Window};
 use crate::json::Json;
+use crate::omitted::OmittedField;
 use crate::request::Request;
 use crate::transport::decode;
 
@@ -106,6 +107,12 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
 
     fn time_of(item: &Raw<Q::Item>) -> Option<DateTime<Utc>> {
         Q::time_of(&item.record)
+    }
+
+    fn omit(item: &mut Raw<Q::Item>, fields: Vec<OmittedField>, raw: &Json) -> bool {
+        // It was read from what was left.
+        item.raw = raw.clone();
+        Q::omit(&mut item.record, fields, raw)
     }
 
     fn total(&self) -> Total {

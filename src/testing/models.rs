@@ -29,6 +29,7 @@ use crate::error::{ApiError, Error, ErrorKind};
 use crate::id::Id;
 use crate::integration::{ActionLog, ActionType, Deleted, LogStatus};
 use crate::json::Json;
+use crate::omitted::Omitted;
 use crate::page::{Collected, Entry, Listed, Page, Summary, Total, Verdict, Window};
 use crate::unleash::{
     self, ActionEventState, ActionSet, ActionSetEvent, ActionSetEventState, Signal, SignalFilter, SignalSource,
@@ -58,6 +59,7 @@ pub fn action_log(id: impl Into<Id<ActionLog>>) -> ActionLog {
         metadata: None,
         created_at: Some(time()),
         updated_at: Some(time()),
+        omitted: Omitted::default(),
     }
 }
 
@@ -80,6 +82,7 @@ pub fn action_record(id: impl Into<Id<ActionRecord>>) -> ActionRecord {
         state: None,
         definition: None,
         events: None,
+        omitted: Omitted::default(),
     }
 }
 
@@ -171,6 +174,7 @@ pub fn action_set_event(id: impl Into<Id<ActionSetEvent>>) -> ActionSetEvent {
         state: ActionSetEventState::Success,
         signal,
         action_set,
+        omitted: Omitted::default(),
     }
 }
 
@@ -194,14 +198,14 @@ pub fn action_set(id: impl Into<Id<ActionSet>>, actions: impl IntoIterator<Item 
         id: id.into(),
         project: "default".to_owned(),
         created_at: time(),
-        created_by_user_id: Id::new(1),
-        name: "action set".to_owned(),
+        created_by_user_id: Some(Id::new(1)),
+        name: Some("action set".to_owned()),
         description: None,
-        actor_id: Id::new(1),
+        actor_id: Some(Id::new(1)),
         enabled: true,
         actions: actions.into_iter().collect(),
         filter: SignalFilter {
-            source: SignalSource::SignalEndpoint,
+            source: Some(SignalSource::SignalEndpoint),
             source_id_raw: Json::from(serde_json::json!(1)),
             payload: Json::from(serde_json::json!({})),
         },
@@ -214,9 +218,9 @@ pub fn action_of_set(action: impl Into<String>, state: impl Into<ActionEventStat
     unleash::ActionEvent {
         id: Id::new(1),
         created_at: time(),
-        created_by_user_id: Id::new(1),
+        created_by_user_id: Some(Id::new(1)),
         action: action.into(),
-        sort_order: 1,
+        sort_order: Some(1),
         execution_params: None,
         state: state.into(),
         details: None,

@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::bound::{self, Counted};
+use super::lenient;
 use super::named::Named;
 use crate::error::ApiError;
 use crate::json::Json;
+use crate::omitted::OmittedField;
 use crate::page::{Entry, Envelope, Listed, UnreadableRecord};
 use crate::request::Answer;
 
@@ -63,6 +65,15 @@ impl DecodeError {
     /// There is a number, and errors are beside it.
     pub(crate) fn partial_count(count: u64, error: ApiError) -> Self {
         Problem::PartialCount(count, error).into()
+    }
+
+    /// The same, of what stands in a field.
+    pub(crate) fn within(self, field: &str) -> Self {
+        match self.problem {
+            Problem::Unfit { path, reason } if path.is_empty() => Self::unfit(field, reason),
+            Problem::Unfit { path, reason } => Self::unfit(format!("{field}.{path}"), reason),
+            problem => problem.into(),
+        }
     }
 
     pub(crate) fn into_problem(self) -> Problem {
@@ -127,11 +138,16 @@ pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str::<Named<T>>(text).map(|it| it.0).map_err(|error| located::<T>(text, &error))
 }
 
-/// Reads a page in one pass; only if that fails, record by record. No more than `most` records are read in either way:
-/// what is three bytes in a body takes a hundred in memory, and some 32 KB of compressed nothing are eleven million.
+/// Gives a record the fields that it had to be read without, and its whole text. `false` if it takes none.
+pub(crate) type Omit<R> = fn(&mut R, Vec<OmittedField>, &Json) -> bool;
+
+/// Reads a page in one pass; only if that fails, record by record; and only a record that doesn't fit, without the fields
+/// that don't. No more than `most` records are read in either way: what is three bytes in a body takes a hundred in memory,
+/// and some 32 KB of compressed nothing are eleven million.
 pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     body: &Bytes,
     most: usize,
+    omit: Omit<R>,
 ) -> Result<Listed<Entry<R>>, DecodeError> {
     let text = text(body)?;
     let read = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
@@ -149,22 +165,45 @@ pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     };
     let mut index = 0;
     Ok(raw.map(|raw| {
-        let entry = record(index, raw.0);
+        let entry = record(index, raw.0, omit);
         index += 1;
         entry
     }))
 }
 
-fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>) -> Entry<R> {
+fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>, omit: Omit<R>) -> Entry<R> {
     match serde_json::from_str::<Named<R>>(raw.get()) {
         Ok(record) => Entry::Record(record.0),
         Err(error) => {
-            let (path, reason) = match located::<R>(raw.get(), &error).problem {
+            let raw = Json::from_raw(raw);
+            let why = match without_odd_fields(&raw, omit) {
+                Ok(record) => return Entry::Record(record),
+                Err(why) => why.unwrap_or_else(|| located::<R>(raw.as_str(), &error)),
+            };
+            let (path, reason) = match why.problem {
                 Problem::Unfit { path, reason } => (path, reason),
                 _ => (String::new(), reason(&error)),
             };
-            Entry::Unreadable(UnreadableRecord::new(index, path, reason, Json::from_raw(raw)))
+            Entry::Unreadable(UnreadableRecord::new(index, path, reason, raw))
         }
+    }
+}
+
+/// Reads a record that doesn't fit as it is, without the fields that don't.
+///
+/// # Errors
+///
+/// What makes it invalid all the same, if that isn't what was in the way in the first place.
+pub(crate) fn without_odd_fields<R: DeserializeOwned>(raw: &Json, omit: Omit<R>) -> Result<R, Option<DecodeError>> {
+    match lenient::read::<R>(raw.as_str()) {
+        Ok((mut record, fields)) => {
+            if omit(&mut record, fields, raw) {
+                Ok(record)
+            } else {
+                Err(None)
+            }
+        }
+        Err(why) => Err(why.map(|it| DecodeError::unfit(it.path, it.reason))),
     }
 }
 

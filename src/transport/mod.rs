@@ -6,6 +6,7 @@ pub(crate) mod connect;
 pub(crate) mod decode;
 pub(crate) mod exchange;
 mod hint;
+mod lenient;
 pub(crate) mod named;
 mod obstacle;
 mod pace;

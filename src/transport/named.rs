@@ -6,6 +6,8 @@
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::bound;
+
 /// A `T` that, if it's a struct, is read from a JSON object alone.
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) T);
@@ -53,4 +55,27 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for ByName<D> {
     fn is_human_readable(&self) -> bool {
         self.0.is_human_readable()
     }
+}
+
+/// For `#[serde(default, deserialize_with = "crate::transport::named::optional")]`: absent, null, or a struct.
+pub(crate) fn optional<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Named<T>>::deserialize(from)?.map(|it| it.0))
+}
+
+/// For a field that is a struct.
+pub(crate) fn required<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    Named::deserialize(from).map(|it| it.0)
+}
+
+/// For a field that is a list of structs.
+pub(crate) fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    Ok(bound::list::<_, Named<T>>(from)?.into_iter().map(|it| it.0).collect())
+}
+
+/// Absent, null, or a list of structs.
+pub(crate) fn optional_list<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list = bound::optional_list::<_, Named<T>>(from)?;
+    Ok(list.map(|it| it.into_iter().map(|it| it.0).collect()))
 }

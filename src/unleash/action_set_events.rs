@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{ActionSet, ActionSetEvent};
 use crate::id::Id;
+use crate::json::Json;
+use crate::omitted::OmittedField;
 use crate::page::{Envelope, Identity, Listed, Listing, Order, PageSizes, Paginate};
 use crate::request::Request;
 use crate::transport::Transport;
@@ -136,6 +138,11 @@ impl Paginate for EventsQuery {
 
     fn identity(event: &ActionSetEvent) -> Identity {
         (&event.id).into()
+    }
+
+    fn omit(event: &mut ActionSetEvent, fields: Vec<OmittedField>, _: &Json) -> bool {
+        event.omitted = fields.into();
+        true
     }
 
     fn page_sizes(&self) -> PageSizes {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Id, Identified};
 use crate::json::Json;
+use crate::omitted::{Omitted, OmittedField};
 use crate::open_enum::open_enum;
 
 /// One run of an action set: a signal came, the set's filters matched, and its actions were executed in order.
@@ -29,9 +30,25 @@ pub struct ActionSetEvent {
     /// How the run stands.
     pub state: ActionSetEventState,
     /// The signal that made it run.
+    #[serde(deserialize_with = "crate::transport::named::required")]
     pub signal: Signal,
     /// The action set as it was when it ran, each of its actions with how it went.
+    #[serde(deserialize_with = "crate::transport::named::required")]
     pub action_set: ActionSet,
+    /// The fields that didn't fit, and that the record was read without.
+    #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
+    pub(crate) omitted: Omitted,
+}
+
+impl ActionSetEvent {
+    /// The fields that didn't fit, and that this record comes without: none, as a rule.
+    ///
+    /// Each has its path and its JSON. They are part of the record: equal ones have the same, and serde keeps them, under
+    /// `actionlog:omitted`. Which fields these may be is in [`strictness`](crate::strictness).
+    #[must_use]
+    pub fn omitted(&self) -> &[OmittedField] {
+        self.omitted.fields()
+    }
 }
 
 impl Identified for ActionSetEvent {
@@ -118,23 +135,26 @@ pub struct ActionSet {
     /// When it was made.
     #[serde(with = "crate::time::required")]
     pub created_at: DateTime<Utc>,
-    /// Who made it.
-    pub created_by_user_id: Id<User>,
-    /// Its name.
-    pub name: String,
+    /// Who made it. `None` where that isn't known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by_user_id: Option<Id<User>>,
+    /// Its name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The service account that executes its actions.
-    pub actor_id: Id<User>,
+    /// The service account that executes its actions. `None` where there is none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<Id<User>>,
     /// Whether it reacts to signals. `true` where the server doesn't say.
     #[serde(default = "yes", deserialize_with = "yes_if_null")]
     pub enabled: bool,
     /// Its actions in the order of execution, each with how it went in this run.
-    #[serde(deserialize_with = "crate::transport::bound::list")]
+    #[serde(deserialize_with = "crate::transport::named::list")]
     pub actions: Vec<ActionEvent>,
     /// Which signals it reacts to.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", deserialize_with = "crate::transport::named::required")]
     pub filter: SignalFilter,
 }
 
@@ -155,8 +175,9 @@ fn yes_if_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Err
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SignalFilter {
-    /// The kind of source that the signal must come from.
-    pub source: SignalSource,
+    /// The kind of source that the signal must come from. `None` where that isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SignalSource>,
     /// The source that it must come from. A JSON number: an id in meaning, any number by the schema;
     /// [`source_id`](Self::source_id) reads it.
     #[serde(rename = "sourceId")]
@@ -183,13 +204,14 @@ pub struct ActionEvent {
     /// When the action was made.
     #[serde(with = "crate::time::required")]
     pub created_at: DateTime<Utc>,
-    /// Who made it.
-    pub created_by_user_id: Id<User>,
+    /// Who made it. `None` where that isn't known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by_user_id: Option<Id<User>>,
     /// What is executed, by name: `TOGGLE_FEATURE_ON`, say.
     pub action: String,
-    /// Its place in the order of execution.
-    #[serde(with = "crate::integer::required")]
-    pub sort_order: i64,
+    /// Its place in the order of execution, if it was given one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    pub sort_order: Option<i64>,
     /// With which parameters: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_params: Option<Json>,

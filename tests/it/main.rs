@@ -28,6 +28,7 @@ mod recorder;
 mod running;
 mod runtimes;
 mod soak;
+mod strictness;
 mod support;
 mod transport_settings;
 mod unleash_requests;
