@@ -223,15 +223,15 @@ fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Decode
         Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
         _ => String::new(),
     };
-    let reason = reason(error);
-    match reason.strip_prefix(WITHIN).and_then(|it| it.split_once(WITHIN)) {
+    let message = error.to_string();
+    match message.strip_prefix(WITHIN).and_then(|it| it.split_once(WITHIN)) {
         // One read within another (see `Raw`) says where; the place that the outer one adds is its own end.
         Some((inner, reason)) => {
             let places = reason.matches(" at line ").count();
             let reason = reason.rsplit_once(" at line ").filter(|_| places > 1).map_or(reason, |(reason, _)| reason);
-            DecodeError::unfit(inner, reason)
+            DecodeError::unfit(inner, unquoted(reason))
         }
-        None => DecodeError::unfit(path, reason),
+        None => DecodeError::unfit(path, reason(error)),
     }
 }
 
@@ -249,14 +249,19 @@ pub(crate) fn within<T: DeserializeOwned, E: serde::de::Error>(text: &str) -> Re
 /// serde_json's message without the value that it quotes: it is a record's.
 fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    if !error.is_data() || message.starts_with("missing field") || message.starts_with("duplicate field") {
-        return message;
+    if error.is_data() { unquoted(&message) } else { message }
+}
+
+fn unquoted(message: &str) -> String {
+    // These quote the name of a field of the model.
+    if message.starts_with("missing field") || message.starts_with("duplicate field") {
+        return message.to_owned();
     }
     // The value stands before what was expected, and may hold anything, quotes and these very words too. What was
     // expected, and the place, are never the record's.
     let rest = message.rfind(", expected ").or_else(|| message.rfind(" at line ")).unwrap_or(message.len());
     match message[..rest].find(['"', '`']) {
         Some(value) => format!("{}(..){}", &message[..value], &message[rest..]),
-        None => message,
+        None => message.to_owned(),
     }
 }

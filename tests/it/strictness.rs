@@ -1,6 +1,6 @@
 //! How strictly records are read: what else is taken for a field, what is left out, and what makes a record invalid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use actionlog::arklow::{ActionRecord, RecordListing, RecordsQuery};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogListing, LogStatus, LogsQuery};
-use actionlog::page::{Entry, Listing, Paginate};
+use actionlog::page::{Entry, Listing, Paginate, UnreadableRecord};
 use actionlog::unleash::{ActionSetEvent, EventsQuery};
 use actionlog::{Answer, ArklowClient, IntegrationClient, Json, OmittedField, UnleashClient};
 use proptest::prelude::*;
@@ -168,6 +168,13 @@ fn readable<R: Record>(record: &str) -> R {
     }
 }
 
+fn unreadable<R: Record>(record: &str) -> UnreadableRecord {
+    match read::<R>(record) {
+        Entry::Record(read) => panic!("{record}: {read:?}"),
+        Entry::Unreadable(why) => why,
+    }
+}
+
 /// The sample with this JSON in a field's place.
 fn with(sample: &Value, pointer: &str, json: &str) -> String {
     const HERE: &str = "-*- here -*-";
@@ -293,6 +300,7 @@ fn check<R: Record>(pointer: &str, json: &str) {
         Entry::Unreadable(record) => {
             assert!(is_required::<R>(pointer), "{case}: {record:?}");
             assert_eq!(record.raw().as_str(), text, "{case}");
+            assert_eq!(read_with_raw::<R>(&text).unwrap_err(), unreadable::<R>(&text), "{case}");
             return;
         }
     };
@@ -314,18 +322,17 @@ fn check<R: Record>(pointer: &str, json: &str) {
     // It's the same once stored, and its text is still there for those who keep it.
     let stored: R = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
     assert_eq!(stored, record, "{case}");
-    let with_raw = entries_with_raw::<R>(&text);
-    assert_eq!(with_raw, (record, text), "{case}");
+    assert_eq!(read_with_raw::<R>(&text), Ok((record, text)), "{case}");
 }
 
-fn entries_with_raw<R: Record>(text: &str) -> (R, String) {
+fn read_with_raw<R: Record>(text: &str) -> Result<(R, String), UnreadableRecord> {
     let mut entries = entries(&R::listing().with_raw(), R::page(&[text.to_owned()]));
     match entries.remove(0) {
         Entry::Record(raw) => {
             let (record, raw) = raw.into_parts();
-            (record, raw.to_string())
+            Ok((record, raw.to_string()))
         }
-        Entry::Unreadable(record) => panic!("{record:?}"),
+        Entry::Unreadable(record) => Err(record),
     }
 }
 
@@ -434,13 +441,53 @@ fn fields_that_a_record_cannot_be_without_still_make_it_invalid() {
             for text in [with(&sample, pointer, "true"), without(&sample, pointer).to_string()] {
                 let free = FREE.iter().chain(&["sourceId"]).any(|it| pointer.ends_with(&format!("match/{it}")));
                 let read = read::<R>(&text);
-                assert!(free && text.contains("true") || matches!(read, Entry::Unreadable(_)), "{pointer}: {text}");
+                let Entry::Unreadable(why) = read else {
+                    assert!(free && text.contains("true"), "{pointer}: {text}");
+                    continue;
+                };
+                // What it can't be without is named, whether it's there or not, and also with the text beside it.
+                let (object, field) = pointer.rsplit_once('/').unwrap();
+                let named = if why.reason().starts_with("missing field") {
+                    why.path() == path(object) && why.reason().contains(&format!("`{field}`"))
+                } else {
+                    why.path() == path(pointer)
+                };
+                assert!(named, "{pointer}: {why:?}");
+                assert_eq!(read_with_raw::<R>(&text).unwrap_err(), why, "{pointer}: {text}");
             }
         }
     }
     check::<ActionRecord>();
     check::<ActionLog>();
     check::<ActionSetEvent>();
+}
+
+#[test]
+fn a_record_with_its_text_beside_it_says_what_is_wrong_as_one_without() {
+    // An optional field that doesn't fit is left out, and named; the text has it.
+    let text = odd_log();
+    let (log, raw) = read_with_raw::<ActionLog>(&text).unwrap();
+    let omitted: BTreeSet<_> = log.omitted().iter().map(OmittedField::path).collect();
+    assert_eq!(omitted, BTreeSet::from(["createdAt", "errorMessage", "retryCount"]));
+    assert_eq!((log, raw), (readable(&text), text.clone()));
+
+    // It's not what is said where another makes the record invalid: one that doesn't fit, or one that isn't there.
+    let mut sample = value(&odd_log());
+    sample["actionType"] = json!(5);
+    let why = read_with_raw::<ActionLog>(&sample.to_string()).unwrap_err();
+    assert_eq!((why.path(), why.id()), ("actionType", sample["_id"].as_str()));
+    assert_eq!(why, unreadable::<ActionLog>(&sample.to_string()));
+
+    sample.as_object_mut().unwrap().remove("actionType");
+    let why = read_with_raw::<ActionLog>(&sample.to_string()).unwrap_err();
+    assert!(why.reason().starts_with("missing field `actionType`"), "{why:?}");
+    assert_eq!(why, unreadable::<ActionLog>(&sample.to_string()));
+
+    // Deep inside too, and where a list stands between.
+    let event = with(&ActionSetEvent::sample(), "/actionSet/actions/1/state", "7");
+    let why = read_with_raw::<ActionSetEvent>(&event).unwrap_err();
+    assert_eq!(why.path(), "actionSet.actions[1].state");
+    assert_eq!(why, unreadable::<ActionSetEvent>(&event));
 }
 
 fn client(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> (IntegrationClient, Memory) {
