@@ -18,12 +18,18 @@ use crate::omitted::OmittedField;
 /// own, and a list may hold any number.
 const SINGLE: usize = 16;
 
+/// A longer record isn't read again: its parts take several times the memory that it does, and each reading its time.
+const LONGEST: usize = 1024 * 1024;
+
 /// Reads the text as a record, with the fields that had to be left out.
 ///
 /// # Errors
 ///
 /// What makes it none without them either: `None` if that is no more than what was in the way in the first place.
 pub(super) fn read<R: DeserializeOwned>(text: &str) -> Result<(R, Vec<OmittedField>), Option<Unfit>> {
+    if text.len() > LONGEST {
+        return Err(None);
+    }
     let mut omitted: Vec<(Path, Unfit)> = Vec::new();
     loop {
         let paths: Vec<&[Step]> = omitted.iter().map(|(path, _)| &**path).collect();
@@ -274,6 +280,14 @@ mod tests {
         }
         let why = read::<Deep>(r#"{"inner": {"key": "x", "note": 5}}"#).unwrap_err().unwrap();
         assert_eq!(why.path, "inner.key");
+    }
+
+    #[test]
+    fn a_record_of_more_than_a_mebibyte_is_not_read_again() {
+        let text = |more: usize| format!(r#"{{"id": 1, "note": 5, "more": "{}"}}"#, "x".repeat(more));
+        let most = LONGEST - text(0).len();
+        assert!(read::<Outer>(&text(most)).is_ok());
+        assert_eq!(read::<Outer>(&text(most + 1)).unwrap_err(), None);
     }
 
     #[test]
