@@ -15,7 +15,7 @@ use crate::error::loose;
 use crate::id::Id;
 use crate::json::Json;
 use crate::omitted::OmittedField;
-use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total};
+use crate::page::{Envelope, Growth, Identity, Listed, Listing, Order, PageSizes, Paginate, Total};
 use crate::request::{Repeat, Request};
 use crate::transport::Transport;
 use crate::transport::decode::{self, DecodeError};
@@ -329,6 +329,10 @@ impl LogsQuery {
     }
 
     /// Sorted by this field.
+    ///
+    /// By `_id`, which is unique and never changes, a scan can be [complete](crate::Verdict::Complete). By any other field
+    /// records may move, or those that share a value may change places between two requests: see
+    /// [`Listing::order`](crate::Listing::order).
     #[must_use]
     pub fn sort(mut self, field: impl Into<String>) -> Self {
         self.sort = Some(field.into());
@@ -421,8 +425,18 @@ impl Paginate for LogListing {
         PageSizes::up_to(100)
     }
 
-    fn newest_first(&self) -> bool {
-        self.query.order != Some(SortOrder::Asc)
+    /// Fixed by a key that is unique and never changes. Sorted by any other, records move, or those that share it change places.
+    fn order(&self) -> Order {
+        if self.query.sort.as_deref() == Some("_id") { Order::Fixed } else { Order::MayChange }
+    }
+
+    /// By the time of creation, which is the order unless another is asked for.
+    fn growth(&self) -> Growth {
+        match (self.query.sort.as_deref(), self.query.order) {
+            (None | Some("createdAt"), Some(SortOrder::Asc)) => Growth::AtEnd,
+            (None | Some("createdAt"), _) => Growth::AtHead,
+            _ => Growth::Unknown,
+        }
     }
 
     fn bears_time(&self) -> bool {

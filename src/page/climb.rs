@@ -4,18 +4,30 @@
 //! comes next, and a known record first at offset 0 is the end. Where nothing is known, the place is looked for from the
 //! head, as what lies below the known records wasn't given by this walk.
 
+use std::collections::HashSet;
+
 use super::ahead::Forecast;
+use super::drift::Drift;
 use super::known::Known;
 use super::summary::{End, Tally};
 use super::walk::{Give, Plan, Rules, Walk};
-use super::{Identity, Window};
+use super::{Identity, Order, Window};
+
+/// How many windows below the place it's looked for before it's looked for from the head again.
+const BELOW: u32 = 32;
+
+/// How many windows in a row may come no closer to the head before a climb ends behind what stood there when it began.
+const OUTRUN: u32 = 8;
+
+/// And how many if the record that stood there isn't met.
+const LONG_OUTRUN: u32 = 64;
 
 /// A walk from known records to the head of their listing.
 #[derive(Debug)]
 pub(super) struct Climb {
     plan: Plan,
-    /// What was known before, and what was given since.
-    known: Known,
+    /// The fingerprints of what was known before, and what was given since.
+    known: HashSet<u64>,
     given: Known,
     stage: Stage,
     /// The most records that were passed on the way to the place.
@@ -25,6 +37,15 @@ pub(super) struct Climb {
     /// How much the server is taken to give at once; 0 if that isn't known.
     size: usize,
     empty: u32,
+    drift: Drift,
+    /// The first record that was met: the newest when it began.
+    newest: Option<Identity>,
+    has_newest: bool,
+    /// The lowest known record that was met on the way to the place, standing alone: where it stood.
+    lone: Option<u64>,
+    /// The lowest offset of a window on the way up, and how many windows since came no lower.
+    highest: u64,
+    outrun: u32,
     end: Option<End>,
     tally: Tally,
 }
@@ -35,18 +56,34 @@ enum Stage {
     Locate(Box<Walk>),
     /// The first known record was last seen here.
     Climb(u64),
+    /// It stands further down than it was seen; so many windows were looked at.
+    Below(u64, u32),
+    /// Nothing but a lone known record was found: it's at this offset.
+    Lone(u64),
 }
 
 impl Climb {
     /// To the head from the records that a cursor knows there, the first one first.
-    pub(super) fn new(plan: Plan, head: &[Identity]) -> Self {
-        let mut known = Known::new(plan.remembered.max(head.len()));
-        for id in head.iter().rev() {
-            known.add(id.clone());
+    pub(super) fn new(mut plan: Plan, head: &[u64]) -> Self {
+        plan.widen();
+        Self {
+            known: head.iter().copied().collect(),
+            given: Known::new(plan.remembered),
+            stage: Stage::locate(&plan),
+            plan,
+            passed: 0,
+            largest: 0,
+            size: 0,
+            empty: 0,
+            drift: Drift::default(),
+            newest: None,
+            has_newest: false,
+            lone: None,
+            highest: u64::MAX,
+            outrun: 0,
+            end: None,
+            tally: Tally::default(),
         }
-        let given = Known::new(plan.remembered);
-        let stage = Stage::locate(&plan);
-        Self { plan, known, given, stage, passed: 0, largest: 0, size: 0, empty: 0, end: None, tally: Tally::default() }
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -66,7 +103,7 @@ impl Climb {
     }
 
     pub(super) fn alike(&self, id: &Identity) -> Option<&Identity> {
-        self.given.alike(id).or_else(|| self.known.alike(id))
+        self.given.alike(id)
     }
 
     pub(super) fn window(&self) -> Option<Window> {
@@ -78,8 +115,10 @@ impl Climb {
                 let size = if self.size == 0 { u64::from(limit) } else { u64::from(limit).min(self.size as u64) };
                 // Some way below the known record: what comes to the head meanwhile pushes it down.
                 let below = if size < 2 { 0 } else { (size / 4).max(1) };
-                Some(Window { offset: (place + below).saturating_sub(size), limit })
+                let place = place.saturating_add_signed(self.drift.predicted());
+                Some(Window { offset: place.saturating_add(below).saturating_sub(size), limit })
             }
+            (None, Stage::Below(offset, _) | Stage::Lone(offset)) => Some(Window { offset: *offset, limit }),
         }
     }
 
@@ -87,8 +126,12 @@ impl Climb {
     pub(super) fn observe(&mut self, answer: &[Identity], total: Option<u64>) -> Vec<Give> {
         let mut give = vec![Give::No; answer.len()];
         let Some(window) = self.window() else { return give };
-        self.tally.requests += 1;
+        self.tally.came();
         self.tally.note_total(self.plan.total, total, answer.len());
+        self.drift.note_request();
+        if self.newest.is_none() {
+            self.newest = answer.first().cloned();
+        }
         self.largest = self.largest.max(answer.len());
         self.size = self.size.max(answer.len());
         let first_known = self.first_known(answer);
@@ -101,33 +144,15 @@ impl Climb {
                     self.passed = walk.tally().seen;
                     self.tally.found();
                 }
-                match walk.end() {
-                    None => {}
-                    // An empty listing before: all of it is new, from its end on.
-                    Some(End::Proved | End::Unproved) if self.known.is_empty() => match answer.len() {
-                        0 if walk.tally().seen == 0 => self.stop(End::Proved),
-                        // Single records end where nothing is behind them.
-                        length => self.climb(window.offset, answer, length, &mut give),
-                    },
-                    Some(_) => self.stop(End::Lost),
-                }
+                let (end, passed) = (walk.end(), walk.tally().seen);
+                self.note_lone(window.offset, answer);
+                self.end_locating(end, passed, window.offset, answer, &mut give);
             }
-            (Stage::Climb(_), None) if self.largest < 2 && !answer.is_empty() => {
+            (Stage::Climb(_) | Stage::Below(..), None) if self.largest < 2 && !answer.is_empty() => {
                 // Single records can't overlap: it's taken for the next.
                 self.climb(window.offset, answer, answer.len(), &mut give);
             }
-            (Stage::Climb(_), None) => {
-                self.empty += 1;
-                // An empty answer may be a hiccup.
-                if !answer.is_empty() || self.empty > 1 {
-                    self.empty = 0;
-                    // The server may give less than it did, so that the window ended above the place.
-                    self.size = answer.len();
-                    self.tally.lost_places += 1;
-                    self.tally.shifted = true;
-                    self.stage = Stage::locate(&self.plan);
-                }
-            }
+            (Stage::Climb(_) | Stage::Below(..) | Stage::Lone(_), None) => self.lose_place(window.offset, answer),
         }
         let given = give.iter().filter(|it| **it != Give::No).count() as u64;
         self.tally.gave(given);
@@ -137,46 +162,114 @@ impl Climb {
         give
     }
 
+    /// Keeps where the lowest known record stands that was met alone on the way to the place.
+    fn note_lone(&mut self, offset: u64, answer: &[Identity]) {
+        if let Some(index) = answer.iter().rposition(|id| self.known.contains(&id.fingerprint())) {
+            self.lone = Some(offset.saturating_add(index as u64));
+        }
+    }
+
+    /// The end of the listing, and no place found on the way there.
+    fn end_locating(&mut self, end: Option<End>, passed: u64, offset: u64, answer: &[Identity], give: &mut [Give]) {
+        match end {
+            None => {}
+            // An empty listing before: all of it is new, from its end on.
+            Some(End::Proved | End::Unproved | End::Grew) if self.known.is_empty() => match answer.len() {
+                0 if passed == 0 => self.stop(End::Proved),
+                // Single records end where nothing is behind them.
+                length => self.climb(offset, answer, length, give),
+            },
+            // The lowest of those that stand alone: all that isn't known above it is given, and none of it skipped.
+            Some(End::Proved | End::Unproved | End::Grew) if self.lone.is_some() => {
+                self.stage = Stage::Lone(self.lone.take().unwrap_or_default());
+            }
+            Some(_) => self.stop(End::Lost),
+        }
+    }
+
+    /// Nothing in an answer is known on the way up.
+    fn lose_place(&mut self, offset: u64, answer: &[Identity]) {
+        self.empty += 1;
+        // An empty answer may be a hiccup.
+        if answer.is_empty() && self.empty < 2 {
+            return;
+        }
+        self.empty = 0;
+        self.tally.lost_places += 1;
+        self.tally.shifted = true;
+        self.drift.was_wrong();
+        let looked = if let Stage::Below(_, looked) = self.stage { looked } else { 0 };
+        // What came to the head pushed it down, as a rule: what stands here is newer.
+        self.stage = if answer.len() > 1 && looked < BELOW && !matches!(self.stage, Stage::Lone(_)) {
+            Stage::Below(offset.saturating_add(answer.len() as u64 - 1), looked + 1)
+        } else {
+            // The server may give less than it did, so that the window ended above the place.
+            self.size = answer.len();
+            Stage::locate(&self.plan)
+        };
+    }
+
     /// What stands before the first known record comes next.
     fn climb(&mut self, offset: u64, answer: &[Identity], first: usize, give: &mut [Give]) {
         self.empty = 0;
+        if let Stage::Climb(place) = self.stage {
+            let now = offset.saturating_add(first as u64);
+            self.drift.note_shift(now.cast_signed().wrapping_sub(place.cast_signed()));
+            self.tally.shifted |= now != place;
+        }
         // What was put between records that this walk gave is new as well. Below them it may be old.
         let ours = answer.iter().rposition(|id| self.given.contains(id)).unwrap_or(0);
+        let mut next = 0;
         for (index, id) in answer.iter().enumerate().rev() {
             if self.knows(id) {
                 self.tally.repeats += 1;
             } else if index < first || index < ours {
-                let next = index < first;
-                give[index] = if next { Give::Next(offset.saturating_add(index as u64)) } else { Give::Late };
-                self.tally.inserted += u64::from(!next);
+                let is_next = index < first;
+                give[index] = if is_next { Give::Next(offset.saturating_add(index as u64)) } else { Give::Late };
+                next += u64::from(is_next);
+                self.tally.inserted += u64::from(!is_next);
                 self.given.add(id.clone());
             }
+            self.has_newest |= self.newest.as_ref() == Some(id);
         }
         self.stage = Stage::Climb(offset);
+        self.drift.predict(next == 0, self.size as u64);
         if offset == 0 {
             self.end = Some(if self.largest < 2 && answer.len() < 2 && self.plan.limit > 1 {
                 End::Unproved
             } else {
                 End::Proved
             });
+            return;
+        }
+        // A log may grow faster than it's climbed. What stood there when it began is all that is promised.
+        self.outrun = if offset < self.highest { 0 } else { self.outrun + 1 };
+        self.highest = self.highest.min(offset);
+        if self.outrun >= if self.has_newest { OUTRUN } else { LONG_OUTRUN } {
+            self.stop(End::Grew);
         }
     }
 
-    /// Where known ground begins: at a known record with another behind it. One that stands alone may have moved there.
+    /// Where known ground begins: at a known record with another behind it. One that stands alone may have moved there,
+    /// where records move.
     fn first_known(&self, answer: &[Identity]) -> Option<usize> {
         let known: Vec<_> = answer.iter().map(|id| self.knows(id)).collect();
+        let alone = known.iter().position(|it| *it);
+        if self.plan.order == Order::Fixed || matches!(self.stage, Stage::Lone(_)) {
+            return alone;
+        }
         let pair = known.windows(2).position(|two| two[0] && two[1]);
         let last = answer.len().checked_sub(1)?;
         pair.or_else(|| match self.stage {
             // What is behind the last isn't seen; on the way up it was, and in a listing of one there's nothing.
-            Stage::Climb(_) => known[last].then_some(last),
-            Stage::Locate(_) => (known[last] && (last == 0 || self.known.is_single())).then_some(last),
+            Stage::Climb(_) | Stage::Below(..) => known[last].then_some(last),
+            Stage::Locate(_) | Stage::Lone(_) => (known[last] && (last == 0 || self.known.len() == 1)).then_some(last),
         })
-        .or_else(|| known.iter().position(|it| *it).filter(|_| self.known.is_single() && self.given.is_empty()))
+        .or_else(|| alone.filter(|_| self.known.len() == 1 && self.given.is_empty()))
     }
 
     fn knows(&self, id: &Identity) -> bool {
-        self.known.contains(id) || self.given.contains(id)
+        self.given.contains(id) || self.known.contains(&id.fingerprint())
     }
 }
 

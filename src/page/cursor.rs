@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,12 +14,21 @@ use super::Identity;
 use super::canonical::canonical;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
+use crate::transport::base::Base;
 
 /// Cursors of another version are refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// How far back the known records are that a cursor holds.
-const DISTANCES: [usize; 9] = [0, 1, 2, 3, 4, 8, 16, 32, 64];
+/// How many of the records delivered last a cursor recognises, each by 64 bits, and how many of the listing's first: runs
+/// without a gap, so that a listing that was shifted is told from one in which single records moved.
+const RUN: usize = 64;
+
+/// How far back the records are of which a cursor holds the whole id: the last ones, which also tell unreadable records
+/// of the same text apart, and some further up, to find the position by where the whole run was removed.
+const DISTANCES: [usize; 10] = [0, 1, 2, 3, 4, 64, 128, 256, 512, 1024];
+
+/// How many of the last records are held with their whole ids, one behind the other.
+const NEAR: usize = 5;
 
 /// A place in a listing: what was given up to here, and how to find the place again.
 ///
@@ -66,8 +77,12 @@ struct Kept {
     place: u64,
     /// The last known record, and some before it, the last first.
     known: Vec<Identity>,
-    /// The first record of the listing, and some behind it.
-    head: Vec<Identity>,
+    /// The distance of each of these from the last one.
+    distances: Vec<u32>,
+    /// The records delivered last, without a gap, the last one first.
+    run: Run,
+    /// The first records of the listing, without a gap, the first one first.
+    head: Run,
     /// How many distinct records were given.
     seen: u64,
     /// The smallest and the largest total that the server gave, if every answer had one.
@@ -80,7 +95,8 @@ struct Kept {
     strode: bool,
 }
 
-const FIELDS: &[&str] = &["version", "listing", "place", "known", "head", "seen", "totals", "whole", "many", "strode"];
+const FIELDS: &[&str] =
+    &["version", "listing", "place", "known", "distances", "run", "head", "seen", "totals", "whole", "many", "strode"];
 
 impl Kept {
     fn of_version(version: u32) -> Self {
@@ -240,16 +256,61 @@ impl Fingerprint {
 }
 
 impl Cursor {
+    /// The same position in the same listing behind another base URL: a host was renamed, or another one serves the same log.
+    ///
+    /// A cursor belongs to the base URL of the client that made it, and is refused by any other. This is the way past
+    /// that, for whoever knows that the listing is the same. The path of the listing, and the parameters that select its
+    /// records, must still agree.
+    ///
+    /// What it can't check is whether the other server holds the same records under the same ids. If it holds others, a
+    /// scan that resumes there doesn't find the position, and reads the listing from its start.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the builder of a client would refuse `base_url`, but for plain
+    /// `http`, which is for the client to allow.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// use actionlog::{UnleashClient, testing::World};
+    ///
+    /// let world = World::new();
+    /// world.unleash().add_sample_events("default", 7, 120);
+    /// let at = |url| UnleashClient::builder(url).api_key("any").exchange(world.exchange()).build();
+    ///
+    /// let first = at("https://unleash.old.example")?.action_set_events().list(("default", 7)).max_items(70).collect().await;
+    /// let Some(cursor) = first.cursor else { return Ok(()) };
+    ///
+    /// let moved = cursor.rebase("https://unleash.new.example")?;
+    /// let rest = at("https://unleash.new.example")?.action_set_events().list(("default", 7)).resume(moved).collect().await;
+    /// assert_eq!(first.items.len() + rest.items.len(), 120);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))] fn main() {}
+    /// ```
+    pub fn rebase(mut self, base_url: &str) -> Result<Self> {
+        self.0.listing.origin = Base::parse(base_url, true)?.origin();
+        Ok(self)
+    }
+
     /// Checks that it's one of this listing.
     pub(super) fn check(&self, listing: &Fingerprint) -> Result<()> {
         if self.0.version != VERSION {
             return Err(Error::new(ErrorKind::InvalidRequest, another_version(self.0.version)));
         }
-        if self.0.seen > 0 && self.0.known.is_empty() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "the cursor is broken: it knows no record, and some were given",
-            ));
+        let broken = match () {
+            () if self.0.seen > 0 && self.0.known.is_empty() => "it knows no record, and some were delivered",
+            () if self.0.known.len() != self.0.distances.len() => "it doesn't say how far apart its records are",
+            // A scan that skips the first records isn't whole, and one that doesn't begins at 0.
+            () if self.0.seen == 0 && self.0.place > 0 && self.0.whole => {
+                "nothing was delivered, and yet its position isn't the first"
+            }
+            () => "",
+        };
+        if !broken.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidRequest, format!("the cursor is broken: {broken}")));
         }
         let names = self.0.listing.difference(listing);
         if names.is_empty() {
@@ -274,8 +335,19 @@ impl Cursor {
         self.0.known.iter().rev().cloned().collect()
     }
 
-    pub(super) fn head(&self) -> &[Identity] {
-        &self.0.head
+    /// The records delivered last, by their fingerprints, the last one first.
+    pub(super) fn run(&self) -> &[u64] {
+        &self.0.run.0
+    }
+
+    /// The known records that are further from the last one than the run reaches, with their distances.
+    pub(super) fn landmarks(&self) -> impl Iterator<Item = (&Identity, u32)> {
+        self.0.known.iter().zip(self.0.distances.iter().copied())
+    }
+
+    /// The first records of the listing, by their fingerprints.
+    pub(super) fn head(&self) -> &[u64] {
+        &self.0.head.0
     }
 
     /// Whether nothing was given up to here, from the head on.
@@ -309,65 +381,120 @@ pub(super) struct Learned {
     pub(super) strode: bool,
 }
 
-/// The reader's place, moved on with each record that is given.
+/// The fingerprints of the records delivered last, the last one first. Written as base64: eight bytes each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Run(Vec<u64>);
+
+impl Serialize for Run {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|it| it.to_be_bytes()).collect();
+        to.serialize_str(&BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Run {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let broken = || serde::de::Error::custom("not a run of records");
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| broken())?;
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() || chunks.len() > RUN {
+            return Err(broken());
+        }
+        Ok(Self(chunks.iter().map(|it| u64::from_be_bytes(*it)).collect()))
+    }
+}
+
+/// The reader's position, moved on with each record that is delivered.
 #[derive(Clone, Debug)]
 pub(super) struct Position {
     place: u64,
-    recent: VecDeque<Identity>,
+    /// The fingerprints of the records delivered last, the last one last.
+    run: VecDeque<u64>,
+    /// Whole ids of the last few, and of some before these, each with the number of records up to it.
+    landmarks: VecDeque<(u64, Identity)>,
+    /// How many records moved it on, those before a cursor counted as far as it knows them.
+    passed: u64,
     /// The first records of the listing, where the reader was told them or climbed to them; the first one last.
-    head: Option<VecDeque<Identity>>,
+    head: Option<VecDeque<u64>>,
     pub(super) seen: u64,
 }
 
 impl Position {
     pub(super) fn at(place: u64) -> Self {
-        Self { place, recent: VecDeque::new(), head: None, seen: 0 }
+        Self { place, run: VecDeque::new(), landmarks: VecDeque::new(), passed: 0, head: None, seen: 0 }
     }
 
     pub(super) fn resume(cursor: &Cursor) -> Self {
         // Of one that was taken before anything was given, the head is still to be met.
-        let head = (cursor.seen() > 0).then(|| cursor.head().iter().rev().cloned().collect());
-        Self { place: cursor.place(), recent: cursor.known().into(), head, seen: cursor.seen() }
+        let head = (cursor.seen() > 0).then(|| cursor.head().iter().rev().copied().collect());
+        // Counted from the furthest one, as nothing is known of those before it.
+        let passed = u64::from(cursor.landmarks().map(|(_, distance)| distance).max().unwrap_or_default());
+        let mut landmarks: VecDeque<_> =
+            cursor.landmarks().map(|(id, distance)| (passed.saturating_sub(distance.into()), id.clone())).collect();
+        landmarks.make_contiguous().sort_by_key(|(passed, _)| *passed);
+        let run = cursor.run().iter().rev().copied().collect();
+        Self { place: cursor.place(), run, landmarks, passed, head, seen: cursor.seen() }
     }
 
     /// A record was given that stands before all that was known.
-    pub(super) fn rise(&mut self, id: Identity) {
-        remember(self.head.get_or_insert_default(), id);
+    pub(super) fn rise(&mut self, id: &Identity) {
+        let head = self.head.get_or_insert_default();
+        head.push_back(id.fingerprint());
+        if head.len() > RUN {
+            head.pop_front();
+        }
     }
 
     /// The record that comes next in the listing was given.
     pub(super) fn advance(&mut self, id: Identity, place: u64) {
         self.place = place;
-        remember(&mut self.recent, id);
+        self.passed += 1;
+        self.run.push_back(id.fingerprint());
+        if self.run.len() > RUN {
+            self.run.pop_front();
+        }
+        self.landmarks.push_back((self.passed, id));
+        // Of those that are no longer among the last few, one in 64 stays.
+        if let Some(index) = self.landmarks.len().checked_sub(NEAR + 1)
+            && self.landmarks.get(index).is_some_and(|(passed, _)| passed % RUN as u64 != 0)
+        {
+            self.landmarks.remove(index);
+        }
+        let furthest = (DISTANCES[DISTANCES.len() - 1] + RUN) as u64;
+        if self.landmarks.front().is_some_and(|(passed, _)| self.passed - passed > furthest) {
+            self.landmarks.pop_front();
+        }
     }
 
     /// `anchors`: the first records of the listing, as the walk met them.
-    pub(super) fn cursor(&self, listing: Fingerprint, anchors: &[Identity], known: Learned) -> Cursor {
+    pub(super) fn cursor(&self, listing: Fingerprint, anchors: &[u64], known: Learned) -> Cursor {
         let Learned { totals, whole, many, strode } = known;
-        let known = DISTANCES.iter().filter_map(|it| self.recent.iter().rev().nth(*it)).cloned().collect();
         let head = match &self.head {
-            // Thinned out already.
-            Some(head) => head.iter().rev().take(DISTANCES.len()).cloned().collect(),
-            None => DISTANCES.iter().filter_map(|it| anchors.get(*it)).cloned().collect(),
+            Some(head) => head.iter().rev().copied().collect(),
+            None => anchors.iter().take(RUN).copied().collect(),
         };
+        let (mut ids, mut distances) = (Vec::new(), Vec::new());
+        for (passed, id) in self.landmarks.iter().rev() {
+            let distance = u32::try_from(self.passed - passed).unwrap_or(u32::MAX);
+            if DISTANCES.get(ids.len()).is_some_and(|wanted| distance as usize >= *wanted) {
+                ids.push(id.clone());
+                distances.push(distance);
+            }
+        }
         Cursor(Kept {
             version: VERSION,
             listing,
             place: self.place,
-            known,
-            head,
+            known: ids,
+            distances,
+            run: Run(self.run.iter().rev().copied().collect()),
+            head: Run(head),
             seen: self.seen,
             totals,
             whole,
             many,
             strode,
         })
-    }
-}
-
-fn remember(recent: &mut VecDeque<Identity>, id: Identity) {
-    recent.push_back(id);
-    if recent.len() > DISTANCES[DISTANCES.len() - 1] + 1 {
-        recent.pop_front();
     }
 }

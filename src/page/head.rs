@@ -12,8 +12,8 @@ const SAME: usize = 4;
 /// The first records of a listing, and what is met of them when its head is read again.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    /// As they came.
-    anchors: Vec<Identity>,
+    /// Their fingerprints, as they came.
+    anchors: Vec<u64>,
     /// How many records were met on the second way, and whether they were the anchors, in order.
     met: usize,
     same: bool,
@@ -22,18 +22,22 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn of(anchors: &[Identity]) -> Self {
+    pub(super) fn of(anchors: &[u64]) -> Self {
         Self { anchors: anchors.to_vec(), ..Self::default() }
     }
 
-    pub(super) fn anchors(&self) -> &[Identity] {
+    pub(super) fn anchors(&self) -> &[u64] {
         &self.anchors
+    }
+
+    pub(super) fn contains(&self, id: &Identity) -> bool {
+        self.anchors.contains(&id.fingerprint())
     }
 
     /// Keeps the next record of the first way, unless there are enough.
     pub(super) fn keep(&mut self, id: &Identity, page_size: u32) {
         if self.anchors.len() < ANCHORS.max(page_size as usize) {
-            self.anchors.push(id.clone());
+            self.anchors.push(id.fingerprint());
         }
     }
 
@@ -47,8 +51,9 @@ impl Head {
         if self.is_met() {
             return;
         }
-        let anchor = self.anchors.iter().position(|it| it == id);
-        self.same &= self.met >= self.must_meet() || self.anchors.get(self.met) == Some(id);
+        let id = id.fingerprint();
+        let anchor = self.anchors.iter().position(|it| *it == id);
+        self.same &= self.met >= self.must_meet() || self.anchors.get(self.met) == Some(&id);
         self.met += 1;
         // Two anchors in a row, in their order: old ground. (One, where there is no more.)
         let in_a_row = anchor > self.last_anchor && (self.last_anchor.is_some() || self.anchors.len() == 1);

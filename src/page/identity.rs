@@ -1,3 +1,4 @@
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,6 +39,27 @@ impl Identity {
             Id::Hash(hashes) => hash(&[hashes.0.to_be_bytes(), hashes.1.to_be_bytes()].concat()),
         });
         Self(Id::Hash(Arc::new((hash(raw.as_str().as_bytes()), before))))
+    }
+
+    /// 64 bits by which a cursor recognises the records that were delivered last.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = siphasher::sip::SipHasher24::new();
+        match &self.0 {
+            Id::Number(id) => {
+                hasher.write_u8(0);
+                hasher.write(&id.to_be_bytes());
+            }
+            Id::Text(id) => {
+                hasher.write_u8(1);
+                hasher.write(id.as_bytes());
+            }
+            Id::Hash(hashes) => {
+                hasher.write_u8(2);
+                hasher.write(&hashes.0.to_be_bytes());
+                hasher.write(&hashes.1.to_be_bytes());
+            }
+        }
+        hasher.finish()
     }
 
     pub(super) fn is_unreadable(&self) -> bool {

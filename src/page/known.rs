@@ -16,17 +16,8 @@ impl Known {
         Self { most: most.max(1), ..Self::default() }
     }
 
-    /// Remembers so many more.
-    pub(super) fn widen(&mut self, more: usize) {
-        self.most = self.most.saturating_add(more);
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
-    }
-
-    pub(super) fn is_single(&self) -> bool {
-        self.order.len() == 1
     }
 
     pub(super) fn contains(&self, id: &Identity) -> bool {

@@ -9,7 +9,7 @@ use super::extent::Extent;
 use super::part::Part;
 use super::since::Since;
 use super::walk::{Plan, Rules};
-use super::{Collected, Cursor, Items, Order, Page, Pages, Paginate, Total, Window, WithRaw};
+use super::{Collected, Cursor, Growth, Items, Order, Page, Pages, Paginate, Total, Window, WithRaw};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::{CallOptions, RetryPolicy, Transport};
@@ -51,6 +51,7 @@ struct Settings {
     part: Option<Part>,
     prefetch: Option<usize>,
     endurance: Endurance,
+    growth: Option<Growth>,
     rules: Rules,
 }
 
@@ -72,6 +73,7 @@ impl<Q: Paginate> Listing<Q> {
             part: None,
             prefetch: None,
             endurance: Endurance::default(),
+            growth: None,
             rules: Rules::ALL,
         };
         Self { transport, query, settings }
@@ -192,8 +194,11 @@ impl<Q: Paginate> Listing<Q> {
     /// For a listing whose newest records come first: read all of it once, keep the cursor, and ask from time to time
     /// for what is newer, in the order in which it happened and in bounded memory. The new [cursor](Items::cursor) is
     /// behind the newest record that was given: the next time goes on from there. It may repeat records, and skips
-    /// none; if all the records are gone that the cursor knows at the head, it fails with
+    /// none; if all of the 64 records are gone that the cursor knows at the head, it fails with
     /// [`Truncated`](crate::ErrorKind::Truncated).
+    ///
+    /// It is refused before anything is sent where new records come to the listing's [end](Growth::AtEnd), or where it
+    /// [isn't known](Growth::Unknown) which end they come to: see [`growth`](Self::growth).
     ///
     /// Looking for the place costs a request for each page of what is newer, and reading it a little more. A record that
     /// changed and stands where it stood isn't given again.
@@ -373,8 +378,12 @@ impl<Q: Paginate> Listing<Q> {
     /// Says whether records keep their places relative to each other, if you know better than the API's reference.
     ///
     /// Only a listing of [`Order::Fixed`] can be read [completely](super::Verdict::Complete), and it needn't read its
-    /// head again. Arklow's order isn't documented. The integration logs' is fixed if they are sorted by something that
-    /// doesn't change, as the time of creation; by the time of the last change it isn't.
+    /// head again. Arklow's order isn't documented. The integration logs' is fixed if they are sorted by a key that is
+    /// unique and doesn't change, and known to be so for `_id`.
+    ///
+    /// A key that several records share, as a time or a status, doesn't fix the order: a server may list the records that
+    /// share it in another order at each request. Told `Fixed` there, a scan loses records: with a total, the verdict is
+    /// [`TotalDiffers`](super::Doubt::TotalDiffers), and without one nothing tells.
     pub fn order(mut self, order: Order) -> Self {
         self.settings.order = Some(order);
         self
@@ -438,6 +447,17 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
+    /// Says which end of the listing new records come to, if you know better than the API's reference.
+    ///
+    /// Only a listing that grows at its head can be read for what is [newer](Self::newer_than). Unleash's events do, and the
+    /// integration logs in their default order, or sorted by `createdAt`, newest first. Arklow's order isn't documented;
+    /// sorted by anything else, new integration logs come anywhere. There it is refused until you say that the newest come
+    /// first. If you say so and they don't, what came isn't delivered, and nothing tells.
+    pub fn growth(mut self, growth: Growth) -> Self {
+        self.settings.growth = Some(growth);
+        self
+    }
+
     #[cfg(all(test, feature = "testing"))]
     pub(super) fn rules(mut self, rules: Rules) -> Self {
         self.settings.rules = rules;
@@ -488,6 +508,7 @@ impl<Q: Paginate> Listing<Q> {
             part,
             prefetch,
             endurance,
+            growth,
             rules,
             ..
         } = self.settings;
@@ -498,7 +519,7 @@ impl<Q: Paginate> Listing<Q> {
             self.transport,
             self.query,
             options,
-            Extent { plan, max_items, max_pages, since, resume, up, part, prefetch, endurance },
+            Extent { plan, max_items, max_pages, since, resume, up, growth, part, prefetch, endurance },
         )
     }
 

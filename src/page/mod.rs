@@ -24,6 +24,7 @@ mod canonical;
 mod climb;
 mod collected;
 mod cursor;
+mod drift;
 mod entry;
 mod extent;
 mod head;
@@ -140,10 +141,10 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
         Order::MayChange
     }
 
-    /// Whether what is newest comes first, so that [`newer_than`](Listing::newer_than) finds it at the head. It does
-    /// unless said otherwise.
-    fn newest_first(&self) -> bool {
-        true
+    /// Which end of the listing new records come to. [`Growth::Unknown`] unless said otherwise, and then
+    /// [`newer_than`](Listing::newer_than) is refused.
+    fn growth(&self) -> Growth {
+        Growth::Unknown
     }
 
     /// Whether this listing's records bear a time, that [`time_of`](Self::time_of) tells. They don't unless said
@@ -225,6 +226,18 @@ pub enum Order {
     Fixed,
     /// They may not, or it isn't known.
     MayChange,
+}
+
+/// Which end of a listing new records come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Growth {
+    /// To its head: the newest come first.
+    AtHead,
+    /// To its end: the newest come last.
+    AtEnd,
+    /// To either, or in between, or nobody knows.
+    Unknown,
 }
 
 /// What an answer to a listing holds.

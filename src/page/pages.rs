@@ -223,7 +223,7 @@ impl<Q: Paginate> Pages<Q> {
             Some(_) if part => Some(Cut::Parts),
             Some(_) if self.extent.plan.start > 0 => Some(Cut::StartOffset),
             Some(_) if self.extent.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cut::EarlierPart),
-            Some(End::Proved | End::Unproved | End::Since) => None,
+            Some(End::Proved | End::Unproved | End::Since | End::Grew) => None,
         };
         if let Some(cut) = cut {
             return Verdict::Truncated(cut);
@@ -380,7 +380,7 @@ impl<Q: Paginate> Pages<Q> {
             self.position.seen = self.position.seen.saturating_add(1);
         }
         match given.give {
-            Give::Next(_) if up => self.position.rise(given.id),
+            Give::Next(_) if up => self.position.rise(&given.id),
             Give::Next(place) => self.position.advance(given.id, place),
             Give::Late | Give::No => {}
         }
@@ -507,8 +507,8 @@ impl<Q: Paginate> fmt::Debug for Pages<Q> {
 pub struct SummaryHandle(Arc<Mutex<Summary>>);
 
 impl SummaryHandle {
-    /// How the reading went, up to the last record that was given. Until the stream has given its `None`, the verdict is
-    /// that it [isn't finished](Cut::NotFinished).
+    /// How the reading went, up to the last record that was given. Until the stream has given its `None`, or the error that
+    /// ends it, the verdict is that it [isn't finished](Cut::NotFinished).
     #[must_use]
     pub fn get(&self) -> Summary {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Identity, Order, PageSizes, Paginate, Total, Window};
+use super::{Growth, Identity, Order, PageSizes, Paginate, Total, Window};
 use crate::json::Json;
 use crate::omitted::OmittedField;
 use crate::request::Request;
@@ -97,8 +97,8 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
         self.0.order()
     }
 
-    fn newest_first(&self) -> bool {
-        self.0.newest_first()
+    fn growth(&self) -> Growth {
+        self.0.growth()
     }
 
     fn bears_time(&self) -> bool {

@@ -184,6 +184,8 @@ pub(super) enum End {
     MaxPages,
     /// The rest is older than asked for.
     Since,
+    /// The listing grows faster than it is climbed, and what stood there at first was given.
+    Grew,
     /// An error that doesn't pass.
     Failed,
 }
@@ -194,6 +196,8 @@ pub(super) struct Tally {
     pub(super) requests: u64,
     /// Requests that brought something new.
     fruitful: u64,
+    /// The last request was counted as one of these.
+    counted: bool,
     pub(super) seen: u64,
     pub(super) late: u64,
     /// Given although they stand before what was known.
@@ -219,6 +223,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// An answer came.
+    pub(super) fn came(&mut self) {
+        self.requests += 1;
+        self.counted = false;
+    }
+
     pub(super) fn note_total(&mut self, meaning: Total, total: Option<u64>, received: usize) {
         let Some(total) = total else {
             self.without_total = true;
@@ -236,17 +246,20 @@ impl Tally {
     /// An answer brought so many that are new.
     pub(super) fn gave(&mut self, records: u64) {
         self.seen += records;
-        self.fruitful += u64::from(records > 0);
+        if records > 0 {
+            self.found();
+        }
     }
 
     /// An answer was of use, though nothing of it is given.
     pub(super) fn found(&mut self) {
-        self.fruitful += 1;
+        self.fruitful += u64::from(!self.counted);
+        self.counted = true;
     }
 
     /// Whether requests without news exceed those with news by more than this.
     pub(super) fn is_over(&self, budget: u64) -> bool {
-        self.requests - self.fruitful > budget.saturating_add(self.fruitful)
+        self.requests > budget.saturating_add(2 * self.fruitful)
     }
 
     /// The smallest and the largest total, if every answer had one.

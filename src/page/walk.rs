@@ -2,6 +2,9 @@
 //!
 //! A dialogue: [`Walk::window`] says what to ask for, [`Walk::observe`] takes what was answered, until it has ended.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::ahead::Forecast;
 use super::cursor::Cursor;
 use super::head::Head;
@@ -71,6 +74,8 @@ pub(super) struct Walk {
     proof: Option<End>,
     end: Option<End>,
     resumed: bool,
+    /// The records that a cursor knows before the position, by their fingerprints.
+    before: Arc<HashSet<u64>>,
     tally: Tally,
 }
 
@@ -122,9 +127,7 @@ pub(super) enum Give {
 
 impl Walk {
     pub(super) fn new(mut plan: Plan) -> Self {
-        // With less, a page that is answered again and again would be news again and again.
-        let two_pages = usize::try_from(plan.limit).unwrap_or(usize::MAX).saturating_mul(2);
-        plan.remembered = plan.remembered.max(two_pages);
+        plan.widen();
         let pass = Pass { offset: plan.start, known: Known::new(plan.remembered), ..Pass::default() };
         Self {
             plan,
@@ -137,6 +140,7 @@ impl Walk {
             proof: None,
             end: None,
             resumed: false,
+            before: Arc::default(),
             tally: Tally::default(),
         }
     }
@@ -155,6 +159,9 @@ impl Walk {
         walk.head = Head::of(cursor.head());
         for id in cursor.known() {
             walk.pass.known.add(id);
+        }
+        if walk.resumed {
+            walk.before = Arc::new(cursor.run().iter().copied().collect());
         }
         if walk.resumed {
             walk.tally.resume(cursor.totals());
@@ -189,7 +196,7 @@ impl Walk {
         anew.or_else(|| self.pass.known.alike(id)).or_else(|| self.given.as_ref()?.alike(id))
     }
 
-    pub(super) fn anchors(&self) -> &[Identity] {
+    pub(super) fn anchors(&self) -> &[u64] {
         self.head.anchors()
     }
 
@@ -244,7 +251,7 @@ impl Walk {
 
     /// Takes the answer to [`window`](Self::window), and says what to do with each of its records.
     pub(super) fn observe(&mut self, answer: &[Identity], total: Option<u64>) -> Vec<Give> {
-        self.tally.requests += 1;
+        self.tally.came();
         self.tally.note_total(self.plan.total, total, answer.len());
         self.largest = self.largest.max(answer.len());
         let full = answer.len() as u64 >= u64::from(self.plan.limit)
@@ -279,10 +286,14 @@ impl Walk {
         let pass = &mut self.pass;
         pass.empty = 0;
         let first = pass.known.is_empty();
-        let last_known = answer.iter().rposition(|id| pass.knows(id));
+        let before = Arc::clone(&self.before);
+        let is_before = |id: &Identity| !before.is_empty() && before.contains(&id.fingerprint());
+        // When the head is read again, only that counts as known which was met on this way.
+        let was_delivered = |id: &Identity| !on_head && is_before(id);
+        let last_known = answer.iter().rposition(|id| pass.knows(id) || was_delivered(id));
         // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
         // everything from there on is seen.
-        let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
+        let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]) && !was_delivered(&answer[0]);
         if (last_known.is_none() || astray) && !first && (!singles || pass.on_known) && rules.go_back {
             if self.lose_place() {
                 return;
@@ -304,7 +315,7 @@ impl Walk {
         // On known ground up to here; what comes behind is next.
         let next_from = last_known.map_or(0, |it| it + 1);
         for (index, (id, give)) in answer.iter().zip(give.iter_mut()).enumerate() {
-            let new = if rules.last_known { !pass.knows(id) } else { first || index > 0 };
+            let new = if rules.last_known { !pass.knows(id) && !was_delivered(id) } else { first || index > 0 };
             if new && id.is_unreadable() && pass.known.alike(id).is_some() {
                 self.tally.alike = true;
             }
@@ -314,7 +325,7 @@ impl Walk {
             if let Some(given) = &mut self.given {
                 // Behind what was the head comes what was given by the walk that this one goes on with, which remembers little of it.
                 let before = self.resumed && self.head.is_met();
-                if !before && !given.contains(id) {
+                if !before && !given.contains(id) && !self.head.contains(id) && !is_before(id) {
                     *give = Give::Late;
                     self.tally.late += 1;
                     given.add(id.clone());
@@ -423,8 +434,7 @@ impl Walk {
         let done = std::mem::replace(&mut self.pass, pass);
         self.tally.forgot |= done.known.has_forgotten();
         let mut given = done.known;
-        given.widen(self.head.anchors().len());
-        for id in done.anew.into_iter().flat_map(Known::into_order).chain(self.head.anchors().iter().cloned()) {
+        for id in done.anew.into_iter().flat_map(Known::into_order) {
             given.add(id);
         }
         self.given = Some(given);
@@ -472,6 +482,14 @@ impl Walk {
             () if self.plan.order == Order::MayChange => Some(Doubt::OrderMayChange),
             () => None,
         }
+    }
+}
+
+impl Plan {
+    /// With less than two pages, a page that comes again and again would be news again and again.
+    pub(super) fn widen(&mut self) {
+        let two_pages = usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_mul(2);
+        self.remembered = self.remembered.max(two_pages);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one way to the server and back: sign, wait for a place, exchange, read, judge.
 
-mod base;
+pub(crate) mod base;
 pub(crate) mod bound;
 pub(crate) mod connect;
 pub(crate) mod decode;

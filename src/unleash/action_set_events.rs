@@ -10,7 +10,7 @@ use super::{ActionSet, ActionSetEvent};
 use crate::id::Id;
 use crate::json::Json;
 use crate::omitted::OmittedField;
-use crate::page::{Envelope, Identity, Listed, Listing, Order, PageSizes, Paginate};
+use crate::page::{Envelope, Growth, Identity, Listed, Listing, Order, PageSizes, Paginate};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::transport::decode::DecodeError;
@@ -152,6 +152,10 @@ impl Paginate for EventsQuery {
     /// The newest first, by ids that increase.
     fn order(&self) -> Order {
         Order::Fixed
+    }
+
+    fn growth(&self) -> Growth {
+        Growth::AtHead
     }
 
     fn bears_time(&self) -> bool {

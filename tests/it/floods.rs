@@ -95,11 +95,13 @@ async fn ask(api: &str, url: String) -> Error {
             }
             _ => {
                 let client = UnleashClient::builder(url).api_key("key").retry(once).operation_timeout(LIMIT);
-                client.build().unwrap().action_set_events().list(("default", 1)).page().await.map(drop)
+                let page = client.build().unwrap().action_set_events().list(("default", 1)).page().await;
+                // In time, it's a page of one record, which isn't valid.
+                page.and_then(|page| page.into_records().map(drop))
             }
         }
     };
-    promptly(call).await.expect_err("this is no page")
+    promptly(call).await.expect_err("this is no page of valid records")
 }
 
 const LOG: &str = r#"{"_id":"1","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}"#;
@@ -165,9 +167,10 @@ fn a_process_that_is_flooded() {
         println!("flooded: {name}: {on_the_wire} bytes: {took:.0?}, stalled {stalled} ms: {error:?}");
         assert!(took < LIMIT + Duration::from_millis(200), "{took:?}");
         assert!(stalled < 200, "another task waited for {stalled} ms");
+        let is_one_record = error.is_record() && name == "actions in one event";
         let kinds =
             [ErrorKind::TooLarge, ErrorKind::Timeout, ErrorKind::Decode, ErrorKind::Refused, ErrorKind::NotJson];
-        assert!(kinds.contains(&error.kind()), "{error:?}");
+        assert!(kinds.contains(&error.kind()) || is_one_record, "{error:?}");
         assert!(error.to_string().len() < 4_096, "{}", error.to_string().len());
     });
     // What is still read in another thread needn't be waited for.

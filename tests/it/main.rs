@@ -25,6 +25,7 @@ mod parts;
 mod reading;
 mod recorded;
 mod recorder;
+mod resumed;
 mod running;
 mod runtimes;
 mod soak;

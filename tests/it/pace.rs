@@ -338,7 +338,7 @@ fn any_reply() -> impl Strategy<Value = (u16, Option<u64>, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn calls_keep_to_their_deadline_their_attempts_and_the_clients_budget(

@@ -295,7 +295,7 @@ async fn a_cursor_of_another_version_is_refused_by_its_version_whatever_else_it_
             }] {
                 let error = listing.items().next().await.unwrap().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-                let expected = "the cursor is of version 7, and this crate reads version 1";
+                let expected = "the cursor is of version 7, and this crate reads version 2";
                 assert!(error.to_string().contains(expected), "{text}: {error}");
             }
             // It can't be stored again as what it isn't.
@@ -311,7 +311,7 @@ async fn a_cursor_of_this_version_is_read_wherever_its_version_stands_and_says_w
     let (world, stored) = stored().await;
     let text = stored.to_string();
     let canonical = serde_json::to_string(&serde_json::from_value::<Cursor>(stored.clone()).unwrap()).unwrap();
-    assert!(canonical.starts_with(r#"{"version":1,"listing":{"origin":"#), "{canonical}");
+    assert!(canonical.starts_with(r#"{"version":2,"listing":{"origin":"#), "{canonical}");
     for text in [&text, &canonical] {
         let cursor: Cursor = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&cursor).unwrap(), canonical);
@@ -332,14 +332,27 @@ async fn a_cursor_of_this_version_is_read_wherever_its_version_stands_and_says_w
 #[tokio::test]
 async fn a_cursor_is_read_from_a_format_without_names() {
     let (world, stored) = stored().await;
-    let names = ["version", "listing", "place", "known", "head", "seen", "totals", "whole", "many", "strode"]
-        .map(|it| &stored[it]);
+    let names = [
+        "version",
+        "listing",
+        "place",
+        "known",
+        "distances",
+        "run",
+        "head",
+        "seen",
+        "totals",
+        "whole",
+        "many",
+        "strode",
+    ]
+    .map(|it| &stored[it]);
     assert_eq!(names.len(), stored.as_object().unwrap().len());
     let cursor: Cursor = serde_json::from_value(json!(names)).unwrap();
     assert_eq!(serde_json::to_value(&cursor).unwrap(), stored);
     let cursor: Cursor = serde_json::from_value(json!([7, {}, "here"])).unwrap();
     let error = integration(&world).logs().list(()).resume(cursor).items().next().await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("of version 7, and this crate reads version 1"), "{error}");
+    assert!(error.to_string().contains("of version 7, and this crate reads version 2"), "{error}");
 }
 
 /// A server that takes no offset above this.

@@ -1,0 +1,310 @@
+//! What a scan costs that resumes from a cursor after the listing has grown, and what is read from a cursor's head on.
+
+use std::collections::BTreeSet;
+
+use actionlog::integration::{LogsQuery, SortOrder};
+use actionlog::page::{Cut, Growth, Order};
+use actionlog::testing::World;
+use actionlog::{Cursor, ErrorKind, IntegrationClient, UnleashClient, Verdict};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+/// A scan that was stopped, a log that changed meanwhile, and a scan that resumed.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    records: u64,
+    stopped_behind: u64,
+    page_size: u32,
+    order: Order,
+    /// How many came to the head meanwhile.
+    growth: u64,
+}
+
+/// What the resumed scan came to.
+#[derive(Clone, Debug)]
+struct Resumed {
+    repeats: u64,
+    requests: u64,
+    missing: Vec<u64>,
+    verdict: Verdict,
+}
+
+fn text(id: u64) -> String {
+    format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
+}
+
+impl Stop {
+    /// With nothing changed meanwhile.
+    fn undisturbed(self) -> Self {
+        Self { growth: 0, ..self }
+    }
+
+    async fn resume(self) -> Resumed {
+        let world = World::new();
+        for id in 1..=self.records {
+            world.integration().add_raw(text(id));
+        }
+        let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+        let listing = client.build().unwrap().logs().list(()).page_size(self.page_size).order(self.order).prefetch(1);
+        let mut logs = listing.clone().items();
+        let mut first = BTreeSet::new();
+        while (first.len() as u64) < self.stopped_behind
+            && let Some(log) = logs.next().await
+        {
+            first.insert(log.unwrap().id.to_string().parse::<u64>().unwrap());
+        }
+        let cursor = serde_json::to_string(&logs.cursor().unwrap()).unwrap();
+        drop(logs);
+        for id in 0..self.growth {
+            world.integration().add_raw(text(self.records + 1 + id));
+        }
+        let read = listing.resume(serde_json::from_str::<Cursor>(&cursor).unwrap()).collect().await;
+        assert!(read.error.is_none(), "{self:?}: {:?}", read.error);
+        let second: Vec<u64> = read.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
+        let repeats = second.iter().filter(|it| first.contains(it)).count() as u64;
+        let missing = (1..=self.records - self.stopped_behind).filter(|it| !second.contains(it)).collect();
+        Resumed { repeats, requests: read.summary.requests, missing, verdict: read.summary.verdict }
+    }
+}
+
+#[test]
+fn a_resumed_scan_repeats_at_most_a_page_after_a_growth_of_up_to_what_a_cursor_remembers() {
+    let strategy = (1..400u64, 0..1_000u64, 3..101u32, 0..64u64, any::<bool>());
+    let strategy = strategy.prop_map(|(records, stop, page_size, growth, is_fixed)| {
+        let stopped_behind = 1 + stop * records / 1_000;
+        let order = if is_fixed { Order::Fixed } else { Order::MayChange };
+        // A cursor that was taken earlier remembers no more than was delivered.
+        Stop { records, stopped_behind, page_size, order, growth: growth.min(stopped_behind - 1) }
+    });
+    let cases = std::env::var("MODEL_CASES").map_or(300, |it| it.parse().unwrap());
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+        .run(&strategy, |stop| {
+            let (rest, resumed) = runtime.block_on(async { (stop.undisturbed().resume().await, stop.resume().await) });
+            let windows = stop.growth.div_ceil(u64::from(stop.page_size) - 1);
+            let most = rest.requests + 2 * windows + 4;
+            let why = format!("{resumed:?}, and {rest:?} with nothing changed");
+            prop_assert!(resumed.missing.is_empty(), "missing: {why}");
+            prop_assert!(resumed.repeats <= u64::from(stop.page_size), "repeated: {why}");
+            prop_assert!(resumed.requests <= most, "more than {most}: {why}");
+            prop_assert!(!resumed.verdict.is_truncated(), "{why}");
+            Ok::<_, TestCaseError>(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn unleash_events_that_came_meanwhile_do_not_make_a_resumed_scan_start_again() {
+    for growth in [0, 1, 2, 5, 9, 10, 17, 33, 63] {
+        let world = World::new();
+        world.unleash().add_sample_events("default", 7, 1_000);
+        let client =
+            UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+        let listing = client.action_set_events().list(("default", 7));
+        let first = listing.clone().max_items(800).collect().await;
+        world.unleash().add_sample_events("default", 7, growth);
+        let rest = listing.resume(first.cursor.unwrap()).collect().await;
+        let seen: BTreeSet<i64> = first.items.iter().map(|it| *it.id.get()).collect();
+        let again = rest.items.iter().filter(|it| seen.contains(it.id.get())).count();
+        assert!(again <= 50, "{again} again after {growth}: {:?}", rest.summary);
+        assert!(rest.items.len() - again >= 200, "{growth}: {:?}", rest.summary);
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_that_is_killed_after_each_page_comes_to_its_end_while_the_log_grows() {
+    let world = World::new();
+    for id in 1..=500 {
+        world.integration().add_raw(text(id));
+    }
+    let mut next = 501;
+    let client =
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let listing = client.logs().list(()).page_size(20);
+    let mut cursor: Option<Cursor> = None;
+    let mut delivered = 0;
+    for kills in 0.. {
+        let listing = match cursor {
+            Some(cursor) => listing.clone().resume(cursor),
+            None => listing.clone(),
+        };
+        let read = listing.max_items(30).collect().await;
+        delivered += read.items.len();
+        // At its end the head is read again, for what came meanwhile: all that stood there before was delivered.
+        if read.summary.verdict != Verdict::Truncated(Cut::MaxItems) || read.summary.late > 0 {
+            break;
+        }
+        cursor = read.cursor;
+        for _ in 0..5 {
+            world.integration().add_raw(text(next));
+            next += 1;
+        }
+        assert!(kills < 60, "{delivered} delivered");
+    }
+    assert!(delivered < 500 + 40 * 20, "{delivered} delivered");
+}
+
+#[tokio::test]
+async fn a_cursor_that_says_it_skipped_nothing_and_stands_behind_something_is_refused() {
+    let world = World::new();
+    world.integration().add_sample_logs(30);
+    let client =
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let listing = client.logs().list(());
+    let cursor = listing.clone().items().cursor().unwrap();
+    let mut tampered = serde_json::to_value(&cursor).unwrap();
+    tampered["place"] = 10.into();
+    let cursor: Cursor = serde_json::from_value(tampered).unwrap();
+    let error = listing.clone().resume(cursor).items().next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(world.requests().is_empty());
+    // One of a scan that began behind the head isn't whole, and is taken.
+    let honest = listing.clone().start_offset(10).items().cursor().unwrap();
+    assert_eq!(listing.resume(honest).collect().await.items.len(), 20);
+}
+
+#[tokio::test]
+async fn a_cursor_goes_to_another_base_url_only_where_it_is_told_to() {
+    let world = World::new();
+    world.integration().add_sample_logs(60);
+    let at = |url: &str| IntegrationClient::builder(url).api_key("any").exchange(world.exchange()).build().unwrap();
+    let old = at("https://old.example").logs().list(()).page_size(10);
+    let new = at("https://new.example").logs().list(()).page_size(10);
+    let first = old.max_items(25).collect().await;
+    let cursor = first.cursor.unwrap();
+    let refused = new.clone().resume(cursor.clone()).collect().await.error.unwrap();
+    assert!(refused.to_string().contains("the server"), "{refused}");
+    let rebased = cursor.clone().rebase("https://new.example/").unwrap();
+    assert_eq!(new.clone().resume(rebased).collect().await.items.len(), 35);
+    // It changes the base URL and nothing else.
+    let searched = at("https://new.example").logs().list(actionlog::integration::LogsQuery::new().search("x"));
+    let error = searched.resume(cursor.clone().rebase("https://new.example").unwrap()).collect().await.error;
+    assert_eq!(error.unwrap().kind(), ErrorKind::InvalidRequest);
+    for wrong in ["", "new.example", "ftp://new.example", "https://user:hunter2@new.example", "https://new.example?x=1"]
+    {
+        let error = cursor.clone().rebase(wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{wrong}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_newer_is_found_as_long_as_one_of_the_records_at_the_head_is_left() {
+    for records in [20, 500] {
+        for order in [Order::Fixed, Order::MayChange] {
+            for expired in [1, 4, 10, 15] {
+                let world = World::new();
+                for id in 1..=records {
+                    world.integration().add_raw(text(id));
+                }
+                let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+                let listing = client.build().unwrap().logs().list(()).page_size(10).order(order);
+                let cursor = listing.clone().collect().await.cursor.unwrap();
+                for _ in 0..expired {
+                    world.integration().log().remove(0);
+                }
+                for id in 0..7 {
+                    world.integration().add_raw(text(1_000 + id));
+                }
+                let sent = world.requests().len();
+                let newer = listing.newer_than(cursor).collect().await;
+                let why = format!("{expired} of {records} expired, {order:?}: {:?} {:?}", newer.error, newer.summary);
+                let ids: Vec<u64> = newer.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
+                assert_eq!(ids, (1_000..1_007).collect::<Vec<_>>(), "{why}");
+                assert!(world.requests().len() - sent <= 4, "{why}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_newer_is_found_where_one_known_record_is_all_that_is_left() {
+    for total in [actionlog::page::Total::Open, actionlog::page::Total::OfListing] {
+        for order in [Order::Fixed, Order::MayChange] {
+            let world = World::new();
+            // Newest first: [2, 1]. Then 2 expires, and 3 comes.
+            world.integration().add_raw(text(1)).add_raw(text(2));
+            let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+            let listing = client.total_means(total).build().unwrap().logs().list(()).order(order);
+            let cursor = listing.clone().collect().await.cursor.unwrap();
+            world.integration().log().remove(0);
+            world.integration().add_raw(text(3));
+            let newer = listing.newer_than(cursor).collect().await;
+            let ids: Vec<_> = newer.items.iter().map(|it| it.id.to_string()).collect();
+            assert_eq!(ids, ["3"], "{order:?} {total:?}: {:?} {:?}", newer.error, newer.summary);
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_newer_records_is_no_failure_whatever_is_told_of_the_total() {
+    for total in [actionlog::page::Total::Open, actionlog::page::Total::OfListing] {
+        for (before, after) in [(0, 1), (0, 250), (1, 101), (3, 101), (150, 1), (150, 1_001)] {
+            let world = World::new();
+            for id in 0..before {
+                world.integration().add_raw(text(id + 1));
+            }
+            let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+            let listing = client.total_means(total).build().unwrap().logs().list(());
+            let cursor = listing.clone().collect().await.cursor.unwrap();
+            for id in 0..after {
+                world.integration().add_raw(text(10_000 + id));
+            }
+            let newer = listing.newer_than(cursor).collect().await;
+            let why = format!("{after} after {before}, {total:?}: {:?} {:?}", newer.error, newer.summary);
+            let ids: Vec<u64> = newer.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
+            assert_eq!(ids, (10_000..10_000 + after).collect::<Vec<_>>(), "{why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn remembering_less_than_two_pages_does_not_make_the_way_to_the_head_endless() {
+    let world = World::new();
+    for id in 1..=100 {
+        world.integration().add_raw(text(id));
+    }
+    let client =
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let listing = client.logs().list(()).page_size(10).remember(1);
+    let cursor = listing.clone().collect().await.cursor.unwrap();
+    for id in 101..=300 {
+        world.integration().add_raw(text(id));
+    }
+    let sent = world.requests().len();
+    let newer = listing.newer_than(cursor).collect().await;
+    assert_eq!(newer.items.len(), 200, "{:?}", newer.summary);
+    assert!(world.requests().len() - sent < 100);
+}
+
+#[tokio::test]
+async fn new_records_are_not_looked_for_where_they_do_not_come() {
+    let world = World::new();
+    world.integration().add_sample_logs(20);
+    let client =
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let cursor = |query: LogsQuery| {
+        let listing = client.logs().list(query);
+        async move { (listing.clone(), listing.collect().await.cursor.unwrap()) }
+    };
+    for query in [
+        LogsQuery::new().sort("executionTime"),
+        LogsQuery::new().sort("status"),
+        LogsQuery::new().sort("updatedAt").order(SortOrder::Desc),
+        LogsQuery::new().order(SortOrder::Asc),
+        LogsQuery::new().sort("createdAt").order(SortOrder::Asc),
+    ] {
+        let (listing, cursor) = cursor(query.clone()).await;
+        let sent = world.requests().len();
+        let error = listing.newer_than(cursor).items().next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), actionlog::ErrorKind::InvalidRequest, "{query:?}");
+        assert_eq!(world.requests().len(), sent, "{query:?} was sent");
+    }
+    for query in [LogsQuery::new(), LogsQuery::new().sort("createdAt")] {
+        let (listing, cursor) = cursor(query).await;
+        assert!(listing.newer_than(cursor).collect().await.error.is_none());
+    }
+    let (listing, cursor) = cursor(LogsQuery::new().sort("_id")).await;
+    assert!(listing.growth(Growth::AtHead).newer_than(cursor).collect().await.error.is_none());
+}
