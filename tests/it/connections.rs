@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, Request, RetryPolicy};
+use actionlog::{ClientBuilder, IntegrationClient, Request};
+#[cfg(feature = "rustls")]
+use actionlog::{ErrorKind, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
