@@ -1,10 +1,10 @@
 //! By how much a listing shifts from request to request. Pure.
 //!
-//! In a log that changes all the time the last known record never stands where it was seen. A scan that asks for it there
-//! again and again sees its end go by, and a page that grows by as much as it brings makes no progress. So the next window
-//! begins where the shift seen last says that the record will be.
+//! In a log that changes all the time the first known record never stands where it was seen, and on the way to the head a
+//! page that is pushed down by as much as it brings makes no progress. So the next window is placed where the shift seen
+//! last says that the record will be.
 
-/// From this share of a page on, a steady shift is worth to be followed in the middle of a listing: one in so many.
+/// From this share of a page on, a steady shift is worth to be followed where there is progress: one in so many.
 const WORTH: u64 = 16;
 
 /// So many requests go by without a prediction after one that was wrong.
@@ -41,7 +41,7 @@ impl Drift {
     pub(super) fn predict(&mut self, stalled: bool, size: u64) -> i64 {
         self.predicted = match self.seen {
             _ if self.pause > 0 => 0,
-            // At an end that shows itself only if the known record is met exactly, the latest shift is the best guess.
+            // Where no progress is made, the latest shift is the best guess.
             [before, Some(latest)] if stalled => match before {
                 Some(before) if before > 0 && latest > 0 => latest.min(before),
                 _ => latest,

@@ -9,6 +9,8 @@ pub(super) struct Known {
     order: VecDeque<Identity>,
     most: usize,
     forgotten: bool,
+    /// Fingerprints of some that were met before all of these, by a scan that this one resumes.
+    before: HashSet<u64>,
 }
 
 impl Known {
@@ -16,12 +18,17 @@ impl Known {
         Self { most: most.max(1), ..Self::default() }
     }
 
+    /// Also knows these, of which there are only fingerprints.
+    pub(super) fn resume(&mut self, before: &[u64]) {
+        self.before = before.iter().copied().collect();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
     pub(super) fn contains(&self, id: &Identity) -> bool {
-        self.set.contains(id)
+        self.set.contains(id) || (!self.before.is_empty() && self.before.contains(&id.fingerprint()))
     }
 
     /// The last one of the same text.

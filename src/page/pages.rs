@@ -137,7 +137,8 @@ impl<Q: Paginate> Pages<Q> {
     /// [may pass](Error::is_transient), calling again asks for the same page, after a wait inside of the call: as long as
     /// the error [says](Error::retry_after), however long that is, or else 1 s, doubled with each error in a row up to
     /// 30 s. (From the second error in a row on it's 100 ms at least, doubled up to 1 s, whatever the server says.) After
-    /// any other, and after [too many in a row](super::Listing::max_consecutive_errors), the stream has ended. [`ErrorKind::Truncated`] if it ends before the listing does.
+    /// any other, and after [too many in a row](super::Listing::max_consecutive_errors), the stream has ended.
+    /// [`ErrorKind::Truncated`] if it ends before the listing does.
     ///
     /// # Cancel safety
     ///

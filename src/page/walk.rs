@@ -2,9 +2,6 @@
 //!
 //! A dialogue: [`Walk::window`] says what to ask for, [`Walk::observe`] takes what was answered, until it has ended.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
 use super::ahead::Forecast;
 use super::cursor::Cursor;
 use super::head::Head;
@@ -74,8 +71,6 @@ pub(super) struct Walk {
     proof: Option<End>,
     end: Option<End>,
     resumed: bool,
-    /// The records that a cursor knows before the position, by their fingerprints.
-    before: Arc<HashSet<u64>>,
     tally: Tally,
 }
 
@@ -140,7 +135,6 @@ impl Walk {
             proof: None,
             end: None,
             resumed: false,
-            before: Arc::default(),
             tally: Tally::default(),
         }
     }
@@ -161,9 +155,7 @@ impl Walk {
             walk.pass.known.add(id);
         }
         if walk.resumed {
-            walk.before = Arc::new(cursor.run().iter().copied().collect());
-        }
-        if walk.resumed {
+            walk.pass.known.resume(cursor.run());
             walk.tally.resume(cursor.totals());
             walk.tally.strode = cursor.strode();
         }
@@ -286,14 +278,10 @@ impl Walk {
         let pass = &mut self.pass;
         pass.empty = 0;
         let first = pass.known.is_empty();
-        let before = Arc::clone(&self.before);
-        let is_before = |id: &Identity| !before.is_empty() && before.contains(&id.fingerprint());
-        // When the head is read again, only that counts as known which was met on this way.
-        let was_delivered = |id: &Identity| !on_head && is_before(id);
-        let last_known = answer.iter().rposition(|id| pass.knows(id) || was_delivered(id));
+        let last_known = answer.iter().rposition(|id| pass.knows(id));
         // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
         // everything from there on is seen.
-        let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]) && !was_delivered(&answer[0]);
+        let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
         if (last_known.is_none() || astray) && !first && (!singles || pass.on_known) && rules.go_back {
             if self.lose_place() {
                 return;
@@ -315,7 +303,7 @@ impl Walk {
         // On known ground up to here; what comes behind is next.
         let next_from = last_known.map_or(0, |it| it + 1);
         for (index, (id, give)) in answer.iter().zip(give.iter_mut()).enumerate() {
-            let new = if rules.last_known { !pass.knows(id) && !was_delivered(id) } else { first || index > 0 };
+            let new = if rules.last_known { !pass.knows(id) } else { first || index > 0 };
             if new && id.is_unreadable() && pass.known.alike(id).is_some() {
                 self.tally.alike = true;
             }
@@ -325,7 +313,7 @@ impl Walk {
             if let Some(given) = &mut self.given {
                 // Behind what was the head comes what was given by the walk that this one goes on with, which remembers little of it.
                 let before = self.resumed && self.head.is_met();
-                if !before && !given.contains(id) && !self.head.contains(id) && !is_before(id) {
+                if !before && !given.contains(id) && !self.head.contains(id) {
                     *give = Give::Late;
                     self.tally.late += 1;
                     given.add(id.clone());
