@@ -16,7 +16,7 @@ use crate::transport::exchange::Exchange;
 use crate::transport::{Base, Dialect, Jitter, RetryPolicy, Settings, Timeouts, Transport};
 
 /// Bodies above this are refused unless set otherwise.
-const MAX_BODY: usize = 32 * 1024 * 1024;
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Nobody means to keep more records than these at once, unless he says so: a log may grow faster than it's read.
 const MAX_COLLECTED: u64 = 1_000_000;
@@ -141,7 +141,11 @@ impl<C: Client> ClientBuilder<C> {
         self
     }
 
-    /// How many bytes an answer's body may have, counted after decompression; 32 MiB unless set.
+    /// How many bytes an answer's body may have, counted after decompression; 16 MiB unless set.
+    ///
+    /// Reading a response takes up to four times as much memory: the body itself, the free-form JSON of its records, their raw
+    /// JSON where it is [kept](crate::Listing::with_raw), and the lists in them, which take 16 MiB or as much as the body at
+    /// most. A page over that is an error of kind [`TooLarge`](ErrorKind::TooLarge). Each request in flight counts by itself.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;
         self

@@ -51,13 +51,13 @@ pub enum ErrorKind {
     /// The message says which limit: of the attempt (30 s unless set), or of the whole operation (120 s unless set).
     /// The one for connecting (5 s unless set) gives [`Connect`](Self::Connect).
     Timeout,
-    /// The answer's body is larger than the client takes, or holds more records or errors than a page may; the rest of it
-    /// was not read.
+    /// The answer's body is larger than the client takes, or holds more records, errors or elements of lists than a page
+    /// may; the rest of it was not read.
     ///
     /// # Troubleshooting
     ///
-    /// Ask for smaller pages, or raise the client's `max_body_bytes` (32 MiB unless set; it counts after
-    /// decompression) or `max_page_records` (ten times as many as were asked for, and a thousand at least, unless set).
+    /// Ask for smaller pages, or raise the client's `max_body_bytes` (16 MiB unless set; it counts after
+    /// decompression, and the lists in records may take as much memory) or `max_page_records` (ten times as many as were asked for, and a thousand at least, unless set).
     TooLarge,
     /// Status 401: the server doesn't accept the credentials.
     ///

@@ -12,18 +12,32 @@ use super::decode::{DecodeError, Problem};
 /// No list inside of a record, or of errors, is longer than this.
 const LIST: usize = 10_000;
 
+/// How many bytes the lists of all records of a page may take in memory, or as many as the body has if these are more. An
+/// element that is three bytes in a body takes several hundred.
+const LISTS: usize = 16 * 1024 * 1024;
+
 thread_local! {
     /// What the reading that is under way on this thread may still hold. serde hands nothing of one's own through an
     /// envelope that others have written.
-    static ROOM: Cell<Room> = const { Cell::new(Room { most: usize::MAX, left: usize::MAX, over: None }) };
+    static ROOM: Cell<Room> = const { Cell::new(Room::without_end()) };
 }
 
 #[derive(Clone, Copy)]
 struct Room {
     most: usize,
     left: usize,
+    /// How many bytes lists may take.
+    most_in_lists: usize,
+    left_in_lists: usize,
     /// What there was too much of, and how much of it may be.
     over: Option<(&'static str, usize)>,
+}
+
+impl Room {
+    const fn without_end() -> Self {
+        let no_end = usize::MAX;
+        Self { most: no_end, left: no_end, most_in_lists: no_end, left_in_lists: no_end, over: None }
+    }
 }
 
 /// Puts back what was before, whatever happens.
@@ -35,13 +49,15 @@ impl Drop for Before {
     }
 }
 
-/// Reads something with no more than `most` [`Counted`] in it.
+/// Reads something out of a body of `length` bytes, with no more than `most` [`Counted`] in it.
 ///
 /// # Errors
 ///
 /// That there were more; of whatever else goes wrong the result tells.
-pub(super) fn within<T>(most: usize, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
-    let _before = Before(ROOM.replace(Room { most, left: most, over: None }));
+pub(super) fn within<T>(most: usize, length: usize, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
+    let in_lists = LISTS.max(length);
+    let room = Room { most, left: most, most_in_lists: in_lists, left_in_lists: in_lists, over: None };
+    let _before = Before(ROOM.replace(room));
     let result = read();
     match ROOM.get().over {
         Some((what, most)) => Err(Problem::TooMany { what, most }.into()),
@@ -53,6 +69,31 @@ pub(super) fn within<T>(most: usize, read: impl FnOnce() -> T) -> Result<T, Deco
 pub(crate) fn over<E: serde::de::Error>(what: &'static str, most: usize) -> E {
     ROOM.set(Room { over: Some((what, most)), ..ROOM.get() });
     E::custom(format_args!("more than {most} {what}"))
+}
+
+/// Whether there was too much of something: then nothing of what is read will be kept.
+pub(super) fn is_over() -> bool {
+    ROOM.get().over.is_some()
+}
+
+/// Reads something of which nothing stays if it can't be read: what its lists took is free again then.
+pub(super) fn freed_if_unfit<T, E>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let before = ROOM.get().left_in_lists;
+    let result = read();
+    if result.is_err() {
+        ROOM.set(Room { left_in_lists: before, ..ROOM.get() });
+    }
+    result
+}
+
+/// Takes the memory that a list grows by.
+fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
+    let room = ROOM.get();
+    let Some(left) = room.left_in_lists.checked_sub(bytes) else {
+        return Err(over("bytes in the lists of its records", room.most_in_lists));
+    };
+    ROOM.set(Room { left_in_lists: left, ..room });
+    Ok(())
 }
 
 /// A record that is counted before it is read.
@@ -102,6 +143,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
         while let Some(part) = parts.next_element()? {
             if list.len() >= LIST {
                 return Err(A::Error::custom(format_args!("more than {LIST} in a list")));
+            }
+            if list.len() == list.capacity() {
+                let more = list.capacity().max(4);
+                take(more.saturating_mul(size_of::<T>()))?;
+                list.reserve_exact(more);
             }
             list.push(part);
         }

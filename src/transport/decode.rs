@@ -135,44 +135,49 @@ pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> 
 
 /// Reads a text as JSON, and says where it doesn't fit if it doesn't.
 pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
-    serde_json::from_str::<Named<T>>(text).map(|it| it.0).map_err(|error| located::<T>(text, &error))
+    let read = bound::freed_if_unfit(|| serde_json::from_str::<Named<T>>(text));
+    read.map(|it| it.0).map_err(|error| located::<T>(text, &error))
 }
 
 /// Gives a record the fields that it had to be read without, and its whole text. `false` if it takes none.
 pub(crate) type Omit<R> = fn(&mut R, Vec<OmittedField>, &Json) -> bool;
 
 /// Reads a page in one pass; only if that fails, record by record; and only a record that doesn't fit, without the fields
-/// that don't. No more than `most` records are read in either way: what is three bytes in a body takes a hundred in memory,
-/// and some 32 KB of compressed nothing are eleven million.
+/// that don't. No more than `most` records are read in either way, and no more of lists in them than [`bound`] lets pass:
+/// what is three bytes in a body takes a hundred in memory, and some 32 KB of compressed nothing are eleven million.
 pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     body: &Bytes,
     most: usize,
     omit: Omit<R>,
 ) -> Result<Listed<Entry<R>>, DecodeError> {
     let text = text(body)?;
-    let read = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
+    let read = bound::within(most, text.len(), || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
     if let Ok(page) = read {
         return Ok(E::open(page.0)?.map(|record| Entry::Record(record.0.0)));
     }
-    let raw = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
+    let raw = bound::within(most, text.len(), || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
     let raw = match raw {
         Ok(page) => E::open(page.0)?,
         // The page itself doesn't fit, not a record of it.
         Err(error) => {
             let located = || located::<E::Of<Counted<Box<RawValue>>>>(text, &error);
-            return Err(bound::within(most, located)?);
+            return Err(bound::within(most, text.len(), located)?);
         }
     };
     let mut index = 0;
-    Ok(raw.map(|raw| {
+    let each = |raw: Counted<Box<RawValue>>| {
         let entry = record(index, raw.0, omit);
         index += 1;
         entry
-    }))
+    };
+    bound::within(most, text.len(), || raw.map(each))
 }
 
 fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>, omit: Omit<R>) -> Entry<R> {
-    match serde_json::from_str::<Named<R>>(raw.get()) {
+    if bound::is_over() {
+        return Entry::Unreadable(UnreadableRecord::new(index, String::new(), String::new(), Json::from_raw(raw)));
+    }
+    match bound::freed_if_unfit(|| serde_json::from_str::<Named<R>>(raw.get())) {
         Ok(record) => Entry::Record(record.0),
         Err(error) => {
             let raw = Json::from_raw(raw);
@@ -219,7 +224,7 @@ fn text(body: &Bytes) -> Result<&str, DecodeError> {
 /// Reads again, this time keeping track of the path. What was read once without it costs nothing on the good way.
 fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> DecodeError {
     let mut from = serde_json::Deserializer::from_str(text);
-    let path = match serde_path_to_error::deserialize::<_, Named<T>>(&mut from) {
+    let path = match bound::freed_if_unfit(|| serde_path_to_error::deserialize::<_, Named<T>>(&mut from)) {
         Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
         _ => String::new(),
     };
