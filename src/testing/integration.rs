@@ -1,11 +1,12 @@
 //! What speaks the contract of integration action logs.
 
 use std::cmp::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use http::header::ALLOW;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::header::{ALLOW, ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,9 @@ use crate::request::Answer;
 
 /// 2026-01-01T00:00:00Z: a world's clock begins here, and goes on by a second with every write.
 const BEGIN: u64 = 1_767_225_600;
+
+/// The year 10000, for which HTTP has no words.
+const END_OF_HTTP: u64 = 253_402_300_800;
 
 const NAME: Name = Name::Integration;
 
@@ -37,6 +41,8 @@ const NAME: Name = Name::Integration;
 /// - A write takes the time from the world's clock, which begins on 2026-01-01 and goes on by a second with each. New
 ///   ids increase.
 /// - An update replaces the record, but for its `_id` and `createdAt`, and leaves it where it is.
+/// - A single record has a strong `ETag` and, from its `updatedAt`, a `Last-Modified`. An update or a deletion whose
+///   `If-Match` or `If-Unmodified-Since` doesn't hold is refused with 412, and changes nothing.
 /// - Every failure is `{"success": false, "message": ..}`.
 ///
 /// ```
@@ -69,6 +75,7 @@ pub(super) struct State {
     total: CountMeans,
     created: StatusCode,
     silent_delete: bool,
+    no_versions: bool,
     writes: u64,
 }
 
@@ -82,6 +89,7 @@ impl Default for State {
             total: CountMeans::default(),
             created: StatusCode::CREATED,
             silent_delete: false,
+            no_versions: false,
             writes: 0,
         }
     }
@@ -164,6 +172,29 @@ impl IntegrationWorld {
         self.change(|state| state.silent_delete = true)
     }
 
+    /// Sends neither `ETag` nor `Last-Modified`, and ignores `If-Match` and `If-Unmodified-Since`, as a server without
+    /// conditional requests does.
+    ///
+    /// ```
+    /// use actionlog::IntegrationClient;
+    /// use actionlog::testing::World;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> actionlog::Result<()> {
+    /// let world = World::new();
+    /// world.integration().add_sample_logs(1);
+    /// let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    /// let id = &client.logs().list(()).page().await?.into_records()?[0].id;
+    /// assert!(client.logs().get(id).with_answer().await?.etag().is_some());
+    /// world.integration().without_etags();
+    /// assert!(client.logs().get(id).with_answer().await?.etag().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn without_etags(&self) -> &Self {
+        self.change(|state| state.no_versions = true)
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) -> &Self {
         change(&mut self.world.lock().integration);
         self
@@ -190,10 +221,10 @@ impl Api for State {
             (&Method::GET | &Method::HEAD, None) => self.list(store, &Query::of(request)),
             (&Method::POST, None) => self.create(store, request.body()),
             (&Method::GET | &Method::HEAD, Some(id)) => {
-                find(store, id).map(|place| one(StatusCode::OK, &store.shelf(&NAME).records[place]))
+                find(store, id).map(|place| self.one(StatusCode::OK, &store.records(&NAME)[place]))
             }
-            (method, Some(id)) if *method == update => self.update(store, id, request.body()),
-            (&Method::DELETE, Some(id)) => self.delete(store, id),
+            (method, Some(id)) if *method == update => self.update(store, id, request),
+            (&Method::DELETE, Some(id)) => self.delete(store, id, request.headers()),
             _ => {
                 let allowed = if id.is_some() { format!("GET, {update}, DELETE") } else { "GET, POST".to_owned() };
                 let mut answer = self.refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
@@ -253,14 +284,15 @@ impl State {
         log.insert("createdAt".to_owned(), json!(time));
         log.insert("updatedAt".to_owned(), json!(time));
         let record = Record::from(Value::Object(log).to_string());
-        let answer = one(self.created, &record);
+        let answer = self.one(self.created, &record);
         store.shelf(&NAME).records.insert(0, record);
         Ok(answer)
     }
 
-    fn update(&mut self, store: &mut Store, id: &str, body: &Bytes) -> Result<Answer, Refusal> {
+    fn update(&mut self, store: &mut Store, id: &str, request: &Request<Bytes>) -> Result<Answer, Refusal> {
         let place = find(store, id)?;
-        let mut log = read(body)?;
+        self.check_version(request.headers(), &store.records(&NAME)[place])?;
+        let mut log = read(request.body())?;
         let (time, _) = self.write();
         let record = &mut store.shelf(&NAME).records[place];
         for kept in ["_id", "createdAt"] {
@@ -268,11 +300,12 @@ impl State {
         }
         log.insert("updatedAt".to_owned(), json!(time));
         *record = Record::from(Value::Object(log).to_string());
-        Ok(one(StatusCode::OK, record))
+        Ok(self.one(StatusCode::OK, record))
     }
 
-    fn delete(&mut self, store: &mut Store, id: &str) -> Result<Answer, Refusal> {
+    fn delete(&mut self, store: &mut Store, id: &str, headers: &HeaderMap) -> Result<Answer, Refusal> {
         let place = find(store, id)?;
+        self.check_version(headers, &store.records(&NAME)[place])?;
         store.shelf(&NAME).records.remove(place);
         if self.silent_delete {
             let mut answer = Answer::default();
@@ -281,6 +314,35 @@ impl State {
         }
         let message = "Integration action log record deleted successfully";
         Ok(wire::json(StatusCode::OK, json!({ "success": true, "message": message }).to_string()))
+    }
+
+    /// A record with `success` around it, and its version.
+    fn one(&self, status: StatusCode, record: &Record) -> Answer {
+        let mut answer = wire::json(status, format!(r#"{{"success":true,"data":{}}}"#, record.text));
+        if !self.no_versions {
+            let headers = answer.headers_mut();
+            headers.extend(HeaderValue::try_from(etag(record)).ok().map(|it| (ETAG, it)));
+            let time = last_modified(record).map(httpdate::fmt_http_date);
+            headers.extend(time.and_then(|it| HeaderValue::try_from(it).ok()).map(|it| (LAST_MODIFIED, it)));
+        }
+        answer
+    }
+
+    /// Whether the record is of the version that a write is to change. As RFC 9110 has it: the time counts only without
+    /// `If-Match`, and one that can't be read doesn't count.
+    fn check_version(&self, headers: &HeaderMap, record: &Record) -> Result<(), Refusal> {
+        let text = |name| Some(headers.get(name)?.to_str().unwrap_or_default().trim());
+        let holds = match (text(IF_MATCH), text(IF_UNMODIFIED_SINCE)) {
+            _ if self.no_versions => true,
+            (Some(tags), _) => tags == "*" || tags.split(',').any(|it| it.trim() == etag(record)),
+            (None, Some(time)) => match (httpdate::parse_http_date(time), last_modified(record)) {
+                (Ok(time), Some(modified)) => modified <= time,
+                _ => true,
+            },
+            (None, None) => true,
+        };
+        let message = "Integration action log record has changed";
+        if holds { Ok(()) } else { Err((StatusCode::PRECONDITION_FAILED, message.to_owned())) }
     }
 
     /// The time of a write, by the world's clock: as a text, and in seconds.
@@ -292,9 +354,16 @@ impl State {
     }
 }
 
-/// A record with `success` around it.
-fn one(status: StatusCode, record: &Record) -> Answer {
-    wire::json(status, format!(r#"{{"success":true,"data":{}}}"#, record.text))
+/// A strong one: the same for the same text alone.
+fn etag(record: &Record) -> String {
+    format!("\"{:032x}\"", siphasher::sip128::SipHasher24::new().hash(record.text.as_bytes()).as_u128())
+}
+
+/// When the record was last changed, in whole seconds: HTTP has no finer times.
+fn last_modified(record: &Record) -> Option<SystemTime> {
+    let time = DateTime::parse_from_rfc3339(record.value().get("updatedAt")?.as_str()?).ok()?;
+    let seconds = u64::try_from(time.timestamp()).ok().filter(|it| *it < END_OF_HTTP)?;
+    Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 /// The place of the record with this id.

@@ -231,3 +231,78 @@ async fn a_log_that_moves_to_the_head_while_one_reads_hides_no_other() {
     }
     assert!(held.iter().all(|it| read.contains(it)));
 }
+
+#[tokio::test]
+async fn a_write_of_a_version_that_is_gone_is_refused_and_changes_nothing() {
+    let world = world(0);
+    let client = client(&world);
+    let logs = client.logs();
+    let created = logs.create(draft()).with_answer().await.unwrap();
+    let id = created.value.id.clone();
+    let first = created.etag().unwrap().to_owned();
+    assert!(first.starts_with('"') && first.ends_with('"'), "{first}");
+    let read = logs.get(&id).with_answer().await.unwrap();
+    assert_eq!(read.etag(), Some(&*first));
+    assert_eq!(read.last_modified(), created.value.updated_at);
+
+    let second = logs.update(&id, draft().error_message("one")).if_match(&*first).with_answer().await.unwrap();
+    let second = second.etag().unwrap().to_owned();
+    assert_ne!(second, first);
+    assert_eq!(logs.get(&id).with_answer().await.unwrap().etag(), Some(&*second));
+
+    // Somebody else's turn came between: the other's change stays.
+    let held = world.integration().log().texts();
+    let stale = logs.update(&id, draft().error_message("two")).if_match(&*first).await.unwrap_err();
+    assert_eq!((stale.kind(), stale.outcome()), (ErrorKind::PreconditionFailed, RequestOutcome::Refused));
+    assert_eq!(stale.attempts(), 1);
+    let weak = format!("W/{second}");
+    for odd in [&*weak, "", "\"no\"", second.trim_matches('"')] {
+        let error = logs.delete(&id).if_match(odd).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{odd}");
+    }
+    assert_eq!(world.integration().log().texts(), held);
+    // Whoever isn't there is of no version.
+    assert_eq!(logs.delete("no").if_match("*").await.unwrap_err().kind(), ErrorKind::NotFound);
+
+    for fine in ["*", &format!("\"no\", {second}")] {
+        logs.update(&id, draft().error_message("one")).if_match(fine).await.unwrap();
+        world.integration().log().replace(0, held[0].clone());
+    }
+    logs.delete(&id).if_match(&*second).await.unwrap();
+    assert!(world.integration().log().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_after_a_later_change_is_refused_by_its_time() {
+    let world = world(1);
+    let client = client(&world);
+    let logs = client.logs();
+    let id = listed(&world, ()).await[0].id.clone();
+    let read = logs.get(&id).with_answer().await.unwrap();
+    let time = read.last_modified().unwrap();
+    let written = logs.update(&id, draft()).if_unmodified_since(time).with_answer().await.unwrap();
+    let later = written.last_modified().unwrap();
+    assert!(later > time);
+    let error = logs.update(&id, draft()).if_unmodified_since(time).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
+    // A version outranks a time.
+    let etag = written.etag().unwrap().to_owned();
+    logs.update(&id, draft()).if_unmodified_since(time).if_match(etag).await.unwrap();
+    // What nobody can read as a time says nothing.
+    let request = Request::delete(format!("{PATH}/{id}")).header("if-unmodified-since", "soon");
+    assert_eq!(world.answer(&request.body(Vec::new().into()).unwrap()).status(), 200);
+}
+
+#[tokio::test]
+async fn a_server_without_versions_gives_none_and_looks_at_none() {
+    let world = world(1);
+    world.integration().without_etags();
+    let client = client(&world);
+    let logs = client.logs();
+    let id = listed(&world, ()).await[0].id.clone();
+    let read = logs.get(&id).with_answer().await.unwrap();
+    assert_eq!((read.etag(), read.last_modified()), (None, None));
+    let written = logs.update(&id, draft()).if_match("\"no\"").with_answer().await.unwrap();
+    assert_eq!(written.etag(), None);
+    logs.delete(&id).if_match("\"no\"").if_unmodified_since(chrono::DateTime::UNIX_EPOCH).await.unwrap();
+}
