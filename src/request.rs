@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
@@ -259,8 +259,8 @@ impl<T> Request<T> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`] if a segment is empty, `.` or `..` (each would silently ask for another path), or
-    /// there are fewer or more segments than the template takes.
+    /// [`ErrorKind::InvalidRequest`] if a segment is empty, or is or holds `.` or `..` between slashes, encoded or not (`../x`,
+    /// `%2e%2e`: behind some proxies each asks for another path), or there are fewer or more segments than the template takes.
     pub fn path(&self) -> Result<&str> {
         self.asks.path.as_deref().map_err(|why| Error::new(ErrorKind::InvalidRequest, why.clone()))
     }
@@ -346,7 +346,7 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
         }
         let Some(name) = part.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
             if part.is_empty()
-                || is_dots(part)
+                || has_dots(part)
                 || !part.bytes().all(|it| it.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@".contains(&it))
             {
                 return Err(format!("the path's template can't hold the segment {part:?}"));
@@ -363,15 +363,27 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
     }
 }
 
-/// Whether some server or proxy would take a segment for `.` or `..`, which lead out of the base path: also percent-encoded,
-/// however often, and with parameters behind it.
-fn is_dots(segment: &str) -> bool {
-    let mut segment = segment.to_ascii_lowercase();
-    while segment.contains("%25") {
-        segment = segment.replace("%25", "%");
+/// Whether some server or proxy would find a segment `.` or `..` in this one, which leads out of the base path: also
+/// percent-encoded, behind a slash or a backslash that is encoded, and with parameters behind it. Proxies decode `%2F` before
+/// they resolve `..`, and some servers decode what a proxy has decoded before.
+fn has_dots(segment: &str) -> bool {
+    if !segment.contains(['.', '%']) {
+        return false;
     }
-    let segment = segment.replace("%2e", ".").replace("%3b", ";");
-    matches!(segment.split(';').next(), Some("." | ".."))
+    let mut text = Cow::Borrowed(segment);
+    // Nobody encodes an id more often than this, and each round takes time.
+    for _ in 0..8 {
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if decoded == *text {
+            let piece = |it: &str| {
+                let name = it.split(';').next().unwrap_or_default();
+                matches!(name.trim_matches(|it: char| it.is_whitespace() || it.is_control()), "." | "..")
+            };
+            return text.split(['/', '\\']).any(piece);
+        }
+        text = Cow::Owned(decoded);
+    }
+    true
 }
 
 fn encode(segment: &str) -> Result<String, &'static str> {
@@ -379,6 +391,7 @@ fn encode(segment: &str) -> Result<String, &'static str> {
         "" => Err("empty"),
         "." => Err("\".\", which would ask for another path"),
         ".." => Err("\"..\", which would ask for another path"),
+        segment if has_dots(segment) => Err("one with \".\" or \"..\" in it, which may ask for another path"),
         segment => Ok(utf8_percent_encode(segment, SEGMENT).to_string()),
     }
 }

@@ -188,10 +188,8 @@ async fn an_id_stays_one_segment_of_the_path_whatever_it_holds() {
         ("a/b", "a%2Fb"),
         ("a b", "a%20b"),
         ("ü?#%", "%C3%BC%3F%23%25"),
-        ("../admin", "..%2Fadmin"),
         ("...", "..."),
         ("a\\b;c=d", "a%5Cb%3Bc%3Dd"),
-        ("%2e%2e", "%252e%252e"),
         ("A-Z_a~z.0", "A-Z_a~z.0"),
     ];
     for (id, encoded) in cases {
@@ -206,7 +204,7 @@ async fn an_id_stays_one_segment_of_the_path_whatever_it_holds() {
 async fn an_id_that_would_ask_for_something_else_is_refused_before_anything_is_sent() {
     let memory = Memory::new(|_, _| Reply::json(200, GET));
     let logs = in_memory(&memory).logs().clone();
-    for id in ["", ".", ".."] {
+    for id in ["", ".", "..", "../admin", "%2e%2e"] {
         for error in [
             logs.get(id).await.unwrap_err(),
             logs.update(id, minimal()).await.unwrap_err(),
