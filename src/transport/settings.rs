@@ -95,3 +95,31 @@ pub(super) fn idempotency_key() -> Result<HeaderValue> {
     let text = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
     HeaderValue::try_from(text).map_err(|error| unusable(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// The generator of a process is in the same state after a fork, in the parent and in each child. (`.ci/forked` forks.)
+    #[test]
+    fn keys_do_not_come_from_the_state_of_the_process() {
+        let keys = |seed| {
+            fastrand::seed(seed);
+            let jitter = Jitter::default();
+            let wait = jitter.part_of(Duration::from_secs(1));
+            let keys: Vec<_> = (0..100).map(|_| idempotency_key().unwrap().to_str().unwrap().to_owned()).collect();
+            (wait, keys)
+        };
+        let children = [keys(7), keys(7), keys(7)];
+        // It's the same state: what does come from it is the same.
+        assert!(children.iter().all(|it| it.0 == children[0].0));
+        let different: HashSet<_> = children.iter().flat_map(|it| &it.1).collect();
+        assert_eq!(different.len(), 300);
+        for key in different {
+            let bytes = key.as_bytes();
+            assert!(key.len() == 36 && bytes[14] == b'4' && b"89ab".contains(&bytes[19]), "{key}");
+        }
+    }
+}
