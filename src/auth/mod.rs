@@ -21,12 +21,18 @@
 //!   names. The last 32 that a client has used count, so that a token source may not name the token that was refused
 //!   before.
 //! - Of `Basic`, the password is secret, and the user only without a password; of other schemes, what follows the scheme,
-//!   or the values of its parameters; of `name:secret` and `project:environment.secret`, what follows the names, as long
-//!   as those are lower-case words before a secret with a digit. Each part between colons or dots counts by itself.
+//!   or the values of its parameters; of `name:secret` and `project:environment.secret`, what follows the names. Each part
+//!   between colons or dots counts by itself.
+//! - *A name* stands before a secret with a digit, and is made of lower-case words of up to 20 letters (`web-shop`,
+//!   `default`, `*`). It says whose the secret is and opens nothing, as the user of `Basic`; servers name it in their
+//!   messages (`no project web-shop`), which would be lost with it. An id with a digit or a capital letter (`id-20417`) is no
+//!   name, and withheld. If yours is a secret all the same, or the secret stands *first* and is of lower-case letters alone,
+//!   [`redact`](crate::ClientBuilder::redact) it.
 //! - *A part* is a run of consecutive letters and digits that is longer than half of the credential, or than 7; of a
 //!   credential with fewer than 8 letters and digits, the whole. A secret of up to 4 characters, or of up to 7 letters, is
 //!   looked for as a word, since its letters stand in others. Common words (`password`, `production`) aren't parts.
-//! - *Contains* is whatever the case, with any signs left out or put in between, and also percent-encoded, with HTML's
+//! - *Contains* is whatever the case, with any signs left out or put in between, with blanks between single characters or
+//!   pairs of them (`4b 33 79`), and also percent-encoded, with HTML's
 //!   character references or with the escapes of JSON, as often as may be; in base64 and in hexadecimal digits; in UTF-8
 //!   and in ISO 8859-1.
 //!

@@ -31,6 +31,9 @@ const SCHEMES: [&str; 14] = [
     "aws4-hmac-sha256",
 ];
 
+/// What is longer, of lower-case letters alone, is no word of a name, and may be random.
+const LONGEST_WORD: usize = 20;
+
 /// A string that must not be shown, nor a long run of its characters.
 #[derive(Clone)]
 pub(super) struct Part {
@@ -94,7 +97,8 @@ fn token(text: &str) -> Vec<Part> {
     let pieces: Vec<_> = text.split([':', '.', '=', ',', ';', '|', ' ']).collect();
     let digits = |it: &str| it.bytes().any(|it| it.is_ascii_digit());
     let strong = |it: &str| letters(it) >= 8 && digits(it) && it.bytes().any(|it| it.is_ascii_alphabetic());
-    let name = |it: &str| it.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'*' | b'-' | b'_'));
+    let word = |it: &str| it.len() <= LONGEST_WORD && it.bytes().all(|it| it.is_ascii_lowercase() || it == b'*');
+    let name = |it: &str| it.split(['-', '_']).all(word);
     let mut out = vec![whole(text)];
     if pieces.len() < 2 {
         return [out, coded(text)].concat();
@@ -173,5 +177,7 @@ mod tests {
         assert_eq!(texts("user:98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("id-20417:correct"), ["correct", "id-20417", "id-20417:correct"]);
         assert_eq!(texts("id:pw1"), ["id:pw1", "pw1"]);
+        assert_eq!(texts("internationalisation:98b5af0c4e"), ["98b5af0c4e"]);
+        assert_eq!(texts("qzjxkvbwplqzjxkvbwplq:98b5af0c4e").len(), 3);
     }
 }

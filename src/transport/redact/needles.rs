@@ -131,7 +131,10 @@ impl Needles {
                 .filter(|it| !it.1.is_empty())
                 .any(|(length, runs)| text.windows(length).any(|run| runs.binary_search(&pack(run)).is_ok()))
         };
-        in_letters(&fold(text, false)) || (self.wide && in_letters(&fold(text, true))) || self.whole_in(text)
+        in_letters(&fold(text, false))
+            || (self.wide && in_letters(&fold(text, true)))
+            || spelled(text).is_some_and(|it| in_letters(&fold(&it, false)))
+            || self.whole_in(text)
     }
 
     fn whole_in(&self, text: &str) -> bool {
@@ -185,6 +188,24 @@ fn fold(text: &str, wide: bool) -> Zeroizing<Vec<u8>> {
         }
     }
     out
+}
+
+/// The text without blanks between single characters and pairs of them, as dumps have them: `4b 33 79`. `None` if there are
+/// no three of these in a row.
+fn spelled(text: &str) -> Option<Zeroizing<String>> {
+    let is_short = |it: &str| it.chars().filter(|it| it.is_alphanumeric()).take(3).count() <= 2;
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let (mut before, mut longest) = (0, 0);
+    for word in text.split_whitespace() {
+        let is_short = is_short(word);
+        if !is_short || before == 0 {
+            out.push(' ');
+        }
+        before = if is_short { before + 1 } else { 0 };
+        longest = longest.max(before);
+        out.push_str(word);
+    }
+    (longest >= 3).then_some(out)
 }
 
 /// No more than eight bytes, none of which is 0.

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use actionlog::auth::{self, AuthError, Authenticate, Cached, Secret, Signature, Token, TokenSource};
+use actionlog::page::{Entry, Envelope, Listed};
 use actionlog::{
     ArklowClient, Body, ClientBuilder, Error, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request,
 };
@@ -88,6 +89,9 @@ async fn each_part_of_a_credential_is_withheld_and_what_is_public_is_not() {
     let latin = || builder().authenticator(auth::raw(format!("Basic {}", BASE64.encode(b"ann:p\xe4ssw\xf6rt-4711"))));
     let token = || builder().authenticator(auth::raw("Token token=\"tk-20417-abcdef\", v=1"));
     let pair = || builder().api_key("web-shop:k3y-0f-the-shop");
+    let one_word = || builder().api_key("webshop:s3cr3t-0f-it");
+    let named_too = || one_word().redact("webshop");
+    let no_word = || builder().api_key("qzjxkvbwplqzjxkvbwplq:s3cr3t-0f-it");
     let words = || builder().api_key("id-20417:correcthorse");
     let unleash = || builder().api_key("web-shop:production.98b5af0c4e5a6b7c8d");
     let query = || builder().authenticator(in_query("qk-20417-abcdef"));
@@ -107,6 +111,14 @@ async fn each_part_of_a_credential_is_withheld_and_what_is_public_is_not() {
         (pair(), b"no k3y-0f-the-shop", false),
         (pair(), b"no k3y-0f-the", false),
         (pair(), b"no web-shop here", true),
+        (pair(), b"key 6b 33 79 2d 30 66 2d 74 68 65 2d 73", false),
+        (pair(), b"key k 3 y - 0 f - t h e", false),
+        (pair(), b"key 00 01 02 03 04 05 06 07 08 09", true),
+        (one_word(), b"no webshop here", true),
+        (one_word(), b"no s3cr3t-0f-it", false),
+        (no_word(), b"no qzjxkvbwplqzjxkvbwplq here", false),
+        (no_word(), b"no QZJXKVBWPLQ", false),
+        (named_too(), b"no webshop here", false),
         (words(), b"no correcthorse", false),
         (words(), b"no id-20417", false),
         (unleash(), b"no 98b5af0c4e5a6b7c8d", false),
@@ -191,6 +203,53 @@ async fn what_is_said_in_any_other_place_is_withheld_too() {
         assert_eq!(answered.request_id.as_deref(), Some(WITHHELD));
         assert_eq!(answered.value.message.as_deref(), Some(WITHHELD));
         assert!(!format!("{answered:?}").contains(part));
+    }
+}
+
+/// A record of one's own, with names in it that are the server's.
+#[derive(Debug, serde::Deserialize)]
+#[allow(dead_code)]
+struct Labelled {
+    labels: std::collections::BTreeMap<String, u8>,
+}
+
+#[derive(Debug)]
+enum Records {}
+
+#[derive(Debug, serde::Deserialize)]
+struct RecordsOf<R> {
+    data: Vec<R>,
+}
+
+impl Envelope for Records {
+    type Of<R: serde::de::DeserializeOwned> = RecordsOf<R>;
+
+    fn open<R: serde::de::DeserializeOwned>(body: RecordsOf<R>) -> Result<Listed<R>, actionlog::DecodeError> {
+        Ok(Listed::new(body.data))
+    }
+}
+
+#[tokio::test]
+async fn the_path_of_a_record_that_is_invalid_shows_no_credential() {
+    let key = "user:98b5af0c4e5a6b7c8d9e";
+    for (name, shown) in [("98b5af0c4e5a", WITHHELD), ("0c-4e-5a-6b", WITHHELD), ("weight", "labels.weight")] {
+        let body = format!(r#"{{"data":[{{"labels":{{"a":1,"{name}":"much"}}}},{{"labels":{{}}}}]}}"#);
+        let client = builder().api_key(key).exchange(Says::new(200, body)).build().unwrap();
+        let request = Request::get("probe", [""; 0]).page::<Records, Labelled>();
+        let page = client.send(request).await.unwrap();
+        let Entry::Unreadable(record) = &page.records()[0] else { panic!("{page:?}") };
+        assert_eq!(record.path(), shown);
+        assert!(matches!(page.records()[1], Entry::Record(_)));
+        let printed = format!("{record:?} {record:#?} {}", record.reason());
+        assert!(!printed.contains("98b5") && !printed.contains("0c-4e"), "{printed}");
+        // What the server sent is the user's.
+        assert!(record.raw().as_str().contains(name));
+        // Of a single one, where it's an error.
+        let body = format!(r#"{{"labels":{{"{name}":"much"}}}}"#);
+        let client = builder().api_key(key).exchange(Says::new(200, body)).build().unwrap();
+        let error = client.send(Request::get("probe", [""; 0]).json::<Labelled>()).await.unwrap_err();
+        assert!(error.to_string().contains(shown), "{error}");
+        assert!(shown != WITHHELD || !all_shown(&error).contains(name), "{error:?}");
     }
 }
 
