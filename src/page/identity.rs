@@ -26,9 +26,17 @@ impl From<i64> for Identity {
 
 impl From<&str> for Identity {
     fn from(id: &str) -> Self {
+        if id.len() > LONGEST {
+            let begin = id.chars().take(32).collect::<String>();
+            return Self(Id::Text(format!("{begin}\u{2026}{:032x}", hash(id.as_bytes())).into()));
+        }
         Self(Id::Text(id.into()))
     }
 }
+
+/// No API has ids that are longer. What a server makes of one is kept by its hash: thousands of ids are remembered, and some
+/// are in each cursor, and each might be as long as a body.
+const LONGEST: usize = 512;
 
 impl Identity {
     /// Of a record that has no id: of its text, told from others of the same text by the record before it.
@@ -93,7 +101,7 @@ impl<'de> Deserialize<'de> for Identity {
         let text = String::deserialize(from)?;
         let id = text.split_at_checked(1).and_then(|(kind, id)| match kind {
             "n" => Some(Id::Number(id.parse().ok()?)),
-            "t" => Some(Id::Text(id.into())),
+            "t" => Some(Self::from(id).0),
             "h" => {
                 let (text, before) = id.split_once('.')?;
                 Some(Id::Hash(Arc::new((u128::from_str_radix(text, 16).ok()?, u128::from_str_radix(before, 16).ok()?))))
@@ -101,5 +109,27 @@ impl<'de> Deserialize<'de> for Identity {
             _ => None,
         });
         id.map(Self).ok_or_else(|| serde::de::Error::custom("not an identity"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_any_length_takes_little_memory_and_is_told_from_others() {
+        let long = |end: &str| format!("{}{end}", "x".repeat(1_000_000));
+        let (one, other) = (Identity::from(&*long("1")), Identity::from(&*long("2")));
+        assert_eq!(one, Identity::from(&*long("1")));
+        assert_ne!(one, other);
+        assert_ne!(one.fingerprint(), other.fingerprint());
+        let text = serde_json::to_string(&one).unwrap();
+        assert!(text.len() < 200, "{text}");
+        assert_eq!(serde_json::from_str::<Identity>(&text).unwrap(), one);
+        // A cursor may hold one in full.
+        assert_eq!(serde_json::from_str::<Identity>(&format!("\"t{}\"", long("1"))).unwrap(), one);
+        // Those that an API may have are kept as they are.
+        let usual = "x".repeat(LONGEST);
+        assert_eq!(serde_json::to_string(&Identity::from(&*usual)).unwrap(), format!("\"t{usual}\""));
     }
 }

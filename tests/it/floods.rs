@@ -149,6 +149,8 @@ fn floods() -> Vec<Flood> {
         flood("actions in one event", "unleash", r#"{"actionSetEvents":[{"actionSet":{"actions":["#, "{}", "]}}]}"),
         flood("a list where an object belongs", "integration", "[", "[]", "]"),
         flood("nothing but blanks", "integration", " ", " ", " "),
+        flood("brackets without an end", "integration", r#"{"data":[{"payload":"#, "[1", ""),
+        flood("objects without an end", "arklow", r#"{"data":{"items":[{"input":"#, r#"{"a":1,"b":[1"#, ""),
         flood("good: records with much in each", "integration", r#"{"data":["#, &payload, "]}"),
         flood("good: records with much in each, and their text", "raw", r#"{"data":["#, &payload, "]}"),
         flood("good: records with much and a bad field in each", "integration", r#"{"data":["#, &odd, "]}"),
@@ -322,6 +324,28 @@ async fn a_page_may_hold_a_hundred_errors_and_no_more() {
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         assert!(error.to_string().contains(what), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_records_is_small_however_long_their_ids_are() {
+    let world = World::new();
+    let id = |number| format!("{}{number}", "x".repeat(200_000));
+    for number in 0..60 {
+        world.integration().log().add_raw(LOG.replace("\"1\"", &format!("\"{}\"", id(number))));
+    }
+    let client = IntegrationClient::builder("http://localhost").api_key("key").exchange(world.exchange());
+    let client = client.build().unwrap();
+    let listing = client.logs().list(()).page_size(5).order(Order::Fixed);
+    let mut items = listing.clone().items();
+    for number in (20..60).rev() {
+        assert_eq!(items.next().await.unwrap().unwrap().id, *id(number));
+    }
+    let cursor = items.cursor();
+    let text = serde_json::to_string(&cursor).unwrap();
+    assert!(text.len() < 10_000, "{}", text.len());
+    let rest = listing.resume(serde_json::from_str(&text).unwrap()).collect().await;
+    assert_eq!((rest.items.len(), rest.summary.verdict), (20, Verdict::Complete));
+    assert_eq!(rest.items[0].id, *id(19));
 }
 
 /// A page of Arklow's records, each with so many events and, where it's told, with fields that don't fit.
