@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use tokio::time::Instant;
 
+use super::sha1::sha1;
 use super::wire;
 use crate::request::Answer;
 
@@ -112,11 +113,10 @@ pub(super) fn dressed(mut answer: Answer, request: &Request<Bytes>) -> Answer {
     answer
 }
 
-/// The length and a hash, in the form that express has; the hash is another one.
+/// The length and a hash, as express has them: of the body before it is compressed.
 fn etag(body: &[u8]) -> String {
-    let hash = siphasher::sip128::SipHasher24::new().hash(body).as_u128().to_be_bytes();
-    let hash = [&hash[..], &(body.len() as u32).to_be_bytes()].concat();
-    format!("W/\"{:x}-{}\"", body.len(), BASE64_STANDARD_NO_PAD.encode(hash))
+    let hash = BASE64_STANDARD_NO_PAD.encode(sha1(body));
+    format!("W/\"{:x}-{hash}\"", body.len())
 }
 
 /// Whether the client has what it asks for, and doesn't insist.

@@ -1,5 +1,6 @@
 //! The door by the network.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::pending;
 use std::io;
@@ -9,9 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
+use http::header::CONTENT_ENCODING;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -75,6 +78,11 @@ impl Server {
     }
 }
 
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How long what gzip begins with is.
+const GZIP_HEADER: usize = 10;
+
 async fn serve(world: World, listener: TcpListener, mut gone: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
@@ -111,15 +119,25 @@ async fn respond(
     world: World,
     request: Request<Incoming>,
     reset: Arc<AtomicBool>,
-) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
+) -> Result<Response<impl Body<Data = Bytes, Error = Failure>>, Failure> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     match world.reply(&Request::from_parts(head, body)) {
-        Reply::Answer(answer) => Ok(answer.map(Full::new)),
+        Reply::Answer(answer) if answer.headers().contains_key(CONTENT_ENCODING) => {
+            Ok(answer.map(|body| Either::Right(in_chunks(body))))
+        }
+        Reply::Answer(answer) => Ok(answer.map(|body| Either::Left(Full::new(body)))),
         Reply::Hang => pending().await,
         Reply::Reset => {
             reset.store(true, Ordering::Relaxed);
             Err("the connection is reset".into())
         }
     }
+}
+
+/// As the recorded server sends what it compresses: what gzip begins with, and then the rest.
+fn in_chunks(mut body: Bytes) -> impl Body<Data = Bytes, Error = Infallible> {
+    let begin = body.split_to(body.len().min(GZIP_HEADER));
+    let chunks = [begin, body].into_iter().filter(|it| !it.is_empty());
+    StreamBody::new(stream::iter(chunks.map(|it| Ok(Frame::data(it)))))
 }

@@ -35,8 +35,8 @@ const OFFSETS_END: f64 = 9_223_372_036_854_775_808.0;
 /// - `limit` or `offset` given twice is refused with 400, an offset above 63 bits is a 500.
 /// - A project, or an action set, that isn't known has no events: 200, and an empty list. An id that is no number is
 ///   refused with 400, one that is none of 32 bits to the database (`2147483648`, `1.5`) with a 500; `01` is 1.
-/// - Every answer has a weak `ETag`, and 304 is what whoever sends it back gets. Bodies of 1 KB and more are compressed
-///   by gzip for those who take that. Personal access tokens (`user:..`) have a [rate limit](Self::rate_limit), in the
+/// - Every answer has a weak `ETag`, the one that a real server gives the same body, and 304 is what whoever sends it back
+///   gets. Bodies of 1 KB and more are compressed by gzip for those who take that, and then sent in chunks. Personal access tokens (`user:..`) have a [rate limit](Self::rate_limit), in the
 ///   headers `RateLimit-*`.
 /// - `//` in a path is taken as `/`. What is not below `/api` is a web page, with 200.
 ///

@@ -15,6 +15,8 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::{draft, promptly};
 
@@ -462,6 +464,7 @@ fn an_unleash_server_tags_and_compresses_as_recorded() {
     for taken in ["gzip", "gzip, br", "deflate, gzip;q=0.5", "*"] {
         let (_, headers, coded) = ask(Method::GET, &[("accept-encoding", taken)]);
         assert_eq!((&headers["content-encoding"], &headers["etag"]), (&"gzip".parse().unwrap(), &plain["etag"]));
+        assert_eq!(headers.get("content-length"), None, "it goes out in chunks");
         let mut read = Vec::new();
         GzDecoder::new(&coded[..]).read_to_end(&mut read).unwrap();
         assert_eq!(read, body);
@@ -485,6 +488,64 @@ fn an_unleash_server_tags_and_compresses_as_recorded() {
     assert_eq!(ask(Method::GET, &[("if-none-match", &tag), ("cache-control", "no-cache")]).0, 200);
     let (status, headers, _) = send(&world, Method::GET, EVENTS, &[("if-none-match", "*")], "");
     assert!(status == 401 && headers.contains_key("etag"), "never for an error");
+}
+
+#[test]
+fn an_unleash_server_has_the_etags_that_were_recorded_of_the_same_bodies() {
+    let world = World::new();
+    world.unleash().accept_token_of_wrong_kind("backend").rate_limit(0);
+    for (token, status, body, tag) in [
+        (
+            "backend",
+            403,
+            r#"{"message":"invalid token: expected a different token type for this endpoint"}"#,
+            "W/\"4e-jt5pdNmry+4oIyoRuLQ0uCE+BA8\"",
+        ),
+        ("user:x", 429, "Too many requests, please try again later.", "W/\"2a-UpTsLJ74nYuiLgNgEwlQMxGqwrE\""),
+    ] {
+        let (is, headers, was) = send(&world, Method::GET, EVENTS, &[("authorization", token)], "");
+        assert_eq!((is, &was[..], headers["etag"].to_str().unwrap()), (status, body.as_bytes(), tag));
+    }
+}
+
+#[tokio::test]
+async fn an_unleash_server_sends_what_it_compressed_in_chunks_as_recorded() {
+    let world = World::new();
+    world.unleash().add_sample_events("default", 1, 20);
+    let plain = send(&world, Method::GET, EVENTS, &[], "").2;
+    let server = world.listen().await.unwrap();
+    let ask = async |method: &str, version: &str, headers: &str| {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let request = format!("{method} {EVENTS} {version}\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        promptly(stream.read_to_end(&mut answer)).await.unwrap();
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        let body = answer.split_off(end);
+        (String::from_utf8(answer).unwrap().to_lowercase(), body)
+    };
+    let unpacked = |coded: &[u8]| {
+        let mut read = Vec::new();
+        GzDecoder::new(coded).read_to_end(&mut read).unwrap();
+        read
+    };
+    let length = format!("content-length: {}\r\n", plain.len());
+    let gzip = "accept-encoding: gzip\r\n";
+
+    let (head, body) = ask("GET", "HTTP/1.1", "").await;
+    assert!(head.contains(&length) && !head.contains("chunked") && body == plain, "{head}");
+    let (head, body) = ask("GET", "HTTP/1.1", gzip).await;
+    assert!(head.contains("transfer-encoding: chunked") && !head.contains("content-length"), "{head}");
+    // gzip's header is a chunk of its own.
+    assert!(body.starts_with(b"A\r\n\x1f\x8b") && body.ends_with(b"\r\n0\r\n\r\n"));
+    let rest = body[15..].windows(2).position(|it| it == b"\r\n").unwrap() + 17;
+    assert_eq!(unpacked(&[&body[3..13], &body[rest..body.len() - 7]].concat()), plain);
+    // Who doesn't know chunks gets it to the connection's end, and HEAD says how long the uncompressed one is.
+    let (head, body) = ask("GET", "HTTP/1.0", gzip).await;
+    assert!(!head.contains("chunked") && !head.contains("content-length") && unpacked(&body) == plain, "{head}");
+    let (head, body) = ask("HEAD", "HTTP/1.1", gzip).await;
+    assert!(head.contains(&length) && !head.contains("chunked") && body.is_empty(), "{head}");
+    server.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
