@@ -2,6 +2,7 @@
 //! holds on top of it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actionlog::reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -147,6 +148,40 @@ async fn a_reqwest_builder_does_not_follow_redirects_or_repeat() {
     let heads = server.heads();
     assert_eq!(heads.len(), 1);
     assert!(heads[0].to_lowercase().contains("user-agent: actionlog/"), "{}", heads[0]);
+}
+
+#[tokio::test]
+async fn a_reqwest_builder_with_a_cookie_store_is_refused_and_others_keep_no_cookies() {
+    let jar = || Arc::new(reqwest::cookie::Jar::default());
+    let own = reqwest::Client::builder;
+    for with_cookies in [
+        own().cookie_store(true),
+        own().cookie_provider(jar()),
+        own().cookie_store(false).user_agent("cookie_store: false").cookie_provider(jar()),
+    ] {
+        let problem = problem(at("http://logs.example.test").reqwest(with_cookies));
+        assert!(problem.contains("cookie store"), "{problem}");
+    }
+    let error = HttpExchange::from_reqwest_builder(own().cookie_store(true), None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+
+    let baking = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: session=1; path=/\r\n\
+        content-length: 2\r\nconnection: close\r\n\r\n{}";
+    let server = Raw::start(Then::Send(baking.to_vec())).await;
+    let plain = own().user_agent("ClientBuilder { cookie_store: true");
+    for builder in [
+        at(server.url()),
+        at(server.url()).reqwest(own()),
+        at(server.url()).reqwest(plain),
+        at(server.url()).reqwest(own().cookie_store(true).cookie_store(false)),
+    ] {
+        let client = builder.build().unwrap();
+        for _ in 0..2 {
+            promptly(client.send(probe())).await.unwrap();
+        }
+    }
+    let heads = server.heads();
+    assert!(heads.len() == 8 && heads.iter().all(|it| !it.to_lowercase().contains("\r\ncookie:")), "{heads:?}");
 }
 
 #[test]
