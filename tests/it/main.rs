@@ -22,6 +22,7 @@ mod leaks;
 mod observed;
 mod pace;
 mod parts;
+mod quickstart;
 mod reading;
 mod recorded;
 mod recorder;

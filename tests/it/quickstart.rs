@@ -1,0 +1,81 @@
+//! The quickstart, run as a user runs it: what it prints is what the README says it does.
+//!
+//! If it is to print something else: `cargo run --example quickstart > tests/it/fixtures/quickstart.txt`.
+
+use std::process::Command;
+
+/// Its output against its own fake server, whose port is left out.
+fn output() -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--example", "quickstart", "--manifest-path"]);
+    cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    // As these tests are built, so that nothing but the example itself has to be.
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    cargo.arg("--no-default-features").arg("--features").arg(features().join(","));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["UNLEASH_", "ARKLOW_", "INTEGRATION_LOGS_", "QUICKSTART_"].iter().any(|it| text.starts_with(it)) {
+            cargo.env_remove(&name);
+        }
+    }
+    let run = cargo.output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    steady(&String::from_utf8(run.stdout).unwrap())
+}
+
+fn features() -> Vec<&'static str> {
+    [
+        ("default", cfg!(feature = "default")),
+        ("rustls", cfg!(feature = "rustls")),
+        ("http2", cfg!(feature = "http2")),
+        ("gzip", cfg!(feature = "gzip")),
+        ("system-proxy", cfg!(feature = "system-proxy")),
+        ("testing", cfg!(feature = "testing")),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_on)| is_on.then_some(name))
+    .collect()
+}
+
+/// Without what differs from run to run: the port, and the length of the cursor that holds it.
+fn steady(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let line = match line.split_once("http://127.0.0.1:") {
+            Some((before, rest)) => {
+                format!("{before}http://127.0.0.1{}", rest.trim_start_matches(|it: char| it.is_ascii_digit()))
+            }
+            None => match line.trim_end().strip_suffix(" bytes of cursor") {
+                Some(_) => "  stored               bytes of cursor".to_owned(),
+                None => line.to_owned(),
+            },
+        };
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_quickstart_prints_what_the_crate_is_for() {
+    let output = output();
+    let expected = steady(include_str!("fixtures/quickstart.txt"));
+    assert_eq!(output, expected);
+
+    // A verdict for each log; a stop with its place stored; and nothing read twice or lost behind it.
+    let lines = |begin: &str| output.lines().filter(|it| it.trim_start().starts_with(begin)).count();
+    assert_eq!((lines("verdict "), lines("stopped "), lines("stored "), lines("gone on ")), (3, 1, 1, 1));
+}
+
+#[test]
+fn the_readme_shows_what_the_quickstart_prints() {
+    let readme = include_str!("../../README.md");
+    let shown = readme.split_once("It prints, in part:\n\n```text\n").unwrap().1.split_once("```").unwrap().0;
+    let expected = steady(include_str!("fixtures/quickstart.txt"));
+    let mut rest = expected.lines();
+    for line in steady(shown).lines().filter(|it| !it.is_empty()) {
+        assert!(rest.any(|it| it == line), "{line:?} isn't printed there");
+    }
+}
