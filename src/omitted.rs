@@ -52,6 +52,14 @@ impl Omitted {
         self.fields().is_empty()
     }
 
+    /// One that stood there more than once: such a record can't be written back as it was.
+    pub(crate) fn twice(&self) -> Option<&str> {
+        let fields = self.fields();
+        let twice =
+            fields.iter().enumerate().find(|(at, it)| fields[..*at].iter().any(|before| before.path == it.path));
+        twice.map(|(_, it)| it.path())
+    }
+
     /// Keeps those that are wanted.
     pub(crate) fn retain(&mut self, wanted: impl FnMut(&OmittedField) -> bool) {
         if let Some(fields) = &mut self.0 {

@@ -1,5 +1,6 @@
 //! What is written: the body of a create or an update.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -246,8 +247,12 @@ impl ActionLogDraft {
         None
     }
 
-    pub(super) fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
+    pub(super) fn problem(&self) -> Option<Cow<'_, str>> {
+        let twice = || {
+            let field = self.omitted.twice()?;
+            Some(format!("the record that this was made of has `{field}` twice: set it to what is meant").into())
+        };
+        self.problem.as_deref().map(Cow::Borrowed).or_else(twice)
     }
 }
 

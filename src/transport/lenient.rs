@@ -33,16 +33,24 @@ pub(super) fn read<R: DeserializeOwned>(text: &str) -> Result<(R, Vec<OmittedFie
     let mut omitted: Vec<(Path, Unfit)> = Vec::new();
     loop {
         let paths: Vec<&[Step]> = omitted.iter().map(|(path, _)| &**path).collect();
-        let Problem::Unfit { path: printed, reason } = (match typed::<R>(&without(text, &paths).ok_or(None)?) {
+        let Problem::Unfit { path: mut printed, reason } = (match typed::<R>(&without(text, &paths).ok_or(None)?) {
             Ok(record) => return Ok((record, fields(text, omitted).ok_or(None)?)),
             Err(error) => error.into_problem(),
         }) else {
             return Err(None);
         };
         let mut path = steps(&printed);
+        let named = |what: &str| {
+            let name = reason.split('`').nth(1).filter(|_| reason.starts_with(what))?;
+            Some([&*path, &[Step::Key(name.to_owned())]].concat())
+        };
         // What it misses was taken away: why is what is wrong with it.
-        let missed = reason.split('`').nth(1).filter(|_| reason.starts_with("missing field"));
-        let missed = missed.map(|it| [&*path, &[Step::Key(it.to_owned())]].concat());
+        let missed = named("missing field");
+        // It's said of the object, and is of the field.
+        if let Some(twice) = named("duplicate field").filter(|it| at(text, it).is_some()) {
+            printed = self::printed(&twice);
+            path = twice;
+        }
         let cause = omitted.iter().find(|(it, _)| Some(it) == missed.as_ref()).map(|(_, cause)| cause.clone());
         let cause = cause.unwrap_or(Unfit { path: printed, reason });
         if omitted.len() >= SINGLE {
@@ -93,14 +101,25 @@ fn steps(path: &str) -> Path {
     steps
 }
 
-/// In the order in which they stand there.
-fn fields(text: &str, mut omitted: Vec<(Path, Unfit)>) -> Option<Vec<OmittedField>> {
-    omitted.sort_by_cached_key(|(path, _)| at(text, path).map(|it| it.as_ptr() as usize));
-    let field = |(path, cause): (Path, Unfit)| {
-        let raw = Json::from_text(at(text, &path)?).ok()?;
-        Some(OmittedField::new(printed(&path), cause.reason, raw))
-    };
-    omitted.into_iter().map(field).collect()
+/// In the order in which they stand there. One that stands there more than once is told each time; `None` if that is
+/// beyond all reason, as each of them takes many times the memory that its text does.
+fn fields(text: &str, omitted: Vec<(Path, Unfit)>) -> Option<Vec<OmittedField>> {
+    let mut fields = Vec::with_capacity(omitted.len());
+    for (path, cause) in omitted {
+        let (Step::Key(last), object) = path.split_last()? else { return None };
+        let members = members(at(text, object)?)?;
+        let all: Vec<_> = members.iter().filter(|(name, _)| name == last).collect();
+        if all.len() > SINGLE {
+            return None;
+        }
+        for (_, value) in all {
+            let raw = Json::from_text(value.get()).ok()?;
+            let field = OmittedField::new(printed(&path), cause.reason.clone(), raw);
+            fields.push((value.get().as_ptr() as usize, field));
+        }
+    }
+    fields.sort_by_key(|(place, _)| *place);
+    Some(fields.into_iter().map(|(_, field)| field).collect())
 }
 
 fn printed(path: &[Step]) -> String {
@@ -245,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_field_that_does_not_fit_is_left_out_with_no_more_than_it_takes_along() {
-        let cases: [(&str, Expected); 9] = [
+        let cases: [(&str, Expected); 15] = [
             (r#"{"id": 1, "note": 7}"#, Some(&[("note", "7")])),
             (r#"{"id": 1, "inner": {"key": 1, "note": [ 1 ]}}"#, Some(&[("inner.note", "[ 1 ]")])),
             (r#"{"id": 1, "inner": {"note": "x"}}"#, Some(&[("inner", r#"{"note": "x"}"#)])),
@@ -255,6 +274,16 @@ mod tests {
             (r#"{"id": 1, "list": [{"key": 1}, 7]}"#, Some(&[("list", r#"[{"key": 1}, 7]"#)])),
             (r#"{"id": "1", "note": 1}"#, None),
             (r#"{"note": 1}"#, None),
+            // Twice there, both are left out: which of them is meant isn't known.
+            (r#"{"note": "a", "id": 1, "note": "b"}"#, Some(&[("note", "\"a\""), ("note", "\"b\"")])),
+            (r#"{"note": 5, "id": 1, "note": "b"}"#, Some(&[("note", "5"), ("note", "\"b\"")])),
+            (r#"{"inner": 5, "note": 6, "id": 1, "note": 7}"#, Some(&[("inner", "5"), ("note", "6"), ("note", "7")])),
+            (
+                r#"{"id": 1, "list": [{"key": 1, "note": "a", "note": "b"}]}"#,
+                Some(&[("list[0].note", "\"a\""), ("list[0].note", "\"b\"")]),
+            ),
+            (r#"{"id": 1, "inner": {"key": 1, "key": 2}}"#, Some(&[("inner", r#"{"key": 1, "key": 2}"#)])),
+            (r#"{"id": 1, "id": 1}"#, None),
         ];
         for (text, expected) in cases {
             let expected = expected.map(|it| it.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect());
@@ -273,6 +302,9 @@ mod tests {
         let (path, reason) = why(r#"{"note": 1, "inner": {"key": 1, "note": 2}}"#);
         assert!(path.is_empty() && reason.contains("missing field `id`"), "{path}: {reason}");
 
+        let (path, reason) = why(r#"{"id": 1, "note": 1, "id": 1}"#);
+        assert!(path == "id" && reason.starts_with("duplicate field `id`"), "{path}: {reason}");
+
         #[derive(Debug, Deserialize)]
         #[allow(dead_code)]
         struct Deep {
@@ -288,6 +320,13 @@ mod tests {
         let most = LONGEST - text(0).len();
         assert!(read::<Outer>(&text(most)).is_ok());
         assert_eq!(read::<Outer>(&text(most + 1)).unwrap_err(), None);
+    }
+
+    #[test]
+    fn a_field_that_is_there_beyond_all_reason_makes_the_record_invalid() {
+        let text = |times: usize| format!(r#"{{{}"id": 1}}"#, r#""note": 5, "#.repeat(times));
+        assert_eq!(omitted(&text(SINGLE)).map(|it| it.len()), Some(SINGLE));
+        assert_eq!(omitted(&text(SINGLE + 1)), None);
     }
 
     #[test]

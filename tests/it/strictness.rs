@@ -11,7 +11,7 @@ use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogListing, LogStatus, LogsQuery};
 use actionlog::page::{Entry, Listing, Paginate, UnreadableRecord};
 use actionlog::unleash::{ActionSetEvent, EventsQuery};
-use actionlog::{Answer, ArklowClient, IntegrationClient, Json, OmittedField, UnleashClient};
+use actionlog::{Answer, ArklowClient, ErrorKind, IntegrationClient, Json, OmittedField, UnleashClient};
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -488,6 +488,62 @@ fn a_record_with_its_text_beside_it_says_what_is_wrong_as_one_without() {
     let why = read_with_raw::<ActionSetEvent>(&event).unwrap_err();
     assert_eq!(why.path(), "actionSet.actions[1].state");
     assert_eq!(why, unreadable::<ActionSetEvent>(&event));
+}
+
+#[test]
+fn each_field_that_is_there_twice_is_left_out_twice_or_named() {
+    fn check<R: Record>() {
+        for pointer in all_fields::<R>().iter().filter(|it| it.rfind('/') == Some(0)) {
+            let (sample, name) = (R::sample(), &pointer[1..]);
+            let raw = sample.pointer(pointer).unwrap().to_string();
+            let text = format!("{{{}: {raw}, {}", json!(name), &sample.to_string()[1..]);
+            if is_required::<R>(pointer) {
+                let why = unreadable::<R>(&text);
+                assert!(why.path() == name && why.reason().starts_with("duplicate field"), "{pointer}: {why:?}");
+                continue;
+            }
+            let record = readable::<R>(&text);
+            let omitted: Vec<_> = record.omitted().iter().map(|it| (it.path(), value(it.raw().as_str()))).collect();
+            assert_eq!(omitted, [(name, value(&raw)), (name, value(&raw))]);
+            let mut rest = written(&record);
+            rest.as_object_mut().unwrap().remove(KEPT);
+            assert_eq!(rest, written(&readable::<R>(&without(&sample, pointer).to_string())), "{pointer}");
+        }
+    }
+    check::<ActionRecord>();
+    check::<ActionLog>();
+    check::<ActionSetEvent>();
+}
+
+#[tokio::test]
+async fn a_field_that_is_there_twice_costs_no_record_that_can_be_without_it() {
+    let mut sample = value(&odd_log());
+    sample["entityId"] = json!("6");
+    let text = format!(r#"{{"retryCount": 3, "entityId": "5", {}"#, &sample.to_string()[1..]);
+    let log = readable::<ActionLog>(&text);
+    let omitted = |path: &str| -> Vec<&str> {
+        log.omitted().iter().filter(|it| it.path() == path).map(|it| it.raw().as_str()).collect()
+    };
+    assert_eq!((log.entity_id.as_deref(), omitted("entityId")), (None, vec!["\"5\"", "\"6\""]));
+    assert_eq!(omitted("retryCount").len(), 2);
+    assert_eq!(read_with_raw::<ActionLog>(&text).unwrap(), (log.clone(), text.clone()));
+
+    // One without which there is none is named, and nothing is chosen.
+    let twice = format!(r#"{{"_id": "0", {}"#, &text[1..]);
+    let why = unreadable::<ActionLog>(&twice);
+    assert!(why.path() == "_id" && why.reason().starts_with("duplicate field `_id`"), "{why:?}");
+
+    // It isn't written back before it is said which one is meant.
+    let (client, memory) = client(move |_| format!(r#"{{"success": true, "data": {text}}}"#));
+    let draft = client.logs().get("1").await.unwrap().into_draft();
+    for missing in ["entityId", "retryCount"] {
+        let draft = if missing == "entityId" { draft.clone().retry_count(3) } else { draft.clone().entity_id("6") };
+        let error = client.logs().update("1", draft).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidRequest && error.to_string().contains(missing), "{error}");
+    }
+    assert_eq!(memory.count(), 1);
+    client.logs().update("1", draft.entity_id("6").retry_count(3)).await.unwrap();
+    assert_eq!(memory.count(), 2);
 }
 
 fn client(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> (IntegrationClient, Memory) {
