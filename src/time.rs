@@ -1,14 +1,37 @@
 //! Times on the wire: RFC 3339, with fractions and offsets, read strictly and written in UTC. And what else servers write
 //! that can be nothing but one time: PostgreSQL's form, milliseconds since 1970, and MongoDB's `{"$date": ..}`.
 
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// chrono's own `Deserialize` also takes `2024-1-2T3:4:5Z`, blanks and `UTC`; a time that was mangled on its way here
 /// would be read as something. A time that an offset puts out of the years 0 to 9999 couldn't be written again.
 pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
-    in_range(DateTime::parse_from_rfc3339(text).ok()?.to_utc())
+    parse_usual(text).or_else(|| in_range(DateTime::parse_from_rfc3339(text).ok()?.to_utc()))
+}
+
+/// The form that nearly all servers write: `2023-11-07T05:31:56Z`, or with a fraction. It takes less than half of the
+/// instructions that chrono takes; what isn't of this form may still be a time by RFC 3339.
+fn parse_usual(text: &str) -> Option<DateTime<Utc>> {
+    let (whole, rest) = text.as_bytes().split_first_chunk::<19>()?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1] = *whole else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0_u32, |sum, it| it.is_ascii_digit().then(|| sum * 10 + u32::from(it - b'0')))
+    };
+    let nanoseconds = match rest {
+        b"Z" => 0,
+        [b'.', digits @ .., b'Z'] if matches!(digits.len(), 1..=9) => {
+            number(digits)? * 10_u32.pow(9 - digits.len() as u32)
+        }
+        _ => return None,
+    };
+    let year = i32::try_from(number(&[y0, y1, y2, y3])?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(&[m0, m1])?, number(&[d0, d1])?)?;
+    let (hour, minute, second) = (number(&[h0, h1])?, number(&[n0, n1])?, number(&[s0, s1])?);
+    Some(date.and_hms_nano_opt(hour, minute, second, nanoseconds)?.and_utc())
 }
 
 pub(crate) fn format(time: &DateTime<Utc>) -> String {
@@ -197,6 +220,35 @@ mod tests {
         }
         assert_eq!(read(r#""""#), Some(None));
         assert_eq!(read("null"), Some(None));
+    }
+
+    #[test]
+    fn the_usual_form_is_read_as_chrono_reads_it() {
+        let chrono = |text: &str| in_range(DateTime::parse_from_rfc3339(text).ok()?.to_utc());
+        let usual = ["2023-11-07T05:31:56Z", "0000-02-29T00:00:00.000000001Z", "9999-12-31T23:59:59.999Z"];
+        for text in usual {
+            assert!(parse_usual(text).is_some() && parse_usual(text) == chrono(text), "{text}");
+            // With each of its characters another one: mostly none, and at times another time.
+            for at in 0..text.len() {
+                for other in "0123456789Zz.:-+Tt /\u{0}".chars() {
+                    let text = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+                    assert_eq!(parse(&text), chrono(&text), "{text}");
+                    assert!(parse_usual(&text).is_none_or(|it| Some(it) == chrono(&text)), "{text}");
+                }
+                for text in [text[..at].to_owned(), format!("{}0{}", &text[..at], &text[at..])] {
+                    assert_eq!(parse(&text), chrono(&text), "{text}");
+                }
+            }
+        }
+        for text in ["2023-02-29T00:00:00Z", "2016-12-31T23:59:60Z", "2016-12-31T23:59:60.5Z", "2023-11-07T24:00:00Z"] {
+            assert_eq!(parse(text), chrono(text), "{text}");
+        }
+        for month in 0..=13 {
+            for day in 0..=32 {
+                let text = format!("2024-{month:02}-{day:02}T12:00:00.25Z");
+                assert_eq!(parse_usual(&text), chrono(&text), "{text}");
+            }
+        }
     }
 
     #[test]
