@@ -1,6 +1,8 @@
 //! What every client is built with.
 
+use std::error::Error as _;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -254,7 +256,10 @@ impl<C: Client> ClientBuilder<C> {
             ));
         };
         auth.validate().map_err(|error| {
-            Error::new(ErrorKind::Configuration, "the credentials can't be used").with_source(error)
+            // At once, with all of its causes: what builds a client prints its error, as a rule, and not the sources.
+            let causes = iter::successors(error.source(), |&it| it.source());
+            let why = causes.fold(String::new(), |why, it| format!("{why}: {it}"));
+            Error::new(ErrorKind::Configuration, format!("the credentials can't be used{why}"))
         })?;
         self.settings.secrets.extend(self.connect.secrets());
         let exchange = match (self.exchange, self.connect.setting()) {
