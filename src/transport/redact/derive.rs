@@ -109,6 +109,9 @@ fn token(text: &str) -> Vec<Part> {
     let names = pieces.iter().take(pieces.len() - 1).take_while(|it| name(it)).count();
     let names = if strong(&text[before(names)..]) { names } else { 0 };
     out[0].name = before(names);
+    // A secret may have signs in it that stand between parts elsewhere.
+    let behind = text.match_indices([':', '.']).map(|(at, _)| at + 1).filter(|at| *at >= before(names));
+    out.extend(behind.map(|at| &text[at..]).filter(|it| letters(it) >= 8).map(whole));
     for piece in &pieces[names..] {
         let count = piece.chars().count();
         if letters(piece) >= 8 || if long { count >= 4 && digits(piece) } else { count >= 3 } {
@@ -177,6 +180,7 @@ mod tests {
         assert_eq!(texts("user:98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("id-20417:correct"), ["correct", "id-20417", "id-20417:correct"]);
         assert_eq!(texts("id:pw1"), ["id:pw1", "pw1"]);
+        assert_eq!(texts("user:ab|cd|ef|gh"), ["ab|cd|ef|gh", "user", "user:ab|cd|ef|gh"]);
         assert_eq!(texts("internationalisation:98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("qzjxkvbwplqzjxkvbwplq:98b5af0c4e").len(), 3);
     }

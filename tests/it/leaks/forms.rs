@@ -62,6 +62,8 @@ pub(crate) fn forms() -> Vec<Form> {
         form("in base64 of the other alphabet", |it| BASE64_URL.encode(it)),
         form("in base64, percent-encoded", |it| percent(&BASE64.encode(it))),
         form("in hexadecimal digits", |it| it.bytes().map(|it| format!("{it:02x}")).collect()),
+        form("as a dump", |it| it.bytes().map(|it| format!("{it:02X}")).collect::<Vec<_>>().join(" ")),
+        form("letter by letter", |it| it.chars().map(String::from).collect::<Vec<_>>().join(" ")),
         form("with dashes", |it| {
             let chars: Vec<_> = it.chars().collect();
             chars.chunks(3).map(|it| it.iter().collect::<String>()).collect::<Vec<_>>().join("-")
