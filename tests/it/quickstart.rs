@@ -9,6 +9,9 @@ fn output() -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--example", "quickstart", "--manifest-path"]);
     cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    // Where these tests were built, which may be the only place that can be written to.
+    let tests = std::env::current_exe().unwrap();
+    cargo.arg("--target-dir").arg(tests.ancestors().nth(3).unwrap());
     // As these tests are built, so that nothing but the example itself has to be.
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
