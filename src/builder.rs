@@ -146,8 +146,8 @@ impl<C: Client> ClientBuilder<C> {
     /// How many bytes an answer's body may have, counted after decompression; 16 MiB unless set.
     ///
     /// Reading a response takes up to four times as much memory: the body itself, the free-form JSON of its records, their raw
-    /// JSON where it is [kept](crate::Listing::with_raw), and the lists in them, which take 16 MiB or as much as the body at
-    /// most. A page over that is an error of kind [`TooLarge`](ErrorKind::TooLarge). Each request in flight counts by itself.
+    /// JSON where it is [kept](crate::Listing::with_raw), and the lists in them, which may take as much, and 16 MiB in
+    /// any case. A page over that is an error of kind [`TooLarge`](ErrorKind::TooLarge). Each request in flight counts by itself.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;
         self

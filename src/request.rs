@@ -13,6 +13,7 @@ use url::form_urlencoded;
 
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::page::{Entry, Envelope, Listed, Paginate};
+use crate::transport::bound::Most;
 use crate::transport::decode::{self, DecodeError};
 
 /// What a server answered: status, headers and the whole body, decompressed.
@@ -29,6 +30,8 @@ pub(crate) struct Reader<'a> {
     /// Takes credentials out of a server's words.
     pub(crate) clean: &'a dyn Fn(String) -> String,
     pub(crate) max_records: MostRecords,
+    /// How many bytes the body may have.
+    pub(crate) max_body: usize,
     /// How many were asked for, where that's known.
     pub(crate) asked: Option<u32>,
 }
@@ -217,6 +220,11 @@ impl<T> Request<T> {
         self
     }
 
+    /// Whether it asks for a page, of which smaller ones may be asked for.
+    pub(crate) fn is_of_page(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Changes what was read from the answer.
     pub fn map<U>(self, change: impl Fn(T) -> U + Send + Sync + 'static) -> Request<U>
     where
@@ -306,7 +314,9 @@ impl<T> Request<T> {
     ///
     /// What does not fit.
     pub fn decode(&self, answer: &Answer) -> Result<T, DecodeError> {
-        self.decode_by(answer, &Reader { clean: &|text| text, max_records: MostRecords::default(), asked: None })
+        let max_body = answer.body().len();
+        let reader = Reader { clean: &|text| text, max_records: MostRecords::default(), max_body, asked: None };
+        self.decode_by(answer, &reader)
     }
 
     pub(crate) fn decode_by(&self, answer: &Answer, reader: &Reader<'_>) -> Result<T, DecodeError> {
@@ -324,7 +334,8 @@ fn page<E: Envelope, R: DeserializeOwned>(
     omit: decode::Omit<R>,
 ) -> Result<Listed<Entry<R>>, DecodeError> {
     decode::whole_page(answer)?;
-    let mut listed = decode::page::<E, R>(answer.body(), reader.max_records.of(reader.asked), omit)?;
+    let most = Most { records: reader.max_records.of(reader.asked), body: reader.max_body };
+    let mut listed = decode::page::<E, R>(answer.body(), most, omit)?;
     listed.errors = listed.errors.into_iter().map(|it| it.map_text(reader.clean)).collect();
     listed.records.iter_mut().for_each(|it| it.change_reason(reader.clean));
     Ok(listed)
@@ -364,7 +375,7 @@ fn fill<S: fmt::Display>(template: &str, segments: impl IntoIterator<Item = S>) 
 }
 
 /// Whether some server or proxy would find a segment `.` or `..` in this one, which leads out of the base path: also
-/// percent-encoded, behind a slash or a backslash that is encoded, and with parameters behind it. Proxies decode `%2F` before
+/// percent-encoded, behind a slash or a backslash that is encoded, and with parameters or a query behind it. Proxies decode `%2F` before
 /// they resolve `..`, and some servers decode what a proxy has decoded before.
 fn has_dots(segment: &str) -> bool {
     if !segment.contains(['.', '%']) {
@@ -376,7 +387,7 @@ fn has_dots(segment: &str) -> bool {
         let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
         if decoded == *text {
             let piece = |it: &str| {
-                let name = it.split(';').next().unwrap_or_default();
+                let name = it.split([';', '?', '#']).next().unwrap_or_default();
                 matches!(name.trim_matches(|it: char| it.is_whitespace() || it.is_control()), "." | "..")
             };
             return text.split(['/', '\\']).any(piece);
@@ -391,7 +402,9 @@ fn encode(segment: &str) -> Result<String, &'static str> {
         "" => Err("empty"),
         "." => Err("\".\", which would ask for another path"),
         ".." => Err("\"..\", which would ask for another path"),
-        segment if has_dots(segment) => Err("one with \".\" or \"..\" in it, which may ask for another path"),
+        segment if has_dots(segment) => {
+            Err("one with \".\" or \"..\" between slashes (encoded or not), which may ask for another path")
+        }
         segment => Ok(utf8_percent_encode(segment, SEGMENT).to_string()),
     }
 }

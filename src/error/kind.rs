@@ -57,7 +57,8 @@ pub enum ErrorKind {
     /// # Troubleshooting
     ///
     /// Ask for smaller pages, or raise the client's `max_body_bytes` (16 MiB unless set; it counts after
-    /// decompression, and the lists in records may take as much memory) or `max_page_records` (ten times as many as were asked for, and a thousand at least, unless set).
+    /// decompression, and the lists in records may take as much memory) or `max_page_records` (ten times as many as were
+    /// asked for, and a thousand at least, unless set). Smaller pages don't help against a server that ignores the size.
     TooLarge,
     /// Status 401: the server doesn't accept the credentials.
     ///

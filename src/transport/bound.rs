@@ -12,9 +12,20 @@ use super::decode::{DecodeError, Problem};
 /// No list inside of a record, or of errors, is longer than this.
 const LIST: usize = 10_000;
 
-/// How many bytes the lists of all records of a page may take in memory, or as many as the body has if these are more. An
-/// element that is three bytes in a body takes several hundred.
+/// How many bytes the lists of all records of a page may take in memory, or as many as a body may have if these are more.
+/// An element that is three bytes in a body takes several hundred.
 const LISTS: usize = 16 * 1024 * 1024;
+
+/// What there is too much of if these are more.
+pub(super) const IN_LISTS: &str = "bytes in the lists of its records";
+
+/// How much a page may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub(crate) records: usize,
+    /// How many bytes its body may have.
+    pub(crate) body: usize,
+}
 
 thread_local! {
     /// What the reading that is under way on this thread may still hold. serde hands nothing of one's own through an
@@ -49,13 +60,13 @@ impl Drop for Before {
     }
 }
 
-/// Reads something out of a body of `length` bytes, with no more than `most` [`Counted`] in it.
+/// Reads something with no more [`Counted`] in it, and no more in their lists, than there may be.
 ///
 /// # Errors
 ///
 /// That there were more; of whatever else goes wrong the result tells.
-pub(super) fn within<T>(most: usize, length: usize, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
-    let in_lists = LISTS.max(length);
+pub(super) fn within<T>(most: Most, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
+    let (most, in_lists) = (most.records, LISTS.max(most.body));
     let room = Room { most, left: most, most_in_lists: in_lists, left_in_lists: in_lists, over: None };
     let _before = Before(ROOM.replace(room));
     let result = read();
@@ -90,7 +101,7 @@ pub(super) fn freed_if_unfit<T, E>(read: impl FnOnce() -> Result<T, E>) -> Resul
 fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
     let room = ROOM.get();
     let Some(left) = room.left_in_lists.checked_sub(bytes) else {
-        return Err(over("bytes in the lists of its records", room.most_in_lists));
+        return Err(over(IN_LISTS, room.most_in_lists));
     };
     ROOM.set(Room { left_in_lists: left, ..room });
     Ok(())

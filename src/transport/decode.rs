@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::bound::{self, Counted};
+use super::bound::{self, Counted, Most};
 use super::lenient;
 use super::named::Named;
 use crate::error::ApiError;
@@ -143,25 +143,25 @@ pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
 pub(crate) type Omit<R> = fn(&mut R, Vec<OmittedField>, &Json) -> bool;
 
 /// Reads a page in one pass; only if that fails, record by record; and only a record that doesn't fit, without the fields
-/// that don't. No more than `most` records are read in either way, and no more of lists in them than [`bound`] lets pass:
+/// that don't. No more records than `most` says are read in either way, and no more of lists in them than [`bound`] lets pass:
 /// what is three bytes in a body takes a hundred in memory, and some 32 KB of compressed nothing are eleven million.
 pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     body: &Bytes,
-    most: usize,
+    most: Most,
     omit: Omit<R>,
 ) -> Result<Listed<Entry<R>>, DecodeError> {
     let text = text(body)?;
-    let read = bound::within(most, text.len(), || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
+    let read = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
     if let Ok(page) = read {
         return Ok(E::open(page.0)?.map(|record| Entry::Record(record.0.0)));
     }
-    let raw = bound::within(most, text.len(), || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
+    let raw = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
     let raw = match raw {
         Ok(page) => E::open(page.0)?,
         // The page itself doesn't fit, not a record of it.
         Err(error) => {
             let located = || located::<E::Of<Counted<Box<RawValue>>>>(text, &error);
-            return Err(bound::within(most, text.len(), located)?);
+            return Err(bound::within(most, located)?);
         }
     };
     let mut index = 0;
@@ -170,7 +170,7 @@ pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
         index += 1;
         entry
     };
-    bound::within(most, text.len(), || raw.map(each))
+    bound::within(most, || raw.map(each))
 }
 
 fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>, omit: Omit<R>) -> Entry<R> {

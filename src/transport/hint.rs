@@ -12,6 +12,11 @@ pub(super) fn hint(dialect: &Dialect, here: &Circumstance<'_>) -> Option<&'stati
     doubled(here).or_else(|| unsigned(here)).or_else(|| (dialect.hint)(here)).or_else(|| general(here))
 }
 
+/// Of an answer that is too large, be it by its bytes or by what its lists take.
+pub(super) fn too_large(is_page: bool) -> &'static str {
+    if is_page { "ask for smaller pages (page_size), or raise max_body_bytes" } else { "raise max_body_bytes" }
+}
+
 fn doubled(here: &Circumstance<'_>) -> Option<&'static str> {
     let nothing_there = matches!(here.kind, ErrorKind::NotFound | ErrorKind::NotJson);
     (here.doubled && nothing_there).then_some(

@@ -304,6 +304,9 @@ impl Transport {
                     };
                     reading.read_apart().await
                 }
+                Err(error) if error.kind() == ErrorKind::TooLarge => {
+                    Err(error.with_hint(Some(hint::too_large(request.is_of_page()))))
+                }
                 Err(error) => Err(error),
             };
             progress.in_flight = false;

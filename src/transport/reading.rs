@@ -54,7 +54,8 @@ impl<T: Send + 'static> Reading<T> {
         let answer = secrets.complete(answer);
         let found_nothing = may_have_been_done && !verdict::is_web_page(&answer);
         let clean = |text| secrets.clean(text);
-        let reader = Reader { clean: &clean, max_records: transport.settings.max_records, asked: None };
+        let (max_records, max_body) = (transport.settings.max_records, transport.settings.max_body);
+        let reader = Reader { clean: &clean, max_records, max_body, asked: None };
         let sent = Sent { base: &transport.base, conditional, credentials: &credentials };
         let value = match request.already_gone(answer.status(), found_nothing) {
             Some(value) => value,

@@ -10,8 +10,9 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::base::Base;
+use super::bound::IN_LISTS;
 use super::decode::Problem;
-use super::hint::hint;
+use super::hint;
 use super::read::ERROR_BODY;
 use super::redact::{Credentials, lenient};
 use super::retry::retry_after;
@@ -96,6 +97,7 @@ pub(super) fn judge<T>(
     reader: &Reader<'_>,
 ) -> Result<T> {
     let clean = reader.clean;
+    let mut too_large = None;
     let error = match refusal(dialect, answer, clean) {
         Some(error) => error,
         None => match request.decode_by(answer, reader) {
@@ -111,6 +113,7 @@ pub(super) fn judge<T>(
                     format!("the answer holds more than {most} {what} (max_page_records sets how many are taken)"),
                 ),
                 Problem::TooMany { what, most } => {
+                    too_large = (what == IN_LISTS).then(|| hint::too_large(request.is_of_page()));
                     Error::new(ErrorKind::TooLarge, format!("the answer holds more than {most} {what}"))
                 }
                 Problem::Refused(api) => Error::new(ErrorKind::Refused, "refused").with_api(Some(api)),
@@ -154,7 +157,7 @@ pub(super) fn judge<T>(
         credentials: sent.credentials,
     };
     let coded = error.kind() == ErrorKind::NotJson && coding(answer.headers()).is_some();
-    let hint = hint(dialect, &here).filter(|_| !coded);
+    let hint = hint::hint(dialect, &here).filter(|_| !coded).or(too_large);
     let no_such_api = here.own && api.as_ref().is_some_and(dialect.no_such_api);
     let wait = retry_after(answer.headers());
     let outcome = outcome(&error, request.method(), status);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actionlog::auth::{self, Authenticate};
 use actionlog::page::Entry;
 use actionlog::unleash::EventsQuery;
-use actionlog::{Error, ErrorKind, Json, Request, RequestOutcome, UnleashClient};
+use actionlog::{Error, ErrorKind, IntegrationClient, Json, Request, RequestOutcome, UnleashClient};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use flate2::Compression;
@@ -22,6 +22,7 @@ use crate::support::{
     KEY, Raw, Then, all_shown, builder, client, event, first_error, first_page, json as json_answer, listing, page_of,
     promptly, received, serve, serve_json, unsigned,
 };
+use crate::wire::{Memory, Reply};
 
 const EMPTY: &str = r#"{"actionSetEvents":[]}"#;
 
@@ -124,6 +125,9 @@ async fn ids_that_would_ask_for_another_path_are_refused_before_anything_is_sent
         "a/.",
         "..;",
         "..;x/admin",
+        "..?x",
+        "../..#x",
+        "..%3fx",
         ". ",
         "..\0",
         "%2e%2e",
@@ -818,10 +822,32 @@ async fn a_body_that_swells_over_the_cap_when_decompressed_is_not_taken() {
     let server = serve(answer).await;
     let client = builder(server.uri()).max_body_bytes(1 << 20).build().unwrap();
     assert_eq!(first_error(&client).await.kind(), ErrorKind::TooLarge);
-    // By default, too: 33 MiB are more than the 32 that are documented.
     assert_eq!(first_error(&crate::support::client(server.uri())).await.kind(), ErrorKind::TooLarge);
     let server = Raw::start(Then::Send(wire("500 Oops", "content-encoding: gzip\r\n", &small))).await;
     assert_eq!(first_error(&crate::support::client(server.url())).await.kind(), ErrorKind::Server);
+}
+
+#[tokio::test]
+async fn sixteen_mib_of_a_body_are_taken_unless_told_otherwise_and_the_error_says_what_to_do() {
+    let body = |size: usize| {
+        let begin = r#"{"success":true,"data":[]"#;
+        format!("{begin}{}}}", " ".repeat(size - begin.len() - 1))
+    };
+    let ask = |body: String| {
+        let memory = Memory::new(move |_, _| Reply::json(200, body.clone()));
+        IntegrationClient::builder("http://localhost").api_key("any").exchange(memory).build().unwrap()
+    };
+    ask(body(16 << 20)).logs().list(()).page().await.unwrap();
+    let client = ask(body((16 << 20) + 1));
+    let page = client.logs().list(()).page().await.unwrap_err();
+    let one = client.logs().get("1").await.unwrap_err();
+    for (error, is_page) in [(page, true), (one, false)] {
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        let text = error.to_string();
+        assert!(text.contains("16777216") && text.contains("max_body_bytes"), "{text}");
+        // There is no smaller page of one record.
+        assert_eq!(text.contains("page_size"), is_page, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -374,7 +374,16 @@ async fn the_lists_of_a_pages_records_take_16_mib_and_no_more() {
             let error = ask(page_of_lists(records, events, odd)).await.unwrap_err();
             assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
             assert!(error.to_string().contains("16777216 bytes in the lists of its records"), "{error}");
+            assert!(error.hint().unwrap().contains("page_size"), "{error}");
         }
+    }
+    // Where larger bodies are taken, their lists may take as much.
+    for (cap, fine) in [(17 * MIB, true), (16 * MIB, false), (MIB, false)] {
+        let body = page_of_lists(16 * MIB / (size_of::<actionlog::arklow::ActionEvent>() * 512) + 1, 512, "");
+        assert!(body.len() < MIB);
+        let memory = Memory::new(move |_, _| Reply::json(200, body.clone()));
+        let client = ArklowClient::builder("1").api_key("key").exchange(memory).max_body_bytes(cap).build().unwrap();
+        assert_eq!(client.records().list(()).page().await.is_ok(), fine, "{cap}");
     }
     // One list alone isn't longer than 10,000, and only what holds it is left out.
     let page = ask(page_of_lists(1, 10_001, "")).await.unwrap();
