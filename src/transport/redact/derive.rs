@@ -34,6 +34,10 @@ const SCHEMES: [&str; 14] = [
 /// What is longer, of lower-case letters alone, is no word of a name, and may be random.
 const LONGEST_WORD: usize = 20;
 
+/// Of how many signs, at either end of a credential, what follows is taken for a secret of its own: each may be nearly as
+/// long as the credential.
+const AT_ENDS: usize = 16;
+
 /// A string that must not be shown, nor a long run of its characters.
 #[derive(Clone)]
 pub(super) struct Part {
@@ -110,8 +114,12 @@ fn token(text: &str) -> Vec<Part> {
     let names = if strong(&text[before(names)..]) { names } else { 0 };
     out[0].name = before(names);
     // A secret may have signs in it that stand between parts elsewhere.
-    let behind = text.match_indices([':', '.']).map(|(at, _)| at + 1).filter(|at| *at >= before(names));
-    out.extend(behind.map(|at| &text[at..]).filter(|it| letters(it) >= 8).map(whole));
+    let named = before(names);
+    let behind: Vec<_> = text.match_indices([':', '.']).map(|(at, _)| at + 1).filter(|at| *at >= named).collect();
+    // The first may stand behind a name, and the last be short; a run of any in between is one of the whole.
+    let (first, rest) = behind.split_at(behind.len().min(AT_ENDS));
+    let last = &rest[rest.len().saturating_sub(AT_ENDS)..];
+    out.extend(first.iter().chain(last).map(|at| &text[*at..]).filter(|it| letters(it) >= 8).map(whole));
     for piece in &pieces[names..] {
         let count = piece.chars().count();
         if letters(piece) >= 8 || if long { count >= 4 && digits(piece) } else { count >= 3 } {
@@ -183,5 +191,17 @@ mod tests {
         assert_eq!(texts("user:ab|cd|ef|gh"), ["ab|cd|ef|gh", "user", "user:ab|cd|ef|gh"]);
         assert_eq!(texts("internationalisation:98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("qzjxkvbwplqzjxkvbwplq:98b5af0c4e").len(), 3);
+    }
+
+    #[test]
+    fn a_credential_with_thousands_of_signs_has_parts_in_proportion_to_its_length() {
+        for piece in ["k1ab.", "k1abcdef0:", ".", "k:"] {
+            let text = format!("{}s3cr3t|0f|it", piece.repeat(3_000));
+            let parts = parts(&text, true);
+            let size: usize = parts.iter().map(|it| it.text.len()).sum();
+            assert!(size < 40 * text.len(), "{piece}: {size} of {}", text.len());
+            // What stands at the end, with signs in it, is still one of them.
+            assert!(parts.iter().any(|it| *it.text == "s3cr3t|0f|it"), "{piece}");
+        }
     }
 }
