@@ -84,6 +84,13 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
         }
         ErrorKind::Conflict if writes => "read the record again, and decide anew",
         ErrorKind::Conflict => "the server holds something that is at odds with the request: see what it says",
+        ErrorKind::PreconditionFailed if !here.conditions().if_unchanged => {
+            if here.conditions().if_changed && writes {
+                "there is such a thing already, if If-None-Match was to see to that: look it up before you send this again"
+            } else {
+                "no condition was sent that a version could be at odds with: see what the server says"
+            }
+        }
         ErrorKind::PreconditionFailed => {
             "it changed since it was read (perhaps by an attempt before this one, whose answer was lost): read it again, \
              and decide anew"
@@ -95,7 +102,7 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
         }
         ErrorKind::Server => "the server, or a proxy before it, failed: try again later, and tell who runs it",
         ErrorKind::Refused => "the server says no, whatever the status: see what it says",
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED && here.conditional() => {
+        ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED && here.conditions().if_changed => {
             "nothing changed since the condition that was sent (If-None-Match, If-Modified-Since): take what you have, or \
              leave the condition away"
         }

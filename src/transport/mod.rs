@@ -295,7 +295,7 @@ impl Transport {
                     let reading = Reading {
                         transport: Arc::clone(&self.inner),
                         request: request.clone(),
-                        conditional: verdict::is_conditional(unsigned.headers()),
+                        conditions: verdict::Conditions::of(unsigned.headers()),
                         credentials: Arc::clone(&credentials),
                         secrets: secrets.clone(),
                         rate_limit: pace.learn(answer.headers()),

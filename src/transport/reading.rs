@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::Inner;
 use super::rate_limit::RateLimit;
 use super::redact::{Credentials, Secrets};
-use super::verdict::{self, Sent};
+use super::verdict::{self, Conditions, Sent};
 use crate::answered::Answered;
 use crate::error::{Error, ErrorKind, RequestOutcome, Result};
 use crate::request::{Answer, Reader, Request};
@@ -21,8 +21,7 @@ const LARGE: usize = 128 * 1024;
 pub(super) struct Reading<T> {
     pub(super) transport: Arc<Inner>,
     pub(super) request: Request<T>,
-    /// Whether it was sent with a condition, to be answered only if something changed.
-    pub(super) conditional: bool,
+    pub(super) conditions: Conditions,
     /// What it was signed with, and the attempts before it.
     pub(super) credentials: Arc<Credentials>,
     pub(super) secrets: Secrets,
@@ -49,14 +48,14 @@ impl<T: Send + 'static> Reading<T> {
     }
 
     fn read(self) -> Result<Answered<T>> {
-        let Self { transport, request, conditional, credentials, secrets, rate_limit, may_have_been_done, answer } =
+        let Self { transport, request, conditions, credentials, secrets, rate_limit, may_have_been_done, answer } =
             self;
         let answer = secrets.complete(answer);
         let found_nothing = may_have_been_done && !verdict::is_web_page(&answer);
         let clean = |text| secrets.clean(text);
         let (max_records, max_body) = (transport.settings.max_records, transport.settings.max_body);
         let reader = Reader { clean: &clean, max_records, max_body, asked: None };
-        let sent = Sent { base: &transport.base, conditional, credentials: &credentials };
+        let sent = Sent { base: &transport.base, conditions, credentials: &credentials };
         let value = match request.already_gone(answer.status(), found_nothing) {
             Some(value) => value,
             None => verdict::judge(transport.dialect, &request, sent, &answer, &reader)

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LOCATION,
+};
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::de::IgnoredAny;
@@ -39,8 +41,7 @@ pub struct Dialect {
 #[derive(Clone, Copy)]
 pub(super) struct Sent<'a> {
     pub(super) base: &'a Base,
-    /// Whether it was sent with a condition, to be answered only if something changed.
-    pub(super) conditional: bool,
+    pub(super) conditions: Conditions,
     /// What it was signed with.
     pub(super) credentials: &'a Credentials,
 }
@@ -60,8 +61,7 @@ pub(crate) struct Circumstance<'a> {
     pub(crate) own: bool,
     /// Whether the base URL ends with what the path begins with.
     pub(crate) doubled: bool,
-    /// Whether it was sent with a condition, to be answered only if something changed.
-    conditional: bool,
+    conditions: Conditions,
     /// What it was signed with.
     credentials: &'a Credentials,
 }
@@ -72,9 +72,8 @@ impl Circumstance<'_> {
         self.api.and_then(ApiError::message).unwrap_or_default()
     }
 
-    /// Whether it was sent with a condition, to be answered only if something changed.
-    pub(super) fn conditional(&self) -> bool {
-        self.conditional
+    pub(super) fn conditions(&self) -> Conditions {
+        self.conditions
     }
 
     /// Whether it went out without any credentials.
@@ -153,7 +152,7 @@ pub(super) fn judge<T>(
         repeat: request.repeats(),
         own: request.is_own(),
         doubled: sent.base.repeats_beginning_of(request.template()),
-        conditional: sent.conditional,
+        conditions: sent.conditions,
         credentials: sent.credentials,
     };
     let coded = error.kind() == ErrorKind::NotJson && coding(answer.headers()).is_some();
@@ -172,9 +171,23 @@ pub(super) fn judge<T>(
         .with_outcome(outcome))
 }
 
-/// Whether a request with these headers is to be answered only if something changed.
-pub(super) fn is_conditional(headers: &HeaderMap) -> bool {
-    [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|it| headers.contains_key(it))
+/// On what a request is to be answered, or done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conditions {
+    /// Only if something changed, or isn't there yet.
+    pub(super) if_changed: bool,
+    /// Only if nothing changed.
+    pub(super) if_unchanged: bool,
+}
+
+impl Conditions {
+    /// What a request with these headers is sent with.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            if_changed: [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|it| headers.contains_key(it)),
+            if_unchanged: [IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|it| headers.contains_key(it)),
+        }
+    }
 }
 
 /// Whether a body could be JSON by its first byte.

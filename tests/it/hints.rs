@@ -125,6 +125,22 @@ async fn a_304_is_explained_by_whether_a_condition_was_sent() {
     assert!(hint(&error).contains("If-None-Match"), "{error}");
 }
 
+#[tokio::test]
+async fn a_412_is_explained_by_which_condition_was_sent() {
+    let client = integration(412, vec![]);
+    let error = client.logs().update("1", draft()).if_match("\"abc\"").await.unwrap_err();
+    assert!(hint(&error).contains("changed since it was read"), "{error}");
+    let error = client.logs().create(draft()).header("if-none-match", "*").await.unwrap_err();
+    assert!(hint(&error).contains("already"), "{error}");
+    for error in [
+        client.logs().create(draft()).await.unwrap_err(),
+        client.logs().update("1", draft()).await.unwrap_err(),
+        client.logs().get("1").await.unwrap_err(),
+    ] {
+        assert!(hint(&error).contains("no condition was sent") && !hint(&error).contains("changed"), "{error}");
+    }
+}
+
 #[test]
 fn a_token_that_brings_its_own_scheme_is_refused() {
     for token in ["Bearer x", "bearer x", "BEARER\tx", "Bearer"] {
