@@ -366,9 +366,21 @@ fn last_modified(record: &Record) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
+/// Of a record, no more than its id.
+#[derive(serde::Deserialize)]
+struct OnlyId {
+    #[serde(rename = "_id")]
+    id: String,
+}
+
 /// The place of the record with this id.
 fn find(store: &Store, id: &str) -> Result<usize, Refusal> {
-    let place = store.records(&NAME).iter().position(|it| it.value().get("_id").and_then(Value::as_str) == Some(id));
+    let is = |it: &Record| match it.value() {
+        // What isn't a value may have an id all the same: numbers may be too large, and text no Unicode.
+        Value::Null => serde_json::from_str::<OnlyId>(&it.text).is_ok_and(|it| it.id == id),
+        value => value.get("_id").and_then(Value::as_str) == Some(id),
+    };
+    let place = store.records(&NAME).iter().position(is);
     place.ok_or_else(|| (StatusCode::NOT_FOUND, "Integration action log record not found".to_owned()))
 }
 

@@ -115,6 +115,24 @@ fn what_the_page_does_not_allow_is_refused() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_listed_is_found_whatever_stands_in_it() {
+    let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    for payload in ["1e400", r#""\ud800""#, &deep] {
+        let world = World::new();
+        world.integration().log().add_raw(format!(
+            r#"{{"_id":"7","integrationId":"i","actionType":"sync","entityType":"e","status":"success","payload":{payload}}}"#
+        ));
+        let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+        let client = client.build().unwrap();
+        let log = client.logs().list(()).page().await.unwrap().into_records().unwrap().remove(0);
+        assert_eq!(client.logs().get("7").await.unwrap().payload, log.payload);
+        assert!(client.logs().get("8").await.is_err());
+        client.logs().delete("7").await.unwrap();
+        assert_eq!(client.logs().list(()).collect().await.items.len(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_log_lives_from_its_creation_to_its_deletion() {
     for (created, update, silent) in [(201, UpdateMethod::Put, false), (200, UpdateMethod::Patch, true)] {
         let world = world(3);
