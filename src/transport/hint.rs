@@ -109,6 +109,13 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
         ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED => {
             "no condition was sent that this answers: a cache between here and the server, as a rule"
         }
+        ErrorKind::UnexpectedStatus if here.status.is_redirection() => {
+            "a redirect that doesn't say where to, and none is followed: is the base URL right?"
+        }
+        ErrorKind::UnexpectedStatus if here.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            "a proxy on the way wants credentials: put them into its URL (http://user:password@host:port)"
+        }
+        ErrorKind::UnexpectedStatus if here.status == StatusCode::REQUEST_TIMEOUT => timed_out(here.repeat),
         ErrorKind::UnexpectedStatus if here.status.is_success() => {
             "a cache or a proxy in between is the likely author: it must not answer with a part of what was asked for"
         }
@@ -117,6 +124,15 @@ fn general(here: &Circumstance<'_>) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+fn timed_out(repeat: Repeat) -> &'static str {
+    match repeat {
+        Repeat::Safe => "the server, or a proxy before it, didn't get the whole request in time: try again",
+        Repeat::Unsafe => {
+            "the server, or a proxy before it, says that it didn't get the whole request in time: look before you send it again"
+        }
+    }
 }
 
 fn rejected(status: StatusCode) -> &'static str {

@@ -126,6 +126,19 @@ async fn a_304_is_explained_by_whether_a_condition_was_sent() {
 }
 
 #[tokio::test]
+async fn what_comes_of_a_proxy_or_leads_nowhere_is_explained() {
+    let error = integration(407, vec![]).logs().get("1").await.unwrap_err();
+    assert!(hint(&error).contains("proxy") && hint(&error).contains("URL"), "{error}");
+    let error = integration(301, vec![]).logs().get("1").await.unwrap_err();
+    assert!(hint(&error).contains("doesn't say where"), "{error}");
+    let client = integration(408, vec![]);
+    let error = client.logs().get("1").await.unwrap_err();
+    assert!(hint(&error).contains("in time") && !hint(&error).contains("look before"), "{error}");
+    let error = client.logs().create(draft()).await.unwrap_err();
+    assert!(hint(&error).contains("in time") && hint(&error).contains("look before"), "{error}");
+}
+
+#[tokio::test]
 async fn a_412_is_explained_by_which_condition_was_sent() {
     let client = integration(412, vec![]);
     let error = client.logs().update("1", draft()).if_match("\"abc\"").await.unwrap_err();
