@@ -101,8 +101,8 @@ impl<T: Send + Unpin + 'static> Ahead<T> {
         while (self.tasks.len() as u64) < windows {
             let last = self.tasks.back().map_or(wanted, |(window, _)| *window);
             let offset = last.offset.saturating_add(forecast.step);
-            // The last record alone is known by then.
-            if forecast.end.is_some_and(|end| offset.saturating_add(1) >= end) {
+            // The last record alone proves the end, and behind it there's nothing.
+            if forecast.end.is_some_and(|end| offset >= end) {
                 break;
             }
             let window = Window { offset, ..wanted };
@@ -273,10 +273,10 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_asked_for_behind_the_end() {
-        for (end, expected) in [(9, 0), (10, 0), (11, 1), (19, 1), (20, 2)] {
+        for (end, expected) in [(9, 0), (10, 1), (18, 1), (19, 2), (27, 2), (28, 3)] {
             let mut walker = Walker::new(9);
             walker.read(Some(end));
-            // A window at the last record alone would bring no news.
+            // A window at the last record alone proves that it's the last.
             assert_eq!(walker.under_way(), expected, "{end}");
         }
     }

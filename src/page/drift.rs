@@ -63,6 +63,12 @@ impl Drift {
         self.predicted
     }
 
+    /// Whether the listing shifts by little, if at all, in pages of `size` records.
+    pub(super) fn is_calm(&self, size: u64) -> bool {
+        let latest = self.seen[1].unwrap_or_default().unsigned_abs();
+        self.predicted == 0 && self.pause == 0 && latest.saturating_mul(WORTH) < size
+    }
+
     /// The window lay beyond the known record, as the listing didn't shift that far.
     pub(super) fn was_wrong(&mut self) {
         *self = Self { pause: PAUSE, ..Self::default() };

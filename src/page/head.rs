@@ -4,7 +4,7 @@ use super::Identity;
 
 /// How many of the listing's first records are kept at least, to recognise its head again, and to climb to it later. A
 /// first page, if that's longer: when it's read again, none of it is new.
-const ANCHORS: usize = 65;
+pub(super) const ANCHORS: usize = 65;
 
 /// How many of them must stand where they stood for the head to be the same.
 const SAME: usize = 4;

@@ -10,10 +10,10 @@
 //!    it was last seen.
 //! 2. What follows the *last* known record of an answer comes next. Unknown records before it were added meanwhile and
 //!    are given too; known ones are not given twice.
-//! 3. If nothing in an answer is known, the place was lost: the answer is dropped, and the walk goes back, by more and
-//!    more, until it meets a record that it knows. If none is left, it reads on from the head.
-//! 4. Only one thing ends a listing: a known record *alone* in an answer that had room for more. (Or an answer shorter
-//!    than asked that ends where the documented total says.) A short page doesn't, and neither does an empty one.
+//! 3. If nothing in an answer is known, the place was lost: the answer is dropped, and the place is looked for further up
+//!    and further down, until a record is met that is known. If none is left, the listing is read from its head.
+//! 4. Only one thing ends a listing: a known record *alone* in an answer that had room for more. (Or a single answer that
+//!    holds all that the documented total counts.) A short page doesn't, and neither does an empty one.
 //!
 //! It costs one request at the end of a listing whose API documents no total. What this promises and what it doesn't, the
 //! conditions of the verdict, and the costs are in [`guarantees`](crate::guarantees).
@@ -21,6 +21,7 @@
 mod ahead;
 mod ask;
 mod canonical;
+mod chase;
 mod climb;
 mod collected;
 mod cursor;
@@ -32,6 +33,7 @@ mod identity;
 mod items;
 mod known;
 mod listing;
+mod locate;
 #[cfg(all(test, feature = "testing"))]
 mod model;
 mod pages;
@@ -238,6 +240,17 @@ pub enum Growth {
     AtEnd,
     /// To either, or in between, or nobody knows.
     Unknown,
+}
+
+/// What a scan does with a listing that grows at the end it runs to, as one listed oldest first does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GrowingEnd {
+    /// Stop once everything was delivered that stood there when the scan began.
+    #[default]
+    StopBehindStart,
+    /// Keep scanning for as long as there is more. Such a scan may never end.
+    Chase,
 }
 
 /// What an answer to a listing holds.

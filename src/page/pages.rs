@@ -232,6 +232,7 @@ impl<Q: Paginate> Pages<Q> {
         let before = self.extent.resume.as_ref().map_or(0, Cursor::seen);
         let doubt = match self.walk.end() {
             Some(End::Since) => Some(Doubt::Since),
+            Some(End::Grew) => Some(Doubt::GrewAtEnd),
             end => match &self.walk {
                 Route::Down(walk) => walk.doubt(before),
                 Route::Up(_) if end == Some(End::Unproved) => Some(Doubt::SingleRecords),

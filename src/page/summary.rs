@@ -82,6 +82,9 @@ pub enum Doubt {
     Since,
     /// Only what is newer than a cursor's head was read.
     OnlyNewer,
+    /// The listing grew at its end while it was scanned: the scan stopped behind what stood there when it began. See
+    /// [`Listing::growing_end`](super::Listing::growing_end).
+    GrewAtEnd,
     /// Parts overlap by a number of records that isn't known, and so isn't the number of distinct records.
     Overlap,
 }
@@ -144,6 +147,7 @@ impl fmt::Display for Verdict {
                     Doubt::Alike => "unreadable records can't be told apart",
                     Doubt::Overlap => "parts overlap by an unknown number of records",
                     Doubt::OnlyNewer => "only what is newer was read",
+                    Doubt::GrewAtEnd => "it grew at its end while it was scanned",
                     Doubt::Since => "it ended at older records than asked for",
                 },
             ),
@@ -184,7 +188,7 @@ pub(super) enum End {
     MaxPages,
     /// The rest is older than asked for.
     Since,
-    /// The listing grows faster than it is climbed, and what stood there at first was given.
+    /// The listing grows at its end, and what stood there at first was given.
     Grew,
     /// An error that doesn't pass.
     Failed,
@@ -198,6 +202,8 @@ pub(super) struct Tally {
     fruitful: u64,
     /// The last request was counted as one of these.
     counted: bool,
+    /// Requests that looked for the position of a cursor, and don't count as bringing nothing.
+    pub(super) excused: u64,
     pub(super) seen: u64,
     pub(super) late: u64,
     /// Given although they stand before what was known.
@@ -259,7 +265,7 @@ impl Tally {
 
     /// Whether requests without news exceed those with news by more than this.
     pub(super) fn is_over(&self, budget: u64) -> bool {
-        self.requests > budget.saturating_add(2 * self.fruitful)
+        self.requests > budget.saturating_add(2 * self.fruitful).saturating_add(self.excused)
     }
 
     /// The smallest and the largest total, if every answer had one.

@@ -2,12 +2,20 @@
 //!
 //! A dialogue: [`Walk::window`] says what to ask for, [`Walk::observe`] takes what was answered, until it has ended.
 
+use std::collections::HashSet;
+
 use super::ahead::Forecast;
+use super::chase::{Chase, Next};
 use super::cursor::Cursor;
+use super::drift::Drift;
 use super::head::Head;
 use super::known::Known;
+use super::locate::{Found, Locator, Memory};
 use super::summary::{Doubt, End, Tally};
-use super::{Identity, Order, Total, Window};
+use super::{GrowingEnd, Identity, Order, Total, Window};
+
+/// How many pages of the head are read again at most where records keep their order.
+const HEAD_PAGES: u32 = 8;
 
 /// What a walk is told before it begins.
 #[derive(Clone, Debug)]
@@ -20,6 +28,7 @@ pub(super) struct Plan {
     pub(super) remembered: usize,
     /// How many more requests may bring nothing than bring something.
     pub(super) budget: u64,
+    pub(super) growing_end: GrowingEnd,
     pub(super) rules: Rules,
 }
 
@@ -71,6 +80,19 @@ pub(super) struct Walk {
     proof: Option<End>,
     end: Option<End>,
     resumed: bool,
+    /// The position of its cursor is still being looked for.
+    is_resuming: bool,
+    /// What a cursor remembers of the records before the position.
+    before: Memory,
+    /// How many were delivered before it was resumed.
+    delivered_before: u64,
+    chase: Chase,
+    /// The last record of the last page, and how many that had, if it was known and there was room for more.
+    tail: Option<(u64, usize)>,
+    /// The position was pushed down, as records came to the head.
+    has_grown: bool,
+    /// How many pages of the head were read again.
+    head_pages: u32,
     tally: Tally,
 }
 
@@ -91,17 +113,26 @@ struct Latest {
 struct Pass {
     /// Where the next window begins.
     offset: u64,
+    /// Where the last known record was seen.
+    position: Option<u64>,
+    drift: Drift,
+    /// Set while the position is looked for.
+    locator: Option<Locator>,
+    /// The position is nowhere: the next response is the head's.
+    restart: bool,
     /// What was met on this way. Everything before a record of it was met too.
     known: Known,
     /// Set while the place is lost and the listing is read anew from its head: what was met since. `known` is kept whole
     /// until a record of it is met.
     anew: Option<Known>,
-    /// How often in a row it went back.
-    steps_back: u32,
     /// By how many records windows overlap beyond the one: more where the place was lost, as it will be again.
     margin: u64,
     /// Where in the next answer the last known record is if nothing changes.
     expected: u64,
+    /// The position is being looked for.
+    is_lost: bool,
+    /// There was nothing from here on.
+    beyond: Option<u64>,
     /// How often in a row the window was empty.
     empty: u32,
     /// Whether the window begins where a known record was, though the answers have single records: one that goes on from
@@ -135,6 +166,13 @@ impl Walk {
             proof: None,
             end: None,
             resumed: false,
+            is_resuming: false,
+            before: Memory::default(),
+            delivered_before: 0,
+            chase: Chase::default(),
+            tail: None,
+            has_grown: false,
+            head_pages: 0,
             tally: Tally::default(),
         }
     }
@@ -146,19 +184,28 @@ impl Walk {
             plan.start = cursor.place();
         }
         let mut walk = Self::new(plan);
-        walk.resumed = cursor.seen() > 0;
         walk.pass.offset = cursor.place();
-        walk.pass.on_known = walk.resumed;
         walk.largest = if cursor.gives_many() { 2 } else { 0 };
         walk.head = Head::of(cursor.head());
+        if cursor.seen() == 0 {
+            return walk;
+        }
+        walk.resumed = true;
+        walk.delivered_before = cursor.seen();
+        walk.is_resuming = true;
         for id in cursor.known() {
             walk.pass.known.add(id);
         }
-        if walk.resumed {
-            walk.pass.known.resume(cursor.run());
-            walk.tally.resume(cursor.totals());
-            walk.tally.strode = cursor.strode();
-        }
+        let memory = Memory::new(cursor.run(), cursor.landmarks());
+        let (place, depth) = (cursor.place(), cursor.seen() - 1);
+        let locator =
+            Locator::new(memory.clone(), cursor.head().to_vec(), walk.plan.order, place, depth, walk.plan.limit);
+        walk.before = memory;
+        walk.pass.on_known = true;
+        walk.pass.position = Some(cursor.place());
+        walk.pass.locator = Some(locator);
+        walk.tally.resume(cursor.totals());
+        walk.tally.strode = cursor.strode();
         walk
     }
 
@@ -230,7 +277,9 @@ impl Walk {
     /// the place is lost, at the end.
     pub(super) fn forecast(&self) -> Option<Forecast> {
         let pass = &self.pass;
-        let steady = pass.anew.is_none() && pass.steps_back == 0 && pass.expected == 0 && pass.empty == 0;
+        let steady = pass.anew.is_none() && pass.expected == 0 && pass.empty == 0;
+        // Where the listing shifts by much from request to request, each request made early would count as one.
+        let steady = steady && pass.locator.is_none() && pass.drift.is_calm(self.largest as u64);
         let latest = self.latest.filter(|_| steady && !self.is_on_head() && !self.singles())?;
         let is_total = self.plan.total == Total::OfListing;
         let end = latest.total.filter(|it| is_total || *it > latest.behind);
@@ -272,48 +321,172 @@ impl Walk {
     }
 
     fn observe_records(&mut self, answer: &[Identity], total: Option<u64>, give: &mut [Give]) {
-        let rules = self.plan.rules;
-        let singles = self.singles();
-        let on_head = self.given.is_some();
-        let pass = &mut self.pass;
-        pass.empty = 0;
-        let first = pass.known.is_empty();
-        let last_known = answer.iter().rposition(|id| pass.knows(id));
-        // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
-        // everything from there on is seen.
-        let astray = last_known.is_some() && pass.offset > 0 && !pass.knows(&answer[0]);
-        if (last_known.is_none() || astray) && !first && (!singles || pass.on_known) && rules.go_back {
-            if self.lose_place() {
-                return;
-            }
-            // Not even the head is known: what was read is gone, or far down. Read on from here until it's met.
-            self.pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
+        self.pass.empty = 0;
+        self.pass.drift.note_request();
+        if !self.is_on_ground(answer) {
+            return;
         }
+        let seen = self.see(answer);
+        self.note_shift(&seen);
+        self.mark(answer, &seen, give);
+        self.set_next_window(answer, &seen, give);
+        self.note_end(answer, &seen, total);
+    }
+
+    /// What of a page is known.
+    fn see(&self, answer: &[Identity]) -> Seen {
+        let last_known = answer.iter().rposition(|id| self.knows(id));
+        let is_full = answer.len() >= self.largest.min(self.plan.limit as usize);
+        Seen {
+            offset: self.pass.offset,
+            behind: self.pass.offset.saturating_add(answer.len() as u64),
+            is_first: self.pass.known.is_empty(),
+            is_news: last_known.is_none_or(|it| it + 1 < answer.len()),
+            singles: self.singles(),
+            expected: usize::try_from(self.pass.expected).unwrap_or(usize::MAX),
+            last_known,
+            // Where there was room for it, it isn't there any more.
+            further: last_known.filter(|_| is_full).map_or(Some(0), |it| self.further(&answer[..=it])),
+        }
+    }
+
+    /// How far behind the last record of `known` the last one delivered stands. `None` where that can't be told.
+    fn further(&self, known: &[Identity]) -> Option<u64> {
+        let all = self.pass.anew.as_ref().unwrap_or(&self.pass.known);
+        let (last, before) = known.split_last()?;
+        let distance = all.distance(last)?;
+        // One that stands there by itself may have moved.
+        let is_alone = before.last().is_some_and(|it| all.distance(it) != Some(distance + 1));
+        if distance > 0 && is_alone && self.plan.order == Order::MayChange { None } else { Some(distance) }
+    }
+
+    fn knows(&self, id: &Identity) -> bool {
+        // When the head is read again, only that counts as known which was met on this way.
+        self.pass.knows(id) || (self.given.is_none() && self.before.contains(id))
+    }
+
+    /// R3. Whether it can be told from a page what comes next; if not, where to ask instead is settled.
+    fn is_on_ground(&mut self, answer: &[Identity]) -> bool {
+        let singles = self.singles();
         let pass = &mut self.pass;
-        let expected = usize::try_from(pass.expected).unwrap_or(usize::MAX);
+        if std::mem::take(&mut pass.restart) {
+            // Not even the head is known: what was read is gone, or far down. Read on from here until it's met.
+            pass.anew.get_or_insert_with(|| Known::new(self.plan.remembered));
+            return true;
+        }
+        if !self.plan.rules.go_back || pass.known.is_empty() || (singles && !pass.on_known) {
+            return true;
+        }
+        if self.pass.locator.is_some() {
+            return self.locate(|locator, offset| locator.examine(offset, answer));
+        }
+        // A known record behind unknown ones may have moved there, past others; where the answer begins with a known one,
+        // everything from there on is seen. Where none moves, any known one tells.
+        let may_be_elsewhere = self.plan.order == Order::MayChange
+            && self.pass.offset > 0
+            && !answer.first().is_some_and(|it| self.knows(it));
+        if !may_be_elsewhere && answer.iter().any(|id| self.knows(id)) {
+            return true;
+        }
+        if self.pass.drift.predicted() > 0 {
+            // The listing didn't shift as far as it had: the record is where it was seen, or not as far from there.
+            self.pass.unpredict();
+            return false;
+        }
+        self.locate(|locator, offset| locator.examine(offset, answer))
+    }
+
+    /// Looks for the position. Whether it was found.
+    fn locate(&mut self, look: impl FnOnce(&mut Locator, u64) -> Found) -> bool {
+        let (order, limit, pass) = (self.plan.order, self.plan.limit, &mut self.pass);
+        let locator = pass.locator.get_or_insert_with(|| {
+            let memory = match &pass.anew {
+                Some(anew) => Memory::of(anew, &Memory::default()),
+                None => Memory::of(&pass.known, &self.before),
+            };
+            let position = pass.position.unwrap_or(pass.offset);
+            // What began at the head anew has a head of its own.
+            let anew = pass.anew.as_ref().or_else(|| self.given.is_some().then_some(&pass.known));
+            let (head, delivered) = match anew {
+                Some(known) => (known.first_ones(), known.count()),
+                None => (self.head.anchors().to_vec(), self.delivered_before + pass.known.count()),
+            };
+            Locator::new(memory, head, order, position, delivered.saturating_sub(1), limit)
+        });
+        let found = look(locator, pass.offset);
+        if found == Found::Ground {
+            pass.locator = None;
+            if std::mem::take(&mut self.is_resuming) {
+                self.has_grown = pass.offset > pass.position.unwrap_or_default();
+                // What came while nobody read says nothing of how fast it comes.
+                (pass.drift, pass.position) = (Drift::default(), None);
+            }
+            return true;
+        }
+        // A search after a stop is bounded by itself, and doesn't count against the requests that bring nothing.
+        self.tally.excused += u64::from(self.is_resuming);
+        if !pass.is_lost {
+            self.tally.lost_places += 1;
+            // It will be lost again: windows overlap by more for a while.
+            pass.margin = (2 * pass.margin + 1).min(u64::from(limit / 4));
+        }
+        self.tally.shifted = true;
+        (pass.is_lost, pass.on_known, pass.expected) = (true, true, u64::MAX);
+        match found {
+            Found::Ask(offset) => pass.offset = offset,
+            Found::Ground | Found::Nowhere => {
+                pass.locator = None;
+                self.is_resuming = false;
+                (pass.offset, pass.position, pass.restart) = (0, None, true);
+                pass.drift = Drift::default();
+            }
+        }
+        false
+    }
+
+    /// By how much the last known record stands elsewhere than it was seen.
+    fn note_shift(&mut self, seen: &Seen) {
+        let pass = &mut self.pass;
+        let found = seen.last_known.zip(seen.further);
+        let found = found.map(|(index, further)| seen.offset.saturating_add(index as u64).saturating_add(further));
+        let shift = found.zip(pass.position).map(|(now, before)| now.cast_signed().wrapping_sub(before.cast_signed()));
         // Single records don't overlap: there a known one is what tells.
-        if !first && (if singles { last_known.is_some() } else { last_known != Some(expected) }) {
+        let has_shifted =
+            if seen.singles { seen.last_known.is_some() } else { shift != Some(0) && pass.position.is_some() };
+        if !seen.is_first && has_shifted {
             self.tally.shifted = true;
-        } else if pass.steps_back == 0 {
+        }
+        if seen.last_known == Some(seen.expected) && !pass.is_lost {
             pass.margin /= 2;
         }
-        pass.steps_back = 0;
-        pass.on_known = false;
-        let met = pass.anew.is_some() && answer.iter().any(|id| pass.known.contains(id));
+        self.has_grown |= shift.is_some_and(|it| it > 0);
+        if let Some(shift) = shift.filter(|_| !seen.singles) {
+            pass.drift.note_shift(shift);
+        }
+        (pass.on_known, pass.is_lost) = (false, false);
+    }
+
+    /// R2. What to do with each record of a page.
+    fn mark(&mut self, answer: &[Identity], seen: &Seen, give: &mut [Give]) {
+        let rules = self.plan.rules;
+        let on_head = self.given.is_some();
+        let met = self.pass.anew.is_some() && answer.iter().any(|id| self.pass.known.contains(id));
         // On known ground up to here; what comes behind is next.
-        let next_from = last_known.map_or(0, |it| it + 1);
+        let next_from = seen.last_known.map_or(0, |it| it + 1);
         for (index, (id, give)) in answer.iter().zip(give.iter_mut()).enumerate() {
-            let new = if rules.last_known { !pass.knows(id) } else { first || index > 0 };
+            let new = if rules.last_known { !self.knows(id) } else { seen.is_first || index > 0 };
+            let pass = &mut self.pass;
             if new && id.is_unreadable() && pass.known.alike(id).is_some() {
                 self.tally.alike = true;
             }
             if new {
-                pass.anew.as_mut().unwrap_or(&mut pass.known).add(id.clone());
+                let known = pass.anew.as_mut().unwrap_or(&mut pass.known);
+                if index >= next_from { known.add_next(id.clone()) } else { known.add(id.clone()) }
             }
             if let Some(given) = &mut self.given {
                 // Behind what was the head comes what was given by the walk that this one goes on with, which remembers little of it.
                 let before = self.resumed && self.head.is_met();
-                if !before && !given.contains(id) && !self.head.contains(id) {
+                if !before && !given.contains(id) && !self.head.contains(id) && !self.before.contains(id) {
                     *give = Give::Late;
                     self.tally.late += 1;
                     given.add(id.clone());
@@ -322,62 +495,137 @@ impl Walk {
                     self.head.meet(id);
                 }
             } else if new {
-                *give =
-                    if index >= next_from { Give::Next(pass.offset.saturating_add(index as u64)) } else { Give::Late };
-                if index < next_from {
+                if index >= next_from {
+                    *give = Give::Next(seen.offset.saturating_add(index as u64));
+                } else {
+                    *give = Give::Late;
                     self.tally.inserted += 1;
-                } else if self.plan.start == 0 && pass.anew.is_none() && !self.resumed {
+                }
+                if index >= next_from && self.plan.start == 0 && pass.anew.is_none() && !self.resumed {
                     self.head.keep(id, self.plan.limit);
                 }
             }
-            if *give == Give::No && Some(index) != last_known && index >= expected && !on_head {
+            if *give == Give::No && Some(index) != seen.last_known && index >= seen.expected && !on_head {
                 self.tally.repeats += 1;
             }
         }
         if met {
-            // Back on known ground.
-            for id in pass.anew.take().into_iter().flat_map(Known::into_order) {
-                pass.known.add(id);
+            // Back on known ground, which all of these stand before.
+            for id in self.pass.anew.take().into_iter().flat_map(Known::into_order) {
+                self.pass.known.add(id);
             }
         }
+    }
+
+    /// R1. The next window begins at the last known record: where it stands now, or where it will if the listing goes on to
+    /// shift as it did.
+    fn set_next_window(&mut self, answer: &[Identity], seen: &Seen, give: &[Give]) {
+        let singles = self.singles();
+        let overlaps = !singles && self.plan.rules.overlap;
         let received = answer.len() as u64;
-        let behind = self.pass.offset.saturating_add(received);
-        let alone = received == 1 && last_known == Some(0) && !singles;
-        let short = received < u64::from(self.plan.limit);
-        let news = last_known.is_none_or(|it| it + 1 < answer.len());
-        // A server that takes no larger offset answers with the same page at each: where that is shows by what is known
-        // in it, and if nothing is, as at the first window of a walk from an offset, then it doesn't.
-        let in_place = self.pass.offset == 0 || singles || last_known == Some(expected) || !rules.doubt_total;
-        let by_total = short && (news || self.pass.offset == 0) && in_place && self.may_end_by(total, behind);
+        let pass = &mut self.pass;
+        pass.expected = if overlaps && seen.is_news { pass.margin.min(received - 1) } else { 0 };
+        // A page of nothing but records from further up ends before the one that was looked for.
+        pass.beyond = pass.beyond.filter(|it| *it >= seen.behind);
+        let is_there = |further: &u64| pass.beyond.is_none_or(|it| (seen.behind - 1).saturating_add(*further) < it);
+        let further = seen.further.filter(|_| overlaps && !seen.is_news).filter(is_there).unwrap_or_default();
+        let is_stalled = !seen.is_news && further == 0;
+        pass.position = Some((seen.behind - 1).saturating_add(further));
+        let shift = if overlaps { pass.drift.predict(is_stalled, received) } else { 0 };
         // One record of overlap; single records have none to spare. At the end it must stand alone.
-        let overlaps = !self.singles() && rules.overlap;
-        self.pass.expected = if overlaps && news { self.pass.margin.min(received - 1) } else { 0 };
-        self.pass.offset = behind - u64::from(overlaps) - self.pass.expected;
-        self.tally.strode |= singles && !first && give.contains(&Give::Next(behind - 1));
+        let offset = (seen.behind - u64::from(overlaps) - pass.expected).saturating_add(further);
+        pass.offset = offset.saturating_add_signed(shift);
+        self.tally.strode |= seen.singles && !seen.is_first && give.contains(&Give::Next(seen.behind - 1));
+    }
+
+    /// R4. Whether a page ends the listing.
+    fn note_end(&mut self, answer: &[Identity], seen: &Seen, total: Option<u64>) {
+        let rules = self.plan.rules;
+        let on_head = self.is_on_head();
+        let received = answer.len() as u64;
+        let has_room = received < u64::from(self.plan.limit);
+        let alone = received == 1 && seen.last_known == Some(0) && !self.singles();
         if alone && !on_head {
-            self.tally.end_denied = total.is_some_and(|total| total != behind);
+            self.tally.end_denied = total.is_some_and(|total| total != seen.behind);
         }
         // What moved to the end since then isn't in it, and wasn't in those before it any more, which may be newer.
         let outdated = self.early && self.tally.shifted && self.plan.order == Order::MayChange;
+        if on_head {
+            self.head_pages += 1;
+        }
+        // Where none moves, what stands at the head is newer than the scan: some of it is delivered, and nothing is owed.
+        let is_enough = on_head && self.plan.order == Order::Fixed && self.head_pages >= HEAD_PAGES;
         if on_head && self.head.is_met() {
             self.end_head();
+        } else if is_enough {
+            self.end = self.proof;
         } else if outdated {
             // Asked for anew, it tells.
-        } else if by_total {
-            self.reach_end(if singles && behind > 1 { End::Unproved } else { End::Proved });
-        } else if alone || (short && !rules.prove_end) {
+        } else if self.is_whole(answer, total)
+            || alone
+            || self.ends_again(answer, seen)
+            || (has_room && !rules.prove_end)
+        {
             self.reach_end(End::Proved);
+        } else if !on_head && self.plan.growing_end == GrowingEnd::StopBehindStart {
+            self.note_growth(answer, seen, total);
+        }
+    }
+
+    /// R4, where the end shifts: whether two pages in a row had room for more and ended at the same known record, one of them
+    /// with more records than the other. So the server gives more than the shorter one had, and there was no more.
+    fn ends_again(&mut self, answer: &[Identity], seen: &Seen) -> bool {
+        let has_room = answer.len() < self.plan.limit as usize;
+        // It ends the page, and not only that: it's the last one delivered.
+        let known = self.pass.anew.as_ref().unwrap_or(&self.pass.known);
+        let is_last = answer.last().is_some_and(|last| known.distance(last) == Some(0));
+        let ends = has_room && !seen.is_news && !seen.singles && is_last;
+        let now = answer.last().filter(|_| ends).map(|last| (last.fingerprint(), answer.len()));
+        let before = std::mem::replace(&mut self.tail, now);
+        before.zip(now).is_some_and(|(before, now)| before.0 == now.0 && before.1.abs_diff(now.1) > 1)
+    }
+
+    /// Whether a page holds the whole listing: it begins at its head, and the total counts just its records. One response
+    /// is one view, so nothing else was there.
+    fn is_whole(&self, answer: &[Identity], total: Option<u64>) -> bool {
+        let known = self.plan.total == Total::OfListing || !self.plan.rules.doubt_total;
+        let has_room = answer.len() < self.plan.limit as usize;
+        let is_all = has_room && total == Some(answer.len() as u64) && self.latest.map(|it| it.behind) == total;
+        known && is_all && answer.iter().collect::<HashSet<_>>().len() == answer.len()
+    }
+
+    /// Whether the end moves on as fast as it's read.
+    fn note_growth(&mut self, answer: &[Identity], seen: &Seen, total: Option<u64>) {
+        let has_room = answer.len() < self.largest.min(self.plan.limit as usize);
+        self.chase.note_total(total, seen.behind);
+        let outrun = !self.tally.shifted
+            && !seen.singles
+            && self.chase.is_outrun(self.plan.total, self.tally.seen, self.plan.limit);
+        match self.chase.note(seen.offset, answer, has_room, seen.is_news) {
+            Next::Stop => self.reach_end(End::Grew),
+            _ if outrun => self.reach_end(End::Grew),
+            Next::Again => {
+                self.pass.offset = seen.offset;
+                self.pass.expected = answer.len() as u64 - 1;
+            }
+            Next::GoOn => {}
         }
     }
 
     fn observe_empty(&mut self) {
         let singles = self.singles();
         let pass = &mut self.pass;
+        pass.drift.note_request();
+        if pass.drift.predicted() > 0 {
+            // Beyond the end, as the listing didn't shift as far as it had.
+            return pass.unpredict();
+        }
         pass.empty += 1;
+        pass.beyond = Some(pass.beyond.map_or(pass.offset, |it| it.min(pass.offset)));
         let first = pass.known.is_empty();
         let offset = pass.offset;
         let patience = if self.plan.rules.ask_twice { 1 } else { 0 };
-        if pass.empty <= patience {
+        if pass.empty <= patience && (pass.locator.is_none() || offset == 0) {
             // It may be a hiccup.
         } else if first {
             self.reach_end(if offset == 0 { End::Proved } else { End::Unproved });
@@ -391,19 +639,8 @@ impl Walk {
             }
         } else {
             pass.empty = 0;
-            self.lose_place();
+            self.locate(|locator, offset| locator.is_beyond(offset));
         }
-    }
-
-    /// Nothing in an answer is known. Goes back, and says whether it can.
-    fn lose_place(&mut self) -> bool {
-        self.tally.lost_places += u64::from(self.pass.steps_back == 0);
-        self.tally.shifted = true;
-        let behind_the_head = self.pass.offset > 0;
-        if behind_the_head {
-            self.pass.step_back(self.plan.limit);
-        }
-        behind_the_head
     }
 
     /// The end of the listing. Records may have moved to its head meanwhile: then that is read again first.
@@ -411,14 +648,16 @@ impl Walk {
         if self.given.is_some() {
             return self.end_head();
         }
-        let may_have_moved = self.tally.shifted || self.plan.order == Order::MayChange;
+        let may_have_moved = self.has_grown || self.plan.order == Order::MayChange;
         let from_head = self.plan.start == 0 && !self.head.anchors().is_empty();
         if !(may_have_moved && from_head && self.plan.rules.read_head) {
             self.end = Some(end);
             return;
         }
         self.proof = Some(end);
-        let pass = Pass { known: Known::new(self.plan.remembered), ..Pass::default() };
+        let drift = self.pass.drift.clone();
+        self.tail = None;
+        let pass = Pass { known: Known::new(self.plan.remembered), drift, ..Pass::default() };
         let done = std::mem::replace(&mut self.pass, pass);
         self.tally.forgot |= done.known.has_forgotten();
         let mut given = done.known;
@@ -432,13 +671,6 @@ impl Walk {
     fn end_head(&mut self) {
         self.tally.reordered |= !self.head.is_same();
         self.end = self.proof;
-    }
-
-    /// Whether a total ends the listing: only one that is known to be a total. One that merely can't be a page's count
-    /// may still be any number; where it happens to fit, the end is proved in the usual way.
-    fn may_end_by(&self, total: Option<u64>, behind: u64) -> bool {
-        let known = self.plan.total == Total::OfListing || !self.plan.rules.doubt_total;
-        known && total == Some(behind)
     }
 
     /// Whether the server gives no more than one record at once, as far as it has shown.
@@ -473,6 +705,24 @@ impl Walk {
     }
 }
 
+/// What of a page is known, and where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    offset: u64,
+    behind: u64,
+    /// Nothing was known before it.
+    is_first: bool,
+    /// Its last record is new.
+    is_news: bool,
+    /// The server has given single records only, this page included.
+    singles: bool,
+    /// Where in it the last known record was expected.
+    expected: usize,
+    last_known: Option<usize>,
+    /// How far behind that the last record delivered stands, as a page may end before it. `None` where that can't be told.
+    further: Option<u64>,
+}
+
 impl Plan {
     /// With less than two pages, a page that comes again and again would be news again and again.
     pub(super) fn widen(&mut self) {
@@ -482,17 +732,16 @@ impl Plan {
 }
 
 impl Pass {
-    fn knows(&self, id: &Identity) -> bool {
-        self.known.contains(id) || self.anew.as_ref().is_some_and(|anew| anew.contains(id))
+    /// Back to where the last known record was seen.
+    fn unpredict(&mut self) {
+        self.drift.was_wrong();
+        if let Some(position) = self.position {
+            self.offset = position;
+        }
+        self.expected = 0;
     }
 
-    fn step_back(&mut self, limit: u32) {
-        let stride = u64::from(limit.saturating_sub(1).max(1)).saturating_mul(1 << self.steps_back.min(40));
-        self.steps_back += 1;
-        self.on_known = true;
-        self.margin = (2 * self.margin + 1).min(u64::from(limit / 4));
-        // Where it is now isn't known.
-        self.expected = u64::MAX;
-        self.offset = self.offset.saturating_sub(stride);
+    fn knows(&self, id: &Identity) -> bool {
+        self.known.contains(id) || self.anew.as_ref().is_some_and(|anew| anew.contains(id))
     }
 }

@@ -604,7 +604,7 @@ async fn a_walk_finds_the_end_by_what_the_count_is_known_to_mean() {
         (3, Count::OfPage, Total::OfPage, 3),
         (3, Count::Absent, Total::Open, 3),
         (5, Count::OfAll, Total::OfListing, 3),
-        (10, Count::OfAll, Total::OfListing, 4),
+        (10, Count::OfAll, Total::OfListing, 5),
         (10, Count::OfAll, Total::Open, 5),
         (10, Count::OfAll, Total::OfPage, 5),
         (10, Count::OfPage, Total::Open, 5),

@@ -6,6 +6,7 @@ mod ahead;
 mod arklow;
 mod auth;
 mod bad_input;
+mod busy;
 mod check;
 mod conformance;
 mod connections;

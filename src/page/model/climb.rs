@@ -18,8 +18,14 @@ struct Ascent {
     grown: u8,
     page_size: u32,
     events: Vec<Event>,
+    /// What happens before every request, forever.
+    steady: Option<Event>,
     /// After how many records the reader stops and goes on from its cursor.
     stop: usize,
+    /// What the client was told of the total, which is one, and of the order.
+    told: Total,
+    told_order: Order,
+    remembered: Option<usize>,
 }
 
 /// What an ascent came to.
@@ -38,31 +44,35 @@ impl Ascent {
             order: SortOrder::Desc,
             count: CountMeans::All,
             jitter: false,
-            told: Total::Open,
+            told: self.told,
             events: Vec::new(),
+            steady: None,
             stops: Vec::new(),
             meanwhile: Vec::new(),
-            told_order: Order::MayChange,
+            told_order: self.told_order,
             at_once: 1,
             later_size: self.page_size,
-            remembered: None,
+            remembered: self.remembered,
             prefetch: 1,
             delays: 0,
         };
         let world = World::new();
         let (client, changing) = case.client(&world);
-        let listing = client.logs().list(()).page_size(self.page_size);
+        let mut listing = client.logs().list(()).page_size(self.page_size).order(self.told_order());
+        if let Some(remembered) = self.remembered {
+            listing = listing.remember(remembered);
+        }
         let cursor = listing.clone().collect().await.cursor.unwrap();
         changing.lock().unwrap().grow_for_a_climb(self.grown.into());
 
-        let (mut events, hooked) = (self.events.clone().into_iter(), Arc::clone(&changing));
+        let (mut events, steady, hooked) = (self.events.clone().into_iter(), self.steady, Arc::clone(&changing));
         let mut turn = 0;
         world.before_each(move |world| {
             turn += 1;
-            if turn > 1
-                && let Some(event) = events.next()
-            {
-                hooked.lock().unwrap().apply(world, event);
+            if turn > 1 {
+                for event in events.next().into_iter().chain(steady) {
+                    hooked.lock().unwrap().apply(world, event);
+                }
             }
         });
         // Stopped in the middle, and gone on with from the cursor's text.
@@ -85,12 +95,19 @@ impl Ascent {
         (Climbed { parts: [first, rest], verdict: logs.summary().verdict }, changing)
     }
 
+    /// Never that the order is fixed where records move.
+    fn told_order(&self) -> Order {
+        let moves = |it: &Event| matches!(it, Event::Move(_) | Event::Unhide);
+        if self.events.iter().any(moves) { Order::MayChange } else { self.told_order }
+    }
+
     fn check(&self, climbed: &Climbed, changing: &Changing) -> Result<(), String> {
         let seen = &changing.seen;
         for part in &climbed.parts {
             let mut sorted = part.clone();
             sorted.sort_unstable();
-            if let Some(twice) = sorted.windows(2).find(|two| two[0] == two[1]) {
+            // What is forgotten may come again.
+            if let Some(twice) = sorted.windows(2).find(|two| two[0] == two[1] && self.remembered.is_none()) {
                 return Err(format!("{} was given twice", twice[0]));
             }
         }
@@ -101,8 +118,16 @@ impl Ascent {
             .into_iter()
             .filter(|it| (first_new..first_new + u64::from(self.grown)).contains(it))
             .collect();
-        let calm = !self.events.iter().any(|it| {
-            matches!(it, Event::Delete(..) | Event::Hide(_) | Event::Move(_) | Event::Unhide | Event::Insert(_))
+        let calm = !self.events.iter().chain(&self.steady).any(|it| {
+            matches!(
+                it,
+                Event::Delete(..)
+                    | Event::Retire(_)
+                    | Event::Hide(_)
+                    | Event::Move(_)
+                    | Event::Unhide
+                    | Event::Insert(_)
+            )
         });
         if climbed.verdict.is_truncated() {
             let room = self.page_size > 2 && !seen.lone && !seen.clamped;
@@ -139,14 +164,22 @@ fn what_is_newer_is_given_oldest_first_and_none_of_it_is_missed() {
         1 => (0..40u8).prop_map(Event::ClampOffset),
     ];
     let events = prop::collection::vec(event, 0..20).prop_map(one_empty);
-    let strategy = (0..40u8, 0..60u8, 1..14u32, events, 0..20usize);
-    let strategy = strategy.prop_map(|(records, grown, page_size, events, stop)| Ascent {
-        records,
-        grown,
-        page_size,
-        events,
-        stop,
-    });
+    let steady = prop_oneof![3 => Just(None), 1 => (1..9u8).prop_map(|it| Some(Event::Grow(it))), 1 => Just(Some(Event::Retire(1)))];
+    let told = prop_oneof![Just(Total::Open), Just(Total::OfListing)];
+    let order = prop_oneof![Just(Order::MayChange), Just(Order::Fixed)];
+    let remembered = prop_oneof![2 => Just(None), 1 => (1..40usize).prop_map(Some)];
+    let strategy = ((0..40u8, 0..60u8, 1..14u32), (events, steady), 0..20usize, (told, order, remembered));
+    let strategy =
+        strategy.prop_map(|((records, grown, page_size), (events, steady), stop, (told, told_order, remembered))| {
+            // One that grows by as much as a page brings, or of which only the growing part can be reached, has no end.
+            let clamps = |it: &Event| matches!(it, Event::Clamp(_) | Event::ClampOffset(_));
+            let is_outrun = |it: &Event| match it {
+                Event::Grow(count) => u32::from(*count) + 2 > page_size || events.iter().any(clamps),
+                _ => false,
+            };
+            let steady = steady.filter(|it| !is_outrun(it));
+            Ascent { records, grown, page_size, events, steady, stop, told, told_order, remembered }
+        });
     let cases = cases(1_000);
     let counts = std::cell::Cell::new([0u32; 5]);
     runner(cases)

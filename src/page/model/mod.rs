@@ -18,8 +18,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use world::{ALIKE, Changing, Watched, id_of};
 
+use super::locate::most_requests;
 use super::walk::Rules;
-use super::{Cursor, Entry, Listing, Order, Summary, Total, Verdict};
+use super::{Cursor, Doubt, Entry, Listing, Order, Summary, Total, Verdict};
 use crate::integration::{LogListing, LogsQuery, SortOrder};
 use crate::observe::Event as Told;
 use crate::testing::{CountMeans, World};
@@ -35,6 +36,12 @@ enum Event {
     Insert(u8),
     /// Records go, from this place on.
     Delete(u8, u8),
+    /// The oldest records go, as a retention job has it.
+    Retire(u8),
+    /// The newest records go.
+    Expire(u8),
+    /// A record is listed twice, in two rows.
+    Duplicate(u8),
     /// All that was given so far goes.
     DeleteAllRead,
     /// A record leaves the listing, as one does that stops matching a filter.
@@ -69,6 +76,8 @@ struct Case {
     jitter: bool,
     told: Total,
     events: Vec<Event>,
+    /// What happens before every request, for ever.
+    steady: Option<Event>,
     /// After how many records the reader stops and goes on from its cursor.
     stops: Vec<u8>,
     /// What happens while it is stopped.
@@ -92,6 +101,9 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (1..14u8).prop_map(Event::Grow),
         2 => any::<u8>().prop_map(Event::Insert),
         2 => (any::<u8>(), 1..14u8).prop_map(|(at, count)| Event::Delete(at, count)),
+        1 => (1..4u8).prop_map(Event::Retire),
+        1 => (1..4u8).prop_map(Event::Expire),
+        1 => any::<u8>().prop_map(Event::Duplicate),
         1 => Just(Event::DeleteAllRead),
         1 => any::<u8>().prop_map(Event::Hide),
         1 => Just(Event::Unhide),
@@ -103,6 +115,21 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Fail),
         1 => any::<u8>().prop_map(Event::Spoil),
         1 => any::<u8>().prop_map(Event::SpoilAlike),
+    ]
+}
+
+/// What a log may do all the time.
+fn steady() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (1..9u8).prop_map(Event::Grow),
+        1 => any::<u8>().prop_map(Event::Insert),
+        1 => (any::<u8>(), 1..3u8).prop_map(|(at, count)| Event::Delete(at, count)),
+        2 => (1..4u8).prop_map(Event::Retire),
+        2 => (1..4u8).prop_map(Event::Expire),
+        1 => any::<u8>().prop_map(Event::Hide),
+        2 => any::<u8>().prop_map(Event::Move),
+        1 => any::<u8>().prop_map(Event::Duplicate),
+        1 => any::<u8>().prop_map(Event::Spoil),
     ]
 }
 
@@ -156,10 +183,11 @@ fn case() -> impl Strategy<Value = Case> {
     let at_once = prop_oneof![2 => Just(1usize), 1 => 2..5usize];
     let remembered = prop_oneof![4 => Just(None), 1 => (1..40usize).prop_map(Some)];
     let prefetch = prop_oneof![2 => Just(1usize), 2 => 2..6usize, 1 => 2..33usize];
-    let more = ((at_once, remembered), (prefetch, any::<u64>()));
+    let steady = prop_oneof![3 => Just(None), 2 => steady().prop_map(Some)];
+    let more = ((at_once, remembered), (prefetch, any::<u64>()), steady);
     (0..60u8, sizes, order, counts(), events, stops, meanwhile, more).prop_map(
         |(records, (page_size, later), order, (count, jitter, told), mut events, stops, meanwhile, more)| {
-            let ((at_once, remembered), (prefetch, delays)) = more;
+            let ((at_once, remembered), (prefetch, delays), steady) = more;
             let told_order = if records % 3 == 0 { Order::MayChange } else { Order::Fixed };
             if at_once > 1 {
                 // They come sooner after each other: one empty answer is enough.
@@ -178,6 +206,7 @@ fn case() -> impl Strategy<Value = Case> {
                 jitter,
                 told,
                 events,
+                steady,
                 stops,
                 meanwhile,
                 told_order,
@@ -192,7 +221,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// More records than are ever there: a reading that gives so many doesn't end.
-const TOO_MANY: usize = 2_000;
+const TOO_MANY: usize = 1_000;
 
 /// One part of a reading: up to where the reader stopped, or to the end.
 #[derive(Debug)]
@@ -214,7 +243,7 @@ impl Case {
     /// What the client is told of the order: never that it's fixed where records move.
     fn order_told(&self) -> Order {
         let moves = |it: &Event| matches!(it, Event::Move(_) | Event::Unhide);
-        let moving = self.events.iter().chain(&self.meanwhile).any(moves);
+        let moving = self.events.iter().chain(&self.meanwhile).chain(&self.steady).any(moves);
         if moving { Order::MayChange } else { self.told_order }
     }
 
@@ -251,13 +280,13 @@ impl Case {
         let world = World::new();
         let (client, changing) = self.client(&world);
         let (mut events, jitter, hooked) = (self.events.clone().into_iter(), self.jitter, Arc::clone(&changing));
-        let (mut turn, at_once) = (0, self.at_once);
+        let (mut turn, at_once, steady) = (0, self.at_once, self.steady);
         world.before_each(move |world| {
             turn += 1;
             if jitter {
                 world.integration().total_means(CountMeans::Always(turn * 7 % 61));
             }
-            for event in events.by_ref().take(at_once) {
+            for event in events.by_ref().take(at_once).chain(steady) {
                 hooked.lock().unwrap().apply(world, event);
             }
         });
@@ -347,6 +376,15 @@ impl Case {
         (serde_json::from_str(&cursor).unwrap(), part)
     }
 
+    /// The fewest records that the server gives at most.
+    fn smallest_page(&self) -> u64 {
+        let clamps = self.events.iter().chain(&self.meanwhile).filter_map(|it| match it {
+            Event::Clamp(size) => Some(u64::from(*size)),
+            _ => None,
+        });
+        clamps.min().unwrap_or(u64::MAX)
+    }
+
     /// What must hold of a reading, whatever happened.
     fn check(&self, reading: &Reading, changing: &Changing) -> Result<(), String> {
         self.check_missed(reading, changing)?;
@@ -362,11 +400,30 @@ impl Case {
             }
             // The same page of records that can't be told apart, wherever it's asked for: a listing without an end.
             let endless = changing.seen.alike && changing.seen.clamped;
+            // Nor has one that grows at its end by as much as is read, or anywhere by nearly as much as a page brings, or of
+            // which only the growing part can be reached. (One that moves there is another one again, once it's forgotten.)
+            let growth = match self.steady {
+                Some(Event::Grow(count)) => u64::from(count),
+                Some(Event::Insert(_)) => 1,
+                Some(Event::Move(_)) if self.remembered.is_some() => 1,
+                _ => 0,
+            };
+            let is_outrun = 2 * growth + 1 >= self.smallest_page().min(page_size.into());
+            let grows_on = self.order == SortOrder::Asc || changing.seen.misplaced || is_outrun;
+            let endless = endless || (growth > 0 && grows_on);
+            // Rows of an invalid record are records of their own, one behind the other.
+            let is_invalid = |it: &Event| matches!(it, Event::Spoil(_) | Event::SpoilAlike(_));
+            let mut all = self.events.iter().chain(&self.meanwhile);
+            let endless = endless || (matches!(self.steady, Some(Event::Duplicate(_))) && all.any(is_invalid));
             // Without what was read ahead in vain.
-            let answers = 2 * given as u64 + 201;
+            let search = if index == 0 { 0 } else { most_requests(TOO_MANY as u64, page_size) };
+            let answers = 2 * given as u64 + 201 + search;
             let most = if self.prefetch > 1 { 3 * answers + 2 * self.prefetch as u64 } else { answers };
             if requests > most || (given > TOO_MANY && !endless) {
-                return Err(format!("{requests} requests for {given} records: {:?}", &part.given[..given.min(100)]));
+                return Err(format!(
+                    "{requests} requests, and not {most}, for {given} records: {:?}",
+                    &part.given[..given.min(100)]
+                ));
             }
         }
         if changing.changes == 0 && self.stops.is_empty() && !self.jitter && !self.was_lied_to() {
@@ -389,7 +446,11 @@ impl Case {
         // A few that moved to the head are found there in the end. (Not what a record that was given passed on its way.)
         let moves = self.events.iter().filter(|it| matches!(it, Event::Move(_))).count();
         let only_moves = self.events.iter().all(|it| matches!(it, Event::Move(_) | Event::Nothing));
-        let excused = changing.seen.excuse().is_some();
+        let only_moves = only_moves && self.steady.is_none();
+        // What comes in the middle as fast as it's read can't be told from what comes at the end.
+        let comes_ahead = self.events.iter().chain(&self.steady).any(|it| matches!(it, Event::Insert(_)));
+        let outrun = verdict == Verdict::AsFarAsKnown(Doubt::GrewAtEnd) && comes_ahead;
+        let excused = changing.seen.excuse().is_some() || outrun;
         if only_moves && moves <= 3 && self.page_size >= 8 && self.stops.is_empty() && !excused {
             return Err(format!("{missed:?} moved and were not found again"));
         }
@@ -428,9 +489,8 @@ impl Case {
             (1, _) if !by_total => 1 + 2 + again,
             _ => {
                 let windows = 1 + n.saturating_sub(size).div_ceil(size - 1);
-                // A last window that is full proves nothing, and neither does any without a total.
-                let last = n - (windows - 1) * (size - 1);
-                windows + u64::from(!(by_total && last < size)) + head(size)
+                // Only where a single window had room for all is there nothing to prove.
+                windows + u64::from(!(by_total && n < size)) + head(size)
             }
         };
         // What is read ahead in vain at the end is never more than that.
@@ -509,7 +569,7 @@ fn nothing_is_missed_under_a_verdict_of_complete_whatever_happens() {
         assert!(count >= cases / 5, "only {count} of {cases} cases have {what}");
     }
     assert!(held >= cases / 2, "only {held} of {cases} cases were held to skip nothing");
-    assert!(complete >= cases / 20, "only {complete} of {cases} cases are complete");
+    assert!(complete >= cases / 40, "only {complete} of {cases} cases are complete");
 }
 
 #[test]
@@ -546,6 +606,7 @@ fn plain(records: u8, page_size: u32, events: Vec<Event>) -> Case {
         jitter: false,
         told: Total::OfListing,
         events,
+        steady: None,
         stops: Vec::new(),
         meanwhile: Vec::new(),
         told_order: Order::Fixed,

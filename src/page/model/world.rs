@@ -90,7 +90,7 @@ pub(super) struct Seen {
     /// An answer was smaller, or from elsewhere, because the server allows no more.
     pub(super) clamped: bool,
     /// An answer was from elsewhere than asked for, because the server takes no larger offset.
-    misplaced: bool,
+    pub(super) misplaced: bool,
     /// A record moved while it was read.
     pub(super) moved: HashSet<u64>,
     /// A record was removed, or moved, from before the place of a reader who was under way.
@@ -107,6 +107,8 @@ pub(super) struct Seen {
     pub(super) lone: bool,
     /// An answer had one record, and more was there and asked for, after the server had shown that it gives more.
     pub(super) lone_after_many: bool,
+    /// Where the last answer was cut, if it was, and at which length.
+    cut_at: Option<(u64, usize)>,
     empty_in_a_row: u32,
     /// Two answers in a row were empty where there was something.
     pub(super) empty_twice: bool,
@@ -281,6 +283,21 @@ impl Changing {
                     self.remove(at(place));
                 }
             }
+            Event::Retire(count) => {
+                for _ in 0..count {
+                    _ = self.log.len().checked_sub(1).and_then(|last| self.remove(last));
+                }
+            }
+            Event::Expire(count) => {
+                for _ in 0..count {
+                    self.remove(0);
+                }
+            }
+            Event::Duplicate(place) => {
+                if let Some(text) = self.log.texts().get(at(place)).cloned() {
+                    self.log.insert_raw(at(place), text);
+                }
+            }
             Event::DeleteAllRead => {
                 let read: Vec<_> = self.log.texts().iter().map(|it| self.given.contains(&id_of(it))).collect();
                 for (index, _) in read.iter().enumerate().rev().filter(|(_, read)| **read) {
@@ -360,6 +377,11 @@ impl Changing {
         self.seen.reach = self.seen.reach.max(offset.max(usize::try_from(asked).unwrap()) + last);
         self.seen.lone |= last == 0 && (more || limit == 1);
         self.seen.lone_after_many |= last == 0 && more && limit > 1 && self.seen.many;
+        // A page that is cut ends where one that was cut elsewhere did: as if the shorter one weren't.
+        let end = (cut && more).then(|| (id_of(&records[last]), last));
+        let before = std::mem::replace(&mut self.seen.cut_at, end);
+        self.seen.lone_after_many |=
+            before.zip(end).is_some_and(|(before, end)| before.0 == end.0 && before.1 != end.1);
         self.seen.many |= last > 0;
         self.note_those_behind(turn, offset, &ids, &records);
         let mut before = String::new();

@@ -11,8 +11,9 @@ use actionlog::page::Paginate;
 use actionlog::testing::{Fault, InMemory, Log, World};
 use actionlog::{ErrorKind, Items, Listing, Pages, RequestOutcome, Result};
 use reading::{
-    a_cursor_of_another_listing_is_refused_by_what_differs, a_reading_goes_on_after_an_error_that_passes,
-    a_reading_goes_on_where_it_stopped, a_server_that_ignores_offsets_is_given_up, an_error_tells_where_to_go_on,
+    a_cursor_of_another_listing_is_refused_by_what_differs,
+    a_log_that_grows_by_nearly_a_page_before_each_request_is_scanned_to_its_end,
+    a_reading_goes_on_after_an_error_that_passes, a_reading_goes_on_where_it_stopped, an_error_tells_where_to_go_on,
     since_stops_asking_or_says_that_it_can_not, the_verdict_is_the_truth, what_comes_while_it_is_read_is_no_secret,
     what_is_newer_comes_oldest_first,
 };
@@ -306,5 +307,5 @@ promises! {
     a_cursor_of_another_listing_is_refused_by_what_differs,
     what_is_newer_comes_oldest_first,
     since_stops_asking_or_says_that_it_can_not,
-    a_server_that_ignores_offsets_is_given_up,
+    a_log_that_grows_by_nearly_a_page_before_each_request_is_scanned_to_its_end,
 }
