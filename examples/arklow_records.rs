@@ -1,11 +1,11 @@
-//! Which of an organisation's actions failed, and why?
+//! Lists an organisation's failed actions, with their errors.
 //!
-//! Reads from a fake server of its own, or, with `ARKLOW_API_KEY` and `ARKLOW_ORG_ID` set, from Arklow.
+//! Uses a fake server, or Arklow if `ARKLOW_API_KEY` and `ARKLOW_ORG_ID` are set.
 
 use std::env;
 
 use actionlog::arklow::RecordsQuery;
-use actionlog::testing::World;
+use actionlog::testing::FakeServer;
 use actionlog::{ArklowClient, ErrorKind};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,9 +13,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = if env::var_os("ARKLOW_API_KEY").is_some_and(|it| !it.is_empty()) {
         ArklowClient::from_env()?
     } else {
-        let world = World::new();
-        world.arklow().add_sample_records("4711", 120);
-        ArklowClient::builder("4711").api_key("demo-key").exchange(world.exchange()).build()?
+        let server = FakeServer::new();
+        server.arklow().add_sample_records("4711", 120);
+        ArklowClient::builder("4711").api_key("demo-key").http_client(server.http_client()).build()?
     };
 
     println!("{} records in all", client.records().count(()).await?);
@@ -25,8 +25,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(record) = records.next().await {
         let record = match record {
             Ok(record) => record,
-            // One record can't be read, or the server gave errors beside the records: the next one comes all the same.
-            Err(error) if matches!(error.kind(), ErrorKind::Record | ErrorKind::Partial) => {
+            // An invalid record, or errors that the server reported next to the records: the stream continues.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial) => {
                 eprintln!("{error}");
                 continue;
             }

@@ -1,13 +1,12 @@
-//! Which calls of an integration failed, and how long did they take?
+//! Lists the slowest failed actions of integrations.
 //!
-//! Reads from a fake server of its own, or, with `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` set, from
-//! that one.
+//! Uses a fake server, or a real one if `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` are set.
 
 use std::env;
 
 use actionlog::IntegrationClient;
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::testing::World;
+use actionlog::testing::FakeServer;
 use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,9 +14,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = if env::var_os("INTEGRATION_LOGS_URL").is_some_and(|it| !it.is_empty()) {
         IntegrationClient::from_env()?
     } else {
-        let world = World::new();
-        world.integration().add_sample_logs(120);
-        IntegrationClient::builder("http://localhost").api_key("demo-key").exchange(world.exchange()).build()?
+        let server = FakeServer::new();
+        server.integration().add_sample_logs(120);
+        IntegrationClient::builder("http://localhost").api_key("demo-key").http_client(server.http_client()).build()?
     };
 
     let slowest = LogsQuery::new().filter(json!({"status": "failed"})).sort("executionTime").order(SortOrder::Desc);

@@ -1,9 +1,11 @@
-//! Reads the three logs and says how things went, and whether that was all of each log; stops half-way and goes on from
-//! a stored cursor; creates, changes and deletes an integration's log, too.
+//! Scans the logs of all three APIs, and prints a summary and the verdict of each scan: whether it delivered every
+//! record. Also stops a scan half-way and resumes it from a stored cursor, and creates, updates and deletes an
+//! integration log.
 //!
-//! `cargo run --example quickstart` starts a fake server of its own, with 120 records in each log. For a real server set
+//! `cargo run --example quickstart` uses a fake server with 120 records in each log. To use real servers, set
 //!
-//! - `UNLEASH_URL` and `UNLEASH_TOKEN`; `UNLEASH_PROJECT` and `UNLEASH_ACTION_SET` unless they are `default` and `1`,
+//! - `UNLEASH_URL` and `UNLEASH_TOKEN`; optionally `UNLEASH_PROJECT` (default: `default`) and `UNLEASH_ACTION_SET`
+//!   (default: `1`),
 //! - `ARKLOW_API_KEY` and `ARKLOW_ORG_ID`,
 //! - `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION`; `QUICKSTART_WRITE=1` to also write there.
 
@@ -13,9 +15,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use actionlog::arklow::{ActionRecord, RecordsQuery};
-use actionlog::integration::{ActionLog, ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::integration::{ActionLog, ActionLogFields, ActionLogInput, ActionType, LogStatus};
 use actionlog::page::Paginate;
-use actionlog::testing::World;
+use actionlog::testing::FakeServer;
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{ArklowClient, Cursor, ErrorKind, IntegrationClient, Items, Listing, UnleashClient};
 
@@ -32,16 +34,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let world = World::new();
-    let server = world.listen().await?;
+    let fake = FakeServer::new();
+    let server = fake.listen().await?;
     let url = server.url();
 
     let project = env::var("UNLEASH_PROJECT").unwrap_or("default".into());
     let action_set: i64 = env::var("UNLEASH_ACTION_SET").unwrap_or("1".into()).parse()?;
-    // Among the fake server's records is one, in each log, that can't be read.
-    world.unleash().log(&*project, action_set).add_samples(60).add_raw(r#"{"id": "none"}"#).add_samples(60);
-    world.arklow().log("4711").add_samples(60).add_raw(r#"{"id": null}"#).add_samples(60);
-    world.integration().log().add_samples(60).add_raw(r#"{"_id": "1"}"#).add_samples(60);
+    // Each log of the fake server has one invalid record.
+    fake.unleash().log(&*project, action_set).add_samples(60).add_raw(r#"{"id": "none"}"#).add_samples(60);
+    fake.arklow().log("4711").add_samples(60).add_raw(r#"{"id": null}"#).add_samples(60);
+    fake.integration().log().add_samples(60).add_raw(r#"{"_id": "1"}"#).add_samples(60);
 
     let unleash = match real("UNLEASH_URL") {
         true => UnleashClient::from_env()?,
@@ -75,7 +77,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Whether a real server is to be asked.
+/// Whether to use a real server.
 fn real(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|it| !it.is_empty())
 }
@@ -87,7 +89,7 @@ fn heading(title: &str, variable: &str, fake: &str) {
     }
 }
 
-/// What is shown of a record.
+/// The line that is printed for a record.
 struct Line {
     outcome: String,
     failed: bool,
@@ -133,7 +135,7 @@ impl Line {
 
 const MINUTE: &str = "%Y-%m-%d %H:%M";
 
-/// Reads a log to its end, and says how things went.
+/// Scans a log to its end, and prints a summary.
 async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -> actionlog::Result<()> {
     let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
     let mut failures = Vec::new();
@@ -146,8 +148,8 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
                     failures.push(line);
                 }
             }
-            // One record can't be read, or the server gave errors beside the records: the next one comes all the same.
-            Err(error) if matches!(error.kind(), ErrorKind::Record | ErrorKind::Partial) => troubles.push(error),
+            // An invalid record, or errors that the server reported next to the records: the stream continues.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial) => troubles.push(error),
             Err(error) => return Err(error),
         }
     }
@@ -174,13 +176,13 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
     Ok(())
 }
 
-/// Stops half-way, keeps the place, and goes on from it: by another run of the program, say.
+/// Stops a scan half-way, stores its cursor, and resumes from it, as a later run of the program could.
 async fn stop_and_resume<Q: Paginate>(listing: Listing<Q>) -> Result<(), Box<dyn Error>> {
-    let mut records = listing.clone().items().or_raw().with_cursor();
+    let mut records = listing.clone().items().with_invalid().with_cursor();
     let mut stored = String::new();
     let mut before = 0;
     while let Some((_, cursor)) = records.try_next().await? {
-        // After what was read up to it has been dealt with.
+        // Store a cursor only after the records before it have been processed.
         stored = cursor.to_string();
         before += 1;
         if before == 50 {
@@ -195,21 +197,21 @@ async fn stop_and_resume<Q: Paginate>(listing: Listing<Q>) -> Result<(), Box<dyn
 
     let cursor: Cursor = stored.parse()?;
     let rest = listing.resume(cursor).collect().await;
-    let after = rest.items.len() + rest.unreadable.len();
+    let after = rest.items.len() + rest.invalid.len();
     println!("  {:<16}{after:>5} records read, {}", "gone on", rest.summary.verdict);
     println!("  {:<16}{:>5}", "in all", before + after);
     rest.error.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// A log is created, changed and deleted.
+/// Creates, updates and deletes a log.
 async fn write(client: &IntegrationClient) -> actionlog::Result<()> {
-    let draft = ActionLogDraft::new(RequiredFields {
+    let input = ActionLogInput::new(ActionLogFields {
         integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
         action_type: ActionType::Sync,
         entity_type: "product".into(),
         status: LogStatus::Pending,
     });
-    let log = client.logs().create(draft.entity_id("quickstart")).await?;
+    let log = client.logs().create(input.entity_id("quickstart")).await?;
     println!("\n  created   {}  {}", log.id, log.status);
     let log = client.logs().update(&log.id, log.to_draft().status(LogStatus::Success)).await?;
     println!("  updated   {}  {}", log.id, log.status);

@@ -1,12 +1,12 @@
-//! What did an action set do lately? A page of its events, then a stream of the newest 20.
+//! Lists the recent events of an action set: one page, then a stream of the newest 20.
 //!
-//! Reads from a fake server of its own, or, with `UNLEASH_URL` and `UNLEASH_TOKEN` set, from that one; then
-//! `UNLEASH_PROJECT` and `UNLEASH_ACTION_SET` say which events, unless they are those of `default` and `1`.
+//! Uses a fake server, or a real one if `UNLEASH_URL` and `UNLEASH_TOKEN` are set. `UNLEASH_PROJECT` (default:
+//! `default`) and `UNLEASH_ACTION_SET` (default: `1`) select the events.
 
 use std::env;
 
 use actionlog::UnleashClient;
-use actionlog::testing::World;
+use actionlog::testing::FakeServer;
 use actionlog::unleash::EventsQuery;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,14 +16,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = if env::var_os("UNLEASH_URL").is_some_and(|it| !it.is_empty()) {
         UnleashClient::from_env()?
     } else {
-        let world = World::new();
-        world.unleash().add_sample_events(&project, action_set, 120);
-        UnleashClient::builder("http://localhost").api_key("demo-key").exchange(world.exchange()).build()?
+        let server = FakeServer::new();
+        server.unleash().add_sample_events(&project, action_set, 120);
+        UnleashClient::builder("http://localhost").api_key("demo-key").http_client(server.http_client()).build()?
     };
     let query = EventsQuery::new(project, action_set);
 
     let page = client.action_set_events().list(query.clone()).page_size(10).page().await?;
-    println!("{} events on the first page, {} of them readable", page.entries.len(), page.records().count());
+    println!("{} events on the first page, {} of them valid", page.entries.len(), page.records().count());
 
     let mut events = client.action_set_events().list(query).max_items(20).items();
     while let Some(event) = events.next().await {

@@ -1,26 +1,26 @@
-//! Typed, async clients for three action-log APIs: [Arklow](arklow) action records,
-//! [integration action logs](integration) and [Unleash](unleash) action set events.
+//! Typed, async clients for three action-log APIs: [Arklow](arklow) action records, [integration action
+//! logs](integration) and [Unleash](unleash) action set events.
 //!
-//! *The client that tells you whether you got every record, lets you continue exactly where it stopped, and hands you a
-//! fake server to prove it.*
+//! *The client reports whether you got every record, resumes exactly where it stopped, and ships a fake server to test
+//! against.*
 //!
-//! All three give a log in pages, by an offset and a limit, and offsets shift while one reads. A loop that adds the
-//! page size to the offset until a page comes short loses records, without an error. This crate reads by other rules,
-//! and says in the end whether it was all: see [`guarantees`].
+//! All three APIs page a log by offset and limit, and offsets shift while you read. A loop that adds the page size to
+//! the offset until a page is short loses records, without an error. This crate scans a listing by other rules, and
+//! ends every scan with a verdict on whether it got every record: see [`guarantees`].
 //!
 //! # A first look
 //!
-//! This runs as it stands, against the fake server of the feature `testing`:
+//! This example runs as it stands, against the fake server of the feature `testing`:
 //!
 //! ```
 //! use actionlog::UnleashClient;
-//! use actionlog::testing::World;
+//! use actionlog::testing::FakeServer;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> actionlog::Result<()> {
-//! let world = World::new();
-//! world.unleash().add_sample_events("default", 7, 120);
-//! let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+//! let server = FakeServer::new();
+//! server.unleash().add_sample_events("default", 7, 120);
+//! let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client()).build()?;
 //!
 //! let mut events = client.action_set_events().list(("default", 7)).items();
 //! let mut failed = 0;
@@ -28,53 +28,60 @@
 //!     failed += u32::from(event?.failed_action().is_some());
 //! }
 //! println!("{failed} failed; {}", events.summary().verdict);
-//! assert_eq!(events.summary().seen, 120);
+//! assert_eq!(events.summary().delivered, 120);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! For a real server, leave out `exchange`, and give its URL and a token.
+//! For a real server, leave out `http_client`, and pass the server's URL and a token.
 //!
 //! # The three clients
 //!
-//! | | | |
+//! | client | methods | what it reads or writes |
 //! |---|---|---|
 //! | [`ArklowClient`] | [`records().list`](arklow::Records::list), [`records().count`](arklow::Records::count) | an organisation's action records |
-//! | [`IntegrationClient`] | [`logs().list`](integration::Logs::list), [`create`](integration::Logs::create), [`get`](integration::Logs::get), [`update`](integration::Logs::update), [`delete`](integration::Logs::delete), [`begin`](integration::Logs::begin) | what integrations did |
-//! | [`UnleashClient`] | [`action_set_events().list`](unleash::ActionSetEvents::list) | what an action set did (Unleash Enterprise, beta) |
+//! | [`IntegrationClient`] | [`logs().list`](integration::Logs::list), [`create`](integration::Logs::create), [`get`](integration::Logs::get), [`update`](integration::Logs::update), [`delete`](integration::Logs::delete), [`start`](integration::Logs::start) | the actions of integrations |
+//! | [`UnleashClient`] | [`action_set_events().list`](unleash::ActionSetEvents::list) | the events of an action set (Unleash Enterprise, beta) |
 //!
-//! Each is made by a [`ClientBuilder`] or `from_env`, is cheap to clone, and has a `check` that tells whether the URL
-//! and the credentials are right, a `listing` for a [`Paginate`] of your own, and a `send` for a [`Request`] of your
-//! own. What a method gives is a [`Call`] or a [`Listing`]: nothing is sent until it is awaited or polled.
+//! Build a client with a [`ClientBuilder`] or with `from_env`. It is cheap to clone. Each client also has:
 //!
-//! # Reading a listing
+//! - `check`, which reports whether the URL and the credentials are right;
+//! - `listing`, for a custom [`Paginate`];
+//! - `send`, for a custom [`Request`].
 //!
-//! A [`Listing`] is read
+//! A method returns a [`Call`] or a [`Listing`]. Both are lazy: nothing is sent until you await the call or poll the
+//! stream.
 //!
-//! - as one page, by [`page`](Listing::page): it says whether there is [more](page::More), where the answer tells;
-//! - record by record, by [`items`](Listing::items), or page by page, by [`pages`](Listing::pages): streams with a
-//!   `next` of their own;
-//! - at once, by [`collect`](Listing::collect): the records, and whatever else came of it.
+//! # Scanning a listing
 //!
-//! It can be limited ([`max_items`](Listing::max_items), [`max_pages`](Listing::max_pages), [`since`](Listing::since)),
-//! and every stream says how it went in its [`Summary`], with the [`Verdict`]: complete, all as far as is known, or
-//! truncated. A [`Cursor`] is a place to go on from, by [`resume`](Listing::resume); it is a small serde value, in
-//! every error of a stream, and beside each record by [`with_cursor`](Items::with_cursor). Records may be given again
-//! behind a cursor, and none is skipped.
+//! Read a [`Listing`]
+//!
+//! - as one page, with [`page`](Listing::page): it says whether there are [more](page::More) records, where the
+//!   response tells;
+//! - record by record with [`items`](Listing::items), or page by page with [`pages`](Listing::pages): streams that
+//!   also have an inherent `next`;
+//! - all at once, with [`collect`](Listing::collect): the records, the summary and any error.
+//!
+//! Limit a scan with [`max_items`](Listing::max_items), [`max_pages`](Listing::max_pages) or
+//! [`since`](Listing::since). Every stream has a [`Summary`] with the [`Verdict`]: complete, unverified or incomplete.
+//!
+//! A [`Cursor`] is the position behind a record that was yielded. Pass it to [`resume`](Listing::resume) to continue
+//! there. It is a small serde value. Every error of a stream carries one, and [`with_cursor`](Items::with_cursor)
+//! yields one beside each record. A scan that resumes may yield records again; it skips none.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> actionlog::Result<()> {
-//! # let world = actionlog::testing::World::new();
-//! # world.integration().add_sample_logs(120);
+//! # let server = actionlog::testing::FakeServer::new();
+//! # server.integration().add_sample_logs(120);
 //! # let client = actionlog::IntegrationClient::builder("http://localhost")
-//! #     .api_key("any").exchange(world.exchange()).build()?;
+//! #     .api_key("any").http_client(server.http_client()).build()?;
 //! let first = client.logs().list(()).max_items(70).collect().await;
-//! assert!(first.summary.verdict.is_truncated());
+//! assert!(first.summary.verdict.is_incomplete());
 //!
 //! if let Some(cursor) = first.cursor {
-//!     // Known of this server: the order is that of creation, so nothing moves.
-//!     let rest = client.logs().list(()).order(actionlog::page::Order::Fixed).resume(cursor).collect().await;
+//!     // This server sorts by creation time, so records never move.
+//!     let rest = client.logs().list(()).stability(actionlog::page::Stability::Stable).resume(cursor).collect().await;
 //!     assert!(rest.summary.verdict.is_complete());
 //!     assert_eq!(rest.complete()?.len(), 50);
 //! }
@@ -82,72 +89,79 @@
 //! # }
 //! ```
 //!
-//! A record that can't be read is an error that [says so](Error::is_record), and the next record comes after it;
-//! [`or_raw`](Items::or_raw) gives it as a value. A record of which only a field doesn't fit comes without that, with what
-//! was left out beside it (`omitted`): see [`strictness`].
+//! A record that doesn't fit its model is an *invalid record*: an error for which [`is_record`](Error::is_record) is
+//! true, and the stream continues with the next record. [`with_invalid`](Items::with_invalid) yields it as a value
+//! instead. If only an optional field doesn't fit, the record comes without that field, and `omitted` lists what was
+//! left out: see [`strictness`].
 //!
-//! What came to the head since a reading began is given by [`newer_than`](Listing::newer_than) its cursor, the oldest
+//! [`newer_than`](Listing::newer_than) a cursor yields the records that came to the head since that scan began, oldest
 //! first.
 //!
-//! Pages are read [ahead](Listing::prefetch), a few at a time, and a long listing can be
-//! [split](Listing::split) into parts that are read apart from each other, by jobs on several machines, say;
-//! [`merge`](page::merge) says whether they are all, and what has to be read again.
+//! Pages are [prefetched](Listing::prefetch), a few at a time. A long listing can be [split](Listing::split) into
+//! parts that separate jobs scan, for example on several machines. [`merge`](page::merge) reports whether the parts
+//! cover the listing, and which of them to scan again.
 //!
 //! # Errors
 //!
-//! There is one [`Error`]. Its [`kind`](Error::kind) says what it was, and [`ErrorKind`] what usually causes it and
-//! what to do; [`api`](Error::api) what the server said; [`is_transient`](Error::is_transient) whether it may pass;
-//! [`outcome`](Error::outcome) whether a write may have been done. Failed attempts are repeated by a [`RetryPolicy`]
-//! where that is safe: 4 attempts, 200 ms doubling up to 10 s, with jitter, and `Retry-After` up to 60 s. A call may
-//! take 120 s, an attempt 30 s, connecting 5 s. All of these can be set, for a client and mostly for a call. What each
-//! kind of fault leads to is the table in [`faults`].
+//! There is one [`Error`] type:
+//!
+//! - [`kind`](Error::kind) says what failed; [`ErrorKind`] documents the usual causes and what to do;
+//! - [`api`](Error::api) is what the server reported;
+//! - [`is_transient`](Error::is_transient) says whether a retry may succeed;
+//! - [`outcome`](Error::outcome) says whether a write may have been applied.
+//!
+//! A [`RetryPolicy`] retries failed attempts where that is safe: up to 4 attempts, 200 ms doubling up to 10 s, with
+//! jitter, and `Retry-After` up to 60 s. The time limits are 120 s for a call, 30 s for an attempt and 5 s for
+//! connecting. All of these can be set for a client, and most of them for a single call. The tables in [`faults`] list
+//! what each fault leads to.
 //!
 //! # Under load
 //!
-//! [`max_in_flight`](ClientBuilder::max_in_flight) limits how many requests a client and its clones have under way. When
-//! a server turns a request away and says when to come again, all clones wait for that. What it says of its limits is in
-//! [`RateLimit`].
+//! [`max_in_flight`](ClientBuilder::max_in_flight) limits how many requests a client and its clones have in flight.
+//! When a server turns a request away and says when to retry, all clones wait for that long. [`RateLimit`] has the
+//! limits that the server reports.
 //!
-//! A server's answer has bounds: [bytes](ClientBuilder::max_body_bytes), [records](ClientBuilder::max_page_records), and
-//! for [`collect`](Listing::collect) [records in all](ClientBuilder::max_collected). What is over is an error, not memory.
+//! A response is bounded in [bytes](ClientBuilder::max_body_bytes) and [records](ClientBuilder::max_page_records), and
+//! [`collect`](Listing::collect) in [total records](ClientBuilder::max_collected). Exceeding a bound is an error, so a
+//! server can't exhaust the memory.
 //!
-//! What happens on the way is told to a `tracing` subscriber and to an
-//! [`observer`](ClientBuilder::observer): see [`observe`]. A call takes headers of its own, and gives the answer's
-//! [status, headers and request id](Call::with_answer) beside its value.
+//! Attempts, waits and pages are reported to a `tracing` subscriber and to an [`observer`](ClientBuilder::observer):
+//! see [`observe`]. A call takes extra headers, and [`with_response`](Call::with_response) returns the response's
+//! status, headers and request id beside its value.
 //!
 //! # Runtimes
 //!
-//! Calls are made in a Tokio runtime, of one thread or of many. One client may be used from several at once, as long as each
-//! is driven. A connection is driven by the runtime that opened it: behind a runtime of one thread that has left its
-//! `block_on`, requests of others may get a connection that nobody carries on, and end with the attempt's time limit. (A
-//! token that is [fetched](auth::Cached) there is fetched again elsewhere.) So a facade that blocks builds a client for each
-//! runtime, or keeps one runtime that is always driven.
+//! Calls need a tokio runtime, single-threaded or multi-threaded. Several runtimes may share one client, as long as
+//! each runtime is driven: the runtime that opened a connection drives it. Once a single-threaded runtime has left its
+//! `block_on`, nothing drives its connections; a request from another runtime that reuses one ends with the attempt's
+//! time limit. (A token that is [being fetched](auth::TokenCache) there is fetched again elsewhere.) A blocking facade
+//! therefore builds a client for each runtime, or keeps one runtime that is always driven.
 //!
 //! # Credentials
 //!
-//! [`api_key`](ClientBuilder::api_key) puts a key where the API takes it, and [`bearer`](ClientBuilder::bearer) a token
-//! behind `Bearer`. Others are in [`auth`]: a token that is fetched and renewed, Basic, a header of any name, a
-//! signature of your own. They aren't shown in `Debug` or errors, and what a
-//! server says is [withheld](auth#what-is-shown-of-credentials) where it contains a part of them; plain `http` to other
-//! machines is refused unless [allowed](ClientBuilder::allow_http), and redirects aren't followed.
+//! [`api_key`](ClientBuilder::api_key) sends a key where the API expects it, and [`bearer`](ClientBuilder::bearer)
+//! sends a token behind `Bearer`. [`auth`] has the others: a token that is fetched and renewed, Basic, a header of any
+//! name, a custom signature. `Debug` and errors never show credentials, and a server's message that contains part of
+//! one is [withheld](auth#what-is-shown-of-credentials). Plain `http` to other machines is refused unless
+//! [allowed](ClientBuilder::allow_http), and redirects aren't followed.
 //!
 //! # Testing
 //!
-//! With the feature `testing`, `testing::World` is a fake server of all three APIs, in memory or on a port. Its
-//! records can be changed between two requests, and its answers go wrong on demand.
+//! With the feature `testing`, `testing::FakeServer` is a fake server of all three APIs, in memory or on a port. Tests
+//! can change its records between two requests, and inject faults.
 //!
 //! ```
-//! use actionlog::testing::{Fault, World};
+//! use actionlog::testing::{FakeServer, Fault};
 //! use actionlog::{ArklowClient, ErrorKind};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> actionlog::Result<()> {
-//! let world = World::new();
-//! let client = ArklowClient::builder("4711").api_key("any").exchange(world.exchange()).build()?;
-//! world.fail_next(Fault::Status(403));
+//! let server = FakeServer::new();
+//! let client = ArklowClient::builder("4711").api_key("any").http_client(server.http_client()).build()?;
+//! server.fail_next(Fault::Status(403));
 //! let error = client.records().count(()).await.unwrap_err();
 //! assert_eq!(error.kind(), ErrorKind::Forbidden);
-//! assert_eq!(world.requests().len(), 1);
+//! assert_eq!(server.requests().len(), 1);
 //! # Ok(())
 //! # }
 //! ```
@@ -157,31 +171,22 @@
 //! # Features
 //!
 //! - `rustls`, `http2`, `gzip`, `system-proxy`, on by default: TLS, HTTP/2, gzip, and the proxy settings of macOS and
-//!   Windows. (Proxies of the environment are used with or without it.)
+//!   Windows. (Proxies set by environment variables apply with or without `system-proxy`.)
 //! - `testing`: the fake server.
 //!
 //! # What it doesn't do
 //!
-//! It doesn't wait for new records, limit how often it asks (but for the requests under way and
-//! `Retry-After`), or promise that each record comes exactly once. It needs tokio; there is no blocking interface, and no
-//! wasm.
+//! It doesn't wait for new records. It doesn't throttle requests, except by the limit on requests in flight and by
+//! `Retry-After`. It doesn't promise that each record comes exactly once. It needs tokio; there is no blocking
+//! interface, and no wasm.
 
-mod answered;
-mod builder;
-mod call;
-mod check;
-mod environment;
+mod client;
+mod cursor;
+mod decode;
 mod error;
-mod headers;
-mod id;
-mod integer;
-mod json;
-mod logged;
-mod omitted;
-mod open_enum;
 mod request;
-mod time;
 mod transport;
+mod values;
 
 pub mod arklow;
 pub mod auth;
@@ -192,24 +197,26 @@ pub mod page;
 pub mod testing;
 pub mod unleash;
 
-pub use answered::Answered;
 pub use arklow::ArklowClient;
-pub use builder::{Client, ClientBuilder};
-pub use call::Call;
-pub use check::{Check, Checking, Finding};
-pub use error::{ApiError, Error, ErrorKind, RequestOutcome, Result};
-pub use id::{Id, Identified, Key};
+pub use client::builder::{Client, ClientBuilder};
+pub use client::call::Call;
+pub use decode::DecodeError;
+pub use decode::HttpResponse;
+pub use decode::omitted::OmittedField;
+pub use error::rate_limit::RateLimit;
+pub use error::{ApiError, Error, ErrorKind, InvalidRecord, Result, WriteOutcome};
 pub use integration::IntegrationClient;
-pub use json::Json;
-pub use omitted::OmittedField;
-pub use page::{Collected, Cursor, Entry, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
-pub use request::{Answer, Repeat, Request};
-pub use transport::decode::DecodeError;
-pub use transport::exchange::{Body, Exchange, ExchangeError, HttpExchange, Stage};
-pub use transport::{RateLimit, RetryPolicy};
+pub use page::check::{CheckCall, CheckReport, CheckStatus};
+pub use page::{Collected, Cursor, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
+pub use request::{Idempotency, Request};
+pub use transport::RetryPolicy;
+pub use transport::http_client::{Body, HttpClient, HttpError, HttpErrorKind, ReqwestClient};
+pub use transport::response::Response;
 pub use unleash::UnleashClient;
+pub use values::id::{Id, IdRepr, Resource};
+pub use values::json::Json;
 
-// The crates whose types stand in this one's.
+// Re-exported because their types appear in this crate's public API.
 #[doc(no_inline)]
 pub use {async_trait, bytes, chrono, futures_core, http, reqwest, serde, serde_json};
 

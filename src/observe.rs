@@ -1,9 +1,9 @@
-//! What happens on the way, for metrics and traces.
+//! Events and spans for metrics and traces.
 //!
-//! # A hook
+//! # Observer
 //!
-//! [`ClientBuilder::observer`](crate::ClientBuilder::observer) takes a function that is told of each [`Event`]: an
-//! attempt that ended, a wait that begins, a page that was read.
+//! [`ClientBuilder::observer`](crate::ClientBuilder::observer) takes a function that is called with each [`Event`]: an
+//! attempt that ended, a wait that starts, a page that was read.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -29,85 +29,77 @@
 //!
 //! # Spans
 //!
-//! With a [`tracing`](https://docs.rs/tracing) subscriber, there is a span for each call and one in it for each attempt,
-//! at level `INFO` and with the target `actionlog`, and the fields are those of OpenTelemetry's HTTP client spans:
+//! With a [`tracing`](https://docs.rs/tracing) subscriber, each call has a span, which contains a span for each
+//! attempt. The spans have the level `INFO` and the target `actionlog`, and their fields are those of OpenTelemetry's
+//! HTTP client spans:
 //!
-//! | field | of the call | of an attempt |
+//! | field | call span | attempt span |
 //! |---|---|---|
-//! | `otel.name` | method and path template, as `GET /v1/logs/{logId}` | the same |
+//! | `otel.name` | method and path template, such as `GET /v1/logs/{logId}` | the same |
 //! | `otel.kind` | `internal` | `client` |
 //! | `actionlog.api` | the API | |
 //! | `http.request.method`, `url.template` | yes | yes |
 //! | `server.address`, `server.port` | | yes |
 //! | `http.request.resend_count` | | from the second attempt on |
-//! | `http.response.status_code`, `network.protocol.version` | | if there was an answer |
+//! | `http.response.status_code`, `network.protocol.version` | | if there was a response |
 //! | `error.type`, `otel.status_code` | if it failed | if it failed |
 //! | `actionlog.attempts` | when it ended | |
 //!
-//! The spans are named `actionlog.call` and `actionlog.attempt`. `error.type` is one of the names of
-//! [`ErrorKind::as_str`], or `cancelled`: the call was dropped, or its time ran out. A repetition is an event at level
-//! `WARN`, and its wait one at `DEBUG`; a wait because the server told *another* call when to come again is one at `INFO`,
-//! and one for a free place among the requests under way at `DEBUG`.
+//! The spans are named `actionlog.call` and `actionlog.attempt`. `error.type` is a name from [`ErrorKind::as_str`], or
+//! `cancelled` if the call was dropped or its timeout expired.
 //!
-//! # What isn't in them
+//! Each retry emits an event of level `WARN`, and the wait before it one of level `DEBUG`. A wait because the server
+//! sent `Retry-After` to *another* call emits an event of level `INFO`, and a wait for a permit one of level `DEBUG`.
 //!
-//! No credentials, no header, no body, nothing of the path or the query but the template's text and the parameters'
-//! names. A template of your own [`Request`](crate::Request) is shown as it is.
+//! # What events and spans leave out
 //!
-//! The crates beneath have spans and events of their own. Credentials aren't in them, but at `DEBUG` and `TRACE` `h2`
-//! tells what a *server* writes as it closes an HTTP/2 connection (GOAWAY), which may be anything.
+//! Credentials, headers, bodies, and the values in the path and the query. Only the path template and the names of the
+//! parameters are shown. The template of a custom [`Request`](crate::Request) is shown as it is.
+//!
+//! The underlying crates emit their own spans and events. These don't contain the client's credentials, but at `DEBUG`
+//! and `TRACE` `h2` logs the text that a *server* sends when it closes an HTTP/2 connection (GOAWAY), which may be
+//! anything.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::error::ErrorKind;
+pub use crate::error::Operation;
 
-/// What happened.
+/// An event during a call or a stream.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A request was sent, or begun to be, and that is over.
+    /// An attempt to send a request ended.
     AttemptEnded(AttemptEnded<'a>),
-    /// A call begins to wait.
+    /// A call starts to wait.
     Waiting(Waiting<'a>),
     /// A page of a listing's stream was read.
     PageRead(PageRead<'a>),
-}
-
-/// Which call it is about: the API, the method and the path's template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct CallName<'a> {
-    /// The API, as messages name it.
-    pub api: &'static str,
-    /// The method.
-    pub method: &'a Method,
-    /// The path below the base URL, with names in place of ids: `/v1/logs/{logId}`.
-    pub template: &'a str,
 }
 
 /// An attempt that ended.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AttemptEnded<'a> {
-    /// Of which call.
-    pub call: CallName<'a>,
-    /// Which of the call's attempts it was, from 1.
+    /// The call.
+    pub call: Operation<'a>,
+    /// The number of the attempt within its call, from 1.
     pub attempt: u32,
-    /// How long it took from the first byte out to the last byte in.
+    /// The time from the first byte sent to the last byte received.
     pub took: Duration,
-    /// The answer's status, if there was an answer.
+    /// The status of the response, if there was a response.
     pub status: Option<StatusCode>,
-    /// How it ended.
-    pub end: AttemptEnd,
+    /// How the attempt ended.
+    pub end: AttemptResult,
 }
 
 impl AttemptEnded<'_> {
-    /// OpenTelemetry's `error.type`: a name out of a closed list, or `None` if the attempt came through.
+    /// OpenTelemetry's `error.type`: a name from a closed list, or `None` if the attempt succeeded.
     #[must_use]
     pub fn error_type(&self) -> Option<&'static str> {
         self.end.error_type()
@@ -117,16 +109,16 @@ impl AttemptEnded<'_> {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum AttemptEnd {
-    /// With what was asked for.
+pub enum AttemptResult {
+    /// The attempt succeeded.
     Done,
-    /// With an error of this kind. Another attempt may follow.
+    /// The attempt failed with an error of this kind. Another attempt may follow.
     Failed(ErrorKind),
-    /// It was given up: the call was dropped, or its time ran out.
+    /// The attempt was cancelled: the call was dropped, or its timeout expired.
     Cancelled,
 }
 
-impl AttemptEnd {
+impl AttemptResult {
     pub(crate) const CANCELLED: &str = "cancelled";
 
     /// OpenTelemetry's `error.type`.
@@ -139,34 +131,34 @@ impl AttemptEnd {
     }
 }
 
-/// A wait that begins.
+/// A wait that starts.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Waiting<'a> {
-    /// Of which call.
-    pub call: CallName<'a>,
-    /// What for.
+    /// The call.
+    pub call: Operation<'a>,
+    /// Why the call waits.
     pub reason: WaitReason,
-    /// For how long, where that is known.
+    /// The length of the wait, if it is known in advance.
     pub wait: Option<Duration>,
 }
 
-/// What is waited for.
+/// Why a call waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitReason {
-    /// The time before an attempt is repeated.
+    /// The backoff before a retry.
     Retry,
-    /// The server told a clone of this client when to come again.
+    /// The server sent `Retry-After` to another call of this client or its clones.
     Pause,
-    /// As many requests are under way as [may be](crate::ClientBuilder::max_in_flight).
+    /// The limit on [requests in flight](crate::ClientBuilder::max_in_flight) is reached.
     Permit,
-    /// The time before a stream that had an error asks again.
+    /// The delay before a stream polls again after an error.
     Poll,
 }
 
 impl WaitReason {
-    /// A name of it, for labels: `retry`, `pause`, `permit` or `poll`.
+    /// A stable name for metric labels: `retry`, `pause`, `permit` or `poll`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -182,23 +174,23 @@ impl WaitReason {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PageRead<'a> {
-    /// Of which call.
-    pub call: CallName<'a>,
-    /// The offset that was asked for.
+    /// The call.
+    pub call: Operation<'a>,
+    /// The requested offset.
     pub offset: u64,
-    /// The most records that were asked for.
+    /// The requested page size.
     pub limit: u32,
-    /// How many came.
+    /// The number of records in the page.
     pub received: usize,
-    /// How many of them hadn't come before.
+    /// The number of records in the page that the stream hadn't seen before.
     pub new: usize,
-    /// What the server says is the total, if it says.
+    /// The total that the server reported, if it did.
     pub total: Option<u64>,
 }
 
 type Observe = dyn Fn(&Event<'_>) + Send + Sync;
 
-/// Whoever is told.
+/// The user's observer function, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Observer(Option<Arc<Observe>>);
 
@@ -207,14 +199,14 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
-    /// A panic of the observer ends here. Events are told from drops too, also while another panic unwinds: a second one
-    /// then would end the process.
+    /// Calls the observer and catches its panics. Events are also emitted from `drop` during unwinding, where a second
+    /// panic would abort the process.
     pub(crate) fn tell(&self, event: Event<'_>) {
         let Some(observe) = &self.0 else { return };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observe(&event))) {
-            // What was panicked with may panic as it's dropped.
+            // Dropping the payload might panic again.
             std::mem::forget(panic);
-            tracing::error!(target: "actionlog", "the observer panicked, and missed an event");
+            tracing::error!(target: "actionlog", "the observer panicked, and its event is lost");
         }
     }
 }

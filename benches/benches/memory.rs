@@ -77,7 +77,7 @@ fn main() {
         return;
     }
     println!(
-        "| API | in flight | 10,000, 100 times | 1,000,000 | ratio | at most | 10,000 once | by the plain loop |\n|---|---|--:|--:|--:|--:|--:|--:|"
+        "| API | in flight | 10,000, 100 times | 1,000,000 | ratio | at most | 10,000 once | plain loop |\n|---|---|--:|--:|--:|--:|--:|--:|"
     );
     for api in Api::ALL {
         let plain = peak(api, "plain", FEW, 1);

@@ -15,7 +15,7 @@ const CASES: [(Api, Way, &str, Option<f64>); 8] = [
     (Api::Integration, Way::Ours(Some(1)), "one at a time", None),
     (Api::Integration, Way::Ours(None), "default", Some(0.36)),
     (Api::Integration, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
-    (Api::Integration, Way::InFixedOrder(16), "16 in flight, order fixed", Some(0.12)),
+    (Api::Integration, Way::InFixedOrder(16), "16 in flight, stable order", Some(0.12)),
     (Api::Unleash, Way::Plain, "plain loop", None),
     (Api::Unleash, Way::Ours(None), "default", Some(0.60)),
     (Api::Unleash, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
@@ -56,7 +56,7 @@ fn main() {
         times.sort();
         Some(times[times.len() / 2])
     };
-    println!("| API | way | median | of the plain loop's | at most |\n|---|---|--:|--:|--:|");
+    println!("| API | mode | median | ratio to the plain loop | at most |\n|---|---|--:|--:|--:|");
     for (api, _, name, most) in CASES {
         let (Some(time), Some(plain)) = (median(api, name), median(api, "plain loop")) else { continue };
         let ratio = time.as_secs_f64() / plain.as_secs_f64();

@@ -8,7 +8,7 @@ use actionlog::arklow::RecordsQuery;
 use actionlog::integration::LogsQuery;
 use actionlog::page::{Listing, Paginate};
 use actionlog::unleash::EventsQuery;
-use actionlog::{Answer, ArklowClient, IntegrationClient, UnleashClient};
+use actionlog::{HttpResponse, ArklowClient, IntegrationClient, UnleashClient};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -48,7 +48,7 @@ pub fn cases() -> [Case; 3] {
 fn case<Q: Paginate>(api: &'static str, body: Bytes, listing: &Listing<Q>, plain: fn(&Bytes) -> usize) -> Case {
     let request = listing.query().request().page_of::<Q>();
     // Shared by reference count, not copied.
-    let ours = move |body: &Bytes| request.decode(&Answer::new(body.clone())).unwrap().records().len();
+    let ours = move |body: &Bytes| request.decode(&HttpResponse::new(body.clone())).unwrap().records().len();
     Case { api, body, ways: [("plain", Box::new(plain)), ("value", Box::new(value)), ("ours", Box::new(ours))] }
 }
 

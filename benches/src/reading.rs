@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use actionlog::integration::LogsQuery;
-use actionlog::page::{Listing, Order, Paginate, Total, Verdict};
+use actionlog::page::{Listing, Stability, Paginate, TotalScope, Verdict};
 use actionlog::unleash::EventsQuery;
 use actionlog::{ArklowClient, IntegrationClient, UnleashClient};
 use serde::de::DeserializeOwned;
@@ -106,11 +106,11 @@ impl Reader {
             (Way::Plain, _) => Client::Plain(reqwest::Client::builder().no_proxy().build().unwrap()),
             (_, Api::Arklow) => {
                 let builder = ArklowClient::builder("4711").base_url(url).api_key("key");
-                Client::Arklow(builder.count_means(Total::OfListing).build().unwrap())
+                Client::Arklow(builder.count_scope(TotalScope::Listing).build().unwrap())
             }
             (_, Api::Integration) => {
                 let builder = IntegrationClient::builder(url).api_key("key");
-                Client::Integration(builder.total_means(Total::OfListing).build().unwrap())
+                Client::Integration(builder.total_scope(TotalScope::Listing).build().unwrap())
             }
             (_, Api::Unleash) => Client::Unleash(UnleashClient::builder(url).api_key("key").build().unwrap()),
         };
@@ -133,7 +133,7 @@ impl Reader {
         let listing = match self.way {
             Way::Plain | Way::Ours(None) => listing,
             Way::Ours(Some(most)) => listing.prefetch(most),
-            Way::InFixedOrder(most) => listing.prefetch(most).order(Order::Fixed),
+            Way::InFixedOrder(most) => listing.prefetch(most).stability(Stability::Stable),
         };
         let mut items = listing.items();
         let mut records = 0;
@@ -141,7 +141,7 @@ impl Reader {
             black_box(record.unwrap());
             records += 1;
         }
-        assert!(!matches!(items.summary().verdict, Verdict::Truncated(_)), "{}", items.summary().verdict);
+        assert!(!matches!(items.summary().verdict, Verdict::Incomplete(_)), "{}", items.summary().verdict);
         records
     }
 

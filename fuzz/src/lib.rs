@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use actionlog::arklow::{ActionRecord, RecordsQuery, SearchEncoding};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogsQuery};
-use actionlog::page::{Entry, Listed, Listing, Paginate, Raw};
+use actionlog::page::{InvalidRecord, ListPage, Listing, Paginate, Raw};
 use actionlog::unleash::{ActionSetEvent, EventsQuery};
 use actionlog::{
-    Answer, ArklowClient, Body, DecodeError, Exchange, ExchangeError, IntegrationClient, Json, RetryPolicy,
+    ArklowClient, Body, DecodeError, HttpClient, HttpError, HttpResponse, IntegrationClient, Json, RetryPolicy,
     UnleashClient,
 };
 use bytes::Bytes;
@@ -210,15 +210,15 @@ fn page<Q: Paginate<Item: Record>>(listing: &Listing<Q>, body: &[u8]) {
     let text = std::str::from_utf8(body).unwrap();
     for (index, (plain, raw)) in plain.into_records().into_iter().zip(raw.into_records()).enumerate() {
         match (plain, raw) {
-            (Entry::Record(plain), Entry::Record(raw)) => record(plain, raw, text),
-            (Entry::Unreadable(plain), Entry::Unreadable(raw)) => {
+            (Ok(plain), Ok(raw)) => record(plain, raw, text),
+            (Err(plain), Err(raw)) => {
                 assert_eq!((plain.index(), raw.index()), (index, index));
                 assert_eq!(plain.raw(), raw.raw());
                 assert!(text.contains(plain.raw().as_str()));
                 assert!(!plain.reason().is_empty());
                 // serde would read a list as a struct; a record is an object.
                 assert!(plain.raw().parse::<Q::Item>().is_err() || plain.raw().as_str().starts_with('['));
-                shown(&Entry::<()>::Unreadable(plain).into_result().unwrap_err());
+                shown(&actionlog::Error::from(plain));
             }
             (plain, raw) => panic!("a record can be read or not: {plain:?} {raw:?}"),
         }
@@ -236,9 +236,12 @@ fn record<R: Record>(mut plain: R, raw: Raw<R>, body: &str) {
     assert_eq!(again, plain, "{written}");
 }
 
-fn read<Q: Paginate>(listing: &Listing<Q>, body: &[u8]) -> Result<Listed<Entry<Q::Item>>, DecodeError> {
+fn read<Q: Paginate>(
+    listing: &Listing<Q>,
+    body: &[u8],
+) -> Result<ListPage<Result<Q::Item, InvalidRecord>>, DecodeError> {
     let request = listing.query().request();
-    request.page_of::<Q>().decode(&Answer::new(Bytes::copy_from_slice(body)))
+    request.page_of::<Q>().decode(&HttpResponse::new(Bytes::copy_from_slice(body)))
 }
 
 /// An error can be shown, with all that it comes from.
@@ -263,10 +266,10 @@ struct Clients {
 impl Clients {
     fn new() -> Self {
         const URL: &str = "http://localhost";
-        let once = RetryPolicy::off();
+        let once = RetryPolicy::never();
         let arklow = |encoding| {
             let builder = ArklowClient::builder("1").base_url(URL).authenticator(none()).retry(once.clone());
-            builder.search_encoding(encoding).exchange(Given).build().unwrap()
+            builder.search_encoding(encoding).http_client(Given).build().unwrap()
         };
         Self {
             runtime: Builder::new_current_thread().enable_time().build().unwrap(),
@@ -275,10 +278,10 @@ impl Clients {
             integration: IntegrationClient::builder(URL)
                 .authenticator(none())
                 .retry(once.clone())
-                .exchange(Given)
+                .http_client(Given)
                 .build()
                 .unwrap(),
-            unleash: UnleashClient::builder(URL).authenticator(none()).retry(once).exchange(Given).build().unwrap(),
+            unleash: UnleashClient::builder(URL).authenticator(none()).retry(once).http_client(Given).build().unwrap(),
         }
     }
 
@@ -307,9 +310,9 @@ fn answered<T>(status: u16, body: &[u8], act: impl FnOnce(&Clients) -> T) -> T {
 struct Given;
 
 #[async_trait::async_trait]
-impl Exchange for Given {
-    async fn exchange(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+impl HttpClient for Given {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         let (status, body) = ANSWER.with_borrow(Clone::clone);
-        http::Response::builder().status(status).body(body.into()).map_err(ExchangeError::connect)
+        http::Response::builder().status(status).body(body.into()).map_err(HttpError::connect)
     }
 }

@@ -1,45 +1,46 @@
-//! How the server words its failures.
+//! Error bodies of Arklow, and the hints for its statuses.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::error::{ApiError, loose};
-use crate::json::Json;
-use crate::transport::{Circumstance, Dialect};
+use crate::decode::error_text;
+use crate::error::ApiError;
+use crate::transport::{Dialect, HintContext};
+use crate::values::json::Json;
 
-pub(super) static DIALECT: Dialect =
+pub(crate) static DIALECT: Dialect =
     Dialect { name: "arklow", read_error, no_such_api: |_| false, auth_grace: Duration::ZERO, hint };
 
-/// What a failure's body looks like isn't documented: the envelope of a page, presumably.
+/// An error body. Its format is undocumented; this assumes the envelope of a page.
 #[derive(Deserialize)]
 struct Body {
-    #[serde(default, deserialize_with = "loose::short")]
+    #[serde(default, deserialize_with = "error_text::short")]
     errors: Option<Json>,
-    #[serde(default, deserialize_with = "loose::short")]
+    #[serde(default, deserialize_with = "error_text::short")]
     message: Option<Json>,
 }
 
 fn read_error(body: &str) -> Option<ApiError> {
     let Body { errors, message } = serde_json::from_str(body).ok()?;
-    let mut errors = loose::errors(errors.as_ref());
-    if let Some(message) = loose::text(message.as_ref()) {
+    let mut errors = error_text::errors(errors.as_ref());
+    if let Some(message) = error_text::text(message.as_ref()) {
         errors.push(ApiError::new().with_message(Some(message)));
     }
     (!errors.is_empty()).then(|| ApiError::first_of(errors))
 }
 
-fn hint(here: &Circumstance<'_>) -> Option<&'static str> {
-    match here.status {
+fn hint(context: &HintContext<'_>) -> Option<&'static str> {
+    match context.status {
         StatusCode::UNAUTHORIZED => {
-            Some("the API key is mistyped or no longer valid; it goes into the header x-arklow-auth")
+            Some("the API key is mistyped or no longer valid; the client sends it in the header x-arklow-auth")
         }
-        StatusCode::FORBIDDEN if here.own => {
-            Some("the API key is known; is it one of this organisation, and may it read action records?")
-        }
-        StatusCode::NOT_FOUND if here.own => {
-            Some("is the organisation's id right, and the base URL what comes before /v1?")
+        StatusCode::FORBIDDEN if context.own => Some(
+            "the server knows the API key; check that the key belongs to this organisation and may read action records",
+        ),
+        StatusCode::NOT_FOUND if context.own => {
+            Some("check the organisation's id, and that the base URL ends before /v1")
         }
         _ => None,
     }

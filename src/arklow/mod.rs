@@ -1,10 +1,10 @@
 //! Arklow: an organisation's action records.
 //!
-//! What the API's reference leaves open is set where the client is built: how a search is written
-//! ([`SearchEncoding`]), and what the `count` of an answer counts. A record shows its state and its definition only if
-//! the [query](RecordsQuery) asks for them, and bears no time without its state.
+//! Two things are undocumented, so the client's builder sets them: the encoding of a search in the query
+//! ([`SearchEncoding`]), and what the `count` of a page counts ([`TotalScope`]). A record has its state and its
+//! definition only if the [query](RecordsQuery) asks for them. Without its state a record has no timestamp.
 //!
-//! Begin with [`ArklowClient`]; [`Records`] has what can be asked for.
+//! Start with [`ArklowClient`]; its calls are the methods of [`Records`].
 
 mod failure;
 mod models;
@@ -20,22 +20,23 @@ use records::Setting;
 pub use records::{RecordListing, Records, RecordsQuery};
 
 use crate::auth::{self, Authenticate, Secret};
-use crate::builder::{Client, ClientBuilder, sealed};
-use crate::call::Call;
-use crate::check::{Checking, Finding};
-use crate::environment::Environment;
+use crate::client::builder::{Client, ClientBuilder, sealed};
+use crate::client::call::Call;
+use crate::error::rate_limit::RateLimit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::page::{Listing, Page, Paginate, Total};
+use crate::page::check::{CheckCall, CheckStatus};
+use crate::page::{Listing, Page, Paginate, TotalScope};
 use crate::request::Request;
-use crate::transport::{Dialect, RateLimit, Transport};
+use crate::transport::env::Environment;
+use crate::transport::{Dialect, Transport};
 
-/// Where Arklow is.
+/// Arklow's public base URL.
 const BASE_URL: &str = "https://api.arklow.io";
 
-/// Where a key goes.
+/// The header that carries the API key.
 const KEY_HEADER: &str = "x-arklow-auth";
 
-/// A client of Arklow, for one organisation.
+/// A client for Arklow and one organisation.
 ///
 /// Cheap to clone; clones share connections and settings.
 ///
@@ -55,30 +56,30 @@ pub struct ArklowClient {
 }
 
 impl ArklowClient {
-    /// Begins a client for the organisation with this id, which is digits.
+    /// A builder for the organisation with this id, which consists of digits.
     ///
-    /// `api_key` sends the key in the header `x-arklow-auth`.
+    /// [`api_key`](ClientBuilder::api_key) sends the key in the header `x-arklow-auth`.
     pub fn builder(org_id: impl Into<String>) -> ClientBuilder<Self> {
         let mut builder = ClientBuilder::<Self>::new(BASE_URL);
         builder.options.org_id = org_id.into();
         builder
     }
 
-    /// A client from the environment: `ARKLOW_API_KEY`, `ARKLOW_ORG_ID`, and `ARKLOW_BASE_URL` for another server than
-    /// Arklow's own.
+    /// A client configured by the environment variables `ARKLOW_API_KEY` and `ARKLOW_ORG_ID`, and optionally
+    /// `ARKLOW_BASE_URL` (default: Arklow's public server).
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration), with what is missing or wrong.
+    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing or invalid; the message names it.
     pub fn from_env() -> Result<Self> {
         Self::builder_from_env()?.build()
     }
 
-    /// A builder from the environment, for more settings: see [`from_env`](Self::from_env).
+    /// A builder configured by the environment, for further settings: see [`from_env`](Self::from_env).
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration), with what is missing.
+    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing; the message names it.
     pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
         let mut environment = Environment::new();
         let key = environment.required("ARKLOW_API_KEY");
@@ -98,35 +99,35 @@ impl ArklowClient {
         Records { transport: &self.transport, setting: &self.setting }
     }
 
-    /// Asks for one record, to tell whether the base URL, the key and the organisation are right.
-    pub fn check(&self) -> Checking<Page<ActionRecord>> {
-        Checking::new(self.records().list(()).page_size(1).page(), |_| Finding::NotAllowed)
+    /// Requests one record, to check the base URL, the API key and the organisation's id.
+    pub fn check(&self) -> CheckCall<Page<ActionRecord>> {
+        CheckCall::new(self.records().list(()).page_size(1).page(), |_| CheckStatus::NotAllowed)
     }
 
-    /// A listing of your own on this server: see [`Paginate`].
+    /// A user-defined listing on this server: see [`Paginate`].
     pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
         Listing::new(self.transport.clone(), query)
     }
 
-    /// The base URL that paths are appended to, as it was understood: without a slash at the end.
+    /// The parsed base URL, without a trailing slash. Request paths are appended to it.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.transport.base().as_str()
     }
 
-    /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
+    /// The rate-limit headers of the most recent response to this client or its clones. `None` if there were none.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.transport.rate_limit()
     }
 
-    /// A request of your own to this server: see [`Request`].
+    /// Sends a user-defined request to this server: see [`Request`].
     pub fn send<T>(&self, request: Request<T>) -> Call<T> {
         Call::new(self.transport.clone(), request)
     }
 }
 
-/// How a search is written in a query, which isn't documented.
+/// The encoding of a search in the query string, which is undocumented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SearchEncoding {
@@ -139,16 +140,16 @@ pub enum SearchEncoding {
     Json,
 }
 
-/// What is set for an [`ArklowClient`] alone.
+/// Builder settings that only an [`ArklowClient`] has.
 pub struct Options {
     org_id: String,
     search: SearchEncoding,
-    count: Total,
+    count: TotalScope,
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not checked yet, the organisation's id may be the key, in the wrong place.
+        // The id isn't validated yet: a user may have passed the API key here by mistake.
         let Self { org_id: _, search, count } = self;
         f.debug_struct("Options").field("search", search).field("count", count).finish_non_exhaustive()
     }
@@ -156,26 +157,26 @@ impl fmt::Debug for Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { org_id: String::new(), search: SearchEncoding::default(), count: Total::Open }
+        Self { org_id: String::new(), search: SearchEncoding::default(), count: TotalScope::Unknown }
     }
 }
 
 impl ClientBuilder<ArklowClient> {
-    /// Another server than Arklow's own: what comes before `/v1`.
+    /// The base URL, which ends before `/v1`. The default is Arklow's public server.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.set_base_url(url.into());
         self
     }
 
-    /// How a search is written; [`SearchEncoding::DeepObject`] unless set.
+    /// The encoding of a search in the query string. The default is [`SearchEncoding::DeepObject`].
     pub fn search_encoding(mut self, encoding: SearchEncoding) -> Self {
         self.options.search = encoding;
         self
     }
 
-    /// What an answer's `count` counts, if you know: [`Total::OfListing`] saves a request at the end of a listing.
-    /// [`Total::Open`] unless set.
-    pub fn count_means(mut self, total: Total) -> Self {
+    /// What the `count` of a page counts, which is undocumented. [`TotalScope::Listing`] saves the last request of a
+    /// listing. The default is [`TotalScope::Unknown`]: the count then never ends a listing.
+    pub fn count_scope(mut self, total: TotalScope) -> Self {
         self.options.count = total;
         self
     }
@@ -197,8 +198,8 @@ impl sealed::Assemble for ArklowClient {
     fn assemble(transport: Transport, options: Options) -> Result<Self> {
         let org_id = options.org_id;
         if org_id.is_empty() || !org_id.bytes().all(|it| it.is_ascii_digit()) {
-            // Not quoted: it may be the key, in the wrong place.
-            return Err(Error::new(ErrorKind::Configuration, "the organisation's id isn't one: it consists of digits"));
+            // The message doesn't quote the id: a user may have passed the API key here by mistake.
+            return Err(Error::new(ErrorKind::Configuration, "invalid organisation id: it must consist of digits"));
         }
         let setting = Setting { org_id: org_id.into(), search: options.search, count: options.count };
         Ok(Self { transport, setting })

@@ -1,6 +1,6 @@
-//! What the server sends.
+//! The records that Arklow sends.
 //!
-//! The reference page requires nothing of a record. Here an `id` must be there; everything else may be absent or null.
+//! The API's reference requires no field of a record. This crate requires `id`; any other field may be absent or null.
 
 use std::fmt;
 
@@ -9,135 +9,137 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::{Id, Identified};
-use crate::json::Json;
-use crate::omitted::{Omitted, OmittedField};
-use crate::open_enum::open_enum;
+use crate::decode::omitted::{Omitted, OmittedField};
+use crate::values::id::{Id, Resource};
+use crate::values::json::Json;
+use crate::values::open_enum::open_enum;
 
-/// One action, as it was asked for and as it stands.
+/// One action: what was requested, and its current state.
 ///
-/// It changes after it was first listed: [`state`](Self::state) moves on until it is [final](ActionStatus::is_final).
+/// A record changes after it was first listed, until its [status](ActionState::status) is
+/// [final](ActionStatus::is_final).
 ///
 /// Arklow: List action records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ActionRecord {
-    /// Its id: digits, in a text.
+    /// The record's id: a string of digits.
     pub id: Id<Self>,
-    /// The organisation that it belongs to.
+    /// The organisation that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<Id<Organization>>,
-    /// The definition that it follows.
+    /// The id of the action definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_definition_id: Option<Id<ActionDefinition>>,
-    /// What it is to work on: any JSON.
+    /// The action's input: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
-    /// How long it may take, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    /// The action's timeout, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
     pub timeout: Option<i64>,
-    /// Its tags: a JSON object.
+    /// Tags: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Json>,
-    /// How it stands. There if asked for: [`RecordsQuery::include_state`](super::RecordsQuery::include_state).
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
+    /// The current state. Present only with
+    /// [`RecordsQuery::include_state`](crate::arklow::RecordsQuery::include_state).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
     pub state: Option<ActionState>,
-    /// The definition that it follows. There if asked for:
-    /// [`RecordsQuery::include_definition`](super::RecordsQuery::include_definition).
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
+    /// The action definition. Present only with
+    /// [`RecordsQuery::include_definition`](crate::arklow::RecordsQuery::include_definition).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
     pub definition: Option<ActionDefinition>,
-    /// What happened to it. Whether these come without being asked for isn't documented.
+    /// The history of the action. It is undocumented whether the server includes it without being asked.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::transport::named::optional_list"
+        deserialize_with = "crate::decode::by_name::optional_list"
     )]
     pub events: Option<Vec<ActionEvent>>,
-    /// The fields that didn't fit, and that the record was read without.
+    /// The fields that were left out because their JSON didn't match their type.
     #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
     pub(crate) omitted: Omitted,
 }
 
 impl ActionRecord {
-    /// The fields that didn't fit, and that this record comes without: none, as a rule.
+    /// The optional fields that were left out of this record because their JSON didn't match their type. Usually empty.
     ///
-    /// Each has its path and its JSON. They are part of the record: equal ones have the same, and serde keeps them, under
-    /// `actionlog:omitted`. Which fields these may be is in [`strictness`](crate::strictness).
+    /// Each has its path and its raw JSON. They are part of the record: `==` compares them, and serde keeps them under
+    /// `actionlog:omitted`. [`strictness`](crate::strictness) lists the fields that can be omitted.
     #[must_use]
     pub fn omitted(&self) -> &[OmittedField] {
         self.omitted.fields()
     }
 }
 
-impl Identified for ActionRecord {
-    type Key = Box<str>;
+impl Resource for ActionRecord {
+    type Repr = Box<str>;
 }
 
-/// Stands for an organisation, of which only the id is known here.
+/// Marks ids of organisations. The API sends only their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Organization {}
 
-impl Identified for Organization {
-    type Key = Box<str>;
+impl Resource for Organization {
+    type Repr = Box<str>;
 }
 
-/// How an action stands.
+/// The current state of an action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ActionState {
-    /// Where it is on its way.
+    /// The status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ActionStatus>,
-    /// Which delivery this is: 0 for the first, one more with each.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    /// The number of the delivery attempt, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
     pub attempt: Option<i64>,
-    /// When this changed last.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the state last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub updated_at: Option<DateTime<Utc>>,
-    /// When it may be delivered, or delivered again.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the action may be delivered or redelivered.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub available_at: Option<DateTime<Utc>>,
-    /// When it runs out of time.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the action times out.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub timeout_at: Option<DateTime<Utc>>,
-    /// When it was begun.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the action started.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub started_at: Option<DateTime<Utc>>,
-    /// When it was done.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the action completed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub completed_at: Option<DateTime<Utc>>,
-    /// Why it failed.
+    /// The error message, if the action failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
 }
 
 open_enum! {
-    /// Where an action is on its way.
+    /// The status of an action.
     ActionStatus {
-        /// It waits for its turn.
+        /// Waiting in the queue.
         Queued = "queued",
-        /// It waits to be dispatched.
+        /// Waiting to be dispatched.
         DispatchWait = "dispatch_wait",
-        /// It waits for its time.
+        /// Scheduled for a later time.
         Scheduled = "scheduled",
-        /// It failed, and is tried again.
+        /// Failed, and will be retried.
         Retrying = "retrying",
-        /// It is being worked on.
+        /// Running.
         Running = "running",
-        /// It was delivered, and the word that it's done is awaited.
+        /// Delivered, and waiting for the acknowledgement.
         AckWait = "ack_wait",
-        /// It is done. Final.
+        /// Succeeded. Final.
         Succeeded = "succeeded",
-        /// It failed for good. Final.
+        /// Failed without further retries. Final.
         Failed = "failed",
-        /// It was called off. Final.
+        /// Canceled. Final.
         Canceled = "canceled",
     }
 }
 
 impl ActionStatus {
-    /// Whether it stays so. `None` for a status that isn't known.
+    /// Whether the status is final. `None` for an [`Unknown`](Self::Unknown) status.
     #[must_use]
     pub fn is_final(&self) -> Option<bool> {
         match self {
@@ -148,53 +150,53 @@ impl ActionStatus {
     }
 }
 
-/// What an action of some kind is, and where it goes.
+/// The definition of a kind of action, with its destinations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ActionDefinition {
-    /// Its id.
+    /// The id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id<Self>>,
-    /// The organisation that it belongs to.
+    /// The organisation that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<Id<Organization>>,
-    /// Its variant.
+    /// The variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Its version.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    /// The version.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
     pub version: Option<i64>,
-    /// Its other names.
+    /// The aliases.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "one_or_many")]
     pub alias: Option<Vec<String>>,
-    /// What its input must look like: any JSON.
+    /// The schema of the input: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Json>,
     /// When it was deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub deleted_at: Option<DateTime<Utc>>,
-    /// Where its actions go.
+    /// The destinations of its actions.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::transport::named::optional_list"
+        deserialize_with = "crate::decode::by_name::optional_list"
     )]
     pub destinations: Option<Vec<DestinationLink>>,
 }
 
-/// Absent, null, a list of texts, or a single one.
+/// Reads a field that is absent, null, a list of strings, or a single string.
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
-    struct Texts;
+    struct Strings;
 
-    impl<'de> Visitor<'de> for Texts {
+    impl<'de> Visitor<'de> for Strings {
         type Value = Vec<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of texts")
+            f.write_str("a list of strings")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
-            crate::transport::bound::list(SeqAccessDeserializer::new(seq))
+            crate::decode::bound::list(SeqAccessDeserializer::new(seq))
         }
 
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<String>, E> {
@@ -206,93 +208,95 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>
 
     impl<'de> Deserialize<'de> for Wrapped {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            if from.is_human_readable() { from.deserialize_any(Texts) } else { from.deserialize_seq(Texts) }.map(Self)
+            if from.is_human_readable() { from.deserialize_any(Strings) } else { from.deserialize_seq(Strings) }
+                .map(Self)
         }
     }
 
     Ok(Option::<Wrapped>::deserialize(from)?.map(|it| it.0))
 }
 
-impl Identified for ActionDefinition {
-    type Key = Box<str>;
+impl Resource for ActionDefinition {
+    type Repr = Box<str>;
 }
 
-/// That actions of a definition go to a destination.
+/// Links an action definition to a destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DestinationLink {
-    /// Its id.
+    /// The id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id<Self>>,
-    /// The definition.
+    /// The id of the action definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_definition_id: Option<Id<ActionDefinition>>,
-    /// The destination.
+    /// The id of the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_id: Option<Id<Destination>>,
-    /// The organisation that it belongs to.
+    /// The organisation that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<Id<Organization>>,
-    /// Whether it is where actions go that name no other.
+    /// Whether it is the default destination: actions that name no destination go there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_default: Option<bool>,
-    /// The destination itself.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
+    /// The destination.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
     pub destination: Option<Destination>,
 }
 
-impl Identified for DestinationLink {
-    type Key = Box<str>;
+impl Resource for DestinationLink {
+    type Repr = Box<str>;
 }
 
-/// Where actions go.
+/// A destination of actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Destination {
-    /// Its id.
+    /// The id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id<Self>>,
-    /// The organisation that it belongs to.
+    /// The organisation that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<Id<Organization>>,
-    /// When it was changed last.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When it was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub updated_at: Option<DateTime<Utc>>,
-    /// Its name.
+    /// The name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// What kind it is of.
+    /// The kind of destination.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<DestinationKind>,
-    /// How it is set up: a JSON object that differs from kind to kind. [`webhook`](Self::webhook) reads a webhook's.
+    /// The configuration: a JSON object whose format depends on the kind. [`webhook`](Self::webhook) parses that of a
+    /// webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Json>,
     /// When it was deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub deleted_at: Option<DateTime<Utc>>,
-    /// Its tags: a JSON object.
+    /// Tags: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Json>,
-    /// The credential that it uses.
+    /// The id of the credential that it uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_id: Option<Id<Credential>>,
 }
 
-impl Identified for Destination {
-    type Key = Box<str>;
+impl Resource for Destination {
+    type Repr = Box<str>;
 }
 
-/// Stands for a destination's credential, of which only the id is known here.
+/// Marks ids of destinations' credentials. The API sends only their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credential {}
 
-impl Identified for Credential {
-    type Key = Box<str>;
+impl Resource for Credential {
+    type Repr = Box<str>;
 }
 
 open_enum! {
-    /// What kind a destination is of.
+    /// The kind of a destination.
     DestinationKind {
         /// An HTTP endpoint.
         Webhook = "webhook",
@@ -300,11 +304,11 @@ open_enum! {
 }
 
 impl Destination {
-    /// How a webhook is set up. `None` for a destination of another kind, or without a configuration.
+    /// The configuration of a webhook. `None` if the destination is of another kind or has no configuration.
     ///
     /// # Errors
     ///
-    /// If the configuration of a webhook isn't of the documented form. [`config`](Self::config) has it as it came.
+    /// If the configuration doesn't have the documented format. [`config`](Self::config) has the raw JSON.
     #[must_use]
     pub fn webhook(&self) -> Option<serde_json::Result<WebhookConfig>> {
         match (&self.kind, &self.config) {
@@ -314,84 +318,84 @@ impl Destination {
     }
 }
 
-/// How a webhook is set up.
+/// The configuration of a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WebhookConfig {
-    /// Where actions are sent.
+    /// The URL that actions are sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The headers that are sent along: a JSON object.
+    /// Request headers: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Json>,
-    /// What the answer of the endpoint means.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::transport::named::optional")]
+    /// How the endpoint's response is interpreted.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
     pub signaling: Option<Signaling>,
-    /// How soon the endpoint should answer, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    /// The expected response time of the endpoint, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
     pub response_time_sla_ms: Option<i64>,
 }
 
-/// What the answer of an endpoint means.
+/// How an endpoint's response is interpreted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Signaling {
-    /// Whether the endpoint's answer is looked at.
+    /// Whether the endpoint's response is evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// What is taken for its answer if it doesn't say.
+    /// The signal that is assumed if the response has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Signal>,
 }
 
 open_enum! {
-    /// What an endpoint says of an action that was delivered to it.
+    /// An endpoint's report about an action that was delivered to it.
     Signal {
-        /// It is done.
+        /// The action is done.
         Ack = "ack",
-        /// It could not be done.
+        /// The action failed.
         Nack = "nack",
-        /// It takes longer.
+        /// The action needs more time.
         ModAck = "mod_ack",
     }
 }
 
-/// Something that happened to an action.
+/// One event in the history of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ActionEvent {
-    /// Its id.
+    /// The id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id<Self>>,
-    /// The action that it happened to.
+    /// The id of the action record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_record_id: Option<Id<ActionRecord>>,
-    /// The organisation that it belongs to.
+    /// The organisation that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org_id: Option<Id<Organization>>,
-    /// What kind of event it is.
+    /// The kind of event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Where the action was on its way.
+    /// The status of the action at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ActionStatus>,
-    /// Which delivery it belongs to: 0 for the first.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    /// The number of the delivery attempt, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
     pub attempt: Option<i64>,
     /// When the action may be delivered, or delivered again.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub available_at: Option<DateTime<Utc>>,
     /// When the action runs out of time.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub timeout_at: Option<DateTime<Utc>>,
-    /// What is said of it.
+    /// The message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What belongs to it: any JSON.
+    /// The payload of the event: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Json>,
 }
 
-impl Identified for ActionEvent {
-    type Key = Box<str>;
+impl Resource for ActionEvent {
+    type Repr = Box<str>;
 }

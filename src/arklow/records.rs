@@ -6,42 +6,44 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{ActionDefinition, ActionRecord, SearchEncoding};
-use crate::call::Call;
-use crate::error::{ApiError, loose};
-use crate::id::Id;
-use crate::json::Json;
-use crate::omitted::OmittedField;
-use crate::page::{Envelope, Identity, Listed, Listing, PageSizes, Paginate, Total, Window};
-use crate::request::{Answer, Request};
+use crate::arklow::{ActionDefinition, ActionRecord, SearchEncoding};
+use crate::client::call::Call;
+use crate::decode::HttpResponse;
+use crate::decode::by_name::Named;
+use crate::decode::error_text;
+use crate::decode::omitted::OmittedField;
+use crate::decode::{self, DecodeError};
+use crate::error::ApiError;
+use crate::page::{Envelope, ListPage, Listing, PageSizes, Paginate, RecordKey, TotalScope, Window};
+use crate::request::Request;
 use crate::transport::Transport;
-use crate::transport::decode::{self, DecodeError};
-use crate::transport::named::Named;
+use crate::values::id::Id;
+use crate::values::json::Json;
 
-/// An organisation's action records: see [`ArklowClient::records`](super::ArklowClient::records).
+/// An organisation's action records: see [`ArklowClient::records`](crate::arklow::ArklowClient::records).
 #[derive(Clone, Copy, Debug)]
 pub struct Records<'a> {
-    pub(super) transport: &'a Transport,
-    pub(super) setting: &'a Setting,
+    pub(crate) transport: &'a Transport,
+    pub(crate) setting: &'a Setting,
 }
 
-/// What the client was told of the server.
+/// The server's settings, from the client's builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub(super) org_id: Arc<str>,
-    pub(super) search: SearchEncoding,
-    pub(super) count: Total,
+pub(crate) struct Setting {
+    pub(crate) org_id: Arc<str>,
+    pub(crate) search: SearchEncoding,
+    pub(crate) count: TotalScope,
 }
 
 impl Records<'_> {
     /// The records that a query selects.
     ///
-    /// The order isn't documented. Whether the answer's `count` is that of all records or of the page isn't either:
-    /// unless the client's [`count_means`](crate::ClientBuilder::count_means) says, it ends no listing: that costs a
-    /// request.
+    /// The order is undocumented, and so is whether the `count` of a page counts all records or those of the page. By
+    /// default the count therefore never ends the listing, which costs one more request. The client's
+    /// [`count_scope`](crate::ClientBuilder::count_scope) changes that.
     ///
-    /// Errors that the server gives beside records are in [`Page::errors`](crate::Page::errors), and in a stream of
-    /// records an [`ErrorKind::Partial`](crate::ErrorKind::Partial) after those of that page.
+    /// The server may report errors next to records. They are in [`Page::errors`](crate::Page::errors). A stream of
+    /// records yields them as one [`ErrorKind::Partial`](crate::ErrorKind::Partial), after the records of that page.
     ///
     /// ```no_run
     /// use actionlog::arklow::RecordsQuery;
@@ -59,14 +61,15 @@ impl Records<'_> {
     ///
     /// # Errors
     ///
-    /// Told when it is awaited or polled: a page size of 0 or above 50 before anything is sent.
+    /// Returned when the call is awaited or the stream polled. A page size of 0 or above 50 is
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent.
     ///
     /// Arklow: List action records.
     pub fn list(&self, query: impl Into<RecordsQuery>) -> Listing<RecordListing> {
         Listing::new(self.transport.clone(), RecordListing { setting: self.setting.clone(), query: query.into() })
     }
 
-    /// All records, without state and definition: [`list`](Self::list) without a query.
+    /// All records, without their state and definition: [`list`](Self::list) with an empty query.
     ///
     /// # Errors
     ///
@@ -75,7 +78,7 @@ impl Records<'_> {
         self.list(RecordsQuery::new())
     }
 
-    /// How many records a query selects, without the records.
+    /// The number of records that a query selects, without the records themselves.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::ArklowClient) -> actionlog::Result<()> {
@@ -86,20 +89,20 @@ impl Records<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Partial`](crate::ErrorKind::Partial) if the server gives errors beside the count, which then may not be
-    /// that of all: it's the error's [`partial_count`](crate::Error::partial_count).
-    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it gives errors alone, and
-    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if there is no count, or something that is none.
+    /// - [`ErrorKind::Partial`](crate::ErrorKind::Partial) if the server reports errors next to the count, which then
+    ///   may not count all records. The count is the error's [`partial_count`](crate::Error::partial_count).
+    /// - [`ErrorKind::ApiFailure`](crate::ErrorKind::ApiFailure) if the server reports errors and no count.
+    /// - [`ErrorKind::Decode`](crate::ErrorKind::Decode) if the count is missing or invalid.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// use actionlog::{ArklowClient, testing::World};
+    /// use actionlog::{ArklowClient, testing::FakeServer};
     ///
-    /// let world = World::new();
-    /// world.arklow().add_sample_records("4711", 20).trouble("shard_down", "one shard is down");
-    /// let client = ArklowClient::builder("4711").api_key("any").exchange(world.exchange()).build()?;
+    /// let server = FakeServer::new();
+    /// server.arklow().add_sample_records("4711", 20).trouble("shard_down", "one shard is down");
+    /// let client = ArklowClient::builder("4711").api_key("any").http_client(server.http_client()).build()?;
     ///
     /// let error = client.records().count(()).await.unwrap_err();
     /// assert_eq!(error.partial_count(), Some(20));
@@ -112,12 +115,12 @@ impl Records<'_> {
     pub fn count(&self, query: impl Into<RecordsQuery>) -> Call<u64> {
         let listing = RecordListing { setting: self.setting.clone(), query: query.into() };
         let window = Window { offset: 0, limit: listing.page_sizes().usual };
-        let request = listing.window(listing.select(), window).shape("count_only", true).read(read_count);
+        let request = listing.window(listing.select(), window).view_param("count_only", true).read(read_count);
         Call::new(self.transport.clone(), request)
     }
 }
 
-fn read_count(answer: &Answer) -> Result<u64, DecodeError> {
+fn read_count(response: &HttpResponse) -> Result<u64, DecodeError> {
     #[derive(Deserialize)]
     struct Counted {
         data: Option<Named<Count>>,
@@ -129,22 +132,21 @@ fn read_count(answer: &Answer) -> Result<u64, DecodeError> {
         count: Option<Json>,
     }
 
-    decode::whole_page(answer)?;
-    let Counted { data, errors } = decode::json(answer.body())?;
-    let errors = loose::errors(errors.as_ref());
+    decode::whole_page(response)?;
+    let Counted { data, errors } = decode::json(response.body())?;
+    let errors = error_text::errors(errors.as_ref());
     let count = data.and_then(|it| it.0.count).filter(|it| !it.is_null());
-    match (count.as_ref().map(crate::integer::as_count), errors) {
+    match (count.as_ref().map(crate::values::integer::as_count), errors) {
         (Some(Some(count)), errors) if errors.is_empty() => Ok(count),
         (Some(Some(count)), errors) => Err(DecodeError::partial_count(count, ApiError::first_of(errors))),
         (_, errors) if !errors.is_empty() => Err(refused(errors)),
-        (Some(None), _) => {
-            Err(DecodeError::unfit("data.count", "not a number of records, which is whole and not negative"))
-        }
+        (Some(None), _) => Err(DecodeError::unfit("data.count", "expected a non-negative integer")),
         (None, _) => Err(DecodeError::unfit("data.count", "missing")),
     }
 }
 
-/// Which records are meant, and what is shown of them. All, without state and definition, unless said otherwise.
+/// Selects records, and the parts of each record that the server sends. The default is all records, without state and
+/// definition.
 ///
 /// ```
 /// use actionlog::arklow::RecordsQuery;
@@ -169,7 +171,7 @@ struct Search {
     op: Op,
 }
 
-/// The only one that the API has.
+/// A comparison. The API has only this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Op {
@@ -183,42 +185,42 @@ impl RecordsQuery {
         Self::default()
     }
 
-    /// Only records whose `field` equals `value`. A second call replaces the first: the API takes one.
+    /// Only records whose `field` equals `value`. The API supports one search: a second call replaces the first.
     #[must_use]
     pub fn search(mut self, field: impl Into<String>, value: impl Into<String>) -> Self {
         self.search = Some(Search { field: field.into(), value: value.into(), op: Op::Eq });
         self
     }
 
-    /// Only records of this definition.
+    /// Only records with this action definition.
     #[must_use]
     pub fn action_definition(mut self, id: impl Into<Id<ActionDefinition>>) -> Self {
         self.action_definition_id = Some(id.into());
         self
     }
 
-    /// Only records of definitions of this variant.
+    /// Only records whose definition has this variant.
     #[must_use]
     pub fn variant(mut self, variant: impl Into<String>) -> Self {
         self.variant = Some(variant.into());
         self
     }
 
-    /// Only records of definitions of this version.
+    /// Only records whose definition has this version.
     #[must_use]
     pub fn version(mut self, version: i64) -> Self {
         self.version = Some(version);
         self
     }
 
-    /// Shows each record's definition.
+    /// Includes each record's definition.
     #[must_use]
     pub fn include_definition(mut self) -> Self {
         self.include_definition = true;
         self
     }
 
-    /// Shows each record's state: without it a record bears no time and no status.
+    /// Includes each record's state. Without it a record has neither a status nor a timestamp.
     #[must_use]
     pub fn include_state(mut self) -> Self {
         self.include_state = true;
@@ -239,7 +241,7 @@ impl From<&Self> for RecordsQuery {
     }
 }
 
-/// The listing that a [`RecordsQuery`] selects, as the client asks for it.
+/// The listing of the records that a [`RecordsQuery`] selects, with the client's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordListing {
     setting: Setting,
@@ -247,7 +249,7 @@ pub struct RecordListing {
 }
 
 impl RecordListing {
-    /// Which records, without which part of them.
+    /// The request with the parameters that select records, without those that choose the parts of a record.
     fn select(&self) -> Request<()> {
         let query = &self.query;
         let mut request = Request::get("v1/orgs/{org_id}/actions/records", [&self.setting.org_id]).own();
@@ -257,10 +259,10 @@ impl RecordListing {
                     request.query("search[field]", field).query("search[value]", value).query("search[op]", "eq")
                 }
                 SearchEncoding::Plain => request.query("field", field).query("value", value).query("op", "eq"),
-                // An object of texts: it can always be written.
+                // An object of strings always serialises; the error arm avoids a panic.
                 SearchEncoding::Json => match serde_json::to_string(&query.search) {
                     Ok(json) => request.query("search", json),
-                    Err(error) => request.invalid(format!("the search can't be written as JSON: {error}")),
+                    Err(error) => request.invalid(format!("the search can't be serialised as JSON: {error}")),
                 },
             };
         }
@@ -279,24 +281,24 @@ impl RecordListing {
 
 impl Paginate for RecordListing {
     type Item = ActionRecord;
-    type Envelope = Around;
+    type Envelope = ListEnvelope;
 
     fn request(&self) -> Request<()> {
         let mut request = self.select();
         if self.query.include_definition {
-            request = request.shape("include_definition", true);
+            request = request.view_param("include_definition", true);
         }
         if self.query.include_state {
-            request = request.shape("include_state", true);
+            request = request.view_param("include_state", true);
         }
         request
     }
 
     fn window<T>(&self, request: Request<T>, window: Window) -> Request<T> {
-        request.shape("take", window.limit).shape("skip", window.offset)
+        request.view_param("take", window.limit).view_param("skip", window.offset)
     }
 
-    fn identity(record: &ActionRecord) -> Identity {
+    fn record_key(record: &ActionRecord) -> RecordKey {
         (&record.id).into()
     }
 
@@ -309,51 +311,51 @@ impl Paginate for RecordListing {
         PageSizes::up_to(50)
     }
 
-    /// Only with its state a record bears a time: that of the last change. It has no time of creation.
-    fn bears_time(&self) -> bool {
+    /// A record's only timestamp is its last change, which is part of its state. It has no time of creation.
+    fn has_timestamps(&self) -> bool {
         self.query.include_state
     }
 
-    fn time_of(record: &ActionRecord) -> Option<DateTime<Utc>> {
+    fn timestamp(record: &ActionRecord) -> Option<DateTime<Utc>> {
         record.state.as_ref()?.updated_at
     }
 
-    fn total(&self) -> Total {
+    fn total_scope(&self) -> TotalScope {
         self.setting.count
     }
 }
 
-/// The JSON around the records.
+/// The JSON envelope around the records of a page.
 #[derive(Debug)]
-pub enum Around {}
+pub enum ListEnvelope {}
 
-/// An answer's body.
+/// The response body of a page.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "R: DeserializeOwned"))]
 pub struct Body<R> {
-    // `Option` fields may be absent: the page requires both, and a server in trouble may not.
+    // The reference requires both fields, but a failing server may leave one out.
     data: Option<Named<Data<R>>>,
-    #[serde(default, deserialize_with = "loose::few")]
+    #[serde(default, deserialize_with = "error_text::few")]
     errors: Option<Json>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Data<R> {
     items: Option<Vec<R>>,
-    #[serde(default, deserialize_with = "crate::integer::count")]
+    #[serde(default, deserialize_with = "crate::values::integer::count")]
     count: Option<u64>,
 }
 
-impl Envelope for Around {
+impl Envelope for ListEnvelope {
     type Of<R: DeserializeOwned> = Body<R>;
 
-    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-        let errors = loose::errors(body.errors.as_ref());
+    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<ListPage<R>, DecodeError> {
+        let errors = error_text::errors(body.errors.as_ref());
         let (items, count) = body.data.map_or((None, None), |it| (it.0.items, it.0.count));
         match items {
-            Some(items) => Ok(Listed::new(items).with_total(count).with_errors(errors)),
+            Some(items) => Ok(ListPage::new(items).with_total(count).with_errors(errors)),
             None if !errors.is_empty() => Err(refused(errors)),
-            None => Err(DecodeError::unfit("data.items", "there is no list of records")),
+            None => Err(DecodeError::unfit("data.items", "expected a list of records")),
         }
     }
 }

@@ -1,48 +1,49 @@
-//! How requests are signed: one trait, and the usual ways.
+//! Authentication: the [`Authenticate`] trait and the usual implementations.
 //!
-//! Every client's builder has shortcuts for the two usual ways, `.api_key(..)` and `.bearer(..)`. For others, give
-//! `.authenticator(..)` one of this module's, or your own [`Authenticate`].
+//! Every client's builder has shortcuts for the two usual schemes, `.api_key(..)` and `.bearer(..)`. For others, pass
+//! one of this module's authenticators, or a custom [`Authenticate`], to `.authenticator(..)`.
 //!
 //! # What is shown of credentials
 //!
-//! Nothing by the crate itself: not in an error or its sources, not in `Debug`, spans, events or to an observer. What a
-//! *server* says is shown in [`ApiError`](crate::ApiError), in request ids, in the places that redirects point at and in
-//! paths into its JSON, and servers repeat what they are sent. So each of these texts passes this rule:
+//! The crate itself shows nothing of them: not in an error or its sources, not in `Debug`, spans or events, and not to
+//! an observer. *Server* text, however, is shown in [`ApiError`](crate::ApiError), in request ids, in redirect targets
+//! and in paths into the server's JSON, and servers repeat what they are sent. So each of these strings passes through
+//! this rule:
 //!
-//! **A text that contains a part of a credential is withheld as a whole.** In its place stands
-//! `[withheld: contains part of a credential]`; status, kind, hint and the texts beside it stay. A source of an error is
-//! withheld in the same way.
+//! **A string that contains a part of a credential is withheld as a whole.** It is replaced by
+//! `[withheld: contains part of a credential]`; the status, the kind, the hint and the other strings stay. A source of
+//! an error is withheld in the same way.
 //!
-//! - *A credential* is each header that the authenticator adds or changes (but for dates and algorithms), each value of
-//!   4 characters and more that it adds to the query or the path, each header whose value is marked as sensitive or whose
-//!   name contains `auth`, `key`, `token`, `secret`, `cookie`, `pass`, `pwd`, `session`, `jwt`, `access` or the like, each parameter of a query
-//!   with such a name, [`Signature::hiding`], the passwords of the proxies in the environment and of
-//!   [`ClientBuilder::proxy`](crate::ClientBuilder::proxy), and what [`ClientBuilder::redact`](crate::ClientBuilder::redact)
-//!   names. The last 32 that a client has used count, so that a token source may not name the token that was refused
-//!   before.
-//! - Of `Basic`, the password is secret, and the user only without a password; of other schemes, what follows the scheme,
-//!   or the values of its parameters; of `name:secret` and `project:environment.secret`, what follows the names. Each part
-//!   between colons or dots counts by itself.
-//! - *A name* stands before a secret with a digit, and is made of lower-case words of up to 20 letters (`web-shop`,
-//!   `default`, `*`). It says whose the secret is and opens nothing, as the user of `Basic`; servers name it in their
-//!   messages (`no project web-shop`), which would be lost with it. An id with a digit or a capital letter (`id-20417`) is no
-//!   name, and withheld. If yours is a secret all the same, or the secret stands *first* and is of lower-case letters alone,
-//!   [`redact`](crate::ClientBuilder::redact) it.
-//! - *A part* is a run of consecutive letters and digits that is longer than half of the credential, or than 7; of a
-//!   credential with fewer than 8 letters and digits, the whole. A secret of up to 4 characters, or of up to 7 letters, is
-//!   looked for as a word, since its letters stand in others. Common words (`password`, `production`) aren't parts.
-//! - *Contains* is whatever the case, with any signs left out or put in between, with blanks between single characters or
-//!   pairs of them (`4b 33 79`), and also percent-encoded, with HTML's
-//!   character references or with the escapes of JSON, as often as may be; in base64 and in hexadecimal digits; in UTF-8
-//!   and in ISO 8859-1.
+//! - *A credential* is any of these: each header that the authenticator adds or changes (except dates and algorithms);
+//!   each value of at least 4 characters that it adds to the query or the path; each header whose value is marked as
+//!   sensitive, or whose name contains `auth`, `key`, `token`, `secret`, `cookie`, `pass`, `pwd`, `session`, `jwt`,
+//!   `access` or the like; each query parameter with such a name; each secret named by [`Credentials::hiding`]; the
+//!   passwords of the proxies in the environment and of [`ClientBuilder::proxy`](crate::ClientBuilder::proxy); and what
+//!   [`ClientBuilder::redact`](crate::ClientBuilder::redact) names. The last 32 credentials that a client has used
+//!   count, because a token source's message may contain the token that was rejected before.
+//! - Of `Basic`, the password is secret, and the user name only if there is no password. Of other schemes, what follows
+//!   the scheme is secret, or the values of its parameters. Of `name:secret` and `project:environment.secret`, what
+//!   follows the names is secret. Each part between colons or dots also counts by itself.
+//! - *A name* is a prefix of a secret with a digit, and consists of lower-case words of up to 20 letters (`web-shop`,
+//!   `default`, `*`). A name says whose the secret is and grants no access, like the user name of `Basic`. Servers
+//!   mention names in their messages (`no project web-shop`), and these messages stay visible. An id with a digit or a
+//!   capital letter (`id-20417`) isn't a name and is withheld. If your name is secret too, or the secret comes *first*
+//!   and consists of lower-case letters alone, pass it to [`redact`](crate::ClientBuilder::redact).
+//! - *A part* is a run of consecutive letters and digits that is longer than half of the credential, or longer than 7.
+//!   A credential with fewer than 8 letters and digits counts only as a whole. A secret of up to 4 characters, or of up
+//!   to 7 letters, is matched as a whole word, since other words contain its letters. Common words (`password`,
+//!   `production`) aren't parts.
+//! - *Contains* ignores case, added or missing punctuation, and blanks between single characters or pairs (`4b 33 79`).
+//!   It also finds a part that is percent-encoded, or written with HTML's character references or with JSON's
+//!   escapes, any number of times; in base64 and in hexadecimal digits; in UTF-8 and in ISO 8859-1.
 //!
-//! Records are your data and pass as they came, credentials in them too; so do the headers of
-//! [`Answered`](crate::Answered). A server that *wants* to make you show a credential can encode it in a way that is not
-//! in this list. The rule is against servers that are careless.
+//! Records are your data and are returned unchanged, with any credentials in them; so are the headers of
+//! [`Response`](crate::Response). The rule protects against careless servers. A server that *wants* to make you show a
+//! credential can encode it in a way that isn't in this list.
 
-mod cached;
 mod key;
 mod secret;
+mod token_cache;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -51,29 +52,29 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use cached::{Cached, Token, TokenSource};
 pub use key::{Basic, HeaderKey, NoAuth, SignWith, basic, bearer, header, none, raw, sign_with};
 pub use secret::Secret;
+pub use token_cache::{Token, TokenCache, TokenSource};
 
-/// Signs requests.
+/// Authenticates requests.
 ///
-/// A request is signed anew before *every* attempt, so a signature over a time or a body stays right, and a token that
-/// was renewed meanwhile is used.
+/// The client calls [`authenticate`](Self::authenticate) before *every* attempt, so that a signature over a time or a
+/// body stays valid, and a token renewed in the meantime is used.
 ///
 /// ```
-/// use actionlog::auth::{AuthError, Authenticate, Signature};
+/// use actionlog::auth::{AuthError, Authenticate, Credentials};
 /// use bytes::Bytes;
 ///
-/// /// Signs by a header that is made from the path.
+/// /// Authenticates with a header derived from the path.
 /// #[derive(Debug)]
 /// struct ByPath;
 ///
 /// #[async_trait::async_trait]
 /// impl Authenticate for ByPath {
-///     async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+///     async fn authenticate(&self, request: &mut http::Request<Bytes>) -> Result<Credentials, AuthError> {
 ///         let value = format!("signed:{}", request.uri().path()).parse().map_err(AuthError::new)?;
 ///         request.headers_mut().insert("x-signature", value);
-///         Ok(Signature::new())
+///         Ok(Credentials::new())
 ///     }
 /// }
 ///
@@ -81,80 +82,81 @@ pub use secret::Secret;
 /// # Ok::<(), actionlog::Error>(())
 /// ```
 ///
-/// Its `Debug` is shown in that of the clients: keep secrets out of it, in a [`Secret`] for instance.
+/// The clients' `Debug` includes this type's `Debug`: keep secrets out of it, for example in a [`Secret`].
 #[async_trait]
 pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
-    /// Puts the credentials on a request: its headers, as a rule. The body is for reading.
+    /// Adds the credentials to a request, usually as headers. The body is for reading only.
     ///
-    /// Each header that this adds or changes is taken for a [secret](self#what-is-shown-of-credentials), and so is each part
-    /// of the URL.
+    /// Each header and each part of the URL that this method adds or changes is treated as a
+    /// [secret](self#what-is-shown-of-credentials).
     ///
     /// # Errors
     ///
-    /// If there is nothing to sign with. The call then fails with [`ErrorKind::Credentials`](crate::ErrorKind), and
-    /// nothing is sent.
-    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError>;
+    /// If there are no credentials. The call then fails with [`ErrorKind::Credentials`](crate::ErrorKind), and nothing
+    /// is sent.
+    async fn authenticate(&self, request: &mut http::Request<Bytes>) -> Result<Credentials, AuthError>;
 
-    /// Told that the server refused (401) what this signed, with the signature that was refused. Says whether signing
-    /// anew may help; it is asked once a call at most, and the request then goes out again without a wait.
+    /// Called when the server rejected (401) a request that carried these credentials. Returns whether authenticating
+    /// again may help. Called at most once per call; after [`AuthRetry::Retry`] the request is sent again without a
+    /// wait.
     ///
-    /// A fixed key can't help itself: the default gives up.
-    fn refused(&self, signature: &Signature) -> Refused {
-        let _ = signature;
-        Refused::GiveUp
+    /// The default gives up, as a fixed key can't be renewed.
+    fn refused(&self, credentials: &Credentials) -> AuthRetry {
+        let _ = credentials;
+        AuthRetry::GiveUp
     }
 
-    /// Says before anything is sent whether this can ever work. Called when a client is built.
+    /// Checks the configuration. Called when a client is built, before anything is sent.
     ///
     /// # Errors
     ///
-    /// If it can't: the client isn't built.
+    /// If these credentials can never work. The client isn't built then.
     fn validate(&self) -> Result<(), AuthError> {
         Ok(())
     }
 }
 
-/// What to do about a signature that was refused.
+/// What to do about rejected credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Refused {
-    /// Sign anew: there is something fresher, or there may be.
-    TryAgain,
-    /// The same would go out again.
+pub enum AuthRetry {
+    /// Authenticate again: newer credentials exist, or may exist.
+    Retry,
+    /// Fail the call: the same credentials would be sent again.
     GiveUp,
 }
 
-/// What a request was signed with.
+/// The credentials that a request was authenticated with.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Signature {
+pub struct Credentials {
     generation: u64,
     hidden: Vec<Secret>,
 }
 
-impl Signature {
-    /// A signature that needs no further word.
+impl Credentials {
+    /// Credentials without a generation or hidden secrets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Names a secret that doesn't stand in a header as it is (a password inside of Basic's base64, say) and must be
-    /// withheld as well where a server repeats it.
-    #[must_use = "returns the changed signature"]
+    /// Names a secret that no header contains literally, such as the password inside Basic's base64, and that must be
+    /// withheld too where a server repeats it.
+    #[must_use = "returns the changed credentials"]
     pub fn hiding(mut self, secret: Secret) -> Self {
         self.hidden.push(secret);
         self
     }
 
-    /// With a number for the credentials used, so that a late refusal of old ones can be told from one of those in use.
-    #[must_use = "returns the changed signature"]
+    /// Numbers the credentials, so that a late rejection of old ones can be told from a rejection of the current ones.
+    #[must_use = "returns the changed credentials"]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;
         self
     }
 
-    /// The number of the credentials used; 0 unless set.
+    /// The number of the credentials; 0 unless set.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -165,9 +167,9 @@ impl Signature {
     }
 }
 
-/// Why a request could not be signed.
+/// Why a request couldn't be authenticated.
 ///
-/// Its source is shown to whoever reads the call's error: keep secrets out of it.
+/// Its source is part of the call's error: keep secrets out of it.
 #[derive(Clone, Debug)]
 pub struct AuthError {
     transient: bool,
@@ -175,17 +177,17 @@ pub struct AuthError {
 }
 
 impl AuthError {
-    /// A failure that stays.
+    /// A permanent failure.
     pub fn new(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { transient: false, source: Arc::from(source.into()) }
     }
 
-    /// A failure that may pass: a token source that can't be reached just now.
+    /// A transient failure, such as a token source that can't be reached.
     pub fn transient(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { transient: true, source: Arc::from(source.into()) }
     }
 
-    /// Whether it may pass.
+    /// Whether the failure is transient.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.transient
@@ -194,7 +196,7 @@ impl AuthError {
 
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request can't be signed")
+        f.write_str("the request can't be authenticated")
     }
 }
 

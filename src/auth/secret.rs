@@ -1,11 +1,13 @@
+//! Strings that are never printed.
+
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A text that is not printed: a key, a token, a password.
+/// A string that is never printed: a key, a token, a password.
 ///
-/// `Debug` shows `[redacted]`, there is no `Display` and no `Serialize`, and the memory is wiped when it is dropped.
-/// Copies inside of the HTTP stack while a request is under way can't be wiped.
+/// `Debug` prints `[redacted]`, there is no `Display` and no `Serialize`, and the memory is wiped on drop. Copies that
+/// the HTTP stack makes while a request is in flight can't be wiped.
 ///
 /// ```
 /// use actionlog::auth::Secret;
@@ -18,7 +20,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The text itself. Mind where it goes.
+    /// The string itself. Take care where you pass it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,9 +1,11 @@
+//! The server's own description of a failure.
+
 use std::fmt;
 
-/// What a server said of a failure, in its own words.
+/// The server's own description of a failure: id, name, message and details.
 ///
-/// Every part may be missing: servers leave out what they like, and a proxy in between knows none of it. A text that
-/// contains a part of the client's credentials is withheld: see [`auth`](crate::auth#what-is-shown-of-credentials).
+/// Every field may be missing: the servers omit them at will, and a proxy in between sends none. A field that contains
+/// part of the client's credentials is withheld: see [`auth`](crate::auth#what-is-shown-of-credentials).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
@@ -14,71 +16,70 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error that says nothing yet; for the code of a listing of your own that finds the server's refusal in an
-    /// answer.
+    /// An error without any field set, for a custom listing that finds a failure in a response body.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With the server's id of this very failure.
+    /// Sets the server's id for this occurrence of the failure. An empty string counts as `None`.
     #[must_use = "returns the changed error"]
     pub fn with_id(mut self, id: Option<String>) -> Self {
         self.id = id.filter(|it| !it.is_empty());
         self
     }
 
-    /// With the server's name or code for this kind of failure.
+    /// Sets the server's name or code for this kind of failure. An empty string counts as `None`.
     #[must_use = "returns the changed error"]
     pub fn with_name(mut self, name: Option<String>) -> Self {
         self.name = name.filter(|it| !it.is_empty());
         self
     }
 
-    /// With the sentence that says what went wrong.
+    /// Sets the message that describes the failure. An empty string counts as `None`.
     #[must_use = "returns the changed error"]
     pub fn with_message(mut self, message: Option<String>) -> Self {
         self.message = message.filter(|it| !it.is_empty());
         self
     }
 
-    /// With what is said beyond the message.
+    /// Sets the details that the server sent beside the message.
     #[must_use = "returns the changed error"]
     pub fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
     }
 
-    /// The server's id of this very failure.
+    /// The server's id for this occurrence of the failure.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// The server's name or code for this kind of failure: `NotFoundError`, say.
+    /// The server's name or code for this kind of failure, such as `NotFoundError`.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The sentence that says what went wrong.
+    /// The message that describes the failure.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// What is said beyond the message; often the same sentence again.
+    /// The details beside the message. They often repeat it.
     #[must_use]
     pub fn details(&self) -> &[String] {
         &self.details
     }
 
-    /// Whether it says nothing at all.
+    /// Whether no field is set.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The first of several, with the others among its details.
+    /// The first of several errors, with the others as its details.
     pub(crate) fn first_of(errors: Vec<Self>) -> Self {
         let mut errors = errors.into_iter();
         let mut first = errors.next().unwrap_or_default();
@@ -99,10 +100,10 @@ impl ApiError {
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.name, &self.message) {
-            // Where both are withheld.
+            // Both are the same if both are withheld: print that once.
             (Some(name), Some(message)) if name != message => write!(f, "{name}: {message}")?,
             (Some(one), _) | (None, Some(one)) => f.write_str(one)?,
-            (None, None) => f.write_str("the server gave no reason")?,
+            (None, None) => f.write_str("the server sent no reason")?,
         }
         for detail in self.details.iter().filter(|it| self.message.as_ref() != Some(*it)) {
             write!(f, "; {detail}")?;

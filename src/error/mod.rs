@@ -1,8 +1,11 @@
-//! The one error type, and what can be asked of it.
+//! The crate's error type.
 
 mod api;
+mod invalid_record;
 mod kind;
-pub(crate) mod loose;
+mod operation;
+pub(crate) mod rate_limit;
+mod timeout;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,41 +15,41 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 pub use api::ApiError;
+pub use invalid_record::InvalidRecord;
 pub(crate) use kind::is_transient_status;
-pub use kind::{ErrorKind, RequestOutcome};
+pub use kind::{ErrorKind, WriteOutcome};
+pub use operation::Operation;
+use timeout::is_timeout;
 
-use crate::observe::CallName;
-use crate::page::{Cursor, UnreadableRecord};
-use crate::transport::RateLimit;
-use crate::transport::exchange::is_timeout;
+use crate::cursor::Cursor;
+use crate::error::rate_limit::RateLimit;
 
 /// A specialised `Result`, with [`Error`] filled in.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
-/// What went wrong, and what a caller needs to know to go on.
+/// A failure, with everything that a caller needs to handle it.
 ///
-/// Three questions are worth asking: *what was it* ([`kind`](Self::kind), whose variants each say what usually causes
-/// them and what to do), *what did the server say* ([`api`](Self::api), [`status`](Self::status)), and *should I try
-/// again* ([`is_transient`](Self::is_transient)). A writer asks a fourth: *did it happen*
-/// ([`outcome`](Self::outcome)).
+/// - [`kind`](Self::kind) says *what failed*. Each variant of [`ErrorKind`] documents its usual causes and remedies.
+/// - [`api`](Self::api) and [`status`](Self::status) say *what the server reported*.
+/// - [`is_transient`](Self::is_transient) says *whether a retry may succeed*.
+/// - [`outcome`](Self::outcome) says *whether a write took effect*.
 ///
 /// # Design
 ///
-/// One opaque, cheaply cloned type: what the crate is built on can change without changing it. `Display` prints this
-/// layer alone and [`source`](StdError::source) gives the next, so a reporter that walks the chain says nothing twice.
-/// Neither prints credentials (a server's message that [contains](crate::auth#what-is-shown-of-credentials) one is
-/// withheld), the values of a query, or the payload of a
-/// record.
+/// The type is opaque and cheap to clone, so that a dependency can change without changing the type. `Display` prints
+/// this layer alone and [`source`](StdError::source) returns the next one, so that a reporter that walks the chain
+/// prints nothing twice. Neither prints credentials (a server message that
+/// [contains](crate::auth#what-is-shown-of-credentials) one is withheld), query values, or the payload of a record.
 ///
 /// ```
 /// use actionlog::{ErrorKind, UnleashClient};
 ///
-/// let refused = UnleashClient::builder("app.example.com").bearer("token").build().unwrap_err();
-/// assert_eq!(refused.kind(), ErrorKind::Configuration);
-/// assert!(!refused.is_transient());
-/// assert!(refused.to_string().contains("https://"));
+/// let error = UnleashClient::builder("app.example.com").bearer("token").build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// assert!(!error.is_transient());
+/// assert!(error.to_string().contains("https://"));
 /// ```
 #[derive(Clone)]
 pub struct Error {
@@ -59,34 +62,35 @@ struct Inner {
     message: String,
     hint: Option<&'static str>,
     source: Option<Source>,
-    operation: Option<Operation>,
+    operation: Option<CallContext>,
     status: Option<StatusCode>,
     api: Option<ApiError>,
-    record: Option<Arc<UnreadableRecord>>,
+    record: Option<Arc<InvalidRecord>>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
     rate_limit: Option<RateLimit>,
     attempts: u32,
-    outcome: RequestOutcome,
+    outcome: WriteOutcome,
     transient: bool,
-    /// The server says that it doesn't have this API; from its words before they were cut.
+    /// The server reported that it doesn't have this API. Decided before the server's message was cut to its maximum
+    /// length.
     no_such_api: bool,
     partial_count: Option<u64>,
     cursor: Option<Arc<Cursor>>,
 }
 
-/// Which call an error belongs to: the API, the method and the path's template, never its values.
+/// The call that an error belongs to: the API, the method and the path template, never the values in the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Operation {
+pub(crate) struct CallContext {
     pub(crate) api: &'static str,
     pub(crate) method: Method,
     pub(crate) template: Arc<str>,
 }
 
-impl Operation {
-    /// The same, for an observer.
-    pub(crate) fn name(&self) -> CallName<'_> {
-        CallName { api: self.api, method: &self.method, template: &self.template }
+impl CallContext {
+    /// The call's name for an observer.
+    pub(crate) fn name(&self) -> Operation<'_> {
+        Operation { api: self.api, method: &self.method, template: &self.template }
     }
 }
 
@@ -107,8 +111,8 @@ impl Error {
                 rate_limit: None,
                 attempts: 0,
                 outcome: match kind {
-                    ErrorKind::Record | ErrorKind::Partial | ErrorKind::Truncated => RequestOutcome::Answered,
-                    _ => RequestOutcome::NotSent,
+                    ErrorKind::InvalidRecord | ErrorKind::Partial | ErrorKind::Incomplete => WriteOutcome::Applied,
+                    _ => WriteOutcome::NotSent,
                 },
                 transient: kind.is_transient(),
                 no_such_api: false,
@@ -118,101 +122,101 @@ impl Error {
         }
     }
 
-    /// What kind of failure this is.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// The HTTP status of the answer, where there was an answer.
+    /// The HTTP status of the response, if there was a response.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.inner.status
     }
 
-    /// What the server said of the failure, in its own words, where it said anything that could be read.
+    /// The server's own description of the failure, if the response contained a readable one.
     #[must_use]
     pub fn api(&self) -> Option<&ApiError> {
         self.inner.api.as_ref()
     }
 
-    /// The record that could not be read, for an error of kind [`ErrorKind::Record`].
+    /// The record that doesn't deserialize, for an error of kind [`ErrorKind::InvalidRecord`].
     #[must_use]
-    pub fn record(&self) -> Option<&UnreadableRecord> {
+    pub fn record(&self) -> Option<&InvalidRecord> {
         self.inner.record.as_deref()
     }
 
-    /// The server's name for this exchange: the `X-Request-Id` of its answer, or the id in its error body. Quote it to
-    /// whoever runs the server.
+    /// The server's id for this request: the `X-Request-Id` of the response, or the id in the error body. Quote it when
+    /// you report the failure to the server's operator.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.inner.request_id.as_deref().or_else(|| self.inner.api.as_ref()?.id())
     }
 
-    /// How long the server asked to be left alone (`Retry-After`), where it said so.
+    /// How long the server asked the client to wait (`Retry-After`), if it did.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// What the server's answer said of how much it may be asked, where it said anything.
+    /// The rate-limit headers of the response, if there were any.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.inner.rate_limit
     }
 
-    /// How many times the request was sent, or begun to be. 0 if nothing was.
+    /// The number of attempts that were started. 0 if nothing was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.inner.attempts
     }
 
-    /// What is known of the request's effect on the server: what a writer must know before writing again.
+    /// Whether the request took effect on the server. Check this before you repeat a write.
     #[must_use]
-    pub fn outcome(&self) -> RequestOutcome {
+    pub fn outcome(&self) -> WriteOutcome {
         self.inner.outcome
     }
 
-    /// For an error of a stream: the place behind what was given, to go on from with
+    /// For an error of a stream: the position after the last record that the stream yielded. Continue from there with
     /// [`resume`](crate::Listing::resume).
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
         self.inner.cursor.as_deref()
     }
 
-    /// The number that a server counted, for an error of kind [`ErrorKind::Partial`] of a count: errors stood beside it,
-    /// so it may not be that of all.
+    /// The count that the server returned, for an error of kind [`ErrorKind::Partial`] of a count. The response also
+    /// contained errors, so the count may be too low.
     #[must_use]
     pub fn partial_count(&self) -> Option<u64> {
         self.inner.partial_count
     }
 
-    /// A sentence on what to do about it, where the cause is likely enough to say. `Display` prints it too.
+    /// Advice on how to fix the failure, if its cause is likely enough. `Display` prints the hint too.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.inner.hint
     }
 
-    /// Whether the same call may well succeed later, with nothing changed on this side.
+    /// Whether the same call may well succeed later without any change on this side.
     ///
-    /// It says nothing of whether repeating is *safe*: for that, see [`outcome`](Self::outcome).
+    /// A transient failure isn't always *safe* to repeat: for that, see [`outcome`](Self::outcome).
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.inner.transient
     }
 
-    /// Whether this is about one record of a listing, with the records after it still to come.
+    /// Whether the error concerns a single record of a listing. The stream goes on with the next record.
     #[must_use]
     pub fn is_record(&self) -> bool {
-        self.inner.kind == ErrorKind::Record
+        self.inner.kind == ErrorKind::InvalidRecord
     }
 
-    /// Whether the server says that it doesn't have this API.
+    /// Whether the server reported that it doesn't have this API.
     pub(crate) fn says_no_such_api(&self) -> bool {
         self.inner.no_such_api
     }
 
-    /// Whether a time limit ran out: of the attempt, of the operation, or of connecting.
+    /// Whether a timeout expired: the attempt's, the operation's, or the one for connecting.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         let mut sources = std::iter::successors(self.source(), |&it| it.source());
@@ -223,19 +227,19 @@ impl Error {
         }
     }
 
-    /// Whether there was no connection to the server: [`ErrorKind::Connect`].
+    /// Whether the connection to the server couldn't be established: [`ErrorKind::Connect`].
     #[must_use]
     pub fn is_connect(&self) -> bool {
         self.inner.kind == ErrorKind::Connect
     }
 
-    /// Whether the server has no such thing: [`ErrorKind::NotFound`].
+    /// Whether the resource doesn't exist: [`ErrorKind::NotFound`].
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.inner.kind == ErrorKind::NotFound
     }
 
-    /// Whether the server doesn't accept the credentials: [`ErrorKind::Unauthorized`].
+    /// Whether the server rejected the credentials: [`ErrorKind::Unauthorized`].
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         self.inner.kind == ErrorKind::Unauthorized
@@ -247,7 +251,7 @@ impl Error {
         self.inner.kind == ErrorKind::Forbidden
     }
 
-    /// Whether it was one request too many: [`ErrorKind::RateLimited`].
+    /// Whether the client sent too many requests: [`ErrorKind::RateLimited`].
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         self.inner.kind == ErrorKind::RateLimited
@@ -258,7 +262,8 @@ impl Error {
         self
     }
 
-    /// Changes every text that is the server's. What of the message is has been changed before.
+    /// Applies a function to every string that the server wrote. Server text inside the message was already passed
+    /// through the function when the message was built.
     pub(crate) fn map_text(self, change: impl Fn(String) -> String) -> Self {
         self.with(|it| {
             it.api = it.api.take().map(|api| api.map_text(&change));
@@ -266,7 +271,7 @@ impl Error {
         })
     }
 
-    /// With something that is said behind the message.
+    /// Appends a note to the message.
     pub(crate) fn noting(self, note: &str) -> Self {
         self.with(|it| it.message.push_str(note))
     }
@@ -279,7 +284,7 @@ impl Error {
         self.with(|it| it.hint = hint)
     }
 
-    pub(crate) fn with_operation(self, operation: Operation) -> Self {
+    pub(crate) fn with_operation(self, operation: CallContext) -> Self {
         self.with(|it| it.operation = Some(operation))
     }
 
@@ -291,7 +296,7 @@ impl Error {
         self.with(|it| it.api = api)
     }
 
-    pub(crate) fn with_record(self, record: UnreadableRecord) -> Self {
+    pub(crate) fn with_record(self, record: InvalidRecord) -> Self {
         self.with(|it| it.record = Some(Arc::new(record)))
     }
 
@@ -307,7 +312,7 @@ impl Error {
         self.with(|it| it.rate_limit = limit)
     }
 
-    pub(crate) fn with_attempts(self, attempts: u32, outcome: RequestOutcome) -> Self {
+    pub(crate) fn with_attempts(self, attempts: u32, outcome: WriteOutcome) -> Self {
         self.with(|it| {
             it.attempts = attempts;
             it.outcome = outcome;
@@ -318,7 +323,7 @@ impl Error {
         self.with(|it| it.cursor = cursor.map(Arc::new))
     }
 
-    pub(crate) fn with_outcome(self, outcome: RequestOutcome) -> Self {
+    pub(crate) fn with_outcome(self, outcome: WriteOutcome) -> Self {
         self.with(|it| it.outcome = outcome)
     }
 

@@ -1,45 +1,46 @@
-//! How the server words its failures.
+//! Error bodies of integration action logs, and the hints for their statuses.
 
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use crate::error::{ApiError, loose};
-use crate::json::Json;
-use crate::transport::decode::DecodeError;
-use crate::transport::{Circumstance, Dialect};
+use crate::decode::DecodeError;
+use crate::decode::error_text;
+use crate::error::ApiError;
+use crate::transport::{Dialect, HintContext};
+use crate::values::json::Json;
 
-pub(super) static DIALECT: Dialect =
+pub(crate) static DIALECT: Dialect =
     Dialect { name: "integration", read_error, no_such_api: |_| false, auth_grace: Duration::ZERO, hint };
 
-/// What an answer says of itself. What a failure's body looks like isn't documented: `success: false` with `message` or
-/// `error`, by the look of the others.
+/// The part of a response body that reports success or failure. The format of an error body is undocumented; by analogy
+/// with the documented responses this expects `success: false` with `message` or `error`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Word {
-    pub(super) success: Option<bool>,
-    #[serde(default, deserialize_with = "loose::short")]
-    pub(super) message: Option<Json>,
-    #[serde(default, deserialize_with = "loose::short")]
-    pub(super) error: Option<Json>,
-    #[serde(default, deserialize_with = "loose::short")]
-    pub(super) errors: Option<Json>,
+pub(crate) struct ApiStatus {
+    pub(crate) success: Option<bool>,
+    #[serde(default, deserialize_with = "error_text::short")]
+    pub(crate) message: Option<Json>,
+    #[serde(default, deserialize_with = "error_text::short")]
+    pub(crate) error: Option<Json>,
+    #[serde(default, deserialize_with = "error_text::short")]
+    pub(crate) errors: Option<Json>,
 }
 
-impl Word {
-    /// `success: false` is a refusal, whatever the status.
-    pub(super) fn check(&self) -> Result<(), DecodeError> {
+impl ApiStatus {
+    /// An error for `success: false`, whatever the HTTP status.
+    pub(crate) fn check(&self) -> Result<(), DecodeError> {
         if self.success == Some(false) { Err(DecodeError::refused(self.reason())) } else { Ok(()) }
     }
 
-    pub(super) fn message(&self) -> Option<String> {
-        loose::text(self.message.as_ref())
+    pub(crate) fn message(&self) -> Option<String> {
+        error_text::text(self.message.as_ref())
     }
 
-    /// The message first, and what else there is as its details.
+    /// The message comes first; other texts become its details.
     fn reason(&self) -> ApiError {
-        let mut errors = loose::errors(self.error.as_ref());
-        errors.extend(loose::errors(self.errors.as_ref()));
+        let mut errors = error_text::errors(self.error.as_ref());
+        errors.extend(error_text::errors(self.errors.as_ref()));
         let name = errors.iter().find_map(ApiError::name).map(str::to_owned);
         let mut texts: Vec<_> = errors.iter().filter_map(ApiError::message).map(str::to_owned).collect();
         if let Some(message) = self.message() {
@@ -52,20 +53,20 @@ impl Word {
 }
 
 fn read_error(body: &str) -> Option<ApiError> {
-    let word: Word = serde_json::from_str(body).ok()?;
-    Some(word.reason())
+    let status: ApiStatus = serde_json::from_str(body).ok()?;
+    Some(status.reason())
 }
 
-fn hint(here: &Circumstance<'_>) -> Option<&'static str> {
-    match here.status {
+fn hint(context: &HintContext<'_>) -> Option<&'static str> {
+    match context.status {
         StatusCode::UNAUTHORIZED => {
-            Some("the server wants other credentials than it was sent: is the authenticator the right one?")
+            Some("the server doesn't accept these credentials; check which authenticator the server expects")
         }
-        StatusCode::NOT_FOUND if here.own && here.api.is_none() => {
-            Some("is the base URL right, and the collection's path below it (collection_path)?")
+        StatusCode::NOT_FOUND if context.own && context.api.is_none() => {
+            Some("check the base URL, and the path of the collection below it (collection_path)")
         }
-        StatusCode::METHOD_NOT_ALLOWED if here.own && matches!(*here.method, Method::PUT | Method::PATCH) => {
-            Some("does the server take updates by the other method (update_method)?")
+        StatusCode::METHOD_NOT_ALLOWED if context.own && matches!(*context.method, Method::PUT | Method::PATCH) => {
+            Some("the server may expect updates by the other method: set update_method")
         }
         _ => None,
     }

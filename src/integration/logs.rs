@@ -1,4 +1,4 @@
-//! The records of the log: list, create, get, update, delete.
+//! The calls on the records of the log: list, create, get, update, delete.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,37 +8,37 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::failure::Word;
-use super::{ActionLog, ActionLogDraft, LoggedAction, Running, UpdateMethod};
-use crate::call::Call;
-use crate::error::loose;
-use crate::id::Id;
-use crate::json::Json;
-use crate::omitted::OmittedField;
-use crate::page::{Envelope, Growth, Identity, Listed, Listing, Order, PageSizes, Paginate, Total};
-use crate::request::{Repeat, Request};
+use crate::client::call::Call;
+use crate::decode::by_name::Named;
+use crate::decode::error_text;
+use crate::decode::omitted::OmittedField;
+use crate::decode::{self, DecodeError};
+use crate::integration::failure::ApiStatus;
+use crate::integration::{ActionLog, ActionLogInput, LoggedAction, PendingLog, UpdateMethod};
+use crate::page::{Envelope, Growth, ListPage, Listing, PageSizes, Paginate, RecordKey, Stability, TotalScope};
+use crate::request::{Idempotency, Request};
 use crate::transport::Transport;
-use crate::transport::decode::{self, DecodeError};
-use crate::transport::named::Named;
+use crate::values::id::Id;
+use crate::values::json::Json;
 
-/// The records of the log: see [`IntegrationClient::logs`](super::IntegrationClient::logs).
+/// The records of the log: see [`IntegrationClient::logs`](crate::integration::IntegrationClient::logs).
 #[derive(Clone, Debug)]
 pub struct Logs {
-    pub(super) transport: Transport,
-    pub(super) setting: Arc<Setting>,
+    pub(crate) transport: Transport,
+    pub(crate) setting: Arc<Setting>,
 }
 
-/// What the client was told of the server.
+/// The server's settings, from the client's builder.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Setting {
-    /// Where the collection is, below the base URL; its segments are encoded.
-    pub(super) collection: String,
-    pub(super) update: UpdateMethod,
-    pub(super) total: Total,
+pub(crate) struct Setting {
+    /// The path of the collection below the base URL, with encoded segments.
+    pub(crate) collection: String,
+    pub(crate) update: UpdateMethod,
+    pub(crate) total: TotalScope,
 }
 
 impl Logs {
-    /// The records that a query selects, in its order; the newest first unless it says otherwise.
+    /// The records that a query selects, in the order of the query. The default order is newest first.
     ///
     /// ```no_run
     /// use actionlog::integration::LogsQuery;
@@ -57,8 +57,8 @@ impl Logs {
     ///
     /// # Errors
     ///
-    /// Told when it is awaited or polled: a page size of 0 or above 100, and a filter that can't be written as JSON, before
-    /// anything is sent.
+    /// Returned when the call is awaited or the stream polled. A page size of 0 or above 100, and a filter that can't
+    /// be serialised as JSON, are [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent.
     ///
     /// Integration action logs: List.
     pub fn list(&self, query: impl Into<LogsQuery>) -> Listing<LogListing> {
@@ -66,7 +66,7 @@ impl Logs {
         Listing::new(self.transport.clone(), listing)
     }
 
-    /// All records, the newest first: [`list`](Self::list) without a query.
+    /// All records, newest first: [`list`](Self::list) with an empty query.
     ///
     /// # Errors
     ///
@@ -75,49 +75,53 @@ impl Logs {
         self.list(LogsQuery::new())
     }
 
-    /// Writes a new record, and gives it as stored.
+    /// Creates a record, and returns it as stored.
     ///
-    /// It is sent once: where an answer doesn't come, or one that doesn't say (503, 429), the record may or may not have
-    /// been written, and [`outcome`](crate::Error::outcome) says so. Only what provably had no effect is sent again, or all
-    /// if the server honours an [`idempotency_header`](crate::ClientBuilder::idempotency_header).
+    /// A create is not idempotent, so a failed attempt is retried only if it provably had no effect, or if the server
+    /// honours an [`idempotency_header`](crate::ClientBuilder::idempotency_header). Without a response, or after a
+    /// response that leaves it open (503, 429), the record may have been written:
+    /// [`outcome`](crate::Error::outcome) says what is known.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) before anything is sent if something of the draft can't be
-    /// written; [`Rejected`](crate::ErrorKind::Rejected) if the server doesn't take it.
+    /// - [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the input is invalid; no request is sent.
+    /// - [`BadRequest`](crate::ErrorKind::BadRequest) if the server rejects the record.
     ///
     /// Integration action logs: Create.
-    pub fn create(&self, draft: impl Into<ActionLogDraft>) -> Call<ActionLog> {
-        self.call(written(self.setting.all(Method::POST), &draft.into()).read(one))
+    pub fn create(&self, input: impl Into<ActionLogInput>) -> Call<ActionLog> {
+        self.call(with_body(self.setting.all(Method::POST), &input.into()).read(one))
     }
 
     /// The record with this id.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such record.
     ///
     /// Integration action logs: Get.
     pub fn get(&self, id: impl Into<Id<ActionLog>>) -> Call<ActionLog> {
         self.call(self.setting.one(Method::GET, &id.into()).read(one))
     }
 
-    /// Replaces the record with this id, and gives it as stored.
+    /// Replaces the record with this id, and returns it as stored.
     ///
-    /// What the draft doesn't say is gone afterwards. To change a part, begin with
+    /// A field that the input doesn't set is removed from the record. To change some fields only, start from
     /// [`into_draft`](ActionLog::into_draft) of the record.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and [`NotFound`](crate::ErrorKind::NotFound) if there is none. With
-    /// [`if_match`](Call::if_match) or [`if_unmodified_since`](Call::if_unmodified_since),
-    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if it has changed.
+    /// Those of [`create`](Self::create), and:
     ///
-    /// So that nobody else's change is lost, say which version it's made of, where the server gives an ETag:
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is no such record.
+    /// - [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if the record has changed, with
+    ///   [`if_match`](Call::if_match) or [`if_unmodified_since`](Call::if_unmodified_since).
+    ///
+    /// To keep concurrent changes from being overwritten, send the ETag of the version that you read, if the server has
+    /// one:
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
-    /// let read = client.logs().get("some-id").with_answer().await?;
+    /// let read = client.logs().get("some-id").with_response().await?;
     /// let etag = read.etag().map(str::to_owned);
     /// let update = client.logs().update("some-id", read.value.into_draft().error_message("looked into"));
     /// let log = match etag {
@@ -129,42 +133,42 @@ impl Logs {
     /// ```
     ///
     /// Integration action logs: Update.
-    pub fn update(&self, id: impl Into<Id<ActionLog>>, draft: impl Into<ActionLogDraft>) -> Call<ActionLog> {
+    pub fn update(&self, id: impl Into<Id<ActionLog>>, input: impl Into<ActionLogInput>) -> Call<ActionLog> {
         let method = match self.setting.update {
             UpdateMethod::Put => Method::PUT,
             UpdateMethod::Patch => Method::PATCH,
         };
-        // Either replaces the record: twice is as good as once.
-        let request = self.setting.one(method, &id.into()).repeat(Repeat::Safe);
-        self.call(written(request, &draft.into()).read(one))
+        // Both methods replace the whole record, so repeating the request has no further effect.
+        let request = self.setting.one(method, &id.into()).idempotency(Idempotency::Idempotent);
+        self.call(with_body(request, &input.into()).read(one))
     }
 
     /// Deletes the record with this id.
     ///
-    /// If an attempt got no answer and the next finds nothing, it's taken as done by the first.
+    /// If an attempt got no response and its retry finds no record, the deletion counts as done by the first attempt.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such record.
     ///
     /// Integration action logs: Delete.
     pub fn delete(&self, id: impl Into<Id<ActionLog>>) -> Call<Deleted> {
-        let request = self.setting.one(Method::DELETE, &id.into()).read_by(|answer, reader| {
-            // Any success will do: 204 has no body.
-            if answer.body().is_empty() {
+        let request = self.setting.one(Method::DELETE, &id.into()).read_by(|response, reader| {
+            // Any success status counts as deleted; 204 has no body.
+            if response.body().is_empty() {
                 return Ok(Deleted { message: None });
             }
-            let word: Word = decode::json(answer.body())?;
-            word.check()?;
-            Ok(Deleted { message: word.message().map(reader.clean) })
+            let status: ApiStatus = decode::json(response.body())?;
+            status.check()?;
+            Ok(Deleted { message: status.message().map(reader.clean) })
         });
         self.call(request.if_gone(|| Deleted { message: None }))
     }
 
-    /// Logs an action that is about to begin as pending, and gives a handle to say how it ended.
+    /// Creates a pending record for an action that is about to start, and returns a handle that records how it ended.
     ///
-    /// The time that it took is taken from when its log is written. [`logged`](Self::logged) does all of it around a
-    /// future; this is for an action that isn't one.
+    /// The execution time is measured from when the record has been created. [`logged`](Self::logged) does all of this
+    /// around a future; `start` is for an action that isn't a single future.
     ///
     /// ```no_run
     /// use actionlog::integration::{ActionFields, ActionType};
@@ -172,36 +176,36 @@ impl Logs {
     ///
     /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(json!({})) }
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
-    /// let running = client.logs().begin(ActionFields {
+    /// let pending = client.logs().start(ActionFields {
     ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
     ///     action_type: ActionType::Update,
     ///     entity_type: "product".into(),
     /// }).await?;
     /// let log = match push_product().await {
-    ///     Ok(response) => running.succeeded_with(response).await?,
-    ///     Err(error) => running.failed(error).await?,
+    ///     Ok(response) => pending.succeed_with(response).await?,
+    ///     Err(error) => pending.fail(error).await?,
     /// };
     /// println!("{} took {:?}", log.id, log.took());
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// If this call is dropped while it is under way, the record may have been written, and stays pending.
+    /// If the call is dropped before it completes, the record may have been written and then stays pending.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create); also [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a draft with another
-    /// status than pending.
-    pub fn begin(&self, draft: impl Into<ActionLogDraft>) -> Call<Running> {
-        Running::begin(self, draft.into())
+    /// Those of [`create`](Self::create), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for an input whose
+    /// status isn't pending.
+    pub fn start(&self, input: impl Into<ActionLogInput>) -> Call<PendingLog> {
+        PendingLog::start(self, input.into())
     }
 
-    /// Runs an action with its log around it: pending before it begins, then `success` or `failed`, with the time that it
-    /// took and the error's message.
+    /// Runs an action and logs it: the record is `pending` before the action starts, then `success` or `failed`, with
+    /// the execution time and the error's message.
     ///
-    /// What the action returned is returned in any case once it has run; what became of its log is beside it. If the log
-    /// can't be begun, the action isn't run, unless [set otherwise](LoggedAction::on_log_failure). An action that is
-    /// cancelled or panics leaves a log that says so: see [`Running`].
+    /// Once the action has run, its result is always returned, next to the result of logging it. If the pending record
+    /// can't be created, the action isn't run, unless [configured otherwise](LoggedAction::on_log_failure). An action
+    /// that is cancelled or panics leaves a record that says so: see [`PendingLog`].
     ///
     /// ```no_run
     /// use actionlog::integration::{ActionFields, ActionType, LogFailure};
@@ -228,13 +232,13 @@ impl Logs {
     ///
     /// # Errors
     ///
-    /// Only if the action was *not* run: what kept its log from being begun.
+    /// Only if the action was *not* run: the error that kept the pending record from being created.
     pub fn logged<'a, T, E>(
         &self,
-        draft: impl Into<ActionLogDraft>,
+        input: impl Into<ActionLogInput>,
         action: impl Future<Output = Result<T, E>> + Send + 'a,
     ) -> LoggedAction<'a, T, E> {
-        LoggedAction::new(self.clone(), draft.into(), action)
+        LoggedAction::new(self.clone(), input.into(), action)
     }
 
     fn call<T>(&self, request: Request<T>) -> Call<T> {
@@ -252,39 +256,39 @@ impl Setting {
     }
 }
 
-fn written(request: Request<()>, draft: &ActionLogDraft) -> Request<()> {
-    match draft.problem() {
+fn with_body(request: Request<()>, input: &ActionLogInput) -> Request<()> {
+    match input.problem() {
         Some(problem) => request.invalid(problem),
-        None => request.body(draft.as_sent()),
+        None => request.body(input.as_sent()),
     }
 }
 
 /// Reads `{success, data}`.
-fn one(answer: &crate::request::Answer) -> Result<ActionLog, DecodeError> {
+fn one(response: &crate::decode::HttpResponse) -> Result<ActionLog, DecodeError> {
     #[derive(Deserialize)]
     struct Held<T> {
         data: T,
     }
 
-    decode::whole(answer)?;
-    // First what a refusal looks like: its `data` may be anything.
-    decode::json::<Word>(answer.body())?.check()?;
-    decode::json::<Held<Named<ActionLog>>>(answer.body()).map(|it| it.data.0).or_else(|error| {
-        // It's written, or it's what was asked for: an odd field is no reason not to have it.
-        let raw = decode::json::<Held<Json>>(answer.body())?.data;
+    decode::whole(response)?;
+    // Check for a failure first: its `data` may be anything.
+    decode::json::<ApiStatus>(response.body())?.check()?;
+    decode::json::<Held<Named<ActionLog>>>(response.body()).map(|it| it.data.0).or_else(|error| {
+        // The write has succeeded, or the record was found: return it without the fields that don't match their type.
+        let raw = decode::json::<Held<Json>>(response.body())?.data;
         decode::without_odd_fields(&raw, LogListing::omit).map_err(|why| why.map_or(error, |it| it.within("data")))
     })
 }
 
-/// What a deletion gives.
+/// The result of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// What the server says of it, if it says anything.
+    /// The message in the response, if there is one.
     pub message: Option<String>,
 }
 
-/// Which records are meant, and in which order. All, the newest first, unless said otherwise.
+/// Selects records, and their order. The default is all records, newest first.
 ///
 /// ```
 /// use actionlog::integration::{LogsQuery, SortOrder};
@@ -298,17 +302,17 @@ pub struct LogsQuery {
     order: Option<SortOrder>,
     filter: Option<String>,
     search: Option<String>,
-    /// What is wrong with it; told when it is sent.
+    /// Why the query is invalid. Returned when the request is sent.
     problem: Option<String>,
 }
 
-/// Which end comes first.
+/// The direction of the sort order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SortOrder {
-    /// The smallest, or the oldest.
+    /// Smallest or oldest first.
     Asc,
-    /// The largest, or the newest. The server's own choice.
+    /// Largest or newest first. The server's default.
     Desc,
 }
 
@@ -328,38 +332,39 @@ impl LogsQuery {
         Self::default()
     }
 
-    /// Sorted by this field.
+    /// Sorts by this field.
     ///
-    /// By `_id`, which is unique and never changes, a scan can be [complete](crate::Verdict::Complete). By any other field
-    /// records may move, or those that share a value may change places between two requests: see
-    /// [`Listing::order`](crate::Listing::order).
+    /// Sorted by `_id`, which is unique and never changes, a scan can be [complete](crate::Verdict::Complete). Sorted
+    /// by any other field, records may move, and records with equal values may swap positions between two requests: see
+    /// [`Listing::stability`](crate::Listing::stability).
     #[must_use]
     pub fn sort(mut self, field: impl Into<String>) -> Self {
         self.sort = Some(field.into());
         self
     }
 
-    /// Which end comes first.
+    /// Sets the direction of the order.
     #[must_use]
     pub fn order(mut self, order: SortOrder) -> Self {
         self.order = Some(order);
         self
     }
 
-    /// Only records that meet conditions, given as any value that can be written as JSON. The language of the conditions
-    /// is the server's; the ids suggest MongoDB's.
+    /// Only records that match these conditions, which are any value that serialises to JSON. The query language is
+    /// undocumented; the ids suggest MongoDB's.
     ///
-    /// One that can't be written is told when the listing is asked for, before anything is sent.
+    /// Conditions that can't be serialised make the listing return
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest); no request is sent.
     #[must_use]
     pub fn filter(mut self, conditions: impl Serialize) -> Self {
         match serde_json::to_string(&conditions) {
             Ok(json) => (self.filter, self.problem) = (Some(json), None),
-            Err(error) => self.problem = Some(format!("the filter can't be written as JSON: {error}")),
+            Err(error) => self.problem = Some(format!("the filter can't be serialised as JSON: {error}")),
         }
         self
     }
 
-    /// Only records with this in one of their text fields.
+    /// Only records that contain this term in one of their text fields.
     #[must_use]
     pub fn search(mut self, term: impl Into<String>) -> Self {
         self.search = Some(term.into());
@@ -380,7 +385,7 @@ impl From<&Self> for LogsQuery {
     }
 }
 
-/// The listing that a [`LogsQuery`] selects, as the client asks for it.
+/// The listing of the records that a [`LogsQuery`] selects, with the client's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogListing {
     setting: Arc<Setting>,
@@ -389,7 +394,7 @@ pub struct LogListing {
 
 impl Paginate for LogListing {
     type Item = ActionLog;
-    type Envelope = Around;
+    type Envelope = ListEnvelope;
 
     fn request(&self) -> Request<()> {
         let LogsQuery { sort, order, filter, search, problem } = &self.query;
@@ -412,7 +417,7 @@ impl Paginate for LogListing {
         request
     }
 
-    fn identity(log: &ActionLog) -> Identity {
+    fn record_key(log: &ActionLog) -> RecordKey {
         (&log.id).into()
     }
 
@@ -425,12 +430,13 @@ impl Paginate for LogListing {
         PageSizes::up_to(100)
     }
 
-    /// Fixed by a key that is unique and never changes. Sorted by any other, records move, or those that share it change places.
-    fn order(&self) -> Order {
-        if self.query.sort.as_deref() == Some("_id") { Order::Fixed } else { Order::MayChange }
+    /// Stable if sorted by `_id`, which is unique and never changes. Sorted by another field, records may move, and
+    /// records with equal values may swap positions.
+    fn stability(&self) -> Stability {
+        if self.query.sort.as_deref() == Some("_id") { Stability::Stable } else { Stability::Unstable }
     }
 
-    /// By the time of creation, which is the order unless another is asked for.
+    /// Known if sorted by the time of creation, which is the default.
     fn growth(&self) -> Growth {
         match (self.query.sort.as_deref(), self.query.order) {
             (None | Some("createdAt"), Some(SortOrder::Asc)) => Growth::AtEnd,
@@ -439,46 +445,46 @@ impl Paginate for LogListing {
         }
     }
 
-    fn bears_time(&self) -> bool {
+    fn has_timestamps(&self) -> bool {
         true
     }
 
-    fn time_of(log: &ActionLog) -> Option<DateTime<Utc>> {
+    fn timestamp(log: &ActionLog) -> Option<DateTime<Utc>> {
         log.created_at
     }
 
-    fn total(&self) -> Total {
+    fn total_scope(&self) -> TotalScope {
         self.setting.total
     }
 }
 
-/// The JSON around the records.
+/// The JSON envelope around the records of a page.
 #[derive(Debug)]
-pub enum Around {}
+pub enum ListEnvelope {}
 
-/// An answer's body.
+/// The response body of a page.
 #[derive(Debug, Deserialize)]
 pub struct Body<R> {
     success: Option<bool>,
     data: Option<Vec<R>>,
-    #[serde(default, deserialize_with = "crate::integer::count")]
+    #[serde(default, deserialize_with = "crate::values::integer::count")]
     total: Option<u64>,
-    #[serde(default, deserialize_with = "loose::short")]
+    #[serde(default, deserialize_with = "error_text::short")]
     message: Option<Json>,
-    #[serde(default, deserialize_with = "loose::short")]
+    #[serde(default, deserialize_with = "error_text::short")]
     error: Option<Json>,
-    #[serde(default, deserialize_with = "loose::short")]
+    #[serde(default, deserialize_with = "error_text::short")]
     errors: Option<Json>,
 }
 
-impl Envelope for Around {
+impl Envelope for ListEnvelope {
     type Of<R: DeserializeOwned> = Body<R>;
 
-    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-        Word { success: body.success, message: body.message, error: body.error, errors: body.errors }.check()?;
+    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<ListPage<R>, DecodeError> {
+        ApiStatus { success: body.success, message: body.message, error: body.error, errors: body.errors }.check()?;
         match body.data {
-            Some(records) => Ok(Listed::new(records).with_total(body.total)),
-            None => Err(DecodeError::unfit("data", "there is no list of records")),
+            Some(records) => Ok(ListPage::new(records).with_total(body.total)),
+            None => Err(DecodeError::unfit("data", "expected a list of records")),
         }
     }
 }

@@ -1,39 +1,43 @@
-//! Integration action logs: what integrations did, written and read.
+//! Integration action logs: records of what integrations did, to read and to write.
 //!
-//! The API's reference gives neither a server nor credentials: both are the user's own. What else it leaves open is set
-//! where the client is built: the collection's path, the method of an update, and what the total of an answer counts.
+//! The API's reference names neither a server nor a kind of credentials, so both are configured. The client's builder
+//! also sets what else is undocumented: the path of the collection, the method of an update, and what the total of a
+//! page counts.
 //!
-//! Begin with [`IntegrationClient`]; [`Logs`] has what can be done, and [`ActionLogDraft`] is what is written.
+//! Start with [`IntegrationClient`]; its calls are the methods of [`Logs`]. Creates and updates take an
+//! [`ActionLogInput`].
 
-mod draft;
 mod failure;
+mod input;
+mod logged;
 mod logs;
 mod models;
-mod running;
+mod pending;
 
 use std::sync::Arc;
 
-pub use draft::{ActionFields, ActionLogDraft, RequiredFields};
+pub use input::{ActionFields, ActionLogFields, ActionLogInput};
 use logs::Setting;
 pub use logs::{Deleted, LogListing, Logs, LogsQuery, SortOrder};
 pub use models::{ActionLog, ActionType, Integration, LogStatus};
-pub use running::{OnDrop, Running};
+pub use pending::{OnDrop, PendingLog};
 
 use crate::auth::{self, Authenticate, Secret};
-use crate::builder::{Client, ClientBuilder, sealed};
-use crate::call::Call;
-use crate::check::{Checking, Finding};
-use crate::environment::Environment;
+use crate::client::builder::{Client, ClientBuilder, sealed};
+use crate::client::call::Call;
+use crate::error::rate_limit::RateLimit;
 use crate::error::{Error, ErrorKind, Result};
-pub use crate::logged::{LogFailure, Logged, LoggedAction};
-use crate::page::{Listing, Page, Paginate, Total};
+use crate::page::check::{CheckCall, CheckStatus};
+use crate::page::{Listing, Page, Paginate, TotalScope};
 use crate::request::{self, Request};
-use crate::transport::{Dialect, RateLimit, Transport};
+use crate::transport::env::Environment;
+use crate::transport::{Dialect, Transport};
+pub use logged::{LogFailure, Logged, LoggedAction};
 
-/// Where the collection is unless set.
+/// The default path of the collection.
 const COLLECTION: &str = "integration-action-logs";
 
-/// A client of a server that keeps integration action logs.
+/// A client for a server of integration action logs.
 ///
 /// Cheap to clone; clones share connections and settings.
 ///
@@ -52,28 +56,30 @@ pub struct IntegrationClient {
 }
 
 impl IntegrationClient {
-    /// Begins a client of the server at `base_url`: what comes before the collection's path, `integration-action-logs`.
+    /// A builder for the server at `base_url`, which ends before the path of the collection
+    /// (`integration-action-logs`).
     ///
-    /// `api_key` sends the key as it is, in `Authorization`; for other credentials see [`auth`].
+    /// [`api_key`](ClientBuilder::api_key) sends the key unchanged in `Authorization`; for other credentials see
+    /// [`auth`].
     pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Self> {
         ClientBuilder::new(base_url)
     }
 
-    /// A client from the environment: `INTEGRATION_LOGS_URL`, and `INTEGRATION_LOGS_AUTHORIZATION`, which is sent as it
-    /// is in `Authorization`.
+    /// A client configured by the environment variables `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION`.
+    /// The latter is sent unchanged in `Authorization`.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration), with what is missing or wrong.
+    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing or invalid; the message names it.
     pub fn from_env() -> Result<Self> {
         Self::builder_from_env()?.build()
     }
 
-    /// A builder from the environment, for more settings: see [`from_env`](Self::from_env).
+    /// A builder configured by the environment, for further settings: see [`from_env`](Self::from_env).
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration), with what is missing.
+    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing; the message names it.
     pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
         let mut environment = Environment::new();
         let url = environment.required("INTEGRATION_LOGS_URL");
@@ -88,35 +94,35 @@ impl IntegrationClient {
         &self.logs
     }
 
-    /// Asks for one record, to tell whether the base URL, the collection's path and the credentials are right.
-    pub fn check(&self) -> Checking<Page<ActionLog>> {
-        Checking::new(self.logs().list(()).page_size(1).page(), |_| Finding::NoSuchApi)
+    /// Requests one record, to check the base URL, the path of the collection and the credentials.
+    pub fn check(&self) -> CheckCall<Page<ActionLog>> {
+        CheckCall::new(self.logs().list(()).page_size(1).page(), |_| CheckStatus::NoSuchApi)
     }
 
-    /// A listing of your own on this server: see [`Paginate`].
+    /// A user-defined listing on this server: see [`Paginate`].
     pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
         Listing::new(self.logs.transport.clone(), query)
     }
 
-    /// The base URL that paths are appended to, as it was understood: without a slash at the end.
+    /// The parsed base URL, without a trailing slash. Request paths are appended to it.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.logs.transport.base().as_str()
     }
 
-    /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
+    /// The rate-limit headers of the most recent response to this client or its clones. `None` if there were none.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.logs.transport.rate_limit()
     }
 
-    /// A request of your own to this server: see [`Request`].
+    /// Sends a user-defined request to this server: see [`Request`].
     pub fn send<T>(&self, request: Request<T>) -> Call<T> {
         Call::new(self.logs.transport.clone(), request)
     }
 }
 
-/// How a server takes updates, which isn't documented. Both replace the record.
+/// The HTTP method of an update, which is undocumented. Both methods replace the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UpdateMethod {
@@ -127,37 +133,38 @@ pub enum UpdateMethod {
     Patch,
 }
 
-/// What is set for an [`IntegrationClient`] alone.
+/// Builder settings that only an [`IntegrationClient`] has.
 #[derive(Debug)]
 pub struct Options {
     collection: Option<String>,
     update: UpdateMethod,
-    total: Total,
+    total: TotalScope,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { collection: None, update: UpdateMethod::default(), total: Total::Open }
+        Self { collection: None, update: UpdateMethod::default(), total: TotalScope::Unknown }
     }
 }
 
 impl ClientBuilder<IntegrationClient> {
-    /// Where the collection is, below the base URL; `integration-action-logs` unless set. Its segments are encoded.
+    /// The path of the collection below the base URL. The default is `integration-action-logs`. Its segments are
+    /// percent-encoded.
     pub fn collection_path(mut self, path: impl Into<String>) -> Self {
         self.options.collection = Some(path.into());
         self
     }
 
-    /// How the server takes updates; [`UpdateMethod::Put`] unless set.
+    /// The HTTP method of updates. The default is [`UpdateMethod::Put`].
     pub fn update_method(mut self, method: UpdateMethod) -> Self {
         self.options.update = method;
         self
     }
 
-    /// What an answer's `total` counts, if you know: [`Total::OfListing`] saves a request at the end of a listing. It isn't
-    /// documented, and [`Total::Open`] unless set: then it ends no listing, and counts for the verdict only if it can't be
-    /// the page's.
-    pub fn total_means(mut self, total: Total) -> Self {
+    /// What the `total` of a page counts, which is undocumented. [`TotalScope::Listing`] saves the last request of a
+    /// listing. The default is [`TotalScope::Unknown`]: the total then never ends a listing, and affects the verdict
+    /// only if it can't be the number of records of the page.
+    pub fn total_scope(mut self, total: TotalScope) -> Self {
         self.options.total = total;
         self
     }
@@ -178,9 +185,8 @@ impl sealed::Assemble for IntegrationClient {
 
     fn assemble(transport: Transport, options: Options) -> Result<Self> {
         let path = options.collection.unwrap_or_else(|| COLLECTION.to_owned());
-        let collection = request::encode_path(path.trim_matches('/')).map_err(|why| {
-            Error::new(ErrorKind::Configuration, format!("the collection's path can't be used: {why}"))
-        })?;
+        let collection = request::encode_path(path.trim_matches('/'))
+            .map_err(|why| Error::new(ErrorKind::Configuration, format!("invalid collection path: {why}")))?;
         Ok(Self {
             logs: Logs {
                 transport,

@@ -1,116 +1,116 @@
-//! What the server sends, and what is sent to it.
+//! The records of integration action logs.
 //!
-//! The reference page requires nothing of a record. Here `_id` and the four fields that a create requires must be there;
-//! the rest may be absent or null.
+//! The API's reference requires no field of a record. This crate requires `_id` and the four fields that a create
+//! requires; any other field may be absent or null.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ActionLogDraft;
-use crate::id::{Id, Identified};
-use crate::json::Json;
-use crate::omitted::{Omitted, OmittedField};
-use crate::open_enum::open_enum;
+use crate::decode::omitted::{Omitted, OmittedField};
+use crate::integration::ActionLogInput;
+use crate::values::id::{Id, Resource};
+use crate::values::json::Json;
+use crate::values::open_enum::open_enum;
 
-/// One thing that an integration did, or tried to do.
+/// One action that an integration performed, or tried to.
 ///
-/// It changes after it was first listed: its status, the number of retries, the time of the last change.
+/// A record changes after it was first listed: its status, its number of retries and the time of its last change.
 ///
 /// Integration action logs: List.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionLog {
-    /// Its id.
+    /// The id.
     #[serde(rename = "_id")]
     pub id: Id<Self>,
-    /// The integration that did it.
+    /// The integration that performed the action.
     pub integration_id: Id<Integration>,
-    /// What kind of thing it did.
+    /// The type of action.
     pub action_type: ActionType,
-    /// What kind of entity it did it to: `product`, say.
+    /// The type of entity that the action applies to, such as `product`.
     pub entity_type: String,
-    /// Which entity.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::id::optional_text")]
+    /// The id of the entity.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::values::id::optional_text")]
     pub entity_id: Option<String>,
-    /// How it went.
+    /// The status.
     pub status: LogStatus,
-    /// What was sent: a JSON object.
+    /// The payload that the integration sent: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
-    /// What came back: a JSON object.
+    /// The response that the integration received: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Json>,
-    /// Why it failed.
+    /// The error message of a failed action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// How often it was tried again. 0 where the server doesn't say.
+    /// The number of retries. 0 if the field is absent or null.
     #[serde(default, deserialize_with = "retries")]
     pub retry_count: u64,
-    /// How long it took, in milliseconds, perhaps with a fraction.
+    /// The execution time in milliseconds, possibly with a fraction.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
     pub execution_time: Option<f64>,
-    /// More about it: a JSON object.
+    /// Further data: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Json>,
-    /// When it was logged.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the record was created.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub created_at: Option<DateTime<Utc>>,
-    /// When the log was changed last.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    /// When the record was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
     pub updated_at: Option<DateTime<Utc>>,
-    /// The fields that didn't fit, and that the record was read without.
+    /// The fields that were left out because their JSON didn't match their type.
     #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
     pub(crate) omitted: Omitted,
 }
 
-impl Identified for ActionLog {
-    type Key = Box<str>;
+impl Resource for ActionLog {
+    type Repr = Box<str>;
 }
 
-/// Stands for an integration, of which only the id is known here.
+/// Marks ids of integrations. The API sends only their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Integration {}
 
-impl Identified for Integration {
-    type Key = Box<str>;
+impl Resource for Integration {
+    type Repr = Box<str>;
 }
 
 open_enum! {
-    /// What kind of thing an integration did.
+    /// The type of an action.
     ActionType {
-        /// It made something.
+        /// Created an entity.
         Create = "create",
-        /// It changed something.
+        /// Changed an entity.
         Update = "update",
-        /// It deleted something.
+        /// Deleted an entity.
         Delete = "delete",
-        /// It brought two sides to the same state.
+        /// Synchronised two systems.
         Sync = "sync",
-        /// It handled a webhook.
+        /// Handled a webhook.
         Webhook = "webhook",
     }
 }
 
 open_enum! {
-    /// How it went.
+    /// The status of an action.
     LogStatus {
-        /// It isn't done yet.
+        /// Not finished.
         Pending = "pending",
-        /// It succeeded.
+        /// Succeeded.
         Success = "success",
-        /// It failed.
+        /// Failed.
         Failed = "failed",
-        /// It failed, and is tried again.
+        /// Failed, and will be retried.
         Retrying = "retrying",
     }
 }
 
 impl LogStatus {
-    /// Whether an action with this status is over. `None` for an unknown status.
+    /// Whether an action with this status has ended. `None` for an [`Unknown`](Self::Unknown) status.
     #[must_use]
     pub fn is_final(&self) -> Option<bool> {
         match self {
@@ -122,25 +122,26 @@ impl LogStatus {
 }
 
 impl ActionLog {
-    /// The fields that didn't fit, and that this record comes without: none, as a rule.
+    /// The optional fields that were left out of this record because their JSON didn't match their type. Usually empty.
     ///
-    /// Each has its path and its JSON. They are part of the record: equal ones have the same, and serde keeps them, under
-    /// `actionlog:omitted`. Which fields these may be is in [`strictness`](crate::strictness).
+    /// Each has its path and its raw JSON. They are part of the record: `==` compares them, and serde keeps them under
+    /// `actionlog:omitted`. [`strictness`](crate::strictness) lists the fields that can be omitted.
     #[must_use]
     pub fn omitted(&self) -> &[OmittedField] {
         self.omitted.fields()
     }
 
-    /// How long it took. `None` where the server doesn't say, or not something that can be a time.
+    /// The execution time as a [`Duration`]. `None` if the field is absent, or its value is no valid duration.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.execution_time? / 1000.0).ok()
     }
 
-    /// A draft that says all that this does and that can be written.
+    /// An [`ActionLogInput`] with all writable fields of this record.
     ///
-    /// An update *replaces* the record: what a draft doesn't say is gone after it. To change one thing, begin here. Fields
-    /// that were [omitted](Self::omitted) are written back as the server sent them, unless the draft is given others.
+    /// An update *replaces* the record: a field that its input doesn't set is removed. To change some fields only,
+    /// start here. Fields that were [omitted](Self::omitted) are sent back as the server sent them, unless you set
+    /// them.
     ///
     /// ```no_run
     /// use actionlog::integration::LogStatus;
@@ -152,24 +153,24 @@ impl ActionLog {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn into_draft(self) -> ActionLogDraft {
-        ActionLogDraft::of(self)
+    pub fn into_draft(self) -> ActionLogInput {
+        ActionLogInput::of(self)
     }
 
-    /// As [`into_draft`](Self::into_draft), from a record that is still of use:
+    /// As [`into_draft`](Self::into_draft), but clones the record:
     /// `update(&log.id, log.to_draft().status(LogStatus::Success))`.
-    pub fn to_draft(&self) -> ActionLogDraft {
-        ActionLogDraft::of(self.clone())
+    pub fn to_draft(&self) -> ActionLogInput {
+        ActionLogInput::of(self.clone())
     }
 }
 
 fn retries<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let retries = crate::integer::optional::deserialize(from)?.unwrap_or_default();
-    retries.try_into().map_err(|_| serde::de::Error::custom("a number of retries below zero"))
+    let retries = crate::values::integer::optional::deserialize(from)?.unwrap_or_default();
+    retries.try_into().map_err(|_| serde::de::Error::custom("a negative number of retries"))
 }
 
-/// A whole number is written as one: `12`, as it came, and not `12.0`.
-pub(super) fn milliseconds<S: serde::Serializer>(time: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+/// Serialises a whole number as `12` and not as `12.0`, so that a record is sent back as it was received.
+pub(crate) fn milliseconds<S: serde::Serializer>(time: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
     #[allow(clippy::cast_possible_truncation)]
     match *time {
         Some(time) if time.fract() == 0.0 && time.abs() < 9e15 => to.serialize_i64(time as i64),

@@ -1,34 +1,36 @@
-use super::{Cursor, Cut, Entries, Entry, Paginate, PartRead, Summary, UnreadableRecord, Verdict};
-use crate::error::{ApiError, Error, ErrorKind, Result};
+//! The outcome of a scan that was collected into memory.
 
-/// All that was read of a listing: see [`Listing::collect`](super::Listing::collect).
+use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::page::{Cause, Cursor, InvalidRecord, Paginate, PartRead, Summary, Verdict, WithInvalid};
+
+/// The records of a scan in memory, with its summary: see [`Listing::collect`](crate::page::Listing::collect).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[must_use = "whether it is all is in it"]
+#[must_use = "this may be incomplete: call `complete` or `complete_or_unverified`, or read `summary`"]
 pub struct Collected<T> {
-    /// The records, in the listing's order; those that were given late at the end.
+    /// The valid records, in the order of the listing; those that were delivered late come last.
     pub items: Vec<T>,
-    /// What came in a record's place.
-    pub unreadable: Vec<UnreadableRecord>,
-    /// Errors that the server gave beside records.
+    /// The invalid records.
+    pub invalid: Vec<InvalidRecord>,
+    /// Errors that the server sent beside records.
     pub partial: Vec<ApiError>,
-    /// What ended the reading before its end, if something did.
+    /// The error that ended the scan early, if one did.
     pub error: Option<Error>,
-    /// How the reading went, and whether this is all.
+    /// The summary of the scan, with its verdict.
     pub summary: Summary,
-    /// Where to go on. `None` if the query can't be asked for.
+    /// Where to resume. `None` if the query is invalid.
     pub cursor: Option<Cursor>,
-    /// For a [part](super::Listing::part) of a listing: what its reading came to, for [`merge`](super::merge).
+    /// The outcome of a [part](crate::page::Listing::part) of a listing, for [`merge`](crate::page::merge).
     pub part_read: Option<PartRead>,
 }
 
 impl<T> Collected<T> {
-    pub(super) async fn of<Q: Paginate<Item = T>>(mut entries: Entries<Q>) -> Self {
-        let (mut items, mut unreadable, mut partial, mut failure) = (Vec::new(), Vec::new(), Vec::new(), None);
+    pub(crate) async fn of<Q: Paginate<Item = T>>(mut entries: WithInvalid<Q>) -> Self {
+        let (mut items, mut invalid, mut partial, mut failure) = (Vec::new(), Vec::new(), Vec::new(), None);
         while let Some(entry) = entries.next().await {
             match entry {
-                Ok(Entry::Record(record)) => items.push(record),
-                Ok(Entry::Unreadable(record)) => unreadable.push(record),
+                Ok(Ok(record)) => items.push(record),
+                Ok(Err(record)) => invalid.push(record),
                 Err(error) if error.kind() == ErrorKind::Partial => partial.extend(error.api().cloned()),
                 Err(error) => {
                     failure = Some(error);
@@ -36,46 +38,48 @@ impl<T> Collected<T> {
                 }
             }
         }
+        // A transient error leaves the stream unfinished, but nothing polls it again.
         let mut summary = entries.summary();
-        if failure.is_some() && summary.verdict == Verdict::Truncated(Cut::NotFinished) {
-            summary.verdict = Verdict::Truncated(Cut::Failed);
+        if failure.is_some() && summary.verdict == Verdict::Incomplete(Cause::NotFinished) {
+            summary.verdict = Verdict::Incomplete(Cause::Failed);
         }
         let (cursor, part_read) = (entries.cursor(), entries.part_read());
-        Self { items, unreadable, partial, error: failure, summary, cursor, part_read }
+        Self { items, invalid, partial, error: failure, summary, cursor, part_read }
     }
 
-    /// The records, if they are all of the listing for certain, and each could be read.
+    /// Returns the records if the verdict is [`Complete`](Verdict::Complete) and every record is valid.
     ///
-    /// For an API without a total nothing is certain: see [`as_far_as_known`](Self::as_far_as_known).
+    /// An API without a total never gets this verdict: use [`complete_or_unverified`](Self::complete_or_unverified).
     ///
     /// # Errors
     ///
-    /// The [`error`](Self::error) that ended the reading, [`ErrorKind::Record`] for an unreadable record, or else
-    /// [`ErrorKind::Truncated`] with the verdict.
+    /// The [`error`](Self::error) that ended the scan, [`ErrorKind::InvalidRecord`] for an invalid record, or else
+    /// [`ErrorKind::Incomplete`] with the verdict.
     pub fn complete(self) -> Result<Vec<T>> {
         if self.summary.verdict.is_complete() { self.readable() } else { Err(self.refuse()) }
     }
 
-    /// The records, if nothing is known to be missing, and each could be read.
+    /// Returns the records if none is known to be missing (the verdict is [`Complete`](Verdict::Complete) or
+    /// [`Unverified`](Verdict::Unverified)) and every record is valid.
     ///
     /// # Errors
     ///
-    /// As [`complete`](Self::complete), but not for a doubt.
-    pub fn as_far_as_known(self) -> Result<Vec<T>> {
-        if self.summary.verdict.is_truncated() { Err(self.refuse()) } else { self.readable() }
+    /// As [`complete`](Self::complete), but not for an unverified scan.
+    pub fn complete_or_unverified(self) -> Result<Vec<T>> {
+        if self.summary.verdict.is_incomplete() { Err(self.refuse()) } else { self.readable() }
     }
 
     fn readable(self) -> Result<Vec<T>> {
-        match self.unreadable.into_iter().next() {
-            Some(record) => Err(record.into_error().with_cursor(self.cursor)),
+        match self.invalid.into_iter().next() {
+            Some(record) => Err(Error::from(record).with_cursor(self.cursor)),
             None => Ok(self.items),
         }
     }
 
     fn refuse(self) -> Error {
         self.error.unwrap_or_else(|| {
-            let message = format!("the listing was read, but not for certain to its end: {}", self.summary.verdict);
-            Error::new(ErrorKind::Truncated, message).with_cursor(self.cursor)
+            let message = format!("the scan is not known to be complete: {}", self.summary.verdict);
+            Error::new(ErrorKind::Incomplete, message).with_cursor(self.cursor)
         })
     }
 }

@@ -8,84 +8,90 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
-use super::cursor::Cursor;
-use super::pages::{Given, Pages, SummaryHandle};
-use super::summary::Summary;
-use super::{Entry, Paginate, PartRead};
+use crate::cursor::Cursor;
 use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::page::pages::{Candidate, Pages};
+use crate::page::report::SummaryHandle;
+use crate::page::summary::Summary;
+use crate::page::{InvalidRecord, Paginate, PartRead};
 
-/// Reads a listing record by record, by the rules of [the module](crate::page).
+/// A scan of a listing, as a stream of records. It follows the rules of [the module](crate::page).
 ///
-/// A record that can't be read is an `Err` that [says so](Error::is_record), and the next one comes after it. An adaptor
-/// that ends at the first error (`try_next`, `try_collect`) ends there too: see [`or_raw`](Self::or_raw).
+/// An invalid record is an `Err` for which [`is_record`](Error::is_record) returns `true`, and the stream continues
+/// after it. An adaptor that stops at the first error (`try_next`, `try_collect`) stops there too: see
+/// [`with_invalid`](Self::with_invalid).
 ///
-/// Made by [`Listing::items`](super::Listing::items); lazy: nothing is asked for until it's polled, and then no more pages
-/// are under way than [`prefetch`](super::Listing::prefetch) says.
-#[must_use = "streams do nothing unless polled"]
+/// Created by [`Listing::items`](crate::page::Listing::items). The stream is lazy: it sends nothing until it is polled,
+/// and keeps no more requests in flight than [`prefetch`](crate::page::Listing::prefetch) allows.
+#[must_use = "streams do nothing unless polled: call `next`"]
 pub struct Items<Q: Paginate> {
-    entries: Entries<Q>,
+    entries: WithInvalid<Q>,
 }
 
 impl<Q: Paginate> Items<Q> {
-    pub(super) fn new(pages: Pages<Q>) -> Self {
-        Self { entries: Entries { pages, ready: VecDeque::new(), errors: Vec::new() } }
+    pub(crate) fn new(pages: Pages<Q>) -> Self {
+        Self { entries: WithInvalid { pages, ready: VecDeque::new(), errors: Vec::new() } }
     }
 
-    /// The same records, with one that can't be read as a value of its own, and not as an error.
+    /// Yields invalid records as values instead of errors.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// use actionlog::{Entry, UnleashClient, testing::World};
+    /// use actionlog::{InvalidRecord, UnleashClient, testing::FakeServer};
     /// use futures_util::TryStreamExt;
     ///
-    /// let world = World::new();
+    /// let world = FakeServer::new();
     /// world.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let client = client.build()?;
     ///
-    /// let mut entries = client.action_set_events().list(("default", 7)).items().or_raw();
-    /// let (mut records, mut unreadable) = (0, Vec::new());
+    /// let mut entries = client.action_set_events().list(("default", 7)).items().with_invalid();
+    /// let (mut records, mut invalid) = (0, Vec::new());
     /// while let Some(entry) = entries.try_next().await? {
     ///     match entry {
-    ///         Entry::Record(_) => records += 1,
-    ///         Entry::Unreadable(record) => unreadable.push(record.raw().to_string()),
+    ///         Ok(_) => records += 1,
+    ///         Err(record) => invalid.push(record.raw().to_string()),
     ///     }
     /// }
-    /// assert_eq!((records, unreadable), (2, vec![r#"{"id": 9}"#.to_owned()]));
+    /// assert_eq!((records, invalid), (2, vec![r#"{"id": 9}"#.to_owned()]));
     /// # Ok(())
     /// # }
     /// # #[cfg(not(feature = "testing"))] fn main() {}
     /// ```
-    pub fn or_raw(self) -> Entries<Q> {
+    pub fn with_invalid(self) -> WithInvalid<Q> {
         self.entries
     }
 
-    /// The same records, each with the place behind it: what was done with a record can be stored together with where to
-    /// go on. Safe with adaptors that read ahead of what is done (`chunks`, `buffered`), as the place travels along.
+    /// Yields each record with the cursor behind it, so that you can store the outcome of a record together with where
+    /// to resume. This is safe with adaptors that poll ahead of your processing (`chunks`, `buffered`), because each
+    /// cursor travels with its record.
     ///
-    /// The place behind a record that can't be read is in its error; [`or_raw`](WithCursor::or_raw) yields it as a value,
-    /// with its cursor.
+    /// For an invalid record, the cursor is in the error; [`with_invalid`](WithCursor::with_invalid) yields the record
+    /// as a value, with its cursor.
     pub fn with_cursor(self) -> WithCursor<Q> {
         WithCursor { items: self }
     }
 
-    /// A handle to how the reading goes, which stays when the stream is given to an adaptor.
+    /// Returns the stream and a handle to its summary. The handle stays with you when you pass the stream to an
+    /// adaptor.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// use actionlog::{UnleashClient, testing::World};
+    /// use actionlog::{UnleashClient, testing::FakeServer};
     /// use futures_util::TryStreamExt;
     ///
-    /// let world = World::new();
+    /// let world = FakeServer::new();
     /// world.unleash().add_sample_events("default", 7, 120);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let client = client.build()?;
     ///
     /// let (events, summary) = client.action_set_events().list(("default", 7)).items().summarised();
     /// let ids: Vec<_> = events.map_ok(|it| it.id).try_collect().await?;
-    /// assert_eq!(summary.get().seen, ids.len() as u64);
+    /// assert_eq!(summary.get().delivered, ids.len() as u64);
     /// println!("{}", summary.get().verdict);
     /// # Ok(())
     /// # }
@@ -96,45 +102,49 @@ impl<Q: Paginate> Items<Q> {
         (self, handle)
     }
 
-    /// The cursor behind the record that was yielded last. `None` if the query can't be asked for.
+    /// Returns the cursor behind the last record that was yielded. `None` if the query is invalid.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.entries.cursor()
     }
 
-    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for
+    /// [`merge`](crate::page::merge).
     pub fn part_read(&self) -> Option<PartRead> {
         self.entries.part_read()
     }
 
-    /// How the reading went so far.
+    /// Returns the summary of the scan so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.entries.summary()
     }
 
-    /// The next record. `None` at the end.
+    /// Returns the next record, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Record`] for a record that can't be read, [`ErrorKind::Partial`] where the server gave errors
-    /// beside records; the stream goes on after both. Otherwise what kept the next page from being read: after an error
-    /// that [may pass](Error::is_transient), calling again asks anew, after a wait inside of the call: as long as the
-    /// error [says](Error::retry_after), or else 1 s, doubled with each error in a row up to 30 s. After any other, and
-    /// after [too many in a row](super::Listing::max_consecutive_errors), the stream has ended.
+    /// [`ErrorKind::InvalidRecord`] for an invalid record, and [`ErrorKind::Partial`] if the server sent errors beside
+    /// records. The stream continues after both.
+    ///
+    /// Otherwise, the error of the next page. After a [transient](Error::is_transient) error, the next call requests
+    /// the page again, after a wait inside of the call: as long as [`retry_after`](Error::retry_after) says, or else 1
+    /// s, doubled with each error in a row up to 30 s. After any other error, and after [too many in a
+    /// row](crate::page::Listing::max_consecutive_errors), the stream has ended.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the request goes on when it is called again.
+    /// Dropping the future loses nothing: the next call continues the same request.
     pub async fn next(&mut self) -> Option<Result<Q::Item>> {
         StreamExt::next(self).await
     }
 
-    /// [`next`](Self::next), for `while let Some(record) = items.try_next().await?`. `Ok(None)` at the end.
+    /// Like [`next`](Self::next), for use in `while let Some(record) = items.try_next().await?`. Returns `Ok(None)` at
+    /// the end.
     ///
     /// # Errors
     ///
-    /// As [`next`](Self::next); the stream goes on after those that it goes on after there.
+    /// As [`next`](Self::next). The stream continues after the same errors.
     pub async fn try_next(&mut self) -> Result<Option<Q::Item>> {
         self.next().await.transpose()
     }
@@ -145,7 +155,7 @@ impl<Q: Paginate> Stream for Items<Q> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let entry = ready!(self.entries.poll_next_unpin(cx));
-        Poll::Ready(entry.map(|entry| match entry?.into_result() {
+        Poll::Ready(entry.map(|entry| match entry?.map_err(Error::from) {
             Ok(record) => Ok(record),
             Err(error) => Err(self.entries.pages.with_cursor(error)),
         }))
@@ -158,15 +168,15 @@ impl<Q: Paginate> fmt::Debug for Items<Q> {
     }
 }
 
-/// Records, each with the place behind it: see [`Items::with_cursor`].
+/// A stream of records, each with the cursor behind it: see [`Items::with_cursor`].
 #[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
+#[must_use = "streams do nothing unless polled: call `next`"]
 pub struct WithCursor<Q: Paginate> {
     items: Items<Q>,
 }
 
 impl<Q: Paginate> WithCursor<Q> {
-    /// The next record, and the place behind it. `None` at the end.
+    /// Returns the next record and the cursor behind it, or `None` at the end.
     ///
     /// # Errors
     ///
@@ -174,12 +184,13 @@ impl<Q: Paginate> WithCursor<Q> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the request goes on when it is called again.
+    /// Dropping the future loses nothing: the next call continues the same request.
     pub async fn next(&mut self) -> Option<Result<(Q::Item, Cursor)>> {
         StreamExt::next(self).await
     }
 
-    /// [`next`](Self::next), for `while let Some((record, cursor)) = records.try_next().await?`. `Ok(None)` at the end.
+    /// Like [`next`](Self::next), for use in `while let Some((record, cursor)) = records.try_next().await?`. Returns
+    /// `Ok(None)` at the end.
     ///
     /// # Errors
     ///
@@ -188,18 +199,18 @@ impl<Q: Paginate> WithCursor<Q> {
         self.next().await.transpose()
     }
 
-    /// The same records and cursors, with an unreadable record as a value, and not as an error.
-    pub fn or_raw(self) -> EntriesWithCursor<Q> {
-        self.items.or_raw().with_cursor()
+    /// Yields invalid records as values instead of errors.
+    pub fn with_invalid(self) -> WithInvalidAndCursor<Q> {
+        self.items.with_invalid().with_cursor()
     }
 
-    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge). To be
-    /// stored along with the cursor, so that a job that dies loses neither.
+    /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for
+    /// [`merge`](crate::page::merge). Store it along with the cursor, so that a job that dies loses neither.
     pub fn part_read(&self) -> Option<PartRead> {
         self.items.part_read()
     }
 
-    /// How the reading went so far.
+    /// Returns the summary of the scan so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.items.summary()
@@ -215,55 +226,58 @@ impl<Q: Paginate> Stream for WithCursor<Q> {
     }
 }
 
-/// The cursor behind a record. There is one wherever a record came from.
+/// Returns the cursor behind a record. A stream that has yielded a record always has one.
 fn behind(cursor: Option<Cursor>) -> Result<Cursor> {
-    cursor.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "no place"))
+    cursor
+        .ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "the stream has no cursor, because its query is invalid"))
 }
 
-/// Records, and unreadable records as values, each with the cursor behind it: see [`Entries::with_cursor`].
+/// A stream of valid and invalid records, each with the cursor behind it: see [`WithInvalid::with_cursor`].
 #[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct EntriesWithCursor<Q: Paginate> {
-    entries: Entries<Q>,
+#[must_use = "streams do nothing unless polled: call `next`"]
+pub struct WithInvalidAndCursor<Q: Paginate> {
+    entries: WithInvalid<Q>,
 }
 
-impl<Q: Paginate> EntriesWithCursor<Q> {
-    /// The next record, or the unreadable one in its place, and the cursor behind it. `None` at the end.
+impl<Q: Paginate> WithInvalidAndCursor<Q> {
+    /// Returns the next valid or invalid record and the cursor behind it, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// As [`Entries::next`].
+    /// As [`WithInvalid::next`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the request goes on when it is called again.
-    pub async fn next(&mut self) -> Option<Result<(Entry<Q::Item>, Cursor)>> {
+    /// Dropping the future loses nothing: the next call continues the same request.
+    pub async fn next(&mut self) -> Option<Result<(Result<Q::Item, InvalidRecord>, Cursor)>> {
         StreamExt::next(self).await
     }
 
-    /// [`next`](Self::next), for `while let Some((entry, cursor)) = entries.try_next().await?`. `Ok(None)` at the end.
+    /// Like [`next`](Self::next), for use in `while let Some((entry, cursor)) = entries.try_next().await?`. Returns
+    /// `Ok(None)` at the end.
     ///
     /// # Errors
     ///
-    /// As [`Entries::next`].
-    pub async fn try_next(&mut self) -> Result<Option<(Entry<Q::Item>, Cursor)>> {
+    /// As [`WithInvalid::next`].
+    pub async fn try_next(&mut self) -> Result<Option<(Result<Q::Item, InvalidRecord>, Cursor)>> {
         self.next().await.transpose()
     }
 
-    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for
+    /// [`merge`](crate::page::merge).
     pub fn part_read(&self) -> Option<PartRead> {
         self.entries.part_read()
     }
 
-    /// How the reading went so far.
+    /// Returns the summary of the scan so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.entries.summary()
     }
 }
 
-impl<Q: Paginate> Stream for EntriesWithCursor<Q> {
-    type Item = Result<(Entry<Q::Item>, Cursor)>;
+impl<Q: Paginate> Stream for WithInvalidAndCursor<Q> {
+    type Item = Result<(Result<Q::Item, InvalidRecord>, Cursor)>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let entry = ready!(self.entries.poll_next_unpin(cx));
@@ -271,94 +285,99 @@ impl<Q: Paginate> Stream for EntriesWithCursor<Q> {
     }
 }
 
-/// Reads a listing record by record, with what can't be read as a value: see [`Items::or_raw`].
-#[must_use = "streams do nothing unless polled"]
-pub struct Entries<Q: Paginate> {
+/// A stream of records that yields invalid records as values: see [`Items::with_invalid`].
+#[must_use = "streams do nothing unless polled: call `next`"]
+pub struct WithInvalid<Q: Paginate> {
     pages: Pages<Q>,
-    ready: VecDeque<Given<Q::Item>>,
-    /// The server's own errors, told behind the records that they came with.
+    ready: VecDeque<Candidate<Q::Item>>,
+    /// The errors that the server sent beside records. They are yielded behind the records of their page.
     errors: Vec<ApiError>,
 }
 
-impl<Q: Paginate> Entries<Q> {
-    /// The next record, or what came in a record's place. `None` at the end.
+impl<Q: Paginate> WithInvalid<Q> {
+    /// Returns the next valid or invalid record, or `None` at the end.
     ///
     /// # Errors
     ///
-    /// As [`Items::next`], but for unreadable records, which are none here.
+    /// As [`Items::next`], except that an invalid record is not an error here.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the request goes on when it is called again.
-    pub async fn next(&mut self) -> Option<Result<Entry<Q::Item>>> {
+    /// Dropping the future loses nothing: the next call continues the same request.
+    pub async fn next(&mut self) -> Option<Result<Result<Q::Item, InvalidRecord>>> {
         StreamExt::next(self).await
     }
 
-    /// [`next`](Self::next), for `while let Some(entry) = entries.try_next().await?`. `Ok(None)` at the end.
+    /// Like [`next`](Self::next), for use in `while let Some(entry) = entries.try_next().await?`. Returns `Ok(None)` at
+    /// the end.
     ///
     /// # Errors
     ///
     /// As [`next`](Self::next).
-    pub async fn try_next(&mut self) -> Result<Option<Entry<Q::Item>>> {
+    pub async fn try_next(&mut self) -> Result<Option<Result<Q::Item, InvalidRecord>>> {
         self.next().await.transpose()
     }
 
-    /// The same, each with the cursor behind it: unreadable records too have a place to go on from.
+    /// Yields each valid or invalid record with the cursor behind it.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// use actionlog::{Entry, UnleashClient, testing::World};
+    /// use actionlog::{UnleashClient, testing::FakeServer};
     ///
-    /// let world = World::new();
+    /// let world = FakeServer::new();
     /// world.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let client = client.build()?;
     ///
-    /// let mut entries = client.action_set_events().list(("default", 7)).items().or_raw().with_cursor();
+    /// let mut entries = client.action_set_events().list(("default", 7)).items().with_invalid().with_cursor();
     /// while let Some((entry, cursor)) = entries.try_next().await? {
     ///     match entry {
-    ///         Entry::Record(event) => println!("{}", event.id),
-    ///         Entry::Unreadable(record) => eprintln!("put aside: {}", record.raw()),
+    ///         Ok(event) => println!("{}", event.id),
+    ///         Err(record) => eprintln!("invalid: {}", record.raw()),
     ///     }
-    ///     // Store `cursor` now: both kinds are done with.
-    ///     assert!(cursor.seen() > 0);
+    ///     // Store `cursor` now: both kinds of record are processed.
+    ///     assert!(cursor.delivered() > 0);
     /// }
     /// # Ok(())
     /// # }
     /// # #[cfg(not(feature = "testing"))] fn main() {}
     /// ```
-    pub fn with_cursor(self) -> EntriesWithCursor<Q> {
-        EntriesWithCursor { entries: self }
+    pub fn with_cursor(self) -> WithInvalidAndCursor<Q> {
+        WithInvalidAndCursor { entries: self }
     }
 
-    /// The place behind what was given last. `None` if the query can't be asked for.
+    /// Returns the cursor behind the last record that was yielded. `None` if the query is invalid.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.pages.cursor()
     }
 
-    /// For a [part](super::Listing::part) of a listing: what its reading came to so far, for [`merge`](super::merge).
+    /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for
+    /// [`merge`](crate::page::merge).
     pub fn part_read(&self) -> Option<PartRead> {
         self.pages.part_read()
     }
 
-    /// How the reading went so far.
+    /// Returns the summary of the scan so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.pages.summary()
     }
 
-    fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Entry<Q::Item>>>> {
+    #[expect(clippy::type_complexity, reason = "a stream of results, each with a valid or an invalid record")]
+    fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Result<Q::Item, InvalidRecord>>>> {
         loop {
-            while let Some(given) = self.ready.pop_front() {
-                if let Some(entry) = self.pages.give(given) {
+            while let Some(candidate) = self.ready.pop_front() {
+                if let Some(entry) = self.pages.deliver(candidate) {
                     return Poll::Ready(Some(Ok(entry)));
                 }
             }
+            // The records come first, so that an adaptor that stops at the error has them.
             if !self.errors.is_empty() {
                 let errors = std::mem::take(&mut self.errors);
-                let error = Error::new(ErrorKind::Partial, "the server gave errors beside the records")
+                let error = Error::new(ErrorKind::Partial, "the server sent errors beside the records")
                     .with_api(Some(ApiError::first_of(errors)));
                 return Poll::Ready(Some(Err(self.pages.with_cursor(error))));
             }
@@ -374,8 +393,8 @@ impl<Q: Paginate> Entries<Q> {
     }
 }
 
-impl<Q: Paginate> Stream for Entries<Q> {
-    type Item = Result<Entry<Q::Item>>;
+impl<Q: Paginate> Stream for WithInvalid<Q> {
+    type Item = Result<Result<Q::Item, InvalidRecord>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let entry = ready!(self.poll_entry(cx));
@@ -384,8 +403,8 @@ impl<Q: Paginate> Stream for Entries<Q> {
     }
 }
 
-impl<Q: Paginate> fmt::Debug for Entries<Q> {
+impl<Q: Paginate> fmt::Debug for WithInvalid<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entries").field("pages", &self.pages).field("ready", &self.ready.len()).finish()
+        f.debug_struct("WithInvalid").field("pages", &self.pages).field("ready", &self.ready.len()).finish()
     }
 }

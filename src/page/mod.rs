@@ -1,78 +1,72 @@
-//! Listings: what a page is, and how all of them are read without losing a record.
+//! Listings: one page of a listing, and scans that read all pages without losing a record.
 //!
-//! # How a listing is read
+//! # How a scan works
 //!
-//! Offsets shift while one reads: a record added at the head pushes the rest down, a removed one pulls it up. Servers
-//! cut page sizes, send a page short, or answer empty for a moment. Striding from offset to offset, and ending at a short
-//! or an empty page, loses records. [`Listing::pages`] and [`Listing::items`] do neither:
+//! Offsets shift during a scan: a record added at the head pushes the rest down, a removed record pulls it up. Servers
+//! cut page sizes, send short pages, or send an empty page for a moment. Stepping from offset to offset, and stopping
+//! at a short or an empty page, loses records. [`Listing::pages`] and [`Listing::items`] do neither. A *window* is one
+//! offset and limit:
 //!
-//! 1. Every request but the first starts at a record that is already known, one record of overlap: at the place where
-//!    it was last seen.
-//! 2. What follows the *last* known record of an answer comes next. Unknown records before it were added meanwhile and
-//!    are given too; known ones are not given twice.
-//! 3. If nothing in an answer is known, the place was lost: the answer is dropped, and the place is looked for further up
-//!    and further down, until a record is met that is known. If none is left, the listing is read from its head.
-//! 4. Only one thing ends a listing: a known record *alone* in an answer that had room for more. (Or a single answer that
-//!    holds all that the documented total counts.) A short page doesn't, and neither does an empty one.
+//! 1. Every window but the first starts at a record that was already seen, at the position where it was last seen. So
+//!    windows overlap by one record.
+//! 2. What follows the *last* already seen record of a page comes next. Unseen records before it were added meanwhile
+//!    and are yielded too; already seen records are not yielded twice.
+//! 3. If a page holds no already seen record, the position is lost: the page is dropped, and the scan looks further up
+//!    and further down until it finds an already seen record. If none is left, the listing is scanned from its head.
+//! 4. Only one thing ends a scan: an already seen record *alone* in a page that had room for more. (Or a single page
+//!    that holds as many records as the documented total counts.) A short page doesn't end it, and neither does an
+//!    empty one.
 //!
-//! It costs one request at the end of a listing whose API documents no total. What this promises and what it doesn't, the
-//! conditions of the verdict, and the costs are in [`guarantees`](crate::guarantees).
+//! This costs one request at the end of a listing whose API documents no total. [`guarantees`](crate::guarantees)
+//! states what a scan promises and what it doesn't, the conditions of its *verdict* (whether it is known to be
+//! complete), and the costs.
 
-mod ahead;
-mod ask;
-mod canonical;
-mod chase;
-mod climb;
+pub(crate) mod check;
 mod collected;
-mod cursor;
-mod drift;
-mod entry;
+mod cursor_errors;
 mod extent;
-mod head;
-mod identity;
+pub(crate) mod fetch;
 mod items;
-mod known;
 mod listing;
-mod locate;
-#[cfg(all(test, feature = "testing"))]
-mod model;
+mod listing_parts;
 mod pages;
-mod part;
 mod raw;
-mod since;
+mod report;
+mod split;
 mod summary;
-mod walk;
+pub(crate) mod walk;
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 
+pub use crate::cursor::Cursor;
+pub use crate::decode::envelope::{Envelope, ListPage};
+pub use crate::error::InvalidRecord;
+pub use crate::values::record_key::RecordKey;
 pub use collected::Collected;
-pub use cursor::Cursor;
-pub use entry::{Entry, UnreadableRecord};
-pub use identity::Identity;
-pub use items::{Entries, EntriesWithCursor, Items, WithCursor};
+pub use items::{Items, WithCursor, WithInvalid, WithInvalidAndCursor};
 pub use listing::Listing;
-pub use pages::{Pages, SummaryHandle};
-pub use part::{Merged, Part, PartRead, merge};
+pub use pages::Pages;
 pub use raw::{Raw, WithRaw};
-pub use summary::{Cut, Doubt, Summary, Verdict};
+pub use report::SummaryHandle;
+pub use split::{Merged, Part, PartRead, merge};
+pub use summary::{Cause, Doubt, Summary, Verdict};
 
+use crate::decode::omitted::OmittedField;
 use crate::error::{ApiError, Error};
-use crate::json::Json;
-use crate::omitted::OmittedField;
 use crate::request::Request;
-use crate::transport::decode::DecodeError;
+use crate::values::json::Json;
 
-/// What an API says of one of its listings: how a part of it is asked for, and how its records are told apart.
+/// Describes one listing endpoint: how to request a window of it, and how to tell its records apart.
 ///
-/// Pure: nothing here waits. Implement it for a listing of your own and read it with a client's `listing`; the rules
-/// above hold for it as they do for the listings of this crate.
+/// Implementations do no I/O. Implement it for a custom listing and scan it with the `listing` method of a client; the
+/// rules above apply as they do to the listings of this crate.
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate};
+/// use actionlog::page::{Envelope, RecordKey, ListPage, PageSizes, Paginate};
 /// use actionlog::{DecodeError, Request};
 /// use serde::de::DeserializeOwned;
 ///
@@ -84,29 +78,29 @@ use crate::transport::decode::DecodeError;
 /// struct Event { id: String, state: String }
 ///
 /// /// The JSON around the records.
-/// struct Around;
+/// struct ListEnvelope;
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Body<R> { #[serde(rename = "integrationEvents")] events: Vec<R> }
 ///
-/// impl Envelope for Around {
+/// impl Envelope for ListEnvelope {
 ///     type Of<R: DeserializeOwned> = Body<R>;
 ///
-///     fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-///         Ok(Listed::new(body.events))
+///     fn open<R: DeserializeOwned>(body: Body<R>) -> Result<ListPage<R>, DecodeError> {
+///         Ok(ListPage::new(body.events))
 ///     }
 /// }
 ///
 /// impl Paginate for IntegrationEvents {
 ///     type Item = Event;
-///     type Envelope = Around;
+///     type Envelope = ListEnvelope;
 ///
 ///     fn request(&self) -> Request<()> {
 ///         Request::get("api/admin/addons/{id}/events", [self.integration])
 ///     }
 ///
-///     fn identity(event: &Event) -> Identity {
-///         Identity::from(event.id.as_str())
+///     fn record_key(event: &Event) -> RecordKey {
+///         RecordKey::from(event.id.as_str())
 ///     }
 ///
 ///     fn page_sizes(&self) -> PageSizes {
@@ -116,78 +110,77 @@ use crate::transport::decode::DecodeError;
 /// # fn main() {}
 /// ```
 pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
-    /// A record.
+    /// A record of the listing.
     type Item: DeserializeOwned + Send + Unpin + 'static;
 
-    /// The JSON around the records of an answer.
+    /// The JSON around the records in a response.
     type Envelope: Envelope;
 
-    /// Asks for the listing: all of the request but the window, made once for a reading. How the answers are read follows
-    /// from the two types.
+    /// Returns the request for the listing, without a window. A scan calls this once. The two associated types
+    /// determine how responses are decoded.
     fn request(&self) -> Request<()>;
 
-    /// Adds a window to it: in the parameters `offset` and `limit` unless said otherwise.
+    /// Adds a window to the request. The default sets the parameters `offset` and `limit`.
     fn window<T>(&self, request: Request<T>, window: Window) -> Request<T> {
-        request.shape("limit", window.limit).shape("offset", window.offset)
+        request.view_param("limit", window.limit).view_param("offset", window.offset)
     }
 
-    /// What tells a record from the others.
-    fn identity(item: &Self::Item) -> Identity;
+    /// Returns the key that tells a record from the others.
+    fn record_key(item: &Self::Item) -> RecordKey;
 
-    /// How many records may be asked for at once.
+    /// Returns how many records may be requested per page.
     fn page_sizes(&self) -> PageSizes;
 
-    /// Whether records keep their places relative to each other. [`Order::MayChange`] unless said otherwise, which costs a
-    /// request at the end: the head is read again, for what moved there.
-    fn order(&self) -> Order {
-        Order::MayChange
+    /// Returns whether records keep their positions relative to each other. The default, [`Stability::Unstable`], costs
+    /// a request at the end of a scan: the head is read again, for records that moved there.
+    fn stability(&self) -> Stability {
+        Stability::Unstable
     }
 
-    /// Which end of the listing new records come to. [`Growth::Unknown`] unless said otherwise, and then
-    /// [`newer_than`](Listing::newer_than) is refused.
+    /// Returns at which end of the listing new records are added. With the default, [`Growth::Unknown`],
+    /// [`newer_than`](Listing::newer_than) fails.
     fn growth(&self) -> Growth {
         Growth::Unknown
     }
 
-    /// Whether this listing's records bear a time, that [`time_of`](Self::time_of) tells. They don't unless said
-    /// otherwise.
-    fn bears_time(&self) -> bool {
+    /// Returns whether the records of this listing have a [`timestamp`](Self::timestamp). The default is `false`.
+    fn has_timestamps(&self) -> bool {
         false
     }
 
-    /// The time of a record, by which [`since`](Listing::since) goes.
-    fn time_of(item: &Self::Item) -> Option<DateTime<Utc>> {
+    /// Returns the time of a record, which [`since`](Listing::since) filters by. The default is `None`.
+    fn timestamp(item: &Self::Item) -> Option<DateTime<Utc>> {
         let _ = item;
         None
     }
 
-    /// Keeps, in a record, the fields of it that didn't fit and that it was read without, and gives `true`. `raw` is the
-    /// whole record, as the server sent it.
+    /// Keeps the fields that didn't fit the model in the record that was decoded without them, and returns `true`.
+    /// `raw` is the whole record, as the server sent it.
     ///
-    /// Where it gives `false`, as it does unless said otherwise, a record of which anything doesn't fit is
-    /// [unreadable](Entry::Unreadable): what is left out without a word is lost. The records of this crate's own listings
-    /// keep them; see [`strictness`](crate::strictness).
+    /// With the default, `false`, a record with any field that doesn't fit is [invalid](InvalidRecord): a field dropped
+    /// in silence would be lost. The records of this crate's own listings keep such fields; see
+    /// [`strictness`](crate::strictness).
     fn omit(item: &mut Self::Item, fields: Vec<OmittedField>, raw: &Json) -> bool {
         let _ = (item, fields, raw);
         false
     }
 
-    /// What the total in an answer counts. [`Total::Open`] unless said otherwise.
-    fn total(&self) -> Total {
-        Total::Open
+    /// Returns what the total in a response counts. The default is [`TotalScope::Unknown`].
+    fn total_scope(&self) -> TotalScope {
+        TotalScope::Unknown
     }
 }
 
-/// Which part of a listing is asked for.
+/// The part of a listing that one request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// How many records are skipped.
+    /// How many records to skip.
     pub offset: u64,
-    /// How many are asked for.
+    /// How many records to return at most.
     pub limit: u32,
 }
 
-/// How many records an API gives at once.
+/// How many records an API returns per page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSizes {
     pub(crate) usual: u32,
@@ -195,50 +188,50 @@ pub struct PageSizes {
 }
 
 impl PageSizes {
-    /// From 1 to `largest`; the largest is asked for unless the caller says otherwise.
+    /// Page sizes from 1 to `largest`. The default is `largest`.
     #[must_use]
     pub const fn up_to(largest: u32) -> Self {
         Self { usual: largest, largest: Some(largest) }
     }
 
-    /// No documented largest; `usual` is asked for unless the caller says otherwise.
+    /// Page sizes without a documented maximum. The default is `usual`.
     #[must_use]
     pub const fn unbounded(usual: u32) -> Self {
         Self { usual, largest: None }
     }
 }
 
-/// What the total of an answer counts.
+/// What the total in a response counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Total {
-    /// All records of the listing: it may prove the end.
-    OfListing,
-    /// The records of the page: it says nothing.
-    OfPage,
-    /// Not known which. It ends no listing, and counts for the verdict only if it can't be a page's: if it differed from the
-    /// number of the records beside it at least once.
-    Open,
+pub enum TotalScope {
+    /// All records of the listing. Such a total may prove the end.
+    Listing,
+    /// The records of the page. Such a total proves nothing.
+    Page,
+    /// Undocumented. Such a total ends no scan, and counts for the verdict only if it can't be that of a page: if it
+    /// differed from the number of records beside it at least once.
+    Unknown,
 }
 
-/// Whether records keep their places relative to each other.
+/// Whether records keep their positions relative to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Order {
+pub enum Stability {
     /// They do: the order is by something that doesn't change.
-    Fixed,
-    /// They may not, or it isn't known.
-    MayChange,
+    Stable,
+    /// They may move, or the order is undocumented.
+    Unstable,
 }
 
-/// Which end of a listing new records come to.
+/// At which end of a listing new records are added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Growth {
-    /// To its head: the newest come first.
+    /// At its head: the newest records come first.
     AtHead,
-    /// To its end: the newest come last.
+    /// At its end: the newest records come last.
     AtEnd,
-    /// To either, or in between, or nobody knows.
+    /// At either end, in between, or undocumented.
     Unknown,
 }
 
@@ -246,90 +239,16 @@ pub enum Growth {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GrowingEnd {
-    /// Stop once everything was delivered that stood there when the scan began.
+    /// Stop once every record was delivered that stood in the listing when the scan started.
     #[default]
     StopBehindStart,
-    /// Keep scanning for as long as there is more. Such a scan may never end.
+    /// Keep scanning for as long as there are more records. Such a scan may never end.
     Chase,
-}
-
-/// What an answer to a listing holds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed<R> {
-    pub(crate) records: Vec<R>,
-    pub(crate) total: Option<u64>,
-    pub(crate) errors: Vec<ApiError>,
-}
-
-impl<R> Listed<R> {
-    /// Records, in the answer's order.
-    #[must_use]
-    pub fn new(records: Vec<R>) -> Self {
-        Self { records, total: None, errors: Vec::new() }
-    }
-
-    /// With a total, where the answer has one.
-    #[must_use = "returns the changed value"]
-    pub fn with_total(mut self, total: Option<u64>) -> Self {
-        self.total = total;
-        self
-    }
-
-    /// With errors that the server gave beside the records.
-    #[must_use = "returns the changed value"]
-    pub fn with_errors(mut self, errors: Vec<ApiError>) -> Self {
-        self.errors = errors;
-        self
-    }
-
-    /// The records, in the answer's order.
-    #[must_use]
-    pub fn records(&self) -> &[R] {
-        &self.records
-    }
-
-    /// The records, owned.
-    #[must_use]
-    pub fn into_records(self) -> Vec<R> {
-        self.records
-    }
-
-    /// The total, where the answer has one.
-    #[must_use]
-    pub fn total(&self) -> Option<u64> {
-        self.total
-    }
-
-    /// The errors that the server gave beside the records.
-    #[must_use]
-    pub fn errors(&self) -> &[ApiError] {
-        &self.errors
-    }
-
-    pub(crate) fn map<S>(self, change: impl FnMut(R) -> S) -> Listed<S> {
-        Listed { records: self.records.into_iter().map(change).collect(), total: self.total, errors: self.errors }
-    }
-}
-
-/// The JSON around a page's records, whatever the records are read as.
-///
-/// Made for both ways to read a page: in one pass with the records typed, and, if one of them doesn't fit, with each kept
-/// raw to be read on its own.
-pub trait Envelope: 'static {
-    /// The body of an answer, with records read as `R`.
-    type Of<R: DeserializeOwned>: DeserializeOwned;
-
-    /// Takes the records, and what stands beside them, out of a body.
-    ///
-    /// # Errors
-    ///
-    /// If the body says that the server refused, or has no list where one belongs: an absent list is not an empty one.
-    fn open<R: DeserializeOwned>(body: Self::Of<R>) -> Result<Listed<R>, DecodeError>;
 }
 
 /// One page of a listing.
 ///
-/// Iterating over it, or over a reference to it, yields each record, or the error that it is unreadable, as
+/// Iterating over a page, or over a reference to it, yields each record, or an error for an invalid record, as
 /// [`Items`] does.
 ///
 /// ```no_run
@@ -343,71 +262,75 @@ pub trait Envelope: 'static {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// The records, and what came in a record's place, in the server's order.
-    pub entries: Vec<Entry<T>>,
-    /// The window that was asked for.
+    /// The valid and the invalid records, in the server's order.
+    pub entries: Vec<Result<T, InvalidRecord>>,
+    /// The window that was requested.
     pub window: Window,
-    /// The total that the answer gave. What it counts differs from API to API.
+    /// The total in the response. What it counts depends on the API.
     pub total: Option<u64>,
-    /// Errors that the server gave beside the records: something may be missing.
+    /// Errors that the server sent beside the records. Records may be missing.
     pub errors: Vec<ApiError>,
-    /// Whether there is more behind this page.
+    /// Whether there are more records behind this page.
     pub more: More,
 }
 
-/// Whether there is more behind a page.
+/// Whether there are more records behind a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum More {
-    /// There was when the page was made.
+    /// There were when the server made the page.
     Yes,
-    /// There was not.
+    /// There were none.
     No,
-    /// The answer doesn't say. A page that is shorter than asked, or empty, is no proof that it's the last.
+    /// The response doesn't say. A page that is short or empty doesn't prove that it is the last.
     Unknown,
 }
 
 impl<T> Page<T> {
-    /// `received`: how many records the answer had, those included that were known.
-    pub(crate) fn of(window: Window, listed: Listed<Entry<T>>, received: usize, total: Total) -> Self {
+    /// `received` is the number of records in the response, already seen ones included.
+    pub(crate) fn of(
+        window: Window,
+        listed: ListPage<Result<T, InvalidRecord>>,
+        received: usize,
+        total: TotalScope,
+    ) -> Self {
         let end = window.offset.saturating_add(received as u64);
-        let believed = match total {
-            Total::OfListing => true,
-            Total::Open => listed.total.is_some_and(|total| total > received as u64),
-            Total::OfPage => false,
+        let is_reliable = match total {
+            TotalScope::Listing => true,
+            // A total above the page's count can't be that of the page.
+            TotalScope::Unknown => listed.total.is_some_and(|total| total > received as u64),
+            TotalScope::Page => false,
         };
-        let more = match listed.total.filter(|_| believed) {
+        let more = match listed.total.filter(|_| is_reliable) {
             Some(total) if total > end => More::Yes,
+            // An empty page proves nothing: its offset may lie behind the end.
             Some(total) if total == end && received > 0 => More::No,
             _ => More::Unknown,
         };
         Self { entries: listed.records, window, total: listed.total, errors: listed.errors, more }
     }
 
-    /// The records that could be read.
+    /// Returns the valid records.
     pub fn records(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter().filter_map(|entry| match entry {
-            Entry::Record(record) => Some(record),
-            Entry::Unreadable(_) => None,
-        })
+        self.entries.iter().filter_map(|entry| entry.as_ref().ok())
     }
 
-    /// The records, owned, or the error of the first that can't be read.
+    /// Returns the records by value, or the error of the first invalid record.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Record`](crate::ErrorKind::Record).
+    /// [`ErrorKind::InvalidRecord`](crate::ErrorKind::InvalidRecord).
     pub fn into_records(self) -> Result<Vec<T>, Error> {
         self.into_iter().collect()
     }
 
-    /// How many records the page has, unreadable ones counted.
+    /// Returns the number of records, invalid ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether the page has no records.
+    /// Returns whether the page has no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -416,18 +339,22 @@ impl<T> Page<T> {
 
 impl<T> IntoIterator for Page<T> {
     type Item = Result<T, Error>;
-    type IntoIter = std::iter::Map<std::vec::IntoIter<Entry<T>>, fn(Entry<T>) -> Result<T, Error>>;
+    type IntoIter =
+        std::iter::Map<std::vec::IntoIter<Result<T, InvalidRecord>>, fn(Result<T, InvalidRecord>) -> Result<T, Error>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter().map(Entry::into_result)
+        self.entries.into_iter().map(|it| it.map_err(Error::from))
     }
 }
 
 impl<'a, T> IntoIterator for &'a Page<T> {
     type Item = Result<&'a T, Error>;
-    type IntoIter = std::iter::Map<std::slice::Iter<'a, Entry<T>>, fn(&'a Entry<T>) -> Result<&'a T, Error>>;
+    type IntoIter = std::iter::Map<
+        std::slice::Iter<'a, Result<T, InvalidRecord>>,
+        fn(&'a Result<T, InvalidRecord>) -> Result<&'a T, Error>,
+    >;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.iter().map(Entry::as_result)
+        self.entries.iter().map(|it| it.as_ref().map_err(|it| it.clone().into()))
     }
 }

@@ -1,4 +1,4 @@
-//! Records with their text beside them.
+//! Records with their raw JSON.
 
 use std::ops::Deref;
 
@@ -6,15 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Growth, Identity, Order, PageSizes, Paginate, Total, Window};
-use crate::json::Json;
-use crate::omitted::OmittedField;
+use crate::decode;
+use crate::decode::omitted::OmittedField;
+use crate::page::{Growth, PageSizes, Paginate, RecordKey, Stability, TotalScope, Window};
 use crate::request::Request;
-use crate::transport::decode;
+use crate::values::json::Json;
 
-/// A record, with its text as the server sent it beside it. Acts as the record otherwise.
+/// A record with its raw JSON, as the server sent it. Dereferences to the record.
 ///
-/// It is written as the text: byte for byte what came.
+/// It serializes as the raw JSON, byte for byte.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raw<T> {
     record: T,
@@ -22,19 +22,19 @@ pub struct Raw<T> {
 }
 
 impl<T> Raw<T> {
-    /// The text.
+    /// Returns the raw JSON.
     #[must_use]
     pub fn raw(&self) -> &Json {
         &self.raw
     }
 
-    /// The record.
+    /// Returns the record by value.
     #[must_use]
     pub fn into_record(self) -> T {
         self.record
     }
 
-    /// Both.
+    /// Returns the record and the raw JSON.
     #[must_use]
     pub fn into_parts(self) -> (T, Json) {
         (self.record, self.raw)
@@ -63,12 +63,12 @@ impl<T> Serialize for Raw<T> {
     }
 }
 
-/// A listing whose records keep their text: see [`Listing::with_raw`](super::Listing::with_raw).
+/// A listing whose records keep their raw JSON: see [`Listing::with_raw`](crate::page::Listing::with_raw).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithRaw<Q>(Q);
 
 impl<Q> WithRaw<Q> {
-    pub(super) fn new(query: Q) -> Self {
+    pub(crate) fn new(query: Q) -> Self {
         Self(query)
     }
 }
@@ -85,37 +85,37 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
         self.0.window(request, window)
     }
 
-    fn identity(item: &Raw<Q::Item>) -> Identity {
-        Q::identity(&item.record)
+    fn record_key(item: &Raw<Q::Item>) -> RecordKey {
+        Q::record_key(&item.record)
     }
 
     fn page_sizes(&self) -> PageSizes {
         self.0.page_sizes()
     }
 
-    fn order(&self) -> Order {
-        self.0.order()
+    fn stability(&self) -> Stability {
+        self.0.stability()
     }
 
     fn growth(&self) -> Growth {
         self.0.growth()
     }
 
-    fn bears_time(&self) -> bool {
-        self.0.bears_time()
+    fn has_timestamps(&self) -> bool {
+        self.0.has_timestamps()
     }
 
-    fn time_of(item: &Raw<Q::Item>) -> Option<DateTime<Utc>> {
-        Q::time_of(&item.record)
+    fn timestamp(item: &Raw<Q::Item>) -> Option<DateTime<Utc>> {
+        Q::timestamp(&item.record)
     }
 
     fn omit(item: &mut Raw<Q::Item>, fields: Vec<OmittedField>, raw: &Json) -> bool {
-        // It was read from what was left.
+        // The record was decoded from a copy without these fields; what is kept is what the server sent.
         item.raw = raw.clone();
         Q::omit(&mut item.record, fields, raw)
     }
 
-    fn total(&self) -> Total {
-        self.0.total()
+    fn total_scope(&self) -> TotalScope {
+        self.0.total_scope()
     }
 }

@@ -1,132 +1,140 @@
-//! What a reading came to, and whether it's all.
+//! The summary of a scan, and its verdict: whether the scan is known to be complete.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Total;
+use crate::page::TotalScope;
 
-/// How a reading of a listing went: what was given, what was dropped, and whether it is all.
+/// How a scan went: what was delivered, what was dropped, and whether it is complete.
 ///
-/// From [`Listing::collect`](super::Listing::collect) beside the records, or from
-/// [`Items::summarised`](super::Items::summarised) beside a stream.
+/// Returned by [`Listing::collect`](crate::page::Listing::collect) beside the records, and by
+/// [`Items::summarised`](crate::page::Items::summarised) beside a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How many records were given, late and unreadable ones counted. Counts from the cursor for a reading that
-    /// [went on](super::Listing::resume).
-    pub seen: u64,
-    /// How many of them were given late: they came to the head of the listing, or moved there, while it was read.
+    /// How many records were delivered, late and invalid ones included. A scan that
+    /// [resumed](crate::page::Listing::resume) counts from its cursor.
+    pub delivered: u64,
+    /// How many of them were delivered late: they were added at the head of the listing, or moved there, during the
+    /// scan.
     pub late: u64,
-    /// How many of them could not be read.
-    pub unreadable: u64,
-    /// How many came again and were dropped, but for the one by which each window overlaps.
+    /// How many of them were invalid.
+    pub invalid: u64,
+    /// How many records came again and were dropped, except for the one by which each window overlaps.
     pub repeats: u64,
-    /// How often the place in the listing was lost, and found again by going back.
-    pub lost_places: u64,
-    /// The smallest and the largest total that the server gave, if it gave any.
+    /// How often the position in the listing was lost and found again by going back.
+    pub lost_positions: u64,
+    /// The smallest and the largest total that the server sent, if it sent any.
     pub totals: Option<(u64, u64)>,
-    /// How many answers came; and how many requests had gone out that were dropped then, as what they asked for
-    /// [ahead](super::Listing::prefetch) wasn't wanted any more. Failed requests aren't counted.
+    /// How many responses came, plus how many requests had been sent [ahead](crate::page::Listing::prefetch) and were
+    /// dropped because their pages were no longer wanted. Failed requests don't count.
     pub requests: u64,
-    /// Whether there was no order of times to stop by, so that [`since`](super::Listing::since) had to read on to the
-    /// listing's end: the records weren't in it, or all had the same time, or none.
-    pub read_on: bool,
-    /// Whether this is all.
+    /// Whether [`since`](crate::page::Listing::since) had to scan to the listing's end, because there were no
+    /// descending timestamps to stop by: the records weren't sorted by time, or all had the same timestamp, or none.
+    pub scanned_to_end: bool,
+    /// Whether the scan is complete.
     pub verdict: Verdict,
 }
 
-/// Whether a reading gave all records of its listing.
+/// Whether a scan delivered all records of its listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Every record that stood in the listing from the first request to the last was given. (With
-    /// [`since`](super::Listing::since): every such one that is new enough. A server that lies about its total is
-    /// [the exception](crate::guarantees#records-that-move).)
+    /// Every record that stood in the listing from the first request to the last was delivered. (With
+    /// [`since`](crate::page::Listing::since): every such record that is new enough. A server that sends a wrong total
+    /// is [the exception](crate::guarantees#records-that-move).)
     ///
-    /// The reading began at the head, its end was proved, the server gave one and the same total throughout, and as many
-    /// distinct records were given. The exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
+    /// The scan started at the head, its end was proved, the server sent the same total throughout, and as many
+    /// distinct records were delivered. The exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
     Complete,
-    /// The end was proved and nothing is known to be missing, but there is no total to hold against it, or it doesn't
-    /// bear it out.
-    AsFarAsKnown(Doubt),
-    /// Something is missing, or may be.
-    Truncated(Cut),
+    /// The end was proved and no record is known to be missing, but there is no total to check the count against, or
+    /// the total doesn't confirm it.
+    Unverified(Doubt),
+    /// Records are missing, or may be.
+    Incomplete(Cause),
 }
 
-/// Why a reading that came to its end isn't called complete.
+/// Why a scan that reached its end isn't [`Complete`](Verdict::Complete).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Doubt {
-    /// The server gives no total, or none that is known to be one.
+    /// The server sent no total, or none that is known to count the listing.
     NoTotal,
-    /// The total changed while it was read.
+    /// The total changed during the scan.
     TotalMoved,
-    /// The total is another number than that of the records given.
+    /// The total differs from the number of records that were delivered.
     TotalDiffers,
-    /// The head of the listing wasn't as before when it was read again.
+    /// The head of the listing had changed when it was read again.
     Reordered,
-    /// All records came that the total counts, but they may have moved while they were read, and one that moved may have
-    /// hidden another. Say by [`Listing::order`](super::Listing::order) that they don't, if you know.
+    /// As many records came as the total counts, but they may have moved during the scan, and one that moved may have
+    /// hidden another. If you know that they don't move, set [`Listing::stability`](crate::page::Listing::stability).
     OrderMayChange,
-    /// The answers had single records, which can't overlap: one that was removed may have hidden another. So it is with a
-    /// page size of 1, and with a listing of one record.
+    /// The pages had single records, which can't overlap: one that was removed may have hidden another. This is so with
+    /// a page size of 1, and for a listing of one record.
     SingleRecords,
-    /// Records moved, and more were read than are remembered: one may have been given twice and stand for another.
+    /// Records moved, and more were seen than the scan remembers: one may have been delivered twice and stand for
+    /// another.
     BeyondMemory,
-    /// Records of the same text, unreadable and without an id, can't be told apart.
+    /// Invalid records without an id and with the same raw JSON can't be told apart.
     Alike,
-    /// It ended at records older than was asked for.
+    /// The scan stopped at records older than [`since`](crate::page::Listing::since).
     Since,
-    /// Only what is newer than a cursor's head was read.
+    /// Only records newer than the head of a cursor were requested.
     OnlyNewer,
-    /// The listing grew at its end while it was scanned: the scan stopped behind what stood there when it began. See
-    /// [`Listing::growing_end`](super::Listing::growing_end).
+    /// The listing grew at its end during the scan: the scan stopped behind the records that stood there when it
+    /// started. See [`Listing::growing_end`](crate::page::Listing::growing_end).
     GrewAtEnd,
-    /// Parts overlap by a number of records that isn't known, and so isn't the number of distinct records.
+    /// The listing kept shifting, the last record never stood alone in a page, and there was no total: pages kept
+    /// ending with
+    /// it, which a server that limits pages by their size does before a large record, too.
+    EndUnproved,
+    /// Parts overlap by an unknown number of records, so the number of distinct records is unknown.
     Overlap,
 }
 
-/// Why a reading isn't whole.
+/// Why a scan isn't complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Cut {
-    /// It isn't at its end yet, or was given up before.
+pub enum Cause {
+    /// The scan hasn't reached the end yet, or was dropped before.
     NotFinished,
-    /// An error ended it.
+    /// An error ended the scan.
     Failed,
-    /// As many records were given as were asked for at most, or as [`collect`](super::Listing::collect) takes.
+    /// The scan reached [`max_items`](crate::page::Listing::max_items), or the limit of
+    /// [`collect`](crate::page::Listing::collect).
     MaxItems,
-    /// As many pages were given as were asked for at most.
+    /// The scan reached [`max_pages`](crate::page::Listing::max_pages).
     MaxPages,
-    /// It didn't begin at the head.
+    /// The scan didn't start at the head.
     StartOffset,
-    /// The place in the listing was lost, or the server brought nothing new, for more requests than the budget allows.
+    /// The position in the listing was lost, or no new record came, for more requests than
+    /// [`max_unproductive_requests`](crate::page::Listing::max_unproductive_requests) allows.
     Lost,
-    /// What had been read was gone, and so was all the rest.
+    /// All records that were read are gone, and so are all others.
     Emptied,
-    /// The server gave errors of its own beside records.
+    /// The server sent errors beside records.
     PartialErrors,
-    /// It went on from a reading that wasn't whole.
+    /// The scan resumed from a cursor whose scan had gaps.
     EarlierPart,
-    /// It is a [part](super::Part) of the listing; or parts of it don't meet.
+    /// Only a [part](crate::page::Part) of the listing was scanned, or the parts of it don't meet.
     Parts,
 }
 
 impl Verdict {
-    /// Whether all is there, for certain.
+    /// Returns whether the verdict is [`Complete`](Self::Complete).
     #[must_use]
     pub fn is_complete(&self) -> bool {
         *self == Self::Complete
     }
 
-    /// Whether something is missing, or may be.
+    /// Returns whether the verdict is [`Incomplete`](Self::Incomplete).
     #[must_use]
-    pub fn is_truncated(&self) -> bool {
-        matches!(self, Self::Truncated(_))
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Incomplete(_))
     }
 }
 
@@ -134,36 +142,37 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, why) = match self {
             Self::Complete => return f.write_str("complete"),
-            Self::AsFarAsKnown(doubt) => (
-                "all as far as is known",
+            Self::Unverified(doubt) => (
+                "unverified",
                 match doubt {
-                    Doubt::NoTotal => "the server gives no total",
-                    Doubt::TotalMoved => "the total changed meanwhile",
-                    Doubt::TotalDiffers => "the total is another number",
-                    Doubt::OrderMayChange => "records may have moved meanwhile",
-                    Doubt::Reordered => "records came, went or moved meanwhile",
-                    Doubt::SingleRecords => "the server gives single records",
-                    Doubt::BeyondMemory => "more was read than is remembered",
-                    Doubt::Alike => "unreadable records can't be told apart",
+                    Doubt::NoTotal => "the server sends no total",
+                    Doubt::TotalMoved => "the total changed during the scan",
+                    Doubt::TotalDiffers => "the total differs from the number of records",
+                    Doubt::OrderMayChange => "records may have moved during the scan",
+                    Doubt::Reordered => "records were added, removed or moved during the scan",
+                    Doubt::SingleRecords => "the server sends single records",
+                    Doubt::BeyondMemory => "more records were seen than are remembered",
+                    Doubt::Alike => "invalid records can't be told apart",
                     Doubt::Overlap => "parts overlap by an unknown number of records",
-                    Doubt::OnlyNewer => "only what is newer was read",
-                    Doubt::GrewAtEnd => "it grew at its end while it was scanned",
-                    Doubt::Since => "it ended at older records than asked for",
+                    Doubt::OnlyNewer => "only newer records were requested",
+                    Doubt::GrewAtEnd => "the listing grew at its end during the scan",
+                    Doubt::EndUnproved => "its end isn't proved, as it kept shifting",
+                    Doubt::Since => "the scan stopped at records older than `since`",
                 },
             ),
-            Self::Truncated(cut) => (
-                "truncated",
+            Self::Incomplete(cut) => (
+                "incomplete",
                 match cut {
-                    Cut::NotFinished => "not at its end",
-                    Cut::Failed => "an error ended it",
-                    Cut::MaxItems => "as many records as asked for at most",
-                    Cut::MaxPages => "as many pages as asked for at most",
-                    Cut::StartOffset => "not begun at the head",
-                    Cut::Lost => "the place was lost",
-                    Cut::Emptied => "emptied meanwhile",
-                    Cut::PartialErrors => "the server gave errors beside records",
-                    Cut::Parts => "a part of it, or parts that don't meet",
-                    Cut::EarlierPart => "the part before wasn't whole",
+                    Cause::NotFinished => "the scan hasn't reached the end",
+                    Cause::Failed => "an error ended the scan",
+                    Cause::MaxItems => "`max_items` was reached",
+                    Cause::MaxPages => "`max_pages` was reached",
+                    Cause::StartOffset => "the scan didn't start at the head",
+                    Cause::Lost => "the position in the listing was lost",
+                    Cause::Emptied => "the listing was emptied during the scan",
+                    Cause::PartialErrors => "the server sent errors beside records",
+                    Cause::Parts => "this is a part of the listing, or its parts don't meet",
+                    Cause::EarlierPart => "the scan before the cursor was incomplete",
                 },
             ),
         };
@@ -173,118 +182,120 @@ impl fmt::Display for Verdict {
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// A known record stood alone where there was room, or a total that may be believed said so.
+pub(crate) enum End {
+    /// An already seen record stood alone where there was room, or a reliable total confirmed the end.
     Proved,
-    /// Nothing more came, and the server gives single records, which can't overlap.
+    /// Nothing more came, and the server sends single records, which can't overlap.
     Unproved,
-    /// Too many requests brought nothing.
+    /// Pages kept ending with the same record, which never stood alone, and there was no total.
+    Stalled,
+    /// Too many requests were unproductive.
     Lost,
-    /// What was there is gone.
+    /// All records are gone.
     Emptied,
-    /// As many as were asked for.
+    /// `max_items` was reached.
     MaxItems,
-    /// As many pages as were asked for.
+    /// `max_pages` was reached.
     MaxPages,
-    /// The rest is older than asked for.
+    /// The rest is older than `since`.
     Since,
-    /// The listing grows at its end, and what stood there at first was given.
+    /// The listing grows at its end, and what stood there at the start was delivered.
     Grew,
-    /// An error that doesn't pass.
+    /// An error that isn't transient.
     Failed,
 }
 
-/// What a walk counts as it goes.
+/// The counters of a walk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) requests: u64,
-    /// Requests that brought something new.
+pub(crate) struct Counters {
+    pub(crate) requests: u64,
+    /// Productive requests: those that brought a new record.
     fruitful: u64,
-    /// The last request was counted as one of these.
+    /// Whether the last request was counted as productive.
     counted: bool,
-    /// Requests that looked for the position of a cursor, and don't count as bringing nothing.
-    pub(super) excused: u64,
-    pub(super) seen: u64,
-    pub(super) late: u64,
-    /// Given although they stand before what was known.
-    pub(super) inserted: u64,
-    pub(super) repeats: u64,
-    pub(super) lost_places: u64,
-    pub(super) totals: Option<(u64, u64)>,
-    /// An answer had no total.
+    /// Requests that looked for the position of a cursor. They don't count as unproductive.
+    pub(crate) excused: u64,
+    pub(crate) seen: u64,
+    pub(crate) late: u64,
+    /// Delivered although they stand before a record that was already seen.
+    pub(crate) inserted: u64,
+    pub(crate) repeats: u64,
+    pub(crate) lost_places: u64,
+    pub(crate) totals: Option<(u64, u64)>,
+    /// A response had no total.
     without_total: bool,
-    /// A total that differs from its page's count, or is documented: it isn't the page's.
+    /// The total counts the listing: it is documented, or it once differed from the count of its page.
     is_total: bool,
-    /// Something stood elsewhere than where it was seen before.
-    pub(super) shifted: bool,
-    /// The head isn't what it was.
-    pub(super) reordered: bool,
-    pub(super) forgot: bool,
-    /// Unreadable records of the same text came, or may have.
-    pub(super) alike: bool,
+    /// A record stood elsewhere than where it was seen before.
+    pub(crate) shifted: bool,
+    /// The head had changed when it was read again.
+    pub(crate) reordered: bool,
+    pub(crate) forgot: bool,
+    /// Invalid records with the same raw JSON came, or may have.
+    pub(crate) alike: bool,
     /// Records were read one at a time, without an overlap.
-    pub(super) strode: bool,
-    /// The end was proved by a record that stood where the total says another is behind it.
-    pub(super) end_denied: bool,
+    pub(crate) unoverlapped: bool,
+    /// The end was proved by a record that stood where, by the total, another one follows it.
+    pub(crate) end_denied: bool,
 }
 
-impl Tally {
-    /// An answer came.
-    pub(super) fn came(&mut self) {
+impl Counters {
+    /// Counts a response.
+    pub(crate) fn came(&mut self) {
         self.requests += 1;
         self.counted = false;
     }
 
-    pub(super) fn note_total(&mut self, meaning: Total, total: Option<u64>, received: usize) {
+    pub(crate) fn note_total(&mut self, meaning: TotalScope, total: Option<u64>, received: usize) {
         let Some(total) = total else {
             self.without_total = true;
             return;
         };
         self.is_total |= match meaning {
-            Total::OfListing => true,
-            Total::OfPage => false,
-            Total::Open => total != received as u64,
+            TotalScope::Listing => true,
+            TotalScope::Page => false,
+            TotalScope::Unknown => total != received as u64,
         };
         let (least, most) = self.totals.unwrap_or((total, total));
         self.totals = Some((least.min(total), most.max(total)));
     }
 
-    /// An answer brought so many that are new.
-    pub(super) fn gave(&mut self, records: u64) {
+    /// Counts the new records of a response.
+    pub(crate) fn gave(&mut self, records: u64) {
         self.seen += records;
         if records > 0 {
             self.found();
         }
     }
 
-    /// An answer was of use, though nothing of it is given.
-    pub(super) fn found(&mut self) {
+    /// Counts the last response as productive, even where nothing of it is delivered.
+    pub(crate) fn found(&mut self) {
         self.fruitful += u64::from(!self.counted);
         self.counted = true;
     }
 
-    /// Whether requests without news exceed those with news by more than this.
-    pub(super) fn is_over(&self, budget: u64) -> bool {
-        self.requests > budget.saturating_add(2 * self.fruitful).saturating_add(self.excused)
+    /// Returns whether the unproductive requests exceed the productive ones by more than this.
+    pub(crate) fn is_over(&self, max_unproductive_requests: u64) -> bool {
+        self.requests > max_unproductive_requests.saturating_add(2 * self.fruitful).saturating_add(self.excused)
     }
 
-    /// The smallest and the largest total, if every answer had one.
-    pub(super) fn all_totals(&self) -> Option<(u64, u64)> {
+    /// Returns the smallest and the largest total, if every response had one.
+    pub(crate) fn all_totals(&self) -> Option<(u64, u64)> {
         self.totals.filter(|_| !self.without_total)
     }
 
-    /// For a walk that goes on: what was given before had this total.
-    pub(super) fn resume(&mut self, totals: Option<(u64, u64)>) {
+    /// Sets the totals that the scan had seen before the cursor it resumes from.
+    pub(crate) fn resume(&mut self, totals: Option<(u64, u64)>) {
         self.totals = totals;
         self.without_total = totals.is_none();
     }
 
-    /// Whether what the server gives is a total, and came with every answer.
-    pub(super) fn has_total(&self) -> bool {
+    /// Returns whether the server's total counts the listing and came with every response.
+    pub(crate) fn has_total(&self) -> bool {
         self.is_total && self.all_totals().is_some()
     }
 
-    pub(super) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {
+    pub(crate) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {
         match self.totals {
             None => Some(Doubt::NoTotal),
             _ if self.without_total || !self.is_total => Some(Doubt::NoTotal),

@@ -1,72 +1,72 @@
-//! What goes wrong on demand.
+//! Faults that a test injects into responses.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::wire;
-use crate::request::Answer;
+use crate::decode::HttpResponse;
+use crate::testing::wire;
 
-/// Something that goes wrong with an answer: see [`World::fail_next`](super::World::fail_next).
+/// A fault of a response: see [`FakeServer::fail_next`](crate::testing::FakeServer::fail_next).
 ///
-/// For an answer that is only late, see [`InMemory::latency`](super::InMemory::latency).
+/// For a response that is only slow, see [`InMemory::latency`](crate::testing::InMemory::latency).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// This status, with a body as the API words its failures. A number that can't be a status is 500.
+    /// A response with this status, and an error body in the API's format. An invalid status becomes 500.
     Status(u16),
-    /// This answer, as it is. It's JSON by its `content-type`, unless the headers say otherwise; one that can't be a
-    /// header is left out.
+    /// Exactly this response. Its `content-type` is JSON unless `headers` has another one. Invalid headers are left
+    /// out.
     StatusWith {
-        /// The status. A number that can't be one is 500.
+        /// The status. An invalid status becomes 500.
         status: u16,
-        /// Names and values of headers.
+        /// The names and values of the headers.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
     },
-    /// No answer, ever: the connection stays open until the client gives up.
+    /// No response: the connection stays open until the client gives up.
     Hang,
-    /// The connection is reset after the request was read: whether it had an effect isn't known to the client. (It had
-    /// none.)
+    /// The connection is reset after the request was read. The client can't know whether the request had an effect. (It
+    /// had none.)
     Reset,
-    /// An empty page where a page would be. Waits for a request for one.
+    /// An empty page. The fault waits for the next request of a page.
     EmptyOnce,
-    /// A page with one record less than was asked for. Waits for a request for one.
+    /// A page with one record less than requested. The fault waits for the next request of a page.
     ShortByOne,
 }
 
-/// What comes of a request.
+/// The reaction to a request.
 #[derive(Debug)]
-pub(super) enum Reply {
-    Answer(Answer),
-    /// Nothing, ever.
+pub(crate) enum Reply {
+    HttpResponse(HttpResponse),
+    /// No response.
     Hang,
     /// The connection is reset.
     Reset,
 }
 
 impl Fault {
-    /// Whether it takes the place of any answer, and not of a page's alone.
-    pub(super) fn is_answer(&self) -> bool {
+    /// Whether the fault replaces any response, and doesn't only change a page.
+    pub(crate) fn replaces_response(&self) -> bool {
         matches!(self, Self::Status(_) | Self::StatusWith { .. } | Self::Hang | Self::Reset)
     }
 
-    /// The answer, where an API words its failures so.
-    pub(super) fn reply(self, refuse: impl FnOnce(StatusCode) -> Answer) -> Reply {
+    /// The reaction that the fault causes. `reject` makes an error response in the API's format.
+    pub(crate) fn reply(self, reject: impl FnOnce(StatusCode) -> HttpResponse) -> Reply {
         let status = |number| StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Reply::Answer(match self {
+        Reply::HttpResponse(match self {
             Self::Hang => return Reply::Hang,
             Self::Reset => return Reply::Reset,
             Self::StatusWith { status: number, headers, body } => {
-                let mut answer = wire::json(status(number), body);
+                let mut response = wire::json(status(number), body);
                 for (name, value) in headers {
                     if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
-                        answer.headers_mut().insert(name, value);
+                        response.headers_mut().insert(name, value);
                     }
                 }
-                answer
+                response
             }
-            Self::Status(number) => refuse(status(number)),
-            Self::EmptyOnce | Self::ShortByOne => refuse(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Status(number) => reject(status(number)),
+            Self::EmptyOnce | Self::ShortByOne => reject(StatusCode::INTERNAL_SERVER_ERROR),
         })
     }
 }

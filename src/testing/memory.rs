@@ -1,4 +1,4 @@
-//! The door without a network.
+//! The in-memory HTTP client of the fake server.
 
 use std::future::pending;
 use std::io;
@@ -9,36 +9,36 @@ use bytes::Bytes;
 use http::header::ACCEPT_ENCODING;
 use tokio::time::sleep;
 
-use super::World;
-use super::fault::Reply;
-use crate::transport::exchange::{Body, Exchange, ExchangeError};
+use crate::testing::FakeServer;
+use crate::testing::fault::Reply;
+use crate::transport::http_client::{Body, HttpClient, HttpError};
 
-/// Leads into a [`World`] without a network: see [`World::exchange`].
+/// An [`HttpClient`] that sends requests to a [`FakeServer`] in memory: see [`FakeServer::http_client`].
 #[derive(Clone, Debug)]
 pub struct InMemory {
-    world: World,
+    server: FakeServer,
     latency: Duration,
 }
 
 impl InMemory {
-    pub(super) fn new(world: World) -> Self {
-        Self { world, latency: Duration::ZERO }
+    pub(crate) fn new(server: FakeServer) -> Self {
+        Self { server, latency: Duration::ZERO }
     }
 
-    /// Lets every answer take this long. The request is in the world at once, as one is that its sender gives up on.
+    /// Delays every response by this time. The request takes effect at once, even if the client gives up waiting.
     ///
-    /// It is slept by tokio's clock: with time paused it costs none. (Pausing takes tokio's feature `test-util`, as a
-    /// dev-dependency: `tokio = { version = "1", features = ["macros", "rt", "test-util"] }`.)
+    /// The delay uses tokio's clock, so with paused time it passes at once. (Pausing needs tokio's feature `test-util`
+    /// as a dev-dependency: `tokio = { version = "1", features = ["macros", "rt", "test-util"] }`.)
     ///
     /// ```
     /// use std::time::Duration;
     /// use actionlog::UnleashClient;
-    /// use actionlog::testing::World;
+    /// use actionlog::testing::FakeServer;
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> actionlog::Result<()> {
-    /// let slow = World::new().exchange().latency(Duration::from_secs(20));
-    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").exchange(slow).build()?;
+    /// let slow = FakeServer::new().http_client().latency(Duration::from_secs(20));
+    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").http_client(slow).build()?;
     /// client.action_set_events().list(("default", 1)).page().await?;
     /// # Ok(())
     /// # }
@@ -51,18 +51,18 @@ impl InMemory {
 }
 
 #[async_trait]
-impl Exchange for InMemory {
-    async fn exchange(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
-        // What is exchanged here is as it is after decompression.
+impl HttpClient for InMemory {
+    async fn send(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
+        // This client doesn't decompress, so it must not ask for a compressed body.
         request.headers_mut().remove(ACCEPT_ENCODING);
-        let reply = self.world.reply(&request);
+        let reply = self.server.reply(&request);
         if !self.latency.is_zero() {
             sleep(self.latency).await;
         }
         match reply {
-            Reply::Answer(answer) => Ok(answer.map(Body::from)),
+            Reply::HttpResponse(response) => Ok(response.map(Body::from)),
             Reply::Hang => pending().await,
-            Reply::Reset => Err(ExchangeError::sent(io::Error::from(io::ErrorKind::ConnectionReset))),
+            Reply::Reset => Err(HttpError::sent(io::Error::from(io::ErrorKind::ConnectionReset))),
         }
     }
 }

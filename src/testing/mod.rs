@@ -1,29 +1,30 @@
-//! A fake server, to test programs that use this crate without a real one. Behind the feature `testing`.
+//! A fake server to test programs that use this crate. Requires the feature `testing`.
 //!
-//! A [`World`] holds records, and answers as the real servers of all three APIs do: their JSON, their pages, their
-//! refusals. It is pure and synchronous; two doors lead into it:
+//! A [`FakeServer`] holds records, and responds as the servers of all three APIs do: with their JSON, pages and errors.
+//! It is deterministic and synchronous. There are two ways to connect to it:
 //!
-//! - [`World::exchange`] is for [`ClientBuilder::exchange`](crate::ClientBuilder::exchange): nothing touches the network,
-//!   answers come at once, and tokio's paused time works. That takes tokio's feature `test-util` among the
-//!   dev-dependencies, for `#[tokio::test(start_paused = true)]`.
-//! - [`World::listen`] is a real HTTP server on this machine, for all that a URL can be given to.
+//! - [`FakeServer::http_client`] returns an [`HttpClient`](crate::HttpClient) for
+//!   [`ClientBuilder::http_client`](crate::ClientBuilder::http_client). It doesn't use the network, responds at once,
+//!   and works with tokio's paused time. `#[tokio::test(start_paused = true)]` needs tokio's feature `test-util` in the
+//!   dev-dependencies.
+//! - [`FakeServer::listen`] starts an HTTP server on localhost, for code that takes a URL.
 //!
-//! What the APIs' reference pages leave open is a switch of [`UnleashWorld`], [`ArklowWorld`] or [`IntegrationWorld`], and
-//! what was not seen of a real server is said to be so in the docs. A [`Log`] changes the records while a client reads
-//! them, and a [`Fault`] lets an answer go wrong.
+//! Behaviour that an API's reference leaves open is a setting of [`FakeUnleash`], [`FakeArklow`] or
+//! [`FakeIntegration`]. Their docs say which behaviour wasn't observed on a real server. A [`Log`] changes the records
+//! during a scan, and a [`Fault`] makes a response fail.
 //!
-//! For unit tests that need a record and no server there is [`models`].
+//! For unit tests that need a record but no server, see [`models`].
 //!
 //! ```
 //! use actionlog::UnleashClient;
-//! use actionlog::testing::World;
+//! use actionlog::testing::FakeServer;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> actionlog::Result<()> {
-//! let world = World::new();
-//! world.unleash().accept_token("user:secret").add_sample_events("default", 7, 120);
+//! let server = FakeServer::new();
+//! server.unleash().accept_token("user:secret").add_sample_events("default", 7, 120);
 //!
-//! let client = UnleashClient::builder("http://localhost").api_key("user:secret").exchange(world.exchange()).build()?;
+//! let client = UnleashClient::builder("http://localhost").api_key("user:secret").http_client(server.http_client()).build()?;
 //! let mut events = client.action_set_events().list(("default", 7)).items();
 //! let mut count = 0;
 //! while let Some(event) = events.next().await {
@@ -31,23 +32,24 @@
 //!     count += 1;
 //! }
 //! assert_eq!(count, 120);
-//! assert_eq!(world.requests()[0].path, "/api/admin/projects/default/actions/7/events");
+//! assert_eq!(server.requests()[0].path, "/api/admin/projects/default/actions/7/events");
 //! # Ok(())
 //! # }
 //! ```
 
 mod arklow;
-mod dress;
+mod collection;
 mod fault;
 mod integration;
 mod memory;
+mod middleware;
 pub mod models;
+mod received;
 pub mod sample;
-mod seen;
 mod server;
 mod sha1;
-mod shelf;
 mod unleash;
+mod unleash_paths;
 mod wire;
 
 use std::fmt;
@@ -58,25 +60,25 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderValue, Method, Request, StatusCode};
 
-pub use arklow::{ArklowWorld, EventsShown, HeadIs};
+pub use arklow::{EventsShown, FakeArklow, FakeOrder};
+use collection::Store;
+pub use collection::{FakeTotal, Log};
 pub use fault::Fault;
 use fault::Reply;
-pub use integration::IntegrationWorld;
+pub use integration::FakeIntegration;
 pub use memory::InMemory;
-pub use seen::SeenRequest;
+pub use received::ReceivedRequest;
 pub use server::Server;
-use shelf::Store;
-pub use shelf::{CountMeans, Log};
-pub use unleash::{Oversized, UnleashWorld};
+pub use unleash::{FakeUnleash, Oversized};
 
-use crate::request::Answer;
+use crate::decode::HttpResponse;
 
-/// A fake server: records, and the rules by which they are given out.
+/// A fake server for all three APIs: see the [module's docs](self).
 ///
-/// It speaks all three APIs at once, each at its own path. Cheap to clone; clones are the same world. It can be changed
-/// while it is read, as a real one is.
+/// Each API has its own path. Cheap to clone; clones share the same records and settings. Records and settings can be
+/// changed at any time, also during a scan.
 #[derive(Clone, Default)]
-pub struct World {
+pub struct FakeServer {
     inner: Arc<Inner>,
 }
 
@@ -86,27 +88,27 @@ struct Inner {
     hook: Mutex<Option<Hook>>,
 }
 
-type Hook = Box<dyn FnMut(&World) + Send>;
+type Hook = Box<dyn FnMut(&FakeServer) + Send>;
 
-/// What is said of each API in one place.
+/// The records, the settings of each API, and the requests so far.
 #[derive(Default)]
 struct State {
-    requests: Vec<SeenRequest>,
+    requests: Vec<ReceivedRequest>,
     store: Store,
     unleash: unleash::State,
     arklow: arklow::State,
     integration: integration::State,
 }
 
-/// How a fake speaks.
+/// The fake implementation of one API.
 trait Api {
-    /// Whether a path is one of this API's.
+    /// Whether a path belongs to this API.
     fn owns(&self, path: &str) -> bool;
 
-    fn answer(&mut self, store: &mut Store, request: &Request<Bytes>) -> Answer;
+    fn respond(&mut self, store: &mut Store, request: &Request<Bytes>) -> HttpResponse;
 
-    /// A failure in the API's own words.
-    fn refuse(&mut self, status: StatusCode, message: &str) -> Answer;
+    /// An error response in the API's format.
+    fn reject(&mut self, status: StatusCode, message: &str) -> HttpResponse;
 }
 
 impl State {
@@ -115,101 +117,101 @@ impl State {
         let apis: [&mut dyn Api; 3] = [&mut self.integration, &mut self.arklow, &mut self.unleash];
         let api = apis.into_iter().find(|it| it.owns(path));
         match (self.store.fault(path), api) {
-            (Some(fault), Some(api)) => fault.reply(|status| api.refuse(status, "A fault, as it was asked for.")),
+            (Some(fault), Some(api)) => fault.reply(|status| api.reject(status, "A fault that the test requested.")),
             (Some(fault), None) => fault.reply(|status| wire::json(status, "")),
-            (None, Some(api)) => Reply::Answer(api.answer(&mut self.store, request)),
-            (None, None) => Reply::Answer(wire::web_page(request)),
+            (None, Some(api)) => Reply::HttpResponse(api.respond(&mut self.store, request)),
+            (None, None) => Reply::HttpResponse(wire::web_page(request)),
         }
     }
 }
 
-impl World {
-    /// A world without records, in which every credential is good.
+impl FakeServer {
+    /// A server without records, which accepts any credentials.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Answers a request, at once, as both doors do. A fault that only a connection can have, a hang or a reset, is 504
-    /// here.
+    /// Returns the response to a request, without an HTTP client. A [`Fault`] that needs a connection, which is a hang
+    /// or a reset, is 504 here.
     ///
     /// ```
-    /// use actionlog::testing::World;
+    /// use actionlog::testing::FakeServer;
     /// use bytes::Bytes;
     ///
     /// let request = http::Request::get("/api/admin/projects/default/actions/1/events").body(Bytes::new())?;
-    /// let answer = World::new().answer(&request);
-    /// assert_eq!(answer.status(), 200);
-    /// assert_eq!(answer.body(), r#"{"actionSetEvents":[]}"#);
+    /// let response = FakeServer::new().answer(&request);
+    /// assert_eq!(response.status(), 200);
+    /// assert_eq!(response.body(), r#"{"actionSetEvents":[]}"#);
     /// # Ok::<(), http::Error>(())
     /// ```
     #[must_use]
-    pub fn answer(&self, request: &Request<Bytes>) -> Answer {
+    pub fn answer(&self, request: &Request<Bytes>) -> HttpResponse {
         match self.reply(request) {
-            Reply::Answer(answer) => answer,
+            Reply::HttpResponse(response) => response,
             Reply::Hang | Reply::Reset => wire::json(StatusCode::GATEWAY_TIMEOUT, ""),
         }
     }
 
     fn reply(&self, request: &Request<Bytes>) -> Reply {
-        // Outside of the state's lock: it is there to change the state.
+        // Call the hook without the state's lock: the hook changes the state.
         if let Some(hook) = self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             hook(self);
         }
         let mut state = self.lock();
-        state.requests.push(SeenRequest::of(request));
+        state.requests.push(ReceivedRequest::of(request));
         let reply = state.reply(request);
         drop(state);
-        let Reply::Answer(mut answer) = reply else { return reply };
-        // What is compressed goes out in chunks, as a server sends it that begins before it knows how long it gets.
-        let is_chunked = answer.headers().contains_key(CONTENT_ENCODING);
-        if !is_chunked && !matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            let length = HeaderValue::from(answer.body().len());
-            answer.headers_mut().insert(CONTENT_LENGTH, length);
+        let Reply::HttpResponse(mut response) = reply else { return reply };
+        // A compressed body has no `Content-Length` and is sent in chunks, as by a server that compresses while it
+        // sends.
+        let is_chunked = response.headers().contains_key(CONTENT_ENCODING);
+        if !is_chunked && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            let length = HeaderValue::from(response.body().len());
+            response.headers_mut().insert(CONTENT_LENGTH, length);
         }
         if request.method() == Method::HEAD {
-            *answer.body_mut() = Bytes::new();
+            *response.body_mut() = Bytes::new();
         }
-        Reply::Answer(answer)
+        Reply::HttpResponse(response)
     }
 
-    /// The requests that came so far, through either door, in order.
+    /// All requests so far, in order, from in-memory clients and from the network.
     #[must_use]
-    pub fn requests(&self) -> Vec<SeenRequest> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.lock().requests.clone()
     }
 
-    /// What stands for an Unleash server in this world: all below `/api`.
+    /// The fake Unleash server: all paths below `/api`.
     #[must_use]
-    pub fn unleash(&self) -> UnleashWorld {
-        UnleashWorld::of(self.clone())
+    pub fn unleash(&self) -> FakeUnleash {
+        FakeUnleash::of(self.clone())
     }
 
-    /// What stands for Arklow in this world: all below `/v1`.
+    /// The fake Arklow server: all paths below `/v1`.
     #[must_use]
-    pub fn arklow(&self) -> ArklowWorld {
-        ArklowWorld::of(self.clone())
+    pub fn arklow(&self) -> FakeArklow {
+        FakeArklow::of(self.clone())
     }
 
-    /// What stands for a server of integration action logs in this world: `/integration-action-logs` and below, unless
-    /// set otherwise.
+    /// The fake server of integration action logs: the path `/integration-action-logs` and all below it, unless
+    /// [set otherwise](FakeIntegration::collection_path).
     #[must_use]
-    pub fn integration(&self) -> IntegrationWorld {
-        IntegrationWorld::of(self.clone())
+    pub fn integration(&self) -> FakeIntegration {
+        FakeIntegration::of(self.clone())
     }
 
-    /// Lets an answer go wrong: the next one, or, called again before that, the one after it, and so on. Whichever API
-    /// is asked.
+    /// Makes the next response fail, of whichever API. Faults queue: each call applies to one more response.
     ///
     /// ```
-    /// use actionlog::testing::{Fault, World};
+    /// use actionlog::testing::{Fault, FakeServer};
     /// use actionlog::{ArklowClient, ErrorKind, RetryPolicy};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// let world = World::new();
-    /// let client = ArklowClient::builder("4711").api_key("key").exchange(world.exchange()).build()?;
-    /// world.fail_next(Fault::Status(503)).fail_next(Fault::Status(404));
+    /// let server = FakeServer::new();
+    /// let client = ArklowClient::builder("4711").api_key("key").http_client(server.http_client()).build()?;
+    /// server.fail_next(Fault::Status(503)).fail_next(Fault::Status(404));
     /// let error = client.records().count(()).await.unwrap_err();
     /// assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 2));
     /// assert_eq!(client.records().count(()).await?, 0);
@@ -220,21 +222,21 @@ impl World {
         self.fail_next_at("", fault)
     }
 
-    /// As [`fail_next`](Self::fail_next), for the next request whose path begins so, as it is sent. The faults of other
-    /// paths wait.
+    /// As [`fail_next`](Self::fail_next), for the next request whose encoded path starts with `path`. Faults for other
+    /// paths stay in the queue.
     ///
     /// ```
-    /// use actionlog::testing::{Fault, World};
+    /// use actionlog::testing::{Fault, FakeServer};
     /// use actionlog::{ArklowClient, IntegrationClient, RetryPolicy};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// let world = World::new();
-    /// let arklow = ArklowClient::builder("4711").api_key("key").exchange(world.exchange()).build()?;
-    /// let logs = IntegrationClient::builder("http://localhost").api_key("key").exchange(world.exchange()).build()?;
-    /// world.fail_next_at("/integration-action-logs/", Fault::Reset);
+    /// let server = FakeServer::new();
+    /// let arklow = ArklowClient::builder("4711").api_key("key").http_client(server.http_client()).build()?;
+    /// let logs = IntegrationClient::builder("http://localhost").api_key("key").http_client(server.http_client()).build()?;
+    /// server.fail_next_at("/integration-action-logs/", Fault::Reset);
     /// assert_eq!(arklow.records().count(()).await?, 0);
-    /// assert!(logs.logs().get("1").retry(RetryPolicy::off()).await.is_err_and(|it| it.is_transient()));
+    /// assert!(logs.logs().get("1").retry(RetryPolicy::never()).await.is_err_and(|it| it.is_transient()));
     /// # Ok(())
     /// # }
     /// ```
@@ -243,25 +245,25 @@ impl World {
         self
     }
 
-    /// Calls this before each request is answered, with the requests before it in [`requests`](Self::requests): to
-    /// change the world between two pages. It replaces one that was set before.
+    /// Sets a hook that is called before each response, for example to change the records between two pages. In the
+    /// hook, [`requests`](Self::requests) has the earlier requests only. A second call replaces the hook.
     ///
-    /// It may change all of the world, but not [`answer`](Self::answer) a request or set another of its kind: that
-    /// would wait for itself.
+    /// The hook may change all records and settings. It must not call [`answer`](Self::answer) or `before_each`: that
+    /// deadlocks.
     ///
     /// ```
     /// use actionlog::UnleashClient;
-    /// use actionlog::testing::World;
+    /// use actionlog::testing::FakeServer;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> actionlog::Result<()> {
-    /// let world = World::new();
-    /// world.unleash().add_sample_events("default", 1, 60);
-    /// world.before_each(|world| drop(world.unleash().add_sample_events("default", 1, 1)));
-    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").exchange(world.exchange()).build()?;
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 1, 60);
+    /// server.before_each(|server| drop(server.unleash().add_sample_events("default", 1, 1)));
+    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").http_client(server.http_client()).build()?;
     /// client.action_set_events().list(("default", 1)).page().await?;
     /// client.action_set_events().list(("default", 1)).page().await?;
-    /// assert_eq!(world.unleash().log("default", 1).len(), 62);
+    /// assert_eq!(server.unleash().log("default", 1).len(), 62);
     /// # Ok(())
     /// # }
     /// ```
@@ -270,30 +272,30 @@ impl World {
         self
     }
 
-    /// The door without a network: an [`Exchange`](crate::Exchange) for a client's builder.
+    /// An in-memory [`HttpClient`](crate::HttpClient) for a client's builder.
     ///
-    /// The client's base URL may then be any that it takes; only the path counts.
+    /// The client's base URL may then be any valid URL; only its path matters.
     #[must_use]
-    pub fn exchange(&self) -> InMemory {
+    pub fn http_client(&self) -> InMemory {
         InMemory::new(self.clone())
     }
 
-    /// The door by the network: serves HTTP/1.1 on a free port of this machine, until the [`Server`] is dropped.
+    /// Serves HTTP/1.1 on a free port of localhost, until the [`Server`] is dropped.
     ///
-    /// Tokio's paused time (by its feature `test-util`) doesn't go with it: the clock would run on while the sockets still work.
-    /// [`exchange`](Self::exchange) is for that.
+    /// Don't combine it with tokio's paused time: the paused clock advances while the sockets are still busy. Use
+    /// [`http_client`](Self::http_client) instead.
     ///
     /// ```
     /// use actionlog::UnleashClient;
-    /// use actionlog::testing::World;
+    /// use actionlog::testing::FakeServer;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let world = World::new();
-    /// world.unleash().add_sample_events("default", 1, 3);
-    /// let server = world.listen().await?;
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 1, 3);
+    /// let listening = server.listen().await?;
     ///
-    /// let client = UnleashClient::builder(server.url()).api_key("user:any").build()?;
+    /// let client = UnleashClient::builder(listening.url()).api_key("user:any").build()?;
     /// let page = client.action_set_events().list(("default", 1)).page().await?;
     /// assert_eq!(page.entries.len(), 3);
     /// # Ok(())
@@ -302,18 +304,18 @@ impl World {
     ///
     /// # Errors
     ///
-    /// If no port can be had.
+    /// If no port can be bound.
     pub async fn listen(&self) -> std::io::Result<Server> {
         self.listen_on((Ipv4Addr::LOCALHOST, 0)).await
     }
 
-    /// As [`listen`](Self::listen), at an address of your choice: for programs that have the port in their settings.
+    /// As [`listen`](Self::listen), at a given address, for programs whose configuration fixes the port.
     ///
-    /// Mind that an address of this machine's network lets others in.
+    /// An address other than localhost exposes the server to the network.
     ///
     /// ```no_run
     /// # async fn example() -> std::io::Result<()> {
-    /// let server = actionlog::testing::World::new().listen_on(([127, 0, 0, 1], 4242)).await?;
+    /// let server = actionlog::testing::FakeServer::new().listen_on(([127, 0, 0, 1], 4242)).await?;
     /// assert_eq!(server.url(), "http://127.0.0.1:4242");
     /// # Ok(())
     /// # }
@@ -321,20 +323,20 @@ impl World {
     ///
     /// # Errors
     ///
-    /// If the port is taken.
+    /// If the address can't be bound, for example because the port is in use.
     pub async fn listen_on(&self, address: impl Into<SocketAddr>) -> std::io::Result<Server> {
         Server::start(self.clone(), address.into()).await
     }
 
-    /// A test that panicked elsewhere is no reason to fail here: every change is whole when the lock is let go.
+    /// Ignores poisoning: a panic of another test thread can't leave a change half done.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Shows how many requests came, and neither records nor credentials.
-impl fmt::Debug for World {
+/// Shows the number of requests, and neither records nor credentials.
+impl fmt::Debug for FakeServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("requests", &self.lock().requests.len()).finish_non_exhaustive()
+        f.debug_struct("FakeServer").field("requests", &self.lock().requests.len()).finish_non_exhaustive()
     }
 }

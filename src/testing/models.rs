@@ -1,13 +1,13 @@
 //! Records and results for unit tests, without JSON and without a server.
 //!
-//! The crate's models may grow and so can't be written as literals. Each function here makes one with what it must have
-//! and nothing else; set the fields that your test is about.
+//! The models are `#[non_exhaustive]`, so other crates can't build them by struct literals. Each function here makes a
+//! model with its required fields only; set the fields that your test is about.
 //!
 //! ```
 //! use actionlog::integration::{ActionLog, LogStatus};
 //! use actionlog::testing::models;
 //!
-//! /// What is under test.
+//! /// The function under test.
 //! fn alarm(log: &ActionLog) -> Option<String> {
 //!     (log.status == LogStatus::Failed).then(|| log.error_message.clone().unwrap_or_default())
 //! }
@@ -25,23 +25,23 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 
 use crate::arklow::{self, ActionDefinition, ActionRecord, ActionState, Destination, DestinationLink};
+use crate::decode::omitted::Omitted;
 use crate::error::{ApiError, Error, ErrorKind};
-use crate::id::Id;
 use crate::integration::{ActionLog, ActionType, Deleted, LogStatus};
-use crate::json::Json;
-use crate::omitted::Omitted;
-use crate::page::{Collected, Entry, Listed, Page, Summary, Total, Verdict, Window};
+use crate::page::{Collected, ListPage, Page, Summary, TotalScope, Verdict, Window};
 use crate::unleash::{
     self, ActionEventState, ActionSet, ActionSetEvent, ActionSetEventState, Signal, SignalFilter, SignalSource,
 };
+use crate::values::id::Id;
+use crate::values::json::Json;
 
-/// The time that everything here happens at: 2026-01-01T00:00:00Z.
+/// The timestamp of all models in this module: 2026-01-01T00:00:00Z.
 #[must_use]
 pub fn time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default()
 }
 
-/// An integration action log: a product that integration `integration-1` updated with success.
+/// An integration action log: integration `integration-1` successfully updated a product.
 #[must_use]
 pub fn action_log(id: impl Into<Id<ActionLog>>) -> ActionLog {
     ActionLog {
@@ -63,13 +63,13 @@ pub fn action_log(id: impl Into<Id<ActionLog>>) -> ActionLog {
     }
 }
 
-/// What a deletion gives, with what the server says of it.
+/// The result of a deletion, with the server's message.
 #[must_use]
 pub fn deleted(message: impl Into<Option<String>>) -> Deleted {
     Deleted { message: message.into() }
 }
 
-/// An Arklow action record: nothing but its id.
+/// An Arklow action record with only an id.
 #[must_use]
 pub fn action_record(id: impl Into<Id<ActionRecord>>) -> ActionRecord {
     ActionRecord {
@@ -86,7 +86,7 @@ pub fn action_record(id: impl Into<Id<ActionRecord>>) -> ActionRecord {
     }
 }
 
-/// An Arklow action's state, of this status and first attempt.
+/// An Arklow action's state, with this status, in the first attempt.
 #[must_use]
 pub fn action_state(status: impl Into<arklow::ActionStatus>) -> ActionState {
     ActionState {
@@ -101,7 +101,7 @@ pub fn action_state(status: impl Into<arklow::ActionStatus>) -> ActionState {
     }
 }
 
-/// An Arklow action's definition: nothing but its id.
+/// An Arklow action definition with only an id.
 #[must_use]
 pub fn action_definition(id: impl Into<Id<ActionDefinition>>) -> ActionDefinition {
     ActionDefinition {
@@ -116,7 +116,7 @@ pub fn action_definition(id: impl Into<Id<ActionDefinition>>) -> ActionDefinitio
     }
 }
 
-/// The link from a definition to a destination: nothing but the destination.
+/// A link from a definition to a destination, with only the destination.
 #[must_use]
 pub fn destination_link(destination: Destination) -> DestinationLink {
     DestinationLink {
@@ -129,7 +129,7 @@ pub fn destination_link(destination: Destination) -> DestinationLink {
     }
 }
 
-/// An Arklow destination: nothing but its id.
+/// An Arklow destination with only an id.
 #[must_use]
 pub fn destination(id: impl Into<Id<Destination>>) -> Destination {
     Destination {
@@ -145,7 +145,7 @@ pub fn destination(id: impl Into<Id<Destination>>) -> Destination {
     }
 }
 
-/// An event of an Arklow action: nothing but its id.
+/// An event of an Arklow action with only an id.
 #[must_use]
 pub fn action_event(id: impl Into<Id<arklow::ActionEvent>>) -> arklow::ActionEvent {
     arklow::ActionEvent {
@@ -162,7 +162,7 @@ pub fn action_event(id: impl Into<Id<arklow::ActionEvent>>) -> arklow::ActionEve
     }
 }
 
-/// A run of an Unleash action set, with this id, that succeeded: [`signal`] 1 and [`action_set`] 1.
+/// A successful run of an Unleash action set, with this id, [`signal`] 1 and [`action_set`] 1.
 #[must_use]
 pub fn action_set_event(id: impl Into<Id<ActionSetEvent>>) -> ActionSetEvent {
     let (signal, action_set) = (signal(1), action_set(1, []));
@@ -178,7 +178,7 @@ pub fn action_set_event(id: impl Into<Id<ActionSetEvent>>) -> ActionSetEvent {
     }
 }
 
-/// An Unleash signal, with this id, of the signal endpoint 1, without a payload.
+/// An Unleash signal with this id, of signal endpoint 1, without a payload.
 #[must_use]
 pub fn signal(id: impl Into<Id<Signal>>) -> Signal {
     Signal {
@@ -191,7 +191,7 @@ pub fn signal(id: impl Into<Id<Signal>>) -> Signal {
     }
 }
 
-/// An Unleash action set, with this id, of the project `default`, with these actions.
+/// An Unleash action set with this id and these actions, of the project `default`.
 #[must_use]
 pub fn action_set(id: impl Into<Id<ActionSet>>, actions: impl IntoIterator<Item = unleash::ActionEvent>) -> ActionSet {
     ActionSet {
@@ -212,7 +212,7 @@ pub fn action_set(id: impl Into<Id<ActionSet>>, actions: impl IntoIterator<Item 
     }
 }
 
-/// An action of an Unleash action set, of this name and in this state: the first in the order.
+/// An action of an Unleash action set, with this name and state. It is the first action of the set.
 #[must_use]
 pub fn action_of_set(action: impl Into<String>, state: impl Into<ActionEventState>) -> unleash::ActionEvent {
     unleash::ActionEvent {
@@ -227,47 +227,39 @@ pub fn action_of_set(action: impl Into<String>, state: impl Into<ActionEventStat
     }
 }
 
-/// A page of these records, the first one of its listing, with their number as the total.
+/// The first page of a listing, with these records and their number as the total.
 #[must_use]
 pub fn page<T>(records: impl IntoIterator<Item = T>) -> Page<T> {
-    let entries: Vec<_> = records.into_iter().map(Entry::Record).collect();
+    let entries: Vec<_> = records.into_iter().map(Ok).collect();
     let (received, window) = (entries.len(), Window { offset: 0, limit: 50 });
     let total = Some(received as u64);
-    Page::of(window, Listed::new(entries).with_total(total), received, Total::OfListing)
+    Page::of(window, ListPage::new(entries).with_total(total), received, TotalScope::Listing)
 }
 
-/// How a reading went that gave so many records in one request, and came to this verdict.
+/// The summary of a scan that delivered this number of records in one request and ended with this verdict.
 #[must_use]
-pub fn summary(seen: u64, verdict: Verdict) -> Summary {
+pub fn summary(delivered: u64, verdict: Verdict) -> Summary {
     Summary {
-        seen,
+        delivered,
         late: 0,
-        unreadable: 0,
+        invalid: 0,
         repeats: 0,
-        lost_places: 0,
-        totals: Some((seen, seen)),
+        lost_positions: 0,
+        totals: Some((delivered, delivered)),
         requests: 1,
-        read_on: false,
+        scanned_to_end: false,
         verdict,
     }
 }
 
-/// All of a listing at once, by a reading that came to this verdict.
+/// The result of a scan that collected these records and ended with this verdict.
 pub fn collected<T>(records: impl IntoIterator<Item = T>, verdict: Verdict) -> Collected<T> {
     let items: Vec<T> = records.into_iter().collect();
     let summary = summary(items.len() as u64, verdict);
-    Collected {
-        items,
-        unreadable: Vec::new(),
-        partial: Vec::new(),
-        error: None,
-        summary,
-        cursor: None,
-        part_read: None,
-    }
+    Collected { items, invalid: Vec::new(), partial: Vec::new(), error: None, summary, cursor: None, part_read: None }
 }
 
-/// An error of this kind, transient as such ones are.
+/// An error of this kind. It is transient if errors of this kind are.
 ///
 /// ```
 /// use actionlog::ErrorKind;
@@ -278,16 +270,16 @@ pub fn collected<T>(records: impl IntoIterator<Item = T>, verdict: Verdict) -> C
 /// ```
 #[must_use]
 pub fn error(kind: ErrorKind) -> Error {
-    Error::new(kind, "an error, as a test asked for")
+    Error::new(kind, "an error made by a test")
 }
 
-/// The error of an answer with this status, of the kind and as transient as the client would take it, with what the
-/// server said. A number that can't be a status is 500.
+/// The error of a response with this status and error body. Its kind, and whether it is transient, are those that the
+/// client derives from the status. An invalid status becomes 500.
 #[must_use]
-pub fn error_of_status(status: u16, said: impl Into<Option<ApiError>>) -> Error {
+pub fn error_of_status(status: u16, api: impl Into<Option<ApiError>>) -> Error {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     error(ErrorKind::of_status(status))
         .with_status(status)
         .with_transient(crate::error::is_transient_status(status))
-        .with_api(said.into())
+        .with_api(api.into())
 }

@@ -1,13 +1,13 @@
-//! SHA-1, which the recorded server's ETags are made of. No secret depends on it.
+//! SHA-1, for ETags like those of the recorded server. It protects no secret.
 
-/// The hash of these bytes.
-pub(super) fn sha1(bytes: &[u8]) -> [u8; 20] {
+/// The SHA-1 hash of the bytes.
+pub(crate) fn sha1(bytes: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     let (blocks, rest) = bytes.as_chunks::<64>();
     for block in blocks {
         absorb(&mut state, block);
     }
-    // A bit that is set, zeros, and the number of bits, to the end of a block.
+    // Padding: a set bit, zeros, and the length in bits, up to the end of a block.
     let mut end = rest.to_vec();
     end.push(0x80);
     end.resize(if end.len() <= 56 { 56 } else { 120 }, 0);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_own_examples_have_the_hashes_that_it_gives() {
+    fn the_examples_of_the_standard_have_their_hashes() {
         assert_eq!(hex(b""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         assert_eq!(hex(b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
         let two_blocks = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
@@ -63,9 +63,9 @@ mod tests {
         assert_eq!(hex(&vec![b'a'; 1_000_000]), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
     }
 
-    /// On either side of where the end takes a block more.
+    /// Lengths on both sides of the limit from which the padding needs one more block.
     #[test]
-    fn lengths_around_the_end_of_a_block_are_padded_right() {
+    fn lengths_around_the_end_of_a_block_are_padded_correctly() {
         for (length, expected) in [
             (55, "c1c8bbdc22796e28c0e15163d20899b65621d65a"),
             (56, "c2db330f6083854c99d4b5bfb6e8f29f201be699"),

@@ -1,4 +1,4 @@
-//! How connections are made: what users set of it, and the crate's own safety on top.
+//! Connections: the user's settings, with the crate's required settings on top.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,37 +6,36 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::exchange::HttpExchange;
-use super::{proxy, redact};
 use crate::auth::Secret;
-use crate::builder::{Client, ClientBuilder};
 use crate::error::{Error, ErrorKind, Result};
+use crate::transport::http_client::ReqwestClient;
+use crate::transport::{proxy, redact};
 
-/// Servers let idle connections go after 15 s (node's usual) to 60 s, and a request that meets the closing gets no
-/// answer. Ours go first.
+/// How long idle connections are kept. Servers close theirs after 15 s (a usual setting of Node servers) to 60 s, and a
+/// request that coincides with the closing gets no response. So the client closes first.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A connection by HTTP/2 is for all requests, and outlives an attempt that got no answer: one that has gone dead would
-/// be asked again and again. So it's asked this often whether anybody is there, and given as long to say so: together
-/// less than the time of an attempt.
+/// The interval and the timeout of HTTP/2 pings. An HTTP/2 connection carries all requests, and outlives an attempt
+/// that gets no response, so a dead connection would be used again and again. Interval plus timeout is less than the
+/// attempt timeout.
 #[cfg(feature = "http2")]
 const PING: Duration = Duration::from_secs(10);
 
-/// What is set of the connections that a client makes itself.
+/// The settings of the connections that a client makes itself.
 #[derive(Default)]
 pub(crate) struct Connect {
-    base: Option<reqwest::ClientBuilder>,
-    proxy: Proxy,
-    roots: Vec<Vec<u8>>,
-    only_roots: bool,
+    pub(crate) base: Option<reqwest::ClientBuilder>,
+    pub(crate) proxy: Proxy,
+    pub(crate) roots: Vec<Vec<u8>>,
+    pub(crate) only_roots: bool,
     /// Certificates and the private key, in PEM.
-    identity: Option<Zeroizing<Vec<u8>>>,
-    hosts: Vec<(String, Vec<SocketAddr>)>,
+    pub(crate) identity: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) hosts: Vec<(String, Vec<SocketAddr>)>,
 }
 
 #[derive(Default)]
-enum Proxy {
-    /// The environment's, or the system's.
+pub(crate) enum Proxy {
+    /// The proxy of the environment or the system.
     #[default]
     Usual,
     None,
@@ -44,7 +43,7 @@ enum Proxy {
 }
 
 impl Connect {
-    /// The first setting that was made, for a client whose connections are made by others.
+    /// The first setting that was made. A client with a custom `HttpClient` must not have any.
     pub(crate) fn setting(&self) -> Option<&'static str> {
         match () {
             () if self.base.is_some() => Some("a reqwest builder"),
@@ -56,7 +55,7 @@ impl Connect {
         }
     }
 
-    /// What messages must not show: the password of the proxy that is set.
+    /// The proxy's password, which messages must not show.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match &self.proxy {
             Proxy::At(url) => redact::proxy::of(url.expose()),
@@ -64,11 +63,12 @@ impl Connect {
         }
     }
 
-    /// Makes the connections' side of a client. `local`: the server is on this machine.
-    pub(crate) fn exchange(self, connect_timeout: Option<Duration>, local: bool) -> Result<HttpExchange> {
+    /// Builds the HTTP client. `local`: the server is on this machine.
+    pub(crate) fn http_client(self, connect_timeout: Option<Duration>, local: bool) -> Result<ReqwestClient> {
         if local && matches!(self.proxy, Proxy::At(_)) {
             return Err(wrong(
-                "a server on this machine is never asked by way of a proxy, to which its requests would be readable: leave the proxy out, or give a client of your own to HttpExchange::from_reqwest",
+                "the client never contacts a server on this machine through a proxy, which could read the requests: \
+                 remove the proxy, or pass a custom client to ReqwestClient::from_reqwest",
             ));
         }
         if !local && matches!(self.proxy, Proxy::Usual) {
@@ -78,11 +78,11 @@ impl Connect {
         let builder = self.apply(is_own)?;
         let client = safe(builder, connect_timeout, local, is_own)?.build();
         let client =
-            client.map_err(|error| wrong("the HTTP client can't be set up").with_source(error.without_url()))?;
-        Ok(HttpExchange::from_reqwest(client))
+            client.map_err(|error| wrong("the HTTP client can't be built").with_source(error.without_url()))?;
+        Ok(ReqwestClient::from_reqwest(client))
     }
 
-    /// What users set.
+    /// Applies the user's settings.
     fn apply(self, is_own: bool) -> Result<reqwest::ClientBuilder> {
         let mut builder = self.base.unwrap_or_default();
         builder = match &self.proxy {
@@ -97,18 +97,21 @@ impl Connect {
     }
 }
 
-/// The crate's own settings, which no builder takes away: no redirects, no repetitions or cookies by the HTTP stack, no
-/// `Referer`, idle connections that go before a server lets them go, and no proxy for a server on this machine.
+/// Applies the settings that the crate relies on, whatever the user's builder says: no redirects, no retries or cookies
+/// by the HTTP stack, no `Referer`, idle connections that the client closes before the server does, and no proxy for a
+/// server on this machine.
 fn safe(
     mut builder: reqwest::ClientBuilder,
     connect_timeout: Option<Duration>,
     local: bool,
     is_own: bool,
 ) -> Result<reqwest::ClientBuilder> {
-    // There is no other way to see it, and without reqwest's feature for cookies no way to switch it off.
+    // The `Debug` output is the only way to detect a cookie store, and without reqwest's `cookies` feature there is no
+    // way to disable it.
     if !is_own && format!("{builder:?}").starts_with("ClientBuilder { cookie_store: true") {
         return Err(wrong(
-            "the reqwest builder has a cookie store: a session's cookie outranks the token on some servers",
+            "the reqwest builder has a cookie store, and on some servers a session cookie takes precedence over the \
+             token: build it without one",
         ));
     }
     builder = builder
@@ -124,16 +127,16 @@ fn safe(
     }
     #[cfg(feature = "http2")]
     {
-        // Also while idle: the stack may not notice that a request has ended that.
+        // Also while idle: the stack may count a connection as idle although a request still waits on it.
         builder =
             builder.http2_keep_alive_interval(PING).http2_keep_alive_timeout(PING).http2_keep_alive_while_idle(true);
     }
     Ok(builder)
 }
 
-/// Messages don't quote the URL, nor errors that do: it may hold a password.
+/// Messages never contain the URL, nor an error that quotes it: the URL may contain a password.
 fn proxy_at(url: &Secret) -> Result<reqwest::Proxy> {
-    let refuse = |why| wrong(&format!("the proxy {why}: it takes the form http://host:port"));
+    let refuse = |why| wrong(&format!("the proxy {why}: use the form http://host:port"));
     match proxy::problem(url.expose()) {
         Some(why) => Err(refuse(why)),
         None => reqwest::Proxy::all(url.expose()).map_err(|_| refuse("isn't a URL")),
@@ -148,8 +151,8 @@ fn tls(
     identity: Option<&Vec<u8>>,
     is_own: bool,
 ) -> Result<reqwest::ClientBuilder> {
-    // Where another crate switches on reqwest's native TLS, that becomes the default: not what was tested here. On a
-    // user's builder this would undo a TLS configuration of theirs.
+    // If another crate enables reqwest's native TLS, that becomes the default, which this crate isn't tested with. On a
+    // user's builder the call would undo the user's TLS configuration.
     if is_own {
         builder = builder.tls_backend_rustls();
     }
@@ -159,7 +162,7 @@ fn tls(
     }
     if let Some(pem) = identity {
         let identity = reqwest::Identity::from_pem(pem).map_err(|error| {
-            wrong("the client certificate can't be used: PEM is what is taken, of the certificates and of the private key")
+            wrong("the client certificate is invalid: pass PEM, with the certificates and the private key")
                 .with_source(error)
         })?;
         builder = builder.identity(identity);
@@ -178,13 +181,13 @@ fn tls(
     if roots.is_empty() && identity.is_none() {
         return Ok(builder);
     }
-    Err(wrong("certificates were given, and the crate was built without its feature `rustls`"))
+    Err(wrong("certificates require the crate's feature `rustls`, which is disabled"))
 }
 
-/// The certificates of a PEM file: one, at least.
+/// Parses the certificates of a PEM file. At least one is required.
 #[cfg(feature = "rustls")]
 fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>> {
-    let unread = || wrong("the root certificates can't be read: PEM is what is taken");
+    let unread = || wrong("the root certificates are invalid: pass PEM with at least one certificate");
     let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| unread().with_source(error))?;
     if certificates.is_empty() { Err(unread()) } else { Ok(certificates) }
 }
@@ -193,131 +196,35 @@ fn wrong(message: &str) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-impl HttpExchange {
-    /// The usual way, with a limit on the time to connect. `None` sets none.
+impl ReqwestClient {
+    /// Creates the default HTTP client, with a connect timeout. `None` sets no timeout.
     ///
-    /// No redirects, no cookies, no retries by the HTTP stack, no `Referer`.
+    /// It follows no redirects, keeps no cookies, doesn't retry in the HTTP stack, and sends no `Referer`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if TLS can't be set up (a machine without any root certificates, for one), or if an
-    /// environment variable that names a proxy can't be read as one: see
-    /// [`ClientBuilder::build`](crate::ClientBuilder::build).
+    /// [`ErrorKind::Configuration`] if TLS can't be set up (for example on a machine without root certificates), or if
+    /// a proxy variable in the environment is invalid: see [`ClientBuilder::build`](crate::ClientBuilder::build).
     pub fn new(connect_timeout: Option<Duration>) -> Result<Self> {
-        Connect::default().exchange(connect_timeout, false)
+        Connect::default().http_client(connect_timeout, false)
     }
 
-    /// Connections by a reqwest builder of your own, with the crate's safety on top: see
-    /// [`ClientBuilder::reqwest`], which is this for one client. This is for several clients that share connections.
+    /// Creates an HTTP client from a reqwest builder, with the settings that the crate relies on applied on top: see
+    /// [`ClientBuilder::reqwest`](crate::ClientBuilder::reqwest), which does the same for one client. Use this method
+    /// for
+    /// several clients that share connections.
     ///
-    /// A proxy of the builder is used for every server, also for one on this machine.
+    /// A proxy of the builder is used for every server, including one on this machine.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and for a builder with a cookie store.
+    /// As for [`new`](Self::new), and for a builder with a cookie store.
     pub fn from_reqwest_builder(builder: reqwest::ClientBuilder, connect_timeout: Option<Duration>) -> Result<Self> {
-        Connect { base: Some(builder), ..Connect::default() }.exchange(connect_timeout, false)
+        Connect { base: Some(builder), ..Connect::default() }.http_client(connect_timeout, false)
     }
 }
 
-/// # Connections
-///
-/// For the connections that the client makes itself: beside an [`exchange`](Self::exchange) of your own these are refused
-/// when the client is built.
-impl<C: Client> ClientBuilder<C> {
-    /// Sends all requests by way of this proxy, and not of the environment's: `http://proxy.example:3128`, with
-    /// `user:password@` before the host if the proxy asks for them. For `https` servers the proxy only passes bytes on.
-    ///
-    /// A server on this machine is refused beside a proxy. The password counts among the
-    /// [credentials](crate::auth#what-is-shown-of-credentials), which no message shows.
-    ///
-    /// ```
-    /// let client = actionlog::UnleashClient::builder("https://unleash.example.com")
-    ///     .bearer("token")
-    ///     .proxy("http://proxy.example.com:3128")
-    ///     .build()?;
-    /// # Ok::<(), actionlog::Error>(())
-    /// ```
-    pub fn proxy(mut self, url: impl Into<Secret>) -> Self {
-        self.connect.proxy = Proxy::At(url.into());
-        self
-    }
-
-    /// Uses no proxy: neither one of the environment (`HTTPS_PROXY` and the like) nor one of the system's settings.
-    pub fn no_proxy(mut self) -> Self {
-        self.connect.proxy = Proxy::None;
-        self
-    }
-
-    /// Trusts the certificates of a PEM file too, beside those that the system trusts: of an authority inside of a company,
-    /// as a rule. May be called more than once.
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.connect.roots.push(pem.into());
-        self
-    }
-
-    /// Trusts the certificates of a PEM file, and those of [`root_certificates`](Self::root_certificates), and *not*
-    /// those that the system trusts. May be called more than once.
-    pub fn only_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.connect.only_roots = true;
-        self.root_certificates(pem)
-    }
-
-    /// Shows this certificate to servers that ask for one (mTLS): a PEM file of the certificate, with those of the
-    /// authorities between it and the root behind it, and a PEM file of its private key. Both may be the same file.
-    ///
-    /// ```no_run
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = actionlog::IntegrationClient::builder("https://logs.example.com")
-    ///     .authenticator(actionlog::auth::none())
-    ///     .client_certificate(std::fs::read("client.pem")?, std::fs::read("client.key")?)
-    ///     .only_root_certificates(std::fs::read("company-ca.pem")?)
-    ///     .build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn client_certificate(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        let (certificate, key) = (certificate.as_ref(), key.as_ref());
-        let mut pem = Zeroizing::new(certificate.to_vec());
-        if certificate != key {
-            pem.push(b'\n');
-            pem.extend_from_slice(key);
-        }
-        self.connect.identity = Some(pem);
-        self
-    }
-
-    /// Takes these addresses for a host, in place of what DNS says. The port is the base URL's, and those of the addresses
-    /// don't count. For a resolver of your own, see [`reqwest`](Self::reqwest).
-    pub fn resolve(mut self, host: impl Into<String>, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
-        self.connect.hosts.push((host.into(), addresses.into_iter().collect()));
-        self
-    }
-
-    /// Makes connections by a reqwest builder of your own, with whatever it has: resolvers, proxies, TLS, local addresses,
-    /// limits on the pool.
-    ///
-    /// What the crate relies on is set on top of it, whatever it says: redirects aren't followed, reqwest repeats
-    /// nothing and sends no `Referer`, idle connections are let go after 10 s, a server on this machine is never asked by
-    /// way of a proxy, and [`connect_timeout`](Self::connect_timeout) is this builder's (with `None`, reqwest's). A cookie
-    /// store is refused when the client is built. The other settings of this section are added to it.
-    ///
-    /// reqwest is at version 0: this takes the version that the crate re-exports as [`actionlog::reqwest`](crate::reqwest).
-    ///
-    /// ```
-    /// use actionlog::reqwest;
-    ///
-    /// let builder = reqwest::Client::builder().tcp_nodelay(true).pool_max_idle_per_host(2);
-    /// let client = actionlog::ArklowClient::builder("4711").api_key("key").reqwest(builder).build()?;
-    /// # Ok::<(), actionlog::Error>(())
-    /// ```
-    pub fn reqwest(mut self, builder: reqwest::ClientBuilder) -> Self {
-        self.connect.base = Some(builder);
-        self
-    }
-}
-
-/// Shows nothing of what was set: a proxy's URL and a builder's headers may hold credentials.
+/// Shows none of the settings: a proxy's URL and a builder's headers may contain credentials.
 impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect").finish_non_exhaustive()

@@ -1,46 +1,48 @@
-//! What to do about a failure, by the request and its answer.
+//! Hints: what to do about a failed request, chosen by the request and its response.
 
 use http::{Method, StatusCode};
 
-use super::verdict::{Circumstance, Dialect};
 use crate::error::ErrorKind;
-use crate::request::Repeat;
+use crate::request::Idempotency;
+use crate::transport::classify::{Dialect, HintContext};
 
-/// What is known of the base URL or the credentials goes first; then what the API knows of its own requests; and then
-/// what holds for any server.
-pub(super) fn hint(dialect: &Dialect, here: &Circumstance<'_>) -> Option<&'static str> {
+/// The most specific hint wins: mistakes in the base URL or the credentials first, then what the API's [`Dialect`]
+/// knows of its own requests, then what holds for any HTTP server.
+pub(crate) fn hint(dialect: &Dialect, here: &HintContext<'_>) -> Option<&'static str> {
     doubled(here).or_else(|| unsigned(here)).or_else(|| (dialect.hint)(here)).or_else(|| general(here))
 }
 
-/// Of an answer that is too large, be it by its bytes or by what its lists take.
-pub(super) fn too_large(is_page: bool) -> &'static str {
-    if is_page { "ask for smaller pages (page_size), or raise max_body_bytes" } else { "raise max_body_bytes" }
+/// The hint for a response that exceeds a size limit, either by its bytes or by the memory that its lists take.
+pub(crate) fn too_large(is_page: bool) -> &'static str {
+    if is_page { "request smaller pages (page_size), or raise max_body_bytes" } else { "raise max_body_bytes" }
 }
 
-fn doubled(here: &Circumstance<'_>) -> Option<&'static str> {
+fn doubled(here: &HintContext<'_>) -> Option<&'static str> {
     let nothing_there = matches!(here.kind, ErrorKind::NotFound | ErrorKind::NotJson);
     (here.doubled && nothing_there).then_some(
-        "the base URL ends with what the path begins with, which then stands there twice: leave that away from the base URL",
+        "the base URL ends with the segments that the request path begins with, so the URL contains them twice: remove \
+         them from the base URL",
     )
 }
 
-/// The server says that it got no credentials.
-fn unsigned(here: &Circumstance<'_>) -> Option<&'static str> {
+/// The hint where the request carried no credentials, or where the server reports that it received none.
+fn unsigned(here: &HintContext<'_>) -> Option<&'static str> {
     if !matches!(here.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden) {
         return None;
     }
     if here.is_unsigned() {
         return Some(
-            "it was sent without credentials: give the builder an api_key, a bearer token or an authenticator (or see to the proxy that is to add them)",
+            "the request was sent without credentials: set api_key, bearer or authenticator on the builder (or check \
+             the proxy that should add them)",
         );
     }
-    (here.kind == ErrorKind::Unauthorized && says_that_nothing_came(here.message())).then_some(
-        "the server says that no credentials came, and they were sent: does a proxy in between take the header away, or \
-         does the server want them in another one?",
+    (here.kind == ErrorKind::Unauthorized && reports_missing_credentials(here.message())).then_some(
+        "the server reports missing credentials, but the request carried them: check whether a proxy strips the \
+         header, or whether the server expects a different one",
     )
 }
 
-fn says_that_nothing_came(message: &str) -> bool {
+fn reports_missing_credentials(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     let subjects = ["authorization", "auth header", "x-arklow-auth", "credentials", "api key", "apikey", "token"];
     let absent = |subject: &str| {
@@ -52,7 +54,7 @@ fn says_that_nothing_came(message: &str) -> bool {
             let behind =
                 ["is ", "was ", "were ", "are "].iter().find_map(|it| behind.strip_prefix(it)).unwrap_or(behind);
             let word = before.rsplit(|it: char| !it.is_ascii_alphabetic()).next().unwrap_or_default();
-            // "no token found" may be said of one that isn't known.
+            // "no token found" may mean a token that was sent but is unknown to the server.
             let found = behind.starts_with("found");
             (matches!(word, "no" | "missing" | "without") && !found)
                 || ["missing", "not provided", "absent", "not present", "not sent"]
@@ -63,91 +65,105 @@ fn says_that_nothing_came(message: &str) -> bool {
     subjects.into_iter().any(absent)
 }
 
-fn general(here: &Circumstance<'_>) -> Option<&'static str> {
+fn general(here: &HintContext<'_>) -> Option<&'static str> {
     let writes = !matches!(*here.method, Method::GET | Method::HEAD);
     Some(match here.kind {
         ErrorKind::NotJson if here.web_page => {
-            "a web page in place of JSON: does the base URL lack a part of its path, or does a login stand in between?"
+            "the server returned a web page instead of JSON: check whether the base URL lacks part of its path, or \
+             whether a login page intercepts the request"
         }
-        ErrorKind::NotJson => "something else than the API answered: is the base URL right?",
+        ErrorKind::NotJson => "the response doesn't come from the API: check the base URL",
         ErrorKind::Redirect => {
-            "redirects are not followed, as credentials would travel along: make the right place the base URL"
+            "redirects aren't followed, because the credentials would be sent along: use the redirect's target as the \
+             base URL"
         }
         ErrorKind::Unauthorized if !here.own => {
-            "the credentials aren't accepted: are they mistyped, or no longer valid?"
+            "the server rejected the credentials: check that they are spelled correctly and haven't expired"
         }
-        ErrorKind::Forbidden => "the credentials are known, and not enough for this",
-        ErrorKind::NotFound if here.own => "is the id right, and the base URL?",
-        ErrorKind::NotFound => "are the request's path and the ids in it right, and the base URL that it is below?",
+        ErrorKind::Forbidden => "the server accepted the credentials, but they lack the permission for this request",
+        ErrorKind::NotFound if here.own => "check the id and the base URL",
+        ErrorKind::NotFound => "check the request's path, the ids in it, and the base URL",
         ErrorKind::Conflict if *here.method == Method::POST => {
-            "there may be such a thing already: see what the server says, and look it up before you send this again"
+            "the record may already exist: read the server's message, and look the record up before you send the \
+             request again"
         }
-        ErrorKind::Conflict if writes => "read the record again, and decide anew",
-        ErrorKind::Conflict => "the server holds something that is at odds with the request: see what it says",
+        ErrorKind::Conflict if writes => "read the record again, and apply your change to the current version",
+        ErrorKind::Conflict => "the request conflicts with the server's current state: read the server's message",
         ErrorKind::PreconditionFailed if !here.conditions().if_unchanged => {
             if here.conditions().if_changed && writes {
-                "there is such a thing already, if If-None-Match was to see to that: look it up before you send this again"
+                "the record already exists, if that is what If-None-Match guarded against: look it up before you send \
+                 the request again"
             } else {
-                "no condition was sent that a version could be at odds with: see what the server says"
+                "the request carried no precondition (If-Match, If-Unmodified-Since): read the server's message"
             }
         }
         ErrorKind::PreconditionFailed => {
-            "it changed since it was read (perhaps by an attempt before this one, whose answer was lost): read it again, \
-             and decide anew"
+            "the record has changed since it was read (possibly by an earlier attempt of this call whose response was \
+             lost): read it again, and apply your change to the current version"
         }
-        ErrorKind::Rejected => rejected(here.status),
-        ErrorKind::RateLimited => "ask less often, and wait for as long as the server says",
-        ErrorKind::Server if here.repeat == Repeat::Unsafe => {
-            "the server, or a proxy before it, failed, perhaps after it did what was asked: look before you send it again"
+        ErrorKind::BadRequest => rejected(here.status),
+        ErrorKind::RateLimited => "send fewer requests, and wait for as long as the server asks (retry_after)",
+        ErrorKind::Server if here.repeat == Idempotency::NotIdempotent => {
+            "the server, or a proxy in front of it, failed, possibly after it had applied the request: check whether \
+             it took effect before you send it again"
         }
-        ErrorKind::Server => "the server, or a proxy before it, failed: try again later, and tell who runs it",
-        ErrorKind::Refused => "the server says no, whatever the status: see what it says",
+        ErrorKind::Server => {
+            "the server, or a proxy in front of it, failed: try again later, and report it to the server's operator"
+        }
+        ErrorKind::ApiFailure => "the API reported a failure in the body of a successful response: read its message",
         ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED && here.conditions().if_changed => {
-            "nothing changed since the condition that was sent (If-None-Match, If-Modified-Since): take what you have, or \
-             leave the condition away"
+            "nothing has changed since the version in the request's condition (If-None-Match, If-Modified-Since): use \
+             the copy that you have, or remove the condition"
         }
         ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED => {
-            "no condition was sent that this answers: a cache between here and the server, as a rule"
+            "the request carried no condition that a 304 could refer to: a cache between client and server probably \
+             sent it"
         }
         ErrorKind::UnexpectedStatus if here.status.is_redirection() => {
-            "a redirect that doesn't say where to, and none is followed: is the base URL right?"
+            "the server sent a redirect without a target, and redirects aren't followed: check the base URL"
         }
         ErrorKind::UnexpectedStatus if here.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            "a proxy on the way wants credentials: put them into its URL (http://user:password@host:port)"
+            "the proxy requires credentials: put them into its URL (http://user:password@host:port)"
         }
         ErrorKind::UnexpectedStatus if here.status == StatusCode::REQUEST_TIMEOUT => timed_out(here.repeat),
         ErrorKind::UnexpectedStatus if here.status.is_success() => {
-            "a cache or a proxy in between is the likely author: it must not answer with a part of what was asked for"
+            "a cache or a proxy probably sent this response: it must not return only part of the requested data"
         }
         ErrorKind::UnexpectedStatus if here.status == StatusCode::METHOD_NOT_ALLOWED => {
-            "the path doesn't take this method: is it the right path, and the base URL what comes before it?"
+            "the path doesn't support this method: check the path and the base URL in front of it"
         }
         _ => return None,
     })
 }
 
-fn timed_out(repeat: Repeat) -> &'static str {
+fn timed_out(repeat: Idempotency) -> &'static str {
     match repeat {
-        Repeat::Safe => "the server, or a proxy before it, didn't get the whole request in time: try again",
-        Repeat::Unsafe => {
-            "the server, or a proxy before it, says that it didn't get the whole request in time: look before you send it again"
+        Idempotency::Idempotent => {
+            "the server, or a proxy in front of it, didn't receive the whole request in time: try again"
+        }
+        Idempotency::NotIdempotent => {
+            "the server, or a proxy in front of it, reports that it didn't receive the whole request in time: check \
+             whether the request took effect before you send it again"
         }
     }
 }
 
 fn rejected(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "the body is more than the server, or a proxy before it, takes",
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            "the body exceeds the limit of the server or of a proxy in front of it: send a smaller one"
+        }
         StatusCode::PRECONDITION_REQUIRED => {
-            "the server wants to know which version is meant: use if_match, with the ETag of the record as it was read"
+            "the server requires a conditional request: call if_match with the ETag of the record as you read it"
         }
         StatusCode::URI_TOO_LONG => {
-            "the URL is longer than the server, or a proxy before it, takes: shorten what is asked for"
+            "the URL exceeds the limit of the server or of a proxy in front of it: shorten the query"
         }
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-            "the URL or the headers are longer than the server, or a proxy before it, takes: what is asked for, the key, or what header() adds"
+            "the URL or the headers exceed the limit of the server or of a proxy in front of it: shorten the query, \
+             the key, or the headers that header() adds"
         }
-        _ => "the server doesn't take the request as it is: see what it says",
+        _ => "the server rejected the request: read its message",
     }
 }
 
@@ -156,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_taken_as_nothing_came_only_if_it_says_so() {
+    fn a_message_counts_as_missing_credentials_only_if_it_says_so() {
         for message in [
             "You must log in to use Unleash. Your request had no authorization header, so we could not authorize you.",
             "Missing Authorization header",
@@ -166,7 +182,7 @@ mod tests {
             "request without token",
             "x-arklow-auth header missing",
         ] {
-            assert!(says_that_nothing_came(message), "{message}");
+            assert!(reports_missing_credentials(message), "{message}");
         }
         for message in [
             "You must log in to use Unleash.",
@@ -176,7 +192,7 @@ mod tests {
             "token expired",
             "",
         ] {
-            assert!(!says_that_nothing_came(message), "{message}");
+            assert!(!reports_missing_credentials(message), "{message}");
         }
     }
 }

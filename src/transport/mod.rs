@@ -1,28 +1,26 @@
-//! The one way to the server and back: sign, wait for a place, exchange, read, judge.
+//! The request path: authenticate, acquire a permit, send, read the response, classify it, and retry.
 
-pub(crate) mod base;
-pub(crate) mod bound;
+pub(crate) mod base_url;
+pub(crate) mod body;
+pub(crate) mod classify;
 pub(crate) mod connect;
-pub(crate) mod decode;
-pub(crate) mod exchange;
+mod deadline;
+pub(crate) mod env;
+pub(crate) mod headers;
 mod hint;
-mod lenient;
-pub(crate) mod named;
+pub(crate) mod http_client;
+mod limiter;
 mod obstacle;
-mod pace;
+mod options;
 mod proxy;
-mod rate_limit;
-mod read;
 mod reading;
 pub(crate) mod redact;
 mod renewal;
+pub(crate) mod response;
 mod retry;
-mod settings;
 mod trace;
-mod verdict;
 
 use std::fmt;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,34 +30,37 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
-pub use rate_limit::RateLimit;
-use reading::Reading;
+use reading::ResponseDecoder;
 use renewal::Renewal;
 pub use retry::RetryPolicy;
 use retry::{Budget, Decision, Spent};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
-pub(crate) use base::Base;
-use exchange::{Exchange, ExchangeError, Stage};
+pub(crate) use base_url::Base;
+pub(crate) use classify::{Dialect, HintContext};
+use deadline::{Elapsed, within};
+use http_client::{HttpClient, HttpError, HttpErrorKind};
+use limiter::{Limiter, Patience, Permit};
 use obstacle::Obstacle;
-use pace::{Pace, Patience, Permit};
-use redact::{Credentials, Redactor};
-use settings::idempotency_key;
-pub(crate) use settings::{CallOptions, Jitter, Settings, Timeouts};
+use options::idempotency_key;
+pub(crate) use options::{CallOptions, Jitter, Settings, Timeouts};
+use redact::{Redactor, SentCredentials};
 use trace::Attempt;
-pub(crate) use verdict::{Circumstance, Dialect};
 
-use crate::answered::Answered;
-use crate::auth::{Authenticate, Refused, Signature};
-use crate::error::{Error, ErrorKind, Operation, RequestOutcome, Result};
+use crate::auth::{AuthRetry, Authenticate, Credentials};
+use crate::decode::HttpResponse;
+use crate::error::rate_limit::RateLimit;
+use crate::error::{CallContext, Error, ErrorKind, Result, WriteOutcome};
 use crate::observe::{Event, WaitReason};
-use crate::request::{Answer, Repeat, Request};
+use crate::request::{Idempotency, Request};
+use crate::transport::response::Response;
 
-/// A signature that was made this long before its request may go out is made again: it may be one over the time.
+/// A request that waited longer than this for its permit is authenticated again: a timestamped signature may have
+/// expired.
 const STALE: Duration = Duration::from_secs(5);
 
-/// Everything a client holds but its API's own options. Clones share it.
+/// Everything that a client holds except its API's options. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Transport {
     inner: Arc<Inner>,
@@ -69,11 +70,11 @@ struct Inner {
     base: Base,
     dialect: &'static Dialect,
     auth: Arc<dyn Authenticate>,
-    exchange: Arc<dyn Exchange>,
+    http_client: Arc<dyn HttpClient>,
     settings: Settings,
-    /// What every request has, but for its credentials.
+    /// The headers of every request, without the credentials.
     headers: HeaderMap,
-    pace: Pace,
+    limiter: Limiter,
     budget: Budget,
     renewal: Renewal,
     redactor: Arc<Redactor>,
@@ -81,62 +82,62 @@ struct Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The headers' names, which the settings show, and not their values.
+        // The settings show the names of the headers; their values stay hidden.
         f.debug_struct("Inner")
             .field("base", &self.base)
             .field("auth", &self.auth)
-            .field("exchange", &self.exchange)
+            .field("http_client", &self.http_client)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
 
-/// What is known of a call so far; outlives the future that a time limit drops.
+/// The state of a call. Kept outside the future that a timeout drops.
 #[derive(Debug, Default)]
 struct Progress {
     attempts: u32,
-    /// Whether an attempt is under way, or its answer isn't read yet.
+    /// Whether an attempt is in flight, or its response isn't decoded yet.
     in_flight: bool,
-    /// Whether an attempt ended in a way that leaves open whether it had its effect.
+    /// Whether an attempt ended without saying whether it took effect.
     unknown: bool,
-    /// Whether an attempt arrived, and was refused.
+    /// Whether the server rejected an attempt.
     refused: bool,
-    /// Why the last attempt failed.
+    /// The error of the most recent attempt.
     last: Option<Error>,
 }
 
 impl Progress {
-    /// The error with which the call ends, with what is known of all attempts: never more than that.
+    /// The call's final error. Its outcome covers all attempts: `Unknown` if any of them may have taken effect.
     fn conclude(&self, error: Error) -> Error {
         let outcome = match error.outcome() {
-            _ if self.unknown || self.in_flight => RequestOutcome::Unknown,
-            RequestOutcome::NotSent if self.refused => RequestOutcome::Refused,
+            _ if self.unknown || self.in_flight => WriteOutcome::Unknown,
+            WriteOutcome::NotSent if self.refused => WriteOutcome::NotApplied,
             outcome => outcome,
         };
         error.with_attempts(self.attempts, outcome)
     }
 }
 
-/// A call, and what holds for all of its attempts.
+/// A call, and the settings that all of its attempts share.
 #[derive(Debug)]
-struct Circumstances<'a> {
-    call: &'a Operation,
+struct AttemptContext<'a> {
+    call: &'a CallContext,
     policy: RetryPolicy,
-    /// How long an attempt may take.
+    /// The attempt timeout.
     limit: Option<Duration>,
-    /// How long all of it may take.
+    /// The operation timeout.
     operation: Option<Duration>,
     deadline: Option<Instant>,
 }
 
-impl Circumstances<'_> {
+impl AttemptContext<'_> {
     fn is_over(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// The error of a call whose time is over. What came of it is said elsewhere.
+    /// The error of a call whose operation timeout expired. [`Progress::conclude`] adds the outcome.
     fn overdue(&self, last: Option<Error>) -> Error {
-        let error = overdue("not done within the operation's", self.operation);
+        let error = overdue("not completed within the operation timeout of", self.operation);
         match last {
             Some(last) => error.with_source(last),
             None => error,
@@ -147,10 +148,10 @@ impl Circumstances<'_> {
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 
 /// A request with its credentials.
-struct Signed {
+struct Authenticated {
     request: http::Request<Bytes>,
-    signature: Signature,
     credentials: Credentials,
+    sent: SentCredentials,
 }
 
 impl Transport {
@@ -158,18 +159,18 @@ impl Transport {
         base: Base,
         dialect: &'static Dialect,
         auth: Arc<dyn Authenticate>,
-        exchange: Arc<dyn Exchange>,
+        http_client: Arc<dyn HttpClient>,
         settings: Settings,
     ) -> Result<Self> {
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("actionlog/", env!("CARGO_PKG_VERSION"))));
         headers.extend(settings.headers.checked(ErrorKind::Configuration)?.clone());
-        let pace = Pace::new(settings.max_in_flight);
+        let limiter = Limiter::new(settings.max_in_flight);
         let budget = Budget::new();
         let renewal = Renewal::default();
         let redactor = Arc::new(Redactor::new(&settings.secrets));
-        let inner = Inner { base, dialect, auth, exchange, settings, headers, pace, budget, renewal, redactor };
+        let inner = Inner { base, dialect, auth, http_client, settings, headers, limiter, budget, renewal, redactor };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -177,12 +178,12 @@ impl Transport {
         &self.inner.base
     }
 
-    /// What the server said last of how much it may be asked.
+    /// The rate-limit headers of the most recent response to this client or its clones.
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
-        self.inner.pace.rate_limit()
+        self.inner.limiter.rate_limit()
     }
 
-    /// How many records are kept at once, where nothing else is said.
+    /// The most records that `collect` gathers, unless the listing sets its own limit.
     pub(crate) fn max_collected(&self) -> u64 {
         self.inner.settings.max_collected
     }
@@ -192,7 +193,7 @@ impl Transport {
         self.inner.dialect.name
     }
 
-    /// For how long a reading that came through once takes a 401 or 403 for something that may pass.
+    /// How long a scan that has succeeded before treats a 401 or 403 as transient.
     pub(crate) fn auth_grace(&self) -> Duration {
         self.inner.dialect.auth_grace
     }
@@ -201,23 +202,23 @@ impl Transport {
         self.inner.settings.observer.tell(event);
     }
 
-    /// A wait begins that isn't one inside of a call.
-    pub(crate) fn waiting(&self, call: &Operation, reason: WaitReason, wait: Duration) {
+    /// Reports a wait that isn't part of a call, such as the one before a stream polls again.
+    pub(crate) fn waiting(&self, call: &CallContext, reason: WaitReason, wait: Duration) {
         trace::waiting(call, &self.inner.settings.observer, reason, Some(wait));
     }
 
-    /// Sends a request until it has an answer or there is no more to try, and reads the answer.
+    /// Sends a request, retries it as the policy allows, and decodes the response.
     pub(crate) async fn send<T: Send + 'static>(
         &self,
         request: &Request<T>,
         options: &CallOptions,
-    ) -> Result<Answered<T>> {
+    ) -> Result<Response<T>> {
         let call = request.operation(self.api());
         let span = trace::Call::begin(&call);
         let mut progress = Progress::default();
         let settings = &self.inner.settings;
         let operation = options.operation.unwrap_or(settings.timeouts.operation);
-        let here = Circumstances {
+        let here = AttemptContext {
             call: &call,
             policy: options.retry.as_ref().unwrap_or(&settings.retry).clone(),
             limit: options.attempt.unwrap_or(settings.timeouts.attempt),
@@ -237,26 +238,26 @@ impl Transport {
         result
     }
 
-    /// The loop. The limit on the whole operation is around it.
+    /// The retry loop. The caller applies the operation timeout.
     async fn attempts<T: Send + 'static>(
         &self,
         request: &Request<T>,
         options: &CallOptions,
-        here: &Circumstances<'_>,
+        here: &AttemptContext<'_>,
         progress: &mut Progress,
         spent: &mut Spent<'_>,
-    ) -> Result<Answered<T>> {
-        let Inner { settings, pace, redactor, .. } = &*self.inner;
+    ) -> Result<Response<T>> {
+        let Inner { settings, limiter, redactor, .. } = &*self.inner;
         let unsigned = self.write(request, options)?;
-        let safe = request.repeats() == Repeat::Safe || settings.idempotency.is_some();
-        let mut signed_anew = false;
-        let mut harmless = true;
-        let mut credentials = Arc::<Credentials>::default();
+        let idempotent = request.get_idempotency() == Idempotency::Idempotent || settings.idempotency.is_some();
+        let mut reauthenticated = false;
+        let mut no_effect_so_far = true;
+        let mut credentials = Arc::<SentCredentials>::default();
         loop {
-            // That it can't be asked again is no news beside why it would have to be.
+            // If no further attempt can be made, the previous attempt's error takes precedence.
             let admitted = self.admit(&unsigned, options, here).await;
-            let (Signed { request: signed, signature, credentials: those }, permit) = admitted.map_err(|error| {
-                // A token source may name the token that was refused before.
+            let (Authenticated { request: ready, credentials: current, sent }, permit) = admitted.map_err(|error| {
+                // A token source's message may contain the token that was rejected before.
                 let error = redactor.look_for(&credentials).scrub(error);
                 match progress.last.take() {
                     Some(last) => {
@@ -266,17 +267,17 @@ impl Transport {
                     None => error,
                 }
             })?;
-            redactor.remember(&those);
-            // Whoever gets his place as his time ends has sent nothing.
+            redactor.remember(&sent);
+            // A call that gets its permit at its deadline hasn't sent anything.
             if here.is_over() {
                 return Err(here.overdue(progress.last.take()));
             }
             let until = here.limit.and_then(|limit| Instant::now().checked_add(limit));
             if until.is_some_and(|until| until <= Instant::now()) {
-                return Err(overdue("not sent, as there is no time in the attempt's", here.limit));
+                return Err(overdue("not sent: no time is left within the attempt timeout of", here.limit));
             }
-            // A server may send back what an attempt before was signed with.
-            Arc::make_mut(&mut credentials).add(those);
+            // A server may echo the credentials of an earlier attempt.
+            Arc::make_mut(&mut credentials).add(sent);
             progress.attempts += 1;
             progress.in_flight = true;
             spent.sent();
@@ -285,24 +286,24 @@ impl Transport {
             }
             let mut attempt =
                 Attempt::begin(here.call, &settings.observer, self.inner.base.server(), progress.attempts);
-            let result = self.exchange(signed, here.limit, until).instrument(attempt.span()).await;
+            let result = self.round_trip(ready, here.limit, until).instrument(attempt.span()).await;
             drop(permit);
             let in_time = !here.is_over();
             let secrets = redactor.look_for(&credentials);
             let judged = match result {
-                Ok(answer) => {
-                    attempt.answered(answer.status(), answer.version());
-                    let reading = Reading {
+                Ok(response) => {
+                    attempt.responded(response.status(), response.version());
+                    let decoder = ResponseDecoder {
                         transport: Arc::clone(&self.inner),
                         request: request.clone(),
-                        conditions: verdict::Conditions::of(unsigned.headers()),
+                        conditions: classify::Conditions::of(unsigned.headers()),
                         credentials: Arc::clone(&credentials),
                         secrets: secrets.clone(),
-                        rate_limit: pace.learn(answer.headers()),
+                        rate_limit: limiter.learn(response.headers()),
                         may_have_been_done: progress.unknown,
-                        answer,
+                        response,
                     };
-                    reading.read_apart().await
+                    decoder.decode_off_thread().await
                 }
                 Err(error) if error.kind() == ErrorKind::TooLarge => {
                     Err(error.with_hint(Some(hint::too_large(request.is_of_page()))))
@@ -310,51 +311,58 @@ impl Transport {
                 Err(error) => Err(error),
             };
             progress.in_flight = false;
-            let judged = judged.map_err(|error| here.policy.classified(here.policy.weigh(secrets.scrub(error), safe)));
+            let judged =
+                judged.map_err(|error| here.policy.classified(here.policy.weigh(secrets.scrub(error), idempotent)));
             attempt.end(judged.as_ref().err());
             if judged.as_ref().map_or_else(Error::status, |it| Some(it.status)).is_some_and(|it| it != UNAUTHORIZED) {
                 self.inner.renewal.worked();
             }
             let error = match judged {
-                // The time ended while the answer was read, and nobody looked at the clock meanwhile.
+                // The deadline passed while the response was being decoded, which no timer interrupts.
                 Ok(_) if in_time && here.is_over() => {
-                    return Err(here.overdue(None).with_outcome(RequestOutcome::Answered));
+                    return Err(here.overdue(None).with_outcome(WriteOutcome::Applied));
                 }
-                Ok(answered) => return Ok(Answered { attempts: progress.attempts, ..answered }),
+                Ok(response) => return Ok(Response { attempts: progress.attempts, ..response }),
                 Err(error) => error,
             };
-            progress.unknown |= error.outcome() == RequestOutcome::Unknown;
-            progress.refused |= error.outcome() == RequestOutcome::Refused;
-            let turned_away = retry::turned_away(&error);
-            if let Some(wait) = turned_away {
-                pace.hold(wait);
+            progress.unknown |= error.outcome() == WriteOutcome::Unknown;
+            progress.refused |= error.outcome() == WriteOutcome::NotApplied;
+            // An overloaded server asked for a pause: all calls of the client and its clones keep it.
+            let overload_wait = retry::overload_wait(&error);
+            if let Some(wait) = overload_wait {
+                limiter.pause_for(wait);
             }
             progress.last = Some(error.clone());
+            // After a 401, authenticate again at most once per call, outside the retry budget; and not at all while
+            // renewed credentials were recently rejected too.
             if error.status() == Some(UNAUTHORIZED) {
-                if signed_anew {
+                if reauthenticated {
                     self.inner.renewal.failed();
                 } else if let Some(rest) = self.inner.renewal.rests() {
                     return Err(error.with_source(format!(
-                        "credentials that were made anew were refused as well: none are for another {rest:.0?}"
+                        "renewed credentials were rejected too: the client won't renew them for another {rest:.0?}"
                     )));
-                } else if self.inner.auth.refused(&signature) == Refused::TryAgain {
-                    signed_anew = true;
+                } else if self.inner.auth.refused(&current) == AuthRetry::Retry {
+                    reauthenticated = true;
                     trace::again(progress.attempts, &error);
                     continue;
                 }
             }
-            harmless &= here.policy.had_no_effect(&error);
-            let decision = here.policy.decide(safe || harmless, progress.attempts, &error);
+            // A request that isn't idempotent is repeated only if no attempt can have taken effect.
+            no_effect_so_far &= here.policy.had_no_effect(&error);
+            let decision = here.policy.decide(idempotent || no_effect_so_far, progress.attempts, &error);
             let Decision::Again { least, jitter } = decision else { return Err(error) };
             let mut wait = least.saturating_add(settings.jitter.part_of(jitter));
             let until = Instant::now().checked_add(wait);
             let in_time = until.is_some_and(|until| here.deadline.is_none_or(|deadline| until < deadline));
+            // Fail with the real error now, rather than with a timeout later.
             if !in_time || !spent.take(Budget::cost(&error)) {
                 return Err(error);
             }
-            if turned_away.is_some() {
+            // This call waits for the pause too, so it takes its turn among the other waiting calls.
+            if overload_wait.is_some() {
                 let room = here.deadline.zip(until).map(|(deadline, until)| deadline - until);
-                wait = wait.saturating_add(pace.turn(room));
+                wait = wait.saturating_add(limiter.turn(room));
             }
             trace::again(progress.attempts, &error);
             self.waiting(here.call, WaitReason::Retry, wait);
@@ -362,7 +370,7 @@ impl Transport {
         }
     }
 
-    /// The request as it goes out, but for its signature.
+    /// Builds the request, without its credentials.
     fn write<T>(&self, request: &Request<T>, options: &CallOptions) -> Result<http::Request<Bytes>> {
         request.validate()?;
         let uri = self.inner.base.join(request.path()?, &request.query_string())?;
@@ -375,7 +383,7 @@ impl Transport {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(name) = &self.inner.settings.idempotency
-            && request.repeats() == Repeat::Unsafe
+            && request.get_idempotency() == Idempotency::NotIdempotent
         {
             headers.insert(name, idempotency_key()?);
         }
@@ -383,91 +391,97 @@ impl Transport {
         Ok(out)
     }
 
-    /// Signs, and waits until the request may go out.
+    /// Authenticates the request, and then waits for its permit.
     ///
-    /// In this order: a token source may use this very client, and would wait for ever for a place that the request holds
-    /// which waits for the token.
+    /// In this order, because a token source may use this very client: if the request held a permit while it waited for
+    /// the token, the token's own request could wait for that permit for ever.
     async fn admit(
         &self,
         unsigned: &http::Request<Bytes>,
         options: &CallOptions,
-        here: &Circumstances<'_>,
-    ) -> Result<(Signed, Permit<'_>)> {
-        let mut signed = self.sign(unsigned, options).await?;
-        let mut anew = false;
+        here: &AttemptContext<'_>,
+    ) -> Result<(Authenticated, Permit<'_>)> {
+        let mut ready = self.authenticate(unsigned, options).await?;
+        let mut renewed = false;
         loop {
             let began = Instant::now();
             let jitter = self.inner.settings.jitter.part_of(here.policy.jitter(1));
             let patience = Patience { longest: here.policy.longest(), jitter, deadline: here.deadline };
-            let told = |reason, wait| trace::waiting(here.call, &self.inner.settings.observer, reason, wait);
-            let permit = self.inner.pace.enter(patience, &told).await?;
-            // Once: whoever gave his place back each time would be overtaken by all others for ever.
-            if anew || began.elapsed() < STALE {
-                return Ok((signed, permit));
+            let on_wait = |reason, wait| trace::waiting(here.call, &self.inner.settings.observer, reason, wait);
+            let permit = self.inner.limiter.enter(patience, &on_wait).await?;
+            // Only once: a call that gave up its permit every time would starve.
+            if renewed || began.elapsed() < STALE {
+                return Ok((ready, permit));
             }
-            // Most signatures are there at once. One that isn't may be waiting for this place.
-            let mut signing = pin!(self.sign(unsigned, options));
-            if let Some(again) = signing.as_mut().now_or_never() {
+            // Most authenticators return at once. One that doesn't may be waiting for the permit held here, so give it
+            // up.
+            let mut authenticating = pin!(self.authenticate(unsigned, options));
+            if let Some(again) = authenticating.as_mut().now_or_never() {
                 return Ok((again?, permit));
             }
             drop(permit);
-            signed = signing.await?;
-            anew = true;
+            ready = authenticating.await?;
+            renewed = true;
         }
     }
 
-    async fn sign(&self, unsigned: &http::Request<Bytes>, options: &CallOptions) -> Result<Signed> {
+    async fn authenticate(&self, unsigned: &http::Request<Bytes>, options: &CallOptions) -> Result<Authenticated> {
         let mut request = unsigned.clone();
-        let signature = self.inner.auth.sign(&mut request).await.map_err(|error| {
-            Error::new(ErrorKind::Credentials, "there are no credentials to sign with")
+        let credentials = self.inner.auth.authenticate(&mut request).await.map_err(|error| {
+            Error::new(ErrorKind::Credentials, "the authenticator failed to provide credentials")
                 .with_transient(error.is_transient())
                 .with_source(error)
         })?;
-        let credentials = Credentials::of(unsigned, &mut request, &signature);
+        let sent = SentCredentials::of(unsigned, &mut request, &credentials);
         let settings = &self.inner.settings;
         for name in settings.headers.names().chain(options.headers.names()).chain(&settings.idempotency) {
             if !request.headers().get_all(name).iter().eq(unsigned.headers().get_all(name)) {
-                let why = format!("the header {name} is where the credentials go");
+                let why = format!("the header {name} carries the credentials and can't be set");
                 return Err(Error::new(ErrorKind::InvalidRequest, why));
             }
         }
-        Ok(Signed { request, signature, credentials })
+        Ok(Authenticated { request, credentials, sent })
     }
 
-    /// One attempt: the request out, and the whole answer in.
-    async fn exchange(
+    /// One attempt: sends the request and reads the complete response.
+    async fn round_trip(
         &self,
-        signed: http::Request<Bytes>,
+        request: http::Request<Bytes>,
         limit: Option<Duration>,
         until: Option<Instant>,
-    ) -> Result<Answer> {
-        let exchange = async {
-            match self.inner.exchange.exchange(signed).await {
-                Ok(answer) => read::whole(answer, self.inner.settings.max_body, until).await,
-                Err(error) => Err(match error.stage() {
-                    stage @ (Stage::Connect | Stage::Certificate) => unreachable(stage, &error),
-                    Stage::NotProcessed => Error::new(ErrorKind::Transport, "the server didn't look at the request")
-                        .with_outcome(RequestOutcome::Refused),
-                    Stage::Sent => Error::new(ErrorKind::Transport, "the connection broke before an answer came")
-                        .with_outcome(RequestOutcome::Unknown),
+    ) -> Result<HttpResponse> {
+        let http_client = async {
+            match self.inner.http_client.send(request).await {
+                Ok(response) => body::whole(response, self.inner.settings.max_body, until).await,
+                Err(error) => Err(match error.kind() {
+                    kind @ (HttpErrorKind::Connect | HttpErrorKind::Certificate) => unreachable(kind, &error),
+                    HttpErrorKind::NotProcessed => {
+                        Error::new(ErrorKind::Transport, "the server didn't process the request")
+                            .with_outcome(WriteOutcome::NotApplied)
+                    }
+                    HttpErrorKind::MaybeSent => {
+                        Error::new(ErrorKind::Transport, "the connection broke before the response arrived")
+                            .with_outcome(WriteOutcome::Unknown)
+                    }
                 }
                 .with_source(error.into_source())),
             }
         };
-        let Some(until) = until else { return exchange.await };
-        timeout_at(until, exchange).await.unwrap_or_else(|_| {
-            Err(overdue("no whole answer within the attempt's", limit).with_outcome(RequestOutcome::Unknown))
+        let Some(until) = until else { return http_client.await };
+        timeout_at(until, http_client).await.unwrap_or_else(|_| {
+            let error = overdue("no complete response within the attempt timeout of", limit);
+            Err(error.with_outcome(WriteOutcome::Unknown))
         })
     }
 }
 
-/// Of what kept a connection from being made, an error that says it.
-fn unreachable(stage: Stage, error: &ExchangeError) -> Error {
+/// The error for a connection that couldn't be established, with the reason and a hint where they are known.
+fn unreachable(kind: HttpErrorKind, error: &HttpError) -> Error {
     let obstacle = Obstacle::of(error);
-    let certificate = stage == Stage::Certificate || matches!(obstacle, Some(Obstacle::Certificate(_)));
+    let certificate = kind == HttpErrorKind::Certificate || matches!(obstacle, Some(Obstacle::Certificate(_)));
     let message = match obstacle {
         Some(obstacle) => obstacle.message(),
-        None if certificate => "the server's certificate isn't accepted",
+        None if certificate => "the server's certificate isn't trusted",
         None => "the server can't be reached",
     };
     Error::new(ErrorKind::Connect, message).with_transient(!certificate).with_hint(obstacle.map(Obstacle::hint))
@@ -475,15 +489,4 @@ fn unreachable(stage: Stage, error: &ExchangeError) -> Error {
 
 fn overdue(what: &str, limit: Option<Duration>) -> Error {
     Error::new(ErrorKind::Timeout, format!("{what} {:?}", limit.unwrap_or_default()))
-}
-
-struct Elapsed;
-
-async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Result<F::Output, Elapsed> {
-    match deadline {
-        // Not even begun.
-        Some(deadline) if deadline <= Instant::now() => Err(Elapsed),
-        Some(deadline) => timeout_at(deadline, future).await.map_err(|_| Elapsed),
-        None => Ok(future.await),
-    }
 }

@@ -1,24 +1,24 @@
-//! Why a connection wasn't made, as far as that can be told.
+//! Why a connection attempt failed, as far as the error reveals it.
 
 use std::error::Error as StdError;
 use std::io;
 
-/// What is in the way of a connection.
+/// The reason that a connection couldn't be established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
 pub(crate) enum Obstacle {
-    /// The server's certificate isn't accepted, with what to do about it: this doesn't pass by itself.
+    /// The server's certificate isn't trusted; the field is the hint. A retry fails the same way.
     Certificate(&'static str),
-    /// The server answers in something else than TLS.
+    /// The server doesn't speak TLS.
     NotTls,
-    /// The host's name doesn't resolve.
+    /// The host name doesn't resolve.
     UnknownHost,
-    /// Nobody listens there.
+    /// Nothing listens on the port.
     Refused,
 }
 
 impl Obstacle {
-    /// Looks for it among the causes of an error.
+    /// Finds the reason among the sources of an error.
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut cause = Some(error);
         let mut found = None;
@@ -31,30 +31,30 @@ impl Obstacle {
 
     pub(crate) fn message(self) -> &'static str {
         match self {
-            Self::Certificate(_) => "the server's certificate isn't accepted",
-            Self::NotTls => "the server can't be reached by TLS: what answers there doesn't speak it",
-            Self::UnknownHost => "the server can't be reached: its name doesn't resolve",
-            Self::Refused => "the server can't be reached: nobody listens on that port",
+            Self::Certificate(_) => "the server's certificate isn't trusted",
+            Self::NotTls => "the server can't be reached: it doesn't speak TLS",
+            Self::UnknownHost => "the server can't be reached: its host name doesn't resolve",
+            Self::Refused => "the server can't be reached: nothing listens on that port",
         }
     }
 
     pub(crate) fn hint(self) -> &'static str {
         match self {
             Self::Certificate(hint) => hint,
-            Self::NotTls => "is the port one for https? If it's plain, the base URL begins with http://",
-            Self::UnknownHost => "is the base URL's host right, and known to the DNS here?",
-            Self::Refused => "is the server up, and the base URL's port right?",
+            Self::NotTls => "check that the port serves https; for plain http, begin the base URL with http://",
+            Self::UnknownHost => "check the base URL's host, and that this machine's DNS knows it",
+            Self::Refused => "check that the server is up, and the base URL's port",
         }
     }
 }
 
 fn at(error: &(dyn StdError + 'static)) -> Option<Obstacle> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        // What it wraps isn't its source, but its source's source is.
+        // The wrapped error isn't the `source()` of an `io::Error`; only the wrapped error's own source is.
         let wrapped = error.get_ref().and_then(|it| at(it));
         return wrapped.or((error.kind() == io::ErrorKind::ConnectionRefused).then_some(Obstacle::Refused));
     }
-    // The connector's type is private; its words are all there is.
+    // The connector's error type is private: its message is the only way to recognize it.
     if error.to_string() == "dns error" {
         return Some(Obstacle::UnknownHost);
     }
@@ -68,15 +68,18 @@ fn by_tls(error: &(dyn StdError + 'static)) -> Option<Obstacle> {
     Some(match error.downcast_ref()? {
         rustls::Error::InvalidCertificate(why) => Obstacle::Certificate(match why {
             Why::UnknownIssuer => {
-                "nobody that is trusted here vouches for it: if its authority is a company's own, give that to root_certificates"
+                "no trusted authority has issued it: if it comes from a company's own authority, pass that authority's \
+                 certificate to root_certificates"
             }
             Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-                "it is for another host: is the base URL's host right?"
+                "it was issued for another host: check the base URL's host"
             }
-            Why::Expired | Why::ExpiredContext { .. } => "it is over: is this machine's clock right?",
-            Why::NotValidYet | Why::NotValidYetContext { .. } => "it isn't valid yet: is this machine's clock right?",
-            Why::Revoked => "it was revoked: tell who runs the server",
-            _ => "see what is wrong with it, and tell who runs the server",
+            Why::Expired | Why::ExpiredContext { .. } => {
+                "it has expired: check this machine's clock, or report it to the server's operator"
+            }
+            Why::NotValidYet | Why::NotValidYetContext { .. } => "it isn't valid yet: check this machine's clock",
+            Why::Revoked => "it was revoked: report it to the server's operator",
+            _ => "read the error's source, and report it to the server's operator",
         }),
         rustls::Error::InvalidMessage(_) => Obstacle::NotTls,
         _ => return None,

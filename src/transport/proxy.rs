@@ -1,4 +1,4 @@
-//! The environment's proxies, looked at before the HTTP stack does.
+//! Validates the proxy variables of the environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,52 +7,53 @@ use http::Uri;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// In each pair the first that is set is the one that counts, as in curl.
+/// The proxy variables. Of each pair, the first one that is set counts, as in curl.
 const VARIABLES: [[&str; 2]; 3] =
     [["HTTP_PROXY", "http_proxy"], ["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]];
 
-/// What the HTTP stack can't read as a proxy it ignores, and connects directly: past the one way out that there may be,
-/// with the credentials.
+/// Fails if a proxy variable is invalid. The HTTP stack would ignore it and connect directly, bypassing a proxy that
+/// may be the only permitted way out, with the credentials.
 ///
 /// # Errors
 ///
-/// Names the variable, and not its value: that may hold a password.
-pub(super) fn check() -> Result<()> {
+/// The message names the variable, and not its value, which may contain a password.
+pub(crate) fn check() -> Result<()> {
     check_in(|name| env::var_os(name))
 }
 
 fn check_in(variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
-    // In CGI a client's header `Proxy` would be `HTTP_PROXY`: there the stack takes no proxy from the environment.
+    // Under CGI a request header `Proxy` would set `HTTP_PROXY`, so the stack takes no proxy from the environment
+    // there.
     if variable("REQUEST_METHOD").is_some() {
         return Ok(());
     }
     for names in VARIABLES {
         let Some((name, value)) = names.into_iter().find_map(|name| Some((name, variable(name)?))) else { continue };
         let why = match value.to_str() {
-            // Set to nothing is how a proxy is switched off.
+            // An empty value disables the proxy.
             Some("") => continue,
             Some(value) => problem(value),
             None => Some("isn't Unicode"),
         };
         if let Some(why) = why {
-            let form = "it takes the form http://host:port, or is unset for none";
+            let form = "use the form http://host:port, or unset it";
             return Err(Error::new(ErrorKind::Configuration, format!("the environment's {name} {why}: {form}")));
         }
     }
     Ok(())
 }
 
-/// What keeps the HTTP stack from asking this proxy.
-pub(super) fn problem(value: &str) -> Option<&'static str> {
+/// Why the HTTP stack can't use this proxy, if it can't.
+pub(crate) fn problem(value: &str) -> Option<&'static str> {
     let Ok(uri) = value.parse::<Uri>() else { return Some("isn't a URL") };
     match uri.scheme_str() {
-        // Without a scheme it's taken for http.
+        // Without a scheme the stack assumes http.
         None | Some("http" | "https") => {}
         Some("socks4" | "socks4a" | "socks5" | "socks5h") => return Some("is a SOCKS proxy, which isn't supported"),
-        Some(_) => return Some("has a scheme that no proxy has"),
+        Some(_) => return Some("has an unsupported scheme"),
     }
     let Some(authority) = uri.authority() else { return Some("names no host") };
-    // What stands behind the credentials.
+    // The part after the credentials.
     let address = authority.as_str().rsplit('@').next().unwrap_or_default();
     let host = address.parse::<Uri>().ok().and_then(|it| it.authority().map(|it| it.host().is_empty()));
     match host {
@@ -60,7 +61,7 @@ pub(super) fn problem(value: &str) -> Option<&'static str> {
         _ => return Some("names no host"),
     }
     let port = address.rsplit_once(':').map(|(_, port)| port).filter(|it| !it.ends_with(']'));
-    port.is_some_and(|it| it.parse::<u16>().is_err()).then_some("has a port that is none")
+    port.is_some_and(|it| it.parse::<u16>().is_err()).then_some("has an invalid port")
 }
 
 #[cfg(test)]
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_a_proxy_is_taken() {
+    fn valid_proxies_are_accepted() {
         for value in [
             "",
             "http://proxy.example.com:3128",
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_ignored_is_refused_and_not_shown() {
+    fn invalid_proxies_are_rejected_without_being_shown() {
         for value in [
             "http://",
             "http:// proxy.example.com",
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_that_counts_is_the_one_that_is_looked_at() {
+    fn only_the_variable_that_the_stack_uses_is_checked() {
         with([("HTTP_PROXY", "http://proxy:1"), ("http_proxy", "%%")]).unwrap();
         with([("HTTP_PROXY", ""), ("http_proxy", "%%")]).unwrap();
         with([("HTTP_PROXY", "%%"), ("REQUEST_METHOD", "GET")]).unwrap();

@@ -1,22 +1,21 @@
-//! Whether it's worth while to sign anew after a 401.
+//! Decides whether to renew the credentials after a 401.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After credentials that were made anew were refused too, none are made anew for this long: twice as long with each time
-/// that it happens again.
+/// How long no credentials are renewed after renewed ones were rejected too. Doubles with each further rejection.
 const PAUSE: Duration = Duration::from_secs(10);
 
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What the clones of a client share of what came of signing anew.
+/// The results of earlier renewals, shared by the clones of a client.
 ///
-/// Without it, a server that refuses everybody is asked twice by each call, and a token source once by each, for ever:
-/// neither is counted to the retry budget.
+/// Without this state, a server that rejects everybody would get two requests from each call, and the token source one,
+/// for ever: neither is charged to the retry budget.
 #[derive(Debug, Default)]
-pub(super) struct Renewal {
+pub(crate) struct Renewal {
     state: Mutex<State>,
 }
 
@@ -27,14 +26,14 @@ struct State {
 }
 
 impl Renewal {
-    /// How long it isn't tried, if it isn't.
-    pub(super) fn rests(&self) -> Option<Duration> {
+    /// How long renewals are still suspended, if they are.
+    pub(crate) fn rests(&self) -> Option<Duration> {
         let until = self.state.lock().unwrap_or_else(PoisonError::into_inner).not_before?;
         until.checked_duration_since(Instant::now()).filter(|it| !it.is_zero())
     }
 
-    /// What was signed anew was refused again. Of many calls that find so at once, one counts.
-    pub(super) fn failed(&self) {
+    /// Renewed credentials were rejected. Of concurrent rejections, only the first counts.
+    pub(crate) fn failed(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if state.not_before.is_none_or(|it| it <= now) {
@@ -43,9 +42,9 @@ impl Renewal {
         }
     }
 
-    /// The server took a signature. It may refuse the same one elsewhere, for ever: so what was found out is not forgotten
-    /// at once, but soon.
-    pub(super) fn worked(&self) {
+    /// The server accepted credentials. It may keep rejecting the same ones on another path, so the suspension isn't
+    /// lifted at once, but soon.
+    pub(crate) fn worked(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = state.not_before {
             let soon = Instant::now() + PAUSE;

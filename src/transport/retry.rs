@@ -1,4 +1,4 @@
-//! Whether to try again: decided here, purely; waited for in the loop.
+//! The retry policy and budget. This file decides; the loop in `transport` waits and sends.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,53 +7,63 @@ use std::time::{Duration, SystemTime};
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Error, ErrorKind, RequestOutcome};
+use crate::error::{Error, ErrorKind, WriteOutcome};
 
-/// How often and how soon failed attempts are repeated.
+/// When failed attempts are retried, and how long the client waits before each retry.
 ///
-/// An attempt is repeated if the failure [may pass](Error::is_transient) and repeating is safe: the request reads or sets
-/// what it names, or carries an [idempotency key](crate::ClientBuilder::idempotency_header), or provably never left, or
-/// the server didn't look at it (HTTP/2's `REFUSED_STREAM`) or at its credentials (401). What may pass is a broken or
-/// missing connection, a timeout of the attempt, and the statuses 408, 425, 429, 500, 502, 503 and 504.
+/// # What is retried
 ///
-/// Any other request that may have arrived is sent once: a server that says 503, or 429, may have stored what it was sent
-/// before it said so. For 429 you may know better: see [`retry_writes_after_429`](Self::retry_writes_after_429).
+/// An attempt is retried if its failure [is transient](Error::is_transient) and a retry is safe. Transient failures are
+/// a broken or missing connection, an attempt timeout, and the statuses 408, 425, 429, 500, 502, 503 and 504. A retry
+/// is safe if any of these holds:
 ///
-/// A client and its clones share a budget of 500 tokens: a repetition takes 5, or 10 after a timeout, and a call that
-/// comes through gives back what it took, and one at least. One that fails gives nothing back, and neither does one that
-/// is dropped, but for a repetition that wasn't sent yet. Without tokens nothing is repeated: so a server that answers
-/// nobody gets little more than one request a call, also from callers that don't wait for their calls' ends.
+/// - The request is idempotent: it reads, or sets what it names, or carries an
+///   [idempotency key](crate::ClientBuilder::idempotency_header).
+/// - The request provably wasn't sent.
+/// - The server didn't process it (HTTP/2's `REFUSED_STREAM`), or rejected its credentials (401).
 ///
-/// The wait before the n-th repetition is random between zero and `base` doubled n - 1 times, up to `cap`. Where the
-/// server says how long to wait, that is waited, with as much at random on top; if it says longer than
-/// `longest_retry_after`, the call fails at once, with the wait in [`Error::retry_after`]. A call never waits beyond
-/// its time limit: it fails before.
+/// Any other request that may have arrived is sent once: a server that returns 503, or 429, may have stored the record
+/// first. If you know that yours doesn't for 429, see [`retry_writes_after_429`](Self::retry_writes_after_429).
 ///
-/// Where the server turned a request away so (429 or 503, with `Retry-After`), the client's *other* requests wait as
-/// well, and none is sent until then, or for a minute at most if it said longer. A call that wouldn't wait for so long
-/// fails at once, unsent, as [`RateLimited`](crate::ErrorKind::RateLimited). Those that wait don't come all at once then:
-/// each goes 20 ms after the one that began to wait before it, with the random part on top; so 300 take 6 s. Nobody waits
-/// more than 30 s longer for that, or beyond the call's time limit.
+/// # The retry budget
+///
+/// A client and its clones share a budget of 500 tokens. A retry takes 5 tokens, or 10 after a timeout. A call that
+/// succeeds returns the tokens that it took, and at least one. A call that fails returns none, and a call that is
+/// dropped returns only those for a retry that wasn't sent yet. Without tokens nothing is retried, so a server that
+/// fails every call gets little more than one request per call, even from callers that drop their calls early.
+///
+/// # Waits
+///
+/// The wait before the n-th retry is random between zero and `initial_backoff` doubled n - 1 times, up to
+/// `max_backoff`. If the server sends `Retry-After`, the client waits for that time, with the random part on top. If
+/// that time exceeds `max_retry_after`, the call fails at once, with the time in [`Error::retry_after`]. A call never
+/// waits beyond its operation timeout: it fails before.
+///
+/// After a 429 or 503 with `Retry-After`, the client's *other* requests wait as well: none is sent until the time is
+/// over, or for a minute at most. A call that wouldn't wait that long fails at once, unsent, as
+/// [`RateLimited`](crate::ErrorKind::RateLimited). The waiting calls don't start all at once: each starts 20 ms after
+/// the one that began to wait before it, with the random part on top, so 300 calls take 6 s. This adds at most 30 s to
+/// a call's wait, and never exceeds its operation timeout.
 ///
 /// ```
 /// use std::time::Duration;
 /// use actionlog::{RetryPolicy, UnleashClient};
 ///
-/// let patient = RetryPolicy::default().max_attempts(8).cap(Duration::from_secs(30));
+/// let patient = RetryPolicy::default().max_attempts(8).max_backoff(Duration::from_secs(30));
 /// let client = UnleashClient::builder("https://unleash.example.com").bearer("token").retry(patient).build()?;
 /// # Ok::<(), actionlog::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     max_attempts: u32,
-    base: Duration,
-    cap: Duration,
-    longest_retry_after: Duration,
+    initial_backoff: Duration,
+    max_backoff: Duration,
+    max_retry_after: Duration,
     writes_after_429: bool,
     classifier: Option<Classifier>,
 }
 
-/// Whether a failure is transient, by a function of the user's.
+/// A user-defined function that decides whether a failure is transient.
 #[derive(Clone)]
 struct Classifier(Arc<Classify>);
 
@@ -66,13 +76,13 @@ impl fmt::Debug for Classifier {
 }
 
 impl Default for RetryPolicy {
-    /// 4 attempts, 200 ms doubling up to 10 s, and up to 60 s where the server says so.
+    /// 4 attempts, a backoff from 200 ms doubling up to 10 s, and a `Retry-After` of up to 60 s.
     fn default() -> Self {
         Self {
             max_attempts: 4,
-            base: Duration::from_millis(200),
-            cap: Duration::from_secs(10),
-            longest_retry_after: Duration::from_secs(60),
+            initial_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(10),
+            max_retry_after: Duration::from_secs(60),
             writes_after_429: false,
             classifier: None,
         }
@@ -80,51 +90,53 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Every request is sent once. (But for a token that was refused and could be renewed.)
+    /// Sends every request once. (Except that a request whose token was rejected is sent again with a renewed one.)
     #[must_use]
-    pub fn off() -> Self {
+    pub fn never() -> Self {
         Self::default().max_attempts(1)
     }
 
-    /// How many attempts a call has, the first one counted. 0 counts as 1.
+    /// The number of attempts of a call, including the first one. 0 counts as 1.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// The longest wait before the first repetition.
+    /// The longest wait before the first retry.
     #[must_use]
-    pub fn base(mut self, wait: Duration) -> Self {
-        self.base = wait;
+    pub fn initial_backoff(mut self, wait: Duration) -> Self {
+        self.initial_backoff = wait;
         self
     }
 
-    /// The longest wait before any repetition, unless the server says otherwise.
+    /// The longest wait before any retry, unless the server sends `Retry-After`.
     #[must_use]
-    pub fn cap(mut self, wait: Duration) -> Self {
-        self.cap = wait;
+    pub fn max_backoff(mut self, wait: Duration) -> Self {
+        self.max_backoff = wait;
         self
     }
 
-    /// The longest wait that is taken from the server.
+    /// The longest `Retry-After` that the client waits for. If the server asks for more, the call fails at once.
     #[must_use]
-    pub fn longest_retry_after(mut self, wait: Duration) -> Self {
-        self.longest_retry_after = wait;
+    pub fn max_retry_after(mut self, wait: Duration) -> Self {
+        self.max_retry_after = wait;
         self
     }
 
-    /// Decides which failures are transient: `Some(true)` and `Some(false)` are taken, and `None` leaves it to the crate.
+    /// Overrides which failures are transient: `Some` decides, and `None` leaves the decision to the crate.
+    /// crate.
     ///
-    /// What it decides is what [`Error::is_transient`] says then, so that a stream goes on after the error, or ends. Whether
-    /// a transient failure is *repeated* is a matter of safety besides: a `POST` that may have had its effect isn't.
+    /// [`Error::is_transient`] then returns the decision, so it also determines whether a stream goes on after the
+    /// error. Whether a transient failure is *retried* also depends on safety: a `POST` that may have taken effect
+    /// isn't.
     ///
-    /// It's called once for each failed attempt, from within calls: it should be quick.
+    /// The function is called once for each failed attempt, inside the call: it should return quickly.
     ///
     /// ```
     /// use actionlog::{Error, ErrorKind, RetryPolicy};
     ///
-    /// // A server that answers 423 while it migrates, and whose 500s don't pass.
+    /// // A server that returns 423 while it migrates, and whose 500s are permanent.
     /// let policy = RetryPolicy::default().classify(|error: &Error| match error.status()?.as_u16() {
     ///     423 => Some(true),
     ///     500 => Some(false),
@@ -137,122 +149,124 @@ impl RetryPolicy {
         self
     }
 
-    /// How many attempts a call has, the first one counted.
+    /// The number of attempts of a call, including the first one.
     #[must_use]
     pub fn get_max_attempts(&self) -> u32 {
         self.max_attempts
     }
 
-    /// The longest wait before the first repetition.
+    /// The longest wait before the first retry.
     #[must_use]
-    pub fn get_base(&self) -> Duration {
-        self.base
+    pub fn get_initial_backoff(&self) -> Duration {
+        self.initial_backoff
     }
 
-    /// The longest wait before any repetition, unless the server says otherwise.
+    /// The longest wait before any retry, unless the server sends `Retry-After`.
     #[must_use]
-    pub fn get_cap(&self) -> Duration {
-        self.cap
+    pub fn get_max_backoff(&self) -> Duration {
+        self.max_backoff
     }
 
-    /// The longest wait that is taken from the server.
+    /// The longest `Retry-After` that the client waits for.
     #[must_use]
-    pub fn get_longest_retry_after(&self) -> Duration {
-        self.longest_retry_after
+    pub fn get_max_retry_after(&self) -> Duration {
+        self.max_retry_after
     }
 
-    /// The error of an attempt, transient or not as the user's classifier has it.
-    pub(super) fn classified(&self, error: Error) -> Error {
+    /// The error of an attempt, with the user's classifier applied.
+    pub(crate) fn classified(&self, error: Error) -> Error {
         match self.classifier.as_ref().and_then(|it| it.0(&error)) {
             Some(transient) => error.with_transient(transient),
             None => error,
         }
     }
 
-    /// Takes a 429 as the word that the server did nothing, and repeats requests that aren't safe to repeat after one too.
+    /// Treats a 429 as proof that the request had no effect, and retries non-idempotent requests after one too.
     ///
-    /// For servers, or proxies before them, that count requests before they look at what these hold. One that stores a
-    /// record first, and counts then, gets it again with each attempt. Unless set, such a request is sent once, and its
-    /// [outcome](Error::outcome) after a 429 is [`Unknown`](RequestOutcome::Unknown).
+    /// Use this for servers, or proxies in front of them, that count requests before they process them. A server that
+    /// stores a record before it counts gets the record again with each attempt. Unless this is set, such a request is
+    /// sent once, and its [outcome](Error::outcome) after a 429 is [`Unknown`](WriteOutcome::Unknown).
     #[must_use]
     pub fn retry_writes_after_429(mut self) -> Self {
         self.writes_after_429 = true;
         self
     }
 
-    /// Whether a failed attempt certainly did nothing.
-    pub(super) fn had_no_effect(&self, error: &Error) -> bool {
+    /// Whether a failed attempt certainly had no effect.
+    pub(crate) fn had_no_effect(&self, error: &Error) -> bool {
         had_no_effect(error) || (self.writes_after_429 && error.status() == Some(StatusCode::TOO_MANY_REQUESTS))
     }
 
-    /// An attempt's error, with no more said of its effect than is known. `safe`: whether doing it twice does no harm.
-    pub(super) fn weigh(&self, error: Error, safe: bool) -> Error {
-        // A server may write first, and count then.
+    /// An attempt's error, with an outcome that claims no more than is certain. `safe`: whether the request is
+    /// idempotent.
+    pub(crate) fn weigh(&self, error: Error, safe: bool) -> Error {
+        // A server may store the record first and count the request afterwards.
         if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) && !safe && !self.writes_after_429 {
-            return error.with_outcome(RequestOutcome::Unknown);
+            return error.with_outcome(WriteOutcome::Unknown);
         }
         error
     }
 
-    /// The longest random wait after the attempt number `attempts`.
-    pub(super) fn jitter(&self, attempts: u32) -> Duration {
-        self.base.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(self.cap).min(A_DAY)
+    /// The upper bound of the random wait after attempt number `attempts`.
+    pub(crate) fn jitter(&self, attempts: u32) -> Duration {
+        self.initial_backoff.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(self.max_backoff).min(A_DAY)
     }
 
-    /// The longest wait that is taken from the server.
-    pub(super) fn longest(&self) -> Duration {
-        self.longest_retry_after
+    /// The longest `Retry-After` that the client waits for.
+    pub(crate) fn longest(&self) -> Duration {
+        self.max_retry_after
     }
 
-    /// What to do after the attempt number `attempts` has failed. `repeatable`: whether doing it twice does no harm.
-    pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
-        // A token source has its own ways to try again.
-        let passes = error.is_transient() && error.kind() != ErrorKind::Credentials;
-        if !passes || attempts >= self.max_attempts || !(repeatable || self.had_no_effect(error)) {
+    /// What to do after attempt number `attempts` has failed. `repeatable`: whether a second execution does no harm.
+    pub(crate) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
+        // Token sources retry by themselves: `TokenCache` spaces out their failures.
+        let transient = error.is_transient() && error.kind() != ErrorKind::Credentials;
+        if !transient || attempts >= self.max_attempts || !(repeatable || self.had_no_effect(error)) {
             return Decision::GiveUp;
         }
         let jitter = self.jitter(attempts);
         match error.retry_after() {
-            Some(wait) if wait > self.longest_retry_after => Decision::GiveUp,
+            Some(wait) if wait > self.max_retry_after => Decision::GiveUp,
             least => Decision::Again { least: least.unwrap_or_default(), jitter },
         }
     }
 }
 
-/// Whether a failed attempt certainly did nothing: it never left, or the server didn't look at it or at its credentials.
+/// Whether a failed attempt certainly had no effect: it wasn't sent, or the server didn't process it, or the server
+/// rejected its credentials. credentials.
 fn had_no_effect(error: &Error) -> bool {
-    let not_looked_at = matches!(error.outcome(), RequestOutcome::NotSent | RequestOutcome::Refused);
+    let not_looked_at = matches!(error.outcome(), WriteOutcome::NotSent | WriteOutcome::NotApplied);
     (error.status().is_none() && not_looked_at) || error.kind() == ErrorKind::Unauthorized
 }
 
-/// The wait, where the server is overloaded and says when to come again.
-pub(super) fn turned_away(error: &Error) -> Option<Duration> {
+/// The `Retry-After` of an overloaded server (429 or 503).
+pub(crate) fn overload_wait(error: &Error) -> Option<Duration> {
     matches!(error.status()?.as_u16(), 429 | 503).then(|| error.retry_after())?
 }
 
-/// Nobody waits for longer between two attempts.
+/// The longest backoff, whatever the policy says.
 const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
-    /// The error is the call's.
+pub(crate) enum Decision {
+    /// Fail the call with this error.
     GiveUp,
-    /// Try again after `least` and a random part of `jitter`.
+    /// Retry after `least` plus a random part of `jitter`.
     Again { least: Duration, jitter: Duration },
 }
 
-/// Repetitions that a client and its clones may still make. Without it, a server that fails under load is asked four
-/// times as much by everybody.
+/// The retries that a client and its clones may still make. Without a budget, a server that fails under load would get
+/// four times the load.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     tokens: Mutex<u32>,
 }
 
 const TOKENS: u32 = 500;
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { tokens: Mutex::new(TOKENS) }
     }
 
@@ -261,8 +275,8 @@ impl Budget {
         *self.tokens.lock().unwrap()
     }
 
-    /// What repeating costs after this error: a timeout held a connection for long.
-    pub(super) fn cost(error: &Error) -> u32 {
+    /// The cost of a retry after this error. A timeout costs more, as it has held a connection for long.
+    pub(crate) fn cost(error: &Error) -> u32 {
         if error.kind() == ErrorKind::Timeout { 10 } else { 5 }
     }
 
@@ -279,39 +293,39 @@ impl Budget {
     }
 }
 
-/// What one call took of the budget.
+/// The tokens that one call has taken from the budget.
 ///
-/// A call that is dropped gives back only what it took for a repetition that wasn't sent. Were it to give back all, callers
-/// with time limits of their own would ask a server that answers nobody several times a call, for ever.
+/// A call that is dropped returns only the tokens for a retry that wasn't sent. If it returned all of them, callers
+/// with their own timeouts would send several requests per call to an unresponsive server, for ever.
 #[derive(Debug)]
-pub(super) struct Spent<'a> {
+pub(crate) struct Spent<'a> {
     budget: &'a Budget,
-    /// For repetitions that were sent.
+    /// Tokens for retries that were sent.
     used: u32,
-    /// For one that is to be sent.
+    /// Tokens for a retry that is still to be sent.
     taken: u32,
 }
 
 impl<'a> Spent<'a> {
-    pub(super) fn nothing_of(budget: &'a Budget) -> Self {
+    pub(crate) fn nothing_of(budget: &'a Budget) -> Self {
         Self { budget, used: 0, taken: 0 }
     }
 
-    /// Takes the cost of a repetition, if there is as much.
-    pub(super) fn take(&mut self, cost: u32) -> bool {
+    /// Takes the cost of a retry. `false` if the budget doesn't have enough tokens.
+    pub(crate) fn take(&mut self, cost: u32) -> bool {
         let taken = self.budget.take(cost);
         self.taken += if taken { cost } else { 0 };
         taken
     }
 
-    /// An attempt goes out: what was taken for it is used.
-    pub(super) fn sent(&mut self) {
+    /// An attempt is sent: the tokens taken for it are used.
+    pub(crate) fn sent(&mut self) {
         self.used += std::mem::take(&mut self.taken);
     }
 
-    /// The call is over. One that came through gives back what it took, and one at least.
-    pub(super) fn settle(mut self, came_through: bool) {
-        if came_through {
+    /// The call is over. A successful call returns the tokens that it took, and at least one.
+    pub(crate) fn settle(mut self, succeeded: bool) {
+        if succeeded {
             self.taken = (self.taken + self.used).max(1);
         }
     }
@@ -323,11 +337,11 @@ impl Drop for Spent<'_> {
     }
 }
 
-/// How long the server asks to be left alone: `retry-after-ms`, or `Retry-After` in seconds or as a date. A date is
-/// taken against the answer's own `Date`, so that a clock that is off, here or there, makes no difference.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// The wait that the server asks for: `retry-after-ms`, or `Retry-After` in seconds or as a date. A date is compared
+/// with the response's own `Date`, so that a wrong clock on either side makes no difference.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
-    // More than can be counted is as long as can be.
+    // A number that overflows counts as the longest duration.
     let counted = |number: f64, scale: f64| {
         let seconds = number / scale;
         (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -362,12 +376,12 @@ mod tests {
             Some(status) => error
                 .with_status(status.try_into().unwrap())
                 .with_transient(crate::error::is_transient_status(status.try_into().unwrap())),
-            None => error.with_outcome(RequestOutcome::Unknown),
+            None => error.with_outcome(WriteOutcome::Unknown),
         }
     }
 
     #[test]
-    fn what_is_repeated_is_what_may_pass_and_is_safe_to_repeat() {
+    fn transient_failures_are_retried_if_a_retry_is_safe() {
         let again = |repeatable, error: &Error| RetryPolicy::default().decide(repeatable, 1, error) != Decision::GiveUp;
         for status in [408, 425, 429, 500, 502, 503, 504] {
             let error = failed(ErrorKind::Server, Some(status), None);
@@ -377,7 +391,7 @@ mod tests {
         for status in [400, 401, 403, 404, 409, 422, 501, 505] {
             assert!(!again(true, &failed(ErrorKind::Server, Some(status), None)), "{status}");
         }
-        // When to come again says nothing of what was done: only the caller may know that of a 429.
+        // `Retry-After` doesn't say whether the request took effect: only the caller may know that, of a 429.
         let knowing = RetryPolicy::default().retry_writes_after_429();
         for status in [429, 503, 500, 502] {
             let error = failed(ErrorKind::Server, Some(status), Some(Duration::from_secs(1)));
@@ -395,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap_and_a_long_retry_after_is_not_waited_for() {
+    fn the_backoff_doubles_up_to_its_maximum_and_a_long_retry_after_fails_the_call() {
         let policy = RetryPolicy::default().max_attempts(100);
         let error = failed(ErrorKind::Transport, None, None);
         let jitter = |attempts| match policy.decide(true, attempts, &error) {
@@ -408,11 +422,11 @@ mod tests {
         };
         assert_eq!(asked(60), Decision::Again { least: Duration::from_secs(60), jitter: Duration::from_millis(200) });
         assert_eq!(asked(61), Decision::GiveUp);
-        assert_eq!(RetryPolicy::off().decide(true, 1, &error), Decision::GiveUp);
+        assert_eq!(RetryPolicy::never().decide(true, 1, &error), Decision::GiveUp);
     }
 
     #[test]
-    fn the_budget_pays_for_a_hundred_repetitions_and_what_successes_give_back() {
+    fn the_budget_pays_for_a_hundred_retries_and_for_what_successes_return() {
         let budget = Budget::new();
         let mut failing = Spent::nothing_of(&budget);
         assert_eq!((0..1000).filter(|_| failing.take(5)).count(), 100);
@@ -433,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_comes_through_gives_back_what_it_took_and_one_that_is_dropped_what_it_did_not_use() {
+    fn a_successful_call_returns_all_its_tokens_and_a_dropped_one_its_unused_tokens() {
         for (end, left) in [(Some(true), 500), (Some(false), 495), (None, 495)] {
             let budget = Budget::new();
             let mut call = Spent::nothing_of(&budget);
@@ -441,7 +455,7 @@ mod tests {
             call.sent();
             assert!(call.take(10));
             match end {
-                Some(came_through) => call.settle(came_through),
+                Some(succeeded) => call.settle(succeeded),
                 None => drop(call),
             }
             assert_eq!(budget.left(), left, "{end:?}");
@@ -449,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_each_of_its_forms() {
+    fn every_form_of_retry_after_is_parsed() {
         let cases = [
             (&[("retry-after", "7")][..], Some(Duration::from_secs(7))),
             (&[("retry-after", "1.5")], Some(Duration::from_millis(1500))),

@@ -1,4 +1,4 @@
-//! What is told of a call and its attempts: spans, events, the observer.
+//! Spans, events and observer calls for calls and attempts.
 
 use std::time::Duration;
 
@@ -6,32 +6,33 @@ use http::{StatusCode, Version};
 use tokio::time::Instant;
 use tracing::{Span, debug, field, info, info_span, warn};
 
-use crate::error::{Error, Operation};
-use crate::observe::{AttemptEnd, AttemptEnded, Event, Observer, WaitReason, Waiting};
+use crate::error::{CallContext, Error};
+use crate::observe::{AttemptEnded, AttemptResult, Event, Observer, WaitReason, Waiting};
 
-/// What an attempt is told with, whatever way it ends: dropped without an end, it was cancelled.
+/// Reports the end of an attempt, however it ends. If it is dropped without [`end`](Self::end), the attempt was
+/// cancelled.
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
-    call: &'a Operation,
+pub(crate) struct Attempt<'a> {
+    call: &'a CallContext,
     observer: &'a Observer,
     span: Span,
     number: u32,
     began: Instant,
-    /// When its answer was there, or it broke. Reading the answer's content isn't part of it.
+    /// The time until the response was received, or the connection broke. Excludes decoding.
     took: Option<Duration>,
     status: Option<StatusCode>,
-    end: AttemptEnd,
+    end: AttemptResult,
 }
 
-/// The span of a call: dropped without an end, it was cancelled.
+/// The span of a call. If it is dropped without [`end`](Self::end), the call was cancelled.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     span: Span,
     ended: bool,
 }
 
 impl Call {
-    pub(super) fn begin(call: &Operation) -> Self {
+    pub(crate) fn begin(call: &CallContext) -> Self {
         let span = info_span!(
             target: "actionlog",
             "actionlog.call",
@@ -47,11 +48,11 @@ impl Call {
         Self { span, ended: false }
     }
 
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    pub(super) fn end(mut self, attempts: u32, error: Option<&Error>) {
+    pub(crate) fn end(mut self, attempts: u32, error: Option<&Error>) {
         self.ended = true;
         self.span.record("actionlog.attempts", attempts);
         if let Some(error) = error {
@@ -63,7 +64,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.ended {
-            fail(&self.span, AttemptEnd::CANCELLED);
+            fail(&self.span, AttemptResult::CANCELLED);
         }
     }
 }
@@ -73,34 +74,34 @@ fn fail(span: &Span, error_type: &'static str) {
     span.record("otel.status_code", "ERROR");
 }
 
-/// A wait that begins.
-pub(super) fn waiting(call: &Operation, observer: &Observer, reason: WaitReason, wait: Option<Duration>) {
+/// Reports a wait that starts.
+pub(crate) fn waiting(call: &CallContext, observer: &Observer, reason: WaitReason, wait: Option<Duration>) {
     let milliseconds = wait.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
     match reason {
         WaitReason::Pause => {
-            info!(target: "actionlog", wait_ms = milliseconds, "waiting, as the server asked to be left alone");
+            info!(target: "actionlog", wait_ms = milliseconds, "waiting because the server sent Retry-After");
         }
-        WaitReason::Permit => debug!(target: "actionlog", "waiting for another request to end"),
+        WaitReason::Permit => debug!(target: "actionlog", "waiting for a permit"),
         WaitReason::Retry | WaitReason::Poll => {
-            debug!(target: "actionlog", wait_ms = milliseconds, "waiting before asking again");
+            debug!(target: "actionlog", wait_ms = milliseconds, "waiting before the next request");
         }
     }
     observer.tell(Event::Waiting(Waiting { call: call.name(), reason, wait }));
 }
 
-/// An attempt is going to be repeated.
-pub(super) fn again(attempt: u32, error: &Error) {
+/// Reports that a failed attempt will be retried.
+pub(crate) fn again(attempt: u32, error: &Error) {
     warn!(
         target: "actionlog",
         attempt,
         "error.type" = error.kind().as_str(),
         http.response.status_code = error.status().map(|it| it.as_u16()),
-        "an attempt failed, and will be repeated"
+        "an attempt failed and will be retried"
     );
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn begin(call: &'a Operation, observer: &'a Observer, server: (&str, u16), number: u32) -> Self {
+    pub(crate) fn begin(call: &'a CallContext, observer: &'a Observer, server: (&str, u16), number: u32) -> Self {
         let span = info_span!(
             target: "actionlog",
             "actionlog.attempt",
@@ -124,24 +125,24 @@ impl<'a> Attempt<'a> {
             began: Instant::now(),
             took: None,
             status: None,
-            end: AttemptEnd::Cancelled,
+            end: AttemptResult::Cancelled,
         }
     }
 
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// Its answer is there.
-    pub(super) fn answered(&mut self, status: StatusCode, version: Version) {
+    /// Records the status of the response.
+    pub(crate) fn responded(&mut self, status: StatusCode, version: Version) {
         self.status = Some(status);
         self.took = Some(self.began.elapsed());
         self.span.record("http.response.status_code", status.as_u16());
         self.span.record("network.protocol.version", protocol(version));
     }
 
-    pub(super) fn end(mut self, error: Option<&Error>) {
-        self.end = error.map_or(AttemptEnd::Done, |error| AttemptEnd::Failed(error.kind()));
+    pub(crate) fn end(mut self, error: Option<&Error>) {
+        self.end = error.map_or(AttemptResult::Done, |error| AttemptResult::Failed(error.kind()));
     }
 }
 

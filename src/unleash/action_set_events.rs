@@ -1,4 +1,4 @@
-//! The events of an action set.
+//! The events of an action set: the call, its query and its listing.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{ActionSet, ActionSetEvent};
-use crate::id::Id;
-use crate::json::Json;
-use crate::omitted::OmittedField;
-use crate::page::{Envelope, Growth, Identity, Listed, Listing, Order, PageSizes, Paginate};
+use crate::decode::DecodeError;
+use crate::decode::omitted::OmittedField;
+use crate::page::{Envelope, Growth, ListPage, Listing, PageSizes, Paginate, RecordKey, Stability};
 use crate::request::Request;
 use crate::transport::Transport;
-use crate::transport::decode::DecodeError;
+use crate::unleash::{ActionSet, ActionSetEvent};
+use crate::values::id::Id;
+use crate::values::json::Json;
 
 /// The events of action sets: see
-/// [`UnleashClient::action_set_events`](super::UnleashClient::action_set_events).
+/// [`UnleashClient::action_set_events`](crate::unleash::UnleashClient::action_set_events).
 #[derive(Clone, Copy, Debug)]
 pub struct ActionSetEvents<'a> {
-    pub(super) transport: &'a Transport,
+    pub(crate) transport: &'a Transport,
 }
 
 impl ActionSetEvents<'_> {
@@ -27,9 +27,10 @@ impl ActionSetEvents<'_> {
     ///
     /// Takes an [`EventsQuery`], or a project and the id of the set.
     ///
-    /// The API gives no total: the end of the listing is proved by one more request, and how many events there are is
-    /// only known when they have been read. Its verdict is never [`Complete`](crate::Verdict::Complete). Events that come
-    /// while one reads are given late, at the end, where they show by a shift; read again for those that come after.
+    /// The API reports no total. So one more request proves the end of the listing, and the number of events is unknown
+    /// until all have been read. The verdict is never [`Complete`](crate::Verdict::Complete). Events that are added
+    /// during a scan are yielded late, at the end of the scan, if they shifted the positions of the others. Scan again
+    /// for events that are added later.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
@@ -44,8 +45,8 @@ impl ActionSetEvents<'_> {
     ///
     /// # Errors
     ///
-    /// Told when it is awaited or polled: an empty project or id, `.` or `..`, and a page size of 0 before anything is
-    /// sent.
+    /// Returned when the call is awaited or the stream polled. A project or an id that is empty, `.` or `..`, and a
+    /// page size of 0, are [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent.
     ///
     /// [Unleash: get action events for a specific action set](https://docs.getunleash.io/api/get-actions-events)
     pub fn list(&self, query: impl Into<EventsQuery>) -> Listing<EventsQuery> {
@@ -53,7 +54,7 @@ impl ActionSetEvents<'_> {
     }
 }
 
-/// Which events are meant: those of one action set of one project.
+/// Selects the events of one action set of one project.
 ///
 /// ```
 /// use actionlog::unleash::EventsQuery;
@@ -65,7 +66,7 @@ impl ActionSetEvents<'_> {
 pub struct EventsQuery {
     project: String,
     action_set: String,
-    /// What is wrong with it; told when it is sent.
+    /// Why the query is invalid. Returned when the request is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -73,21 +74,22 @@ pub struct EventsQuery {
 impl EventsQuery {
     /// The events of the action set with this id.
     ///
-    /// An id that doesn't fit 32 bits, the signed integers of Unleash's ids, is told when the listing is asked for, before
-    /// anything is sent: the server would answer 500.
+    /// Unleash's ids are signed integers of 32 bits. A larger id makes the listing return
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent: the server would respond with 500.
     pub fn new(project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Self {
         let id = action_set.into();
         let problem = i32::try_from(*id.get()).is_err().then(|| {
-            "the action set's id is none of Unleash's, which are integers of 32 bits: 2147483647 at most \
-             (EventsQuery::with_text_id sends it as it is)"
+            "the action set's id is out of range: Unleash's ids are integers of 32 bits, 2147483647 at most \
+             (EventsQuery::with_text_id sends any id unchanged)"
                 .to_owned()
         });
         Self { problem, ..Self::with_text_id(project, id.to_string()) }
     }
 
-    /// The events of the action set with this id, which may be any text.
+    /// The events of the action set with this id, which may be any string.
     ///
-    /// A way out only: servers give ids that are integers, and answer 500 to others at times.
+    /// Use this only if [`new`](Self::new) rejects an id that your server has: the ids of real servers are integers,
+    /// and to other ids they sometimes respond with 500.
     pub fn with_text_id(project: impl Into<String>, action_set: impl Into<String>) -> Self {
         Self { project: project.into(), action_set: action_set.into(), problem: None }
     }
@@ -125,7 +127,7 @@ impl fmt::Display for EventsQuery {
 
 impl Paginate for EventsQuery {
     type Item = ActionSetEvent;
-    type Envelope = Around;
+    type Envelope = ListEnvelope;
 
     fn request(&self) -> Request<()> {
         let request =
@@ -136,7 +138,7 @@ impl Paginate for EventsQuery {
         }
     }
 
-    fn identity(event: &ActionSetEvent) -> Identity {
+    fn record_key(event: &ActionSetEvent) -> RecordKey {
         (&event.id).into()
     }
 
@@ -149,37 +151,37 @@ impl Paginate for EventsQuery {
         PageSizes::unbounded(50)
     }
 
-    /// The newest first, by ids that increase.
-    fn order(&self) -> Order {
-        Order::Fixed
+    /// Stable: newest first, by ids that increase.
+    fn stability(&self) -> Stability {
+        Stability::Stable
     }
 
     fn growth(&self) -> Growth {
         Growth::AtHead
     }
 
-    fn bears_time(&self) -> bool {
+    fn has_timestamps(&self) -> bool {
         true
     }
 
-    fn time_of(event: &ActionSetEvent) -> Option<DateTime<Utc>> {
+    fn timestamp(event: &ActionSetEvent) -> Option<DateTime<Utc>> {
         Some(event.created_at)
     }
 }
 
-/// The JSON around the events.
+/// The JSON envelope around the events of a page.
 #[derive(Debug)]
-pub enum Around {}
+pub enum ListEnvelope {}
 
-impl Envelope for Around {
+impl Envelope for ListEnvelope {
     type Of<R: DeserializeOwned> = Body<R>;
 
-    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-        Ok(Listed::new(body.events))
+    fn open<R: DeserializeOwned>(body: Body<R>) -> Result<ListPage<R>, DecodeError> {
+        Ok(ListPage::new(body.events))
     }
 }
 
-/// An answer's body.
+/// The response body of a page.
 #[derive(Debug, Deserialize)]
 pub struct Body<R> {
     #[serde(rename = "actionSetEvents")]

@@ -1,9 +1,9 @@
 //! [Unleash](https://www.getunleash.io): the events of its action sets.
 //!
-//! The API is part of Unleash **Enterprise** and in **beta**: it may change or be removed. A server without it answers
-//! 404, and the error says so.
+//! The API is part of Unleash **Enterprise** and in **beta**: it may change or be removed. A server without it responds
+//! with 404, and the error's hint says so.
 //!
-//! Begin with [`UnleashClient`]; [`ActionSetEvents`] has what can be asked for.
+//! Start with [`UnleashClient`]; its calls are the methods of [`ActionSetEvents`].
 
 mod action_set_events;
 mod failure;
@@ -16,16 +16,17 @@ pub use models::{
 };
 
 use crate::auth::{self, Authenticate, Secret};
-use crate::builder::{Client, ClientBuilder, sealed};
-use crate::call::Call;
-use crate::check::{Checking, Finding};
-use crate::environment::Environment;
+use crate::client::builder::{Client, ClientBuilder, sealed};
+use crate::client::call::Call;
 use crate::error::Result;
+use crate::error::rate_limit::RateLimit;
+use crate::page::check::{CheckCall, CheckStatus};
 use crate::page::{Listing, Page, Paginate};
 use crate::request::Request;
-use crate::transport::{Dialect, RateLimit, Transport};
+use crate::transport::env::Environment;
+use crate::transport::{Dialect, Transport};
 
-/// A client of an Unleash server.
+/// A client for an Unleash server.
 ///
 /// Cheap to clone; clones share connections and settings.
 ///
@@ -44,28 +45,29 @@ pub struct UnleashClient {
 }
 
 impl UnleashClient {
-    /// Begins a client of the server at `base_url`: what comes before `/api`.
+    /// A builder for the server at `base_url`, which ends before `/api`.
     ///
-    /// `api_key` sends the token as it is, in `Authorization`; `bearer` puts `Bearer` before it. Unleash takes both: a
-    /// personal access token, a service account's token, or an admin token.
+    /// [`api_key`](ClientBuilder::api_key) sends the token unchanged in `Authorization`;
+    /// [`bearer`](ClientBuilder::bearer) sends it after `Bearer`. Unleash accepts both forms. The token is a personal
+    /// access token, a service account's token, or an admin token.
     pub fn builder(base_url: impl Into<String>) -> ClientBuilder<Self> {
         ClientBuilder::new(base_url)
     }
 
-    /// A client from the environment: `UNLEASH_URL` and `UNLEASH_TOKEN`.
+    /// A client configured by the environment variables `UNLEASH_URL` and `UNLEASH_TOKEN`.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration), with what is missing or wrong.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if a variable is missing or invalid; the message names it.
     pub fn from_env() -> Result<Self> {
         Self::builder_from_env()?.build()
     }
 
-    /// A builder from the environment, for more settings: see [`from_env`](Self::from_env).
+    /// A builder configured by the environment, for further settings: see [`from_env`](Self::from_env).
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration), with what is missing.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if a variable is missing; the message names it.
     pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
         let mut environment = Environment::new();
         let url = environment.required("UNLEASH_URL");
@@ -80,7 +82,7 @@ impl UnleashClient {
         ActionSetEvents { transport: &self.transport }
     }
 
-    /// Asks for one event, to tell whether the base URL and the token are right and the server has the API.
+    /// Requests one event, to check the base URL, the token, and whether the server has the API.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
@@ -92,31 +94,32 @@ impl UnleashClient {
     /// # }
     /// ```
     ///
-    /// It asks for the events of action set 1 of the project `default`, and is content if that doesn't exist. A user who
-    /// may not see that project is [`NotAllowed`](Finding::NotAllowed): to check another, ask for a page of it.
-    pub fn check(&self) -> Checking<Page<ActionSetEvent>> {
+    /// The check requests the events of action set 1 of the project `default`, which need not exist. A user who may not
+    /// see that project gets [`NotAllowed`](CheckStatus::NotAllowed): to check another project, request a page of its
+    /// events.
+    pub fn check(&self) -> CheckCall<Page<ActionSetEvent>> {
         let call = self.action_set_events().list(("default", 1)).page_size(1).page();
-        Checking::new(call, |error| if error.says_no_such_api() { Finding::NoSuchApi } else { Finding::Ready })
+        CheckCall::new(call, |error| if error.says_no_such_api() { CheckStatus::NoSuchApi } else { CheckStatus::Ready })
     }
 
-    /// A listing of your own on this server: see [`Paginate`].
+    /// A user-defined listing on this server: see [`Paginate`].
     pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
         Listing::new(self.transport.clone(), query)
     }
 
-    /// The base URL that paths are appended to, as it was understood: without a slash at the end.
+    /// The parsed base URL, without a trailing slash. Request paths are appended to it.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.transport.base().as_str()
     }
 
-    /// What the server said last of how much it may be asked, to this client or a clone of it. `None` if it said nothing.
+    /// The rate-limit headers of the most recent response to this client or its clones. `None` if there were none.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.transport.rate_limit()
     }
 
-    /// A request of your own to this server: see [`Request`].
+    /// Sends a user-defined request to this server: see [`Request`].
     ///
     /// ```no_run
     /// use actionlog::{Json, Request};

@@ -1,165 +1,165 @@
-//! What the server sends.
+//! The events that Unleash sends.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Id, Identified};
-use crate::json::Json;
-use crate::omitted::{Omitted, OmittedField};
-use crate::open_enum::open_enum;
+use crate::decode::omitted::{Omitted, OmittedField};
+use crate::values::id::{Id, Resource};
+use crate::values::json::Json;
+use crate::values::open_enum::open_enum;
 
-/// One run of an action set: a signal came, the set's filters matched, and its actions were executed in order.
+/// One run of an action set: a signal arrived, the filters of the set matched, and its actions were executed in order.
 ///
-/// It is listed as soon as it has started, and changes until it's done: [`state`](Self::state), and the states of
-/// its actions.
+/// An event is listed as soon as the run has started. Its [`state`](Self::state) and the states of its actions change
+/// until the run has ended.
 ///
 /// [Unleash: get action events for a specific action set](https://docs.getunleash.io/api/get-actions-events)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionSetEvent {
-    /// Its id. Ids increase: a newer event has a higher one.
+    /// The id. Ids increase: a newer event has a higher id.
     pub id: Id<Self>,
-    /// The action set that ran.
+    /// The id of the action set that ran.
     pub action_set_id: Id<ActionSet>,
-    /// The signal that made it run.
+    /// The id of the signal that triggered the run.
     pub signal_id: Id<Signal>,
     /// When the run started.
-    #[serde(with = "crate::time::required")]
+    #[serde(with = "crate::values::time::required")]
     pub created_at: DateTime<Utc>,
-    /// How the run stands.
+    /// The state of the run.
     pub state: ActionSetEventState,
-    /// The signal that made it run.
-    #[serde(deserialize_with = "crate::transport::named::required")]
+    /// The signal that triggered the run.
+    #[serde(deserialize_with = "crate::decode::by_name::required")]
     pub signal: Signal,
-    /// The action set as it was when it ran, each of its actions with how it went.
-    #[serde(deserialize_with = "crate::transport::named::required")]
+    /// The action set at the time of the run. Each of its actions has its state in this run.
+    #[serde(deserialize_with = "crate::decode::by_name::required")]
     pub action_set: ActionSet,
-    /// The fields that didn't fit, and that the record was read without.
+    /// The fields that were left out because their JSON didn't match their type.
     #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
     pub(crate) omitted: Omitted,
 }
 
 impl ActionSetEvent {
-    /// The fields that didn't fit, and that this record comes without: none, as a rule.
+    /// The optional fields that were left out of this record because their JSON didn't match their type. Usually empty.
     ///
-    /// Each has its path and its JSON. They are part of the record: equal ones have the same, and serde keeps them, under
-    /// `actionlog:omitted`. Which fields these may be is in [`strictness`](crate::strictness).
+    /// Each has its path and its raw JSON. They are part of the record: `==` compares them, and serde keeps them under
+    /// `actionlog:omitted`. [`strictness`](crate::strictness) lists the fields that can be omitted.
     #[must_use]
     pub fn omitted(&self) -> &[OmittedField] {
         self.omitted.fields()
     }
 }
 
-impl Identified for ActionSetEvent {
-    type Key = i64;
+impl Resource for ActionSetEvent {
+    type Repr = i64;
 }
 
 open_enum! {
-    /// How a run of an action set stands.
+    /// The state of a run of an action set.
     ActionSetEventState {
-        /// Its actions are being executed.
+        /// The actions are being executed.
         Started = "started",
         /// All actions succeeded.
         Success = "success",
-        /// An action failed, and those after it weren't executed.
+        /// An action failed, and the actions after it weren't executed.
         Failed = "failed",
     }
 }
 
-/// Something that was reported to the server from outside.
+/// A signal: something that an external system reported to the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Signal {
-    /// Its id. Ids increase: a newer signal has a higher one.
+    /// The id. Ids increase: a newer signal has a higher id.
     pub id: Id<Self>,
-    /// What was reported: a JSON object, as its sender wrote it.
+    /// The payload: a JSON object, exactly as its sender wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
-    /// When it came.
-    #[serde(with = "crate::time::required")]
+    /// When the signal arrived.
+    #[serde(with = "crate::values::time::required")]
     pub created_at: DateTime<Utc>,
-    /// What kind of source it came from.
+    /// The kind of source that sent it.
     pub source: SignalSource,
-    /// Which source of that kind.
+    /// The id of the source.
     pub source_id: Id<SignalSource>,
-    /// The token of the source that it was sent with. Only there if it came by a signal endpoint.
+    /// The id of the token that authenticated the sender. Present only for signals of a signal endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by_source_token_id: Option<Id<SignalToken>>,
 }
 
-impl Identified for Signal {
-    type Key = i64;
+impl Resource for Signal {
+    type Repr = i64;
 }
 
 open_enum! {
-    /// What kind of source a signal came from.
+    /// The kind of source of a signal.
     SignalSource {
-        /// An endpoint of the server that takes signals by HTTP.
+        /// An endpoint of the server that accepts signals by HTTP.
         SignalEndpoint = "signal-endpoint",
     }
 }
 
-impl Identified for SignalSource {
-    type Key = i64;
+impl Resource for SignalSource {
+    type Repr = i64;
 }
 
-/// Stands for the token of a signal endpoint, of which only the id is known here.
+/// Marks ids of signal endpoints' tokens. The API sends only their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignalToken {}
 
-impl Identified for SignalToken {
-    type Key = i64;
+impl Resource for SignalToken {
+    type Repr = i64;
 }
 
-/// Stands for a user or a service account, of which only the id is known here.
+/// Marks ids of users and service accounts. The API sends only their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum User {}
 
-impl Identified for User {
-    type Key = i64;
+impl Resource for User {
+    type Repr = i64;
 }
 
-/// Actions to be executed in order when a signal matches.
+/// A list of actions that are executed in order when a signal matches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionSet {
-    /// Its id.
+    /// The id.
     pub id: Id<Self>,
-    /// The project that it belongs to.
+    /// The project that owns it.
     pub project: String,
-    /// When it was made.
-    #[serde(with = "crate::time::required")]
+    /// When it was created.
+    #[serde(with = "crate::values::time::required")]
     pub created_at: DateTime<Utc>,
-    /// Who made it. `None` where that isn't known any more.
+    /// The id of the user who created it. `None` if the server no longer knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by_user_id: Option<Id<User>>,
-    /// Its name, if it has one.
+    /// The name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it is for.
+    /// The description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The service account that executes its actions. `None` where there is none any more.
+    /// The id of the service account that executes its actions. `None` if the account no longer exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_id: Option<Id<User>>,
-    /// Whether it reacts to signals. `true` where the server doesn't say.
+    /// Whether it reacts to signals. `true` if the field is absent or null.
     #[serde(default = "yes", deserialize_with = "yes_if_null")]
     pub enabled: bool,
-    /// Its actions in the order of execution, each with how it went in this run.
-    #[serde(deserialize_with = "crate::transport::named::list")]
+    /// The actions in the order of execution. Each has its state in this run.
+    #[serde(deserialize_with = "crate::decode::by_name::list")]
     pub actions: Vec<ActionEvent>,
-    /// Which signals it reacts to.
-    #[serde(rename = "match", deserialize_with = "crate::transport::named::required")]
+    /// Selects the signals that it reacts to.
+    #[serde(rename = "match", deserialize_with = "crate::decode::by_name::required")]
     pub filter: SignalFilter,
 }
 
-impl Identified for ActionSet {
-    type Key = i64;
+impl Resource for ActionSet {
+    type Repr = i64;
 }
 
 fn yes() -> bool {
@@ -170,78 +170,79 @@ fn yes_if_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Err
     Option::deserialize(from).map(|it| it.unwrap_or(true))
 }
 
-/// Which signals an action set reacts to. `match` on the wire.
+/// Selects the signals that an action set reacts to. The JSON field is `match`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SignalFilter {
-    /// The kind of source that the signal must come from. `None` where that isn't said.
+    /// The required kind of source. `None` if the field is absent or null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SignalSource>,
-    /// The source that it must come from. A JSON number: an id in meaning, any number by the schema;
-    /// [`source_id`](Self::source_id) reads it.
+    /// The id of the required source, as raw JSON: the schema allows any number. [`source_id`](Self::source_id) parses
+    /// it.
     #[serde(rename = "sourceId")]
     pub source_id_raw: Json,
-    /// What the signal's payload must hold: a JSON object of names, each with what is asked of its value.
+    /// The conditions on the signal's payload: a JSON object from the names of fields to the conditions on their
+    /// values.
     pub payload: Json,
 }
 
 impl SignalFilter {
-    /// The source that the signal must come from, if the number is an id.
+    /// The id of the required source. `None` if the number is no integer.
     #[must_use]
     pub fn source_id(&self) -> Option<Id<SignalSource>> {
         self.source_id_raw.parse().ok()
     }
 }
 
-/// One action of a set, and how it went.
+/// One action of a set, and its state in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionEvent {
-    /// Its id. (The reference page calls it the id of the action set, which is a slip.)
+    /// The id of the action. (The API's reference wrongly calls it the id of the action set.)
     pub id: Id<Self>,
-    /// When the action was made.
-    #[serde(with = "crate::time::required")]
+    /// When the action was created.
+    #[serde(with = "crate::values::time::required")]
     pub created_at: DateTime<Utc>,
-    /// Who made it. `None` where that isn't known any more.
+    /// The id of the user who created it. `None` if the server no longer knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by_user_id: Option<Id<User>>,
-    /// What is executed, by name: `TOGGLE_FEATURE_ON`, say.
+    /// The name of the operation, such as `TOGGLE_FEATURE_ON`.
     pub action: String,
-    /// Its place in the order of execution, if it was given one.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::integer::optional")]
+    /// Its position in the order of execution, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
     pub sort_order: Option<i64>,
-    /// With which parameters: a JSON object.
+    /// The parameters: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_params: Option<Json>,
-    /// How it went.
+    /// The state.
     pub state: ActionEventState,
-    /// More on how it went, if there is more: the message of a failure.
+    /// Details of the state, such as the error message of a failed action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
 }
 
-impl Identified for ActionEvent {
-    type Key = i64;
+impl Resource for ActionEvent {
+    type Repr = i64;
 }
 
 open_enum! {
-    /// How one action of a run went.
+    /// The state of one action in a run.
     ActionEventState {
-        /// It wasn't its turn yet, or one before it failed.
+        /// Not started: an earlier action is running or has failed.
         NotStarted = "not started",
-        /// It is being executed.
+        /// Being executed.
         Started = "started",
-        /// It succeeded.
+        /// Succeeded.
         Success = "success",
-        /// It failed.
+        /// Failed.
         Failed = "failed",
     }
 }
 
 impl ActionSetEventState {
-    /// Whether a run in this state is over. `None` for an unknown state.
+    /// Whether a run in this state has ended. `None` for an [`Unknown`](Self::Unknown) state.
     #[must_use]
     pub fn is_final(&self) -> Option<bool> {
         match self {
@@ -253,8 +254,10 @@ impl ActionSetEventState {
 }
 
 impl ActionEventState {
-    /// Whether an action in this state is over. `None` for an unknown state, and for `not started`: it stays so where
-    /// an earlier action failed, which the state of the [run](ActionSetEvent::state) says.
+    /// Whether an action in this state has ended.
+    ///
+    /// `None` for an [`Unknown`](Self::Unknown) state, and for `not started`: an action stays in that state if an
+    /// earlier one failed. The state of the [run](ActionSetEvent::state) tells the two cases apart.
     #[must_use]
     pub fn is_final(&self) -> Option<bool> {
         match self {
@@ -266,7 +269,7 @@ impl ActionEventState {
 }
 
 impl ActionSetEvent {
-    /// The action that failed, if one did.
+    /// The action that failed, if any.
     #[must_use]
     pub fn failed_action(&self) -> Option<&ActionEvent> {
         self.action_set.actions.iter().find(|it| it.state == ActionEventState::Failed)

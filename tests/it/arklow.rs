@@ -1,8 +1,8 @@
 //! Arklow's action records, over a connection.
 
 use actionlog::arklow::{ActionStatus, DestinationKind, RecordsQuery, SearchEncoding, Signal};
-use actionlog::page::{Entry, More, Total, Window};
-use actionlog::{ArklowClient, ErrorKind, RequestOutcome};
+use actionlog::page::{More, TotalScope, Window};
+use actionlog::{ArklowClient, ErrorKind, WriteOutcome};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
@@ -107,7 +107,7 @@ async fn every_field_of_the_published_example_arrives() {
 }
 
 #[tokio::test]
-async fn a_record_is_written_back_as_it_came() {
+async fn a_record_is_written_back_unchanged() {
     let example = value(EXAMPLE)["data"]["items"][0].clone();
     assert_eq!(serde_json::to_value(read(&example).await).unwrap(), example);
 }
@@ -124,7 +124,7 @@ async fn times_are_written_back_in_utc_and_nulls_left_out() {
 }
 
 #[tokio::test]
-async fn a_query_is_written_byte_for_byte_as_it_should() {
+async fn a_query_string_has_the_expected_bytes() {
     let all = RecordsQuery::new;
     let cases = [
         (all(), "take=50&skip=0"),
@@ -156,7 +156,7 @@ async fn a_query_is_written_byte_for_byte_as_it_should() {
 }
 
 #[tokio::test]
-async fn a_search_is_written_in_the_way_that_was_set() {
+async fn a_search_is_written_in_the_configured_encoding() {
     let cases = [
         (
             SearchEncoding::DeepObject,
@@ -178,7 +178,7 @@ async fn a_search_is_written_in_the_way_that_was_set() {
 }
 
 #[tokio::test]
-async fn a_page_is_asked_for_at_its_offset_and_of_its_size() {
+async fn a_page_request_has_its_offset_and_size() {
     let server = server([empty()]).await;
     let page = arklow(&server).records().list(()).page_size(7).start_offset(30).page().await.unwrap();
     assert_eq!(page.window, Window { offset: 30, limit: 7 });
@@ -210,18 +210,18 @@ async fn a_base_url_keeps_its_path() {
 }
 
 #[test]
-fn an_organisations_id_that_is_no_id_is_refused_and_not_shown() {
+fn an_invalid_organisation_id_is_rejected_and_not_shown() {
     for id in ["", "sk-secret-key", "47 11", "-1", "４７", "12/../13"] {
         let error = ArklowClient::builder(id).api_key(KEY).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{id}");
-        assert_eq!(error.outcome(), RequestOutcome::NotSent);
+        assert_eq!(error.outcome(), WriteOutcome::NotSent);
         let story = format!("{} {error:?}", whole_story(&error));
         assert!(id.is_empty() || !story.contains(id), "{story}");
     }
 }
 
 #[tokio::test]
-async fn page_sizes_that_the_api_does_not_take_are_refused_before_anything_is_sent() {
+async fn page_sizes_out_of_range_are_rejected_before_anything_is_sent() {
     let server = server([empty()]).await;
     let client = arklow(&server);
     for size in [0, 51, u32::MAX] {
@@ -229,7 +229,7 @@ async fn page_sizes_that_the_api_does_not_take_are_refused_before_anything_is_se
         let item = client.records().list(()).page_size(size).items().next().await.unwrap().unwrap_err();
         for error in [page, item] {
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{size}");
-            assert_eq!(error.outcome(), RequestOutcome::NotSent);
+            assert_eq!(error.outcome(), WriteOutcome::NotSent);
             assert_eq!(error.attempts(), 0);
         }
     }
@@ -241,7 +241,7 @@ async fn page_sizes_that_the_api_does_not_take_are_refused_before_anything_is_se
 }
 
 #[tokio::test]
-async fn the_count_is_asked_for_without_a_page() {
+async fn the_count_is_requested_without_a_page() {
     let server = server([json(200, r#"{"data": {"count": 12}, "errors": null}"#)]).await;
     let asked = RecordsQuery::new().search("status", "failed").version(2).include_state().include_definition();
     assert_eq!(arklow(&server).records().count(asked).await.unwrap(), 12);
@@ -252,7 +252,7 @@ async fn the_count_is_asked_for_without_a_page() {
 }
 
 #[tokio::test]
-async fn a_count_is_read_however_it_stands() {
+async fn a_count_is_read_in_every_format() {
     for body in [
         r#"{"data": {"count": 5}}"#,
         r#"{"data": {"count": 5.0, "items": null}, "errors": []}"#,
@@ -272,20 +272,20 @@ async fn a_count_that_is_missing_or_comes_with_errors_is_an_error() {
         (r#"{"data": null, "errors": null}"#, ErrorKind::Decode),
         (r"{}", ErrorKind::Decode),
         (r#"{"data": {"count": "many"}, "errors": null}"#, ErrorKind::Decode),
-        (r#"{"data": {"count": -1}, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::Refused),
-        (r#"{"data": null, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::Refused),
+        (r#"{"data": {"count": -1}, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::ApiFailure),
+        (r#"{"data": null, "errors": [{"code": "shard", "message": "one is down"}]}"#, ErrorKind::ApiFailure),
     ];
     for (body, kind) in cases {
         let server = server([json(200, body)]).await;
         let error = arklow(&server).records().count(()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{body}");
-        if kind == ErrorKind::Refused {
+        if kind == ErrorKind::ApiFailure {
             assert_eq!(error.api().unwrap().name(), Some("shard"));
             assert_eq!(error.api().unwrap().message(), Some("one is down"));
         }
         if kind == ErrorKind::Decode {
             let negative = body.contains("-1") || body.contains("many");
-            assert_eq!(error.to_string().contains("not negative"), negative, "{error}");
+            assert_eq!(error.to_string().contains("non-negative"), negative, "{error}");
             assert_eq!(error.to_string().contains("missing"), !negative, "{error}");
         }
         assert_eq!(error.partial_count(), None);
@@ -294,20 +294,20 @@ async fn a_count_that_is_missing_or_comes_with_errors_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_count_beside_errors_is_kept_in_the_error() {
+async fn a_count_next_to_errors_is_kept_in_the_error() {
     let body = r#"{"data": {"count": 5}, "errors": [{"code": "shard", "message": "one is down"}]}"#;
     let server = server([json(200, body)]).await;
     let error = arklow(&server).records().count(()).await.unwrap_err();
     assert_eq!((error.kind(), error.partial_count()), (ErrorKind::Partial, Some(5)));
-    assert_eq!(error.outcome(), actionlog::RequestOutcome::Answered);
+    assert_eq!(error.outcome(), actionlog::WriteOutcome::Applied);
     assert_eq!(error.api().unwrap().message(), Some("one is down"));
-    assert!(error.to_string().contains("counts 5"), "{error}");
+    assert!(error.to_string().contains("counted 5"), "{error}");
     assert!(!error.is_transient());
     assert_eq!(requests(&server).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_webhooks_configuration_is_typed_and_any_others_kept_whole() {
+async fn a_webhook_configuration_is_typed_and_others_stay_raw() {
     let webhook = json!({"url": "https://a.example", "headers": {"x": "y"},
         "signaling": {"enabled": false, "default": "defer"}, "response_time_sla_ms": 250.0});
     let pubsub = r#"{ "topic": "projects/a/topics/b",  "attempts": 1.50 }"#;
@@ -368,7 +368,7 @@ async fn every_documented_status_is_known_and_a_new_one_survives() {
 }
 
 #[tokio::test]
-async fn integers_may_be_written_with_a_point() {
+async fn integers_may_have_a_decimal_point() {
     let record = read(&json!({
         "id": "1", "timeout": 5.0, "state": {"attempt": 0.0},
         "definition": {"version": 3.0}, "events": [{"attempt": 2.0}],
@@ -407,20 +407,20 @@ async fn everything_but_the_id_may_be_null_or_absent() {
 }
 
 #[tokio::test]
-async fn fields_that_are_not_known_do_no_harm() {
+async fn unknown_fields_are_ignored() {
     let record = read(&json!({"id": "1", "priority": 3, "state": {"mood": {"good": true}}})).await;
     assert_eq!(&**record.id.get(), "1");
 }
 
 #[tokio::test]
-async fn a_record_without_an_id_is_unreadable_and_the_others_come() {
+async fn a_record_without_an_id_is_invalid_and_the_others_are_yielded() {
     let items = json!([{"id": "1"}, {"timeout": 3, "input": "private"}, {"id": "2"}]);
     let server = server([page(&items, 3)]).await;
-    let client = arklow_with(&server, |it| it.count_means(Total::OfListing));
+    let client = arklow_with(&server, |it| it.count_scope(TotalScope::Listing));
     let page = client.records().list(()).page().await.unwrap();
     assert_eq!(page.entries.len(), 3);
     assert_eq!(page.records().map(|it| it.id.to_string()).collect::<Vec<_>>(), ["1", "2"]);
-    let Entry::Unreadable(record) = &page.entries[1] else { panic!("{:?}", page.entries[1]) };
+    let Err(record) = &page.entries[1] else { panic!("{:?}", page.entries[1]) };
     assert_eq!(record.index(), 1);
     assert!(record.reason().contains("id"), "{}", record.reason());
     assert_eq!(value(record.raw().as_str()), items[1]);
@@ -428,7 +428,7 @@ async fn a_record_without_an_id_is_unreadable_and_the_others_come() {
     let mut stream = client.records().list(()).items();
     assert_eq!(stream.next().await.unwrap().unwrap().id.to_string(), "1");
     let error = stream.next().await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Record);
+    assert_eq!(error.kind(), ErrorKind::InvalidRecord);
     assert!(error.is_record());
     assert!(!whole_story(&error).contains("private") && !format!("{error:?}").contains("private"));
     assert_eq!(stream.next().await.unwrap().unwrap().id.to_string(), "2");
@@ -436,13 +436,13 @@ async fn a_record_without_an_id_is_unreadable_and_the_others_come() {
 }
 
 #[tokio::test]
-async fn errors_beside_records_reach_the_caller() {
+async fn errors_next_to_records_reach_the_caller() {
     let body = json!({
         "data": {"items": [{"id": "1"}, {"id": "2"}], "count": 2},
         "errors": [{"code": "shard_down", "message": "a part is missing"}, {"message": "another too"}],
     });
     let server = server([json(200, body.to_string())]).await;
-    let client = arklow_with(&server, |it| it.count_means(Total::OfListing));
+    let client = arklow_with(&server, |it| it.count_scope(TotalScope::Listing));
 
     let page = client.records().list(()).page().await.unwrap();
     assert_eq!(page.records().count(), 2);
@@ -461,16 +461,16 @@ async fn errors_beside_records_reach_the_caller() {
 }
 
 #[tokio::test]
-async fn errors_without_records_are_a_refusal_whatever_the_status_says() {
+async fn errors_without_records_are_a_failure_whatever_the_status() {
     for data in [json!(null), json!({}), json!({"items": null, "count": 0})] {
         let body = json!({"data": data, "errors": [
             {"code": "bad_search", "message": "no such field"}, {"code": "more", "message": "and more"},
         ]});
         let server = server([json(200, body.to_string())]).await;
         let error = arklow(&server).records().list(()).page().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Refused, "{data}");
+        assert_eq!(error.kind(), ErrorKind::ApiFailure, "{data}");
         assert_eq!(error.status().unwrap(), 200);
-        assert_eq!(error.outcome(), RequestOutcome::Refused);
+        assert_eq!(error.outcome(), WriteOutcome::NotApplied);
         assert!(!error.is_transient());
         let api = error.api().unwrap();
         assert_eq!((api.name(), api.message()), (Some("bad_search"), Some("no such field")));
@@ -481,7 +481,7 @@ async fn errors_without_records_are_a_refusal_whatever_the_status_says() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_list_is_an_error_and_no_empty_page() {
+async fn a_response_without_a_list_is_an_error_and_no_empty_page() {
     for body in [
         r"{}",
         r#"{"errors": null}"#,
@@ -508,14 +508,14 @@ async fn an_answer_without_a_list_is_an_error_and_no_empty_page() {
 }
 
 #[tokio::test]
-async fn an_error_says_what_the_server_said_and_what_to_do() {
+async fn an_error_shows_the_servers_message_and_a_hint() {
     let envelope = r#"{"data": null, "errors": [{"code": "nope", "message": "it was said"}]}"#;
     let cases = [
-        (400, ErrorKind::Rejected, true, false),
+        (400, ErrorKind::BadRequest, true, false),
         (401, ErrorKind::Unauthorized, true, false),
         (403, ErrorKind::Forbidden, true, false),
         (404, ErrorKind::NotFound, true, false),
-        (422, ErrorKind::Rejected, true, false),
+        (422, ErrorKind::BadRequest, true, false),
         (429, ErrorKind::RateLimited, true, true),
         (500, ErrorKind::Server, true, true),
         (503, ErrorKind::Server, true, true),
@@ -536,7 +536,7 @@ async fn an_error_says_what_the_server_said_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_error_is_understood_in_other_words_too() {
+async fn error_bodies_in_other_formats_are_understood() {
     let cases = [
         (r#"{"message": "plainly"}"#, Some((None, Some("plainly")))),
         (r#"{"errors": [{"code": "c"}]}"#, Some((Some("c"), None))),
@@ -549,7 +549,7 @@ async fn an_error_is_understood_in_other_words_too() {
     for (body, expected) in cases {
         let server = server([json(400, body)]).await;
         let error = arklow(&server).records().list(()).page().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Rejected, "{body}");
+        assert_eq!(error.kind(), ErrorKind::BadRequest, "{body}");
         assert_eq!(error.api().map(|it| (it.name(), it.message())), expected, "{body}");
     }
 }
@@ -591,32 +591,32 @@ impl Respond for Log {
 }
 
 #[tokio::test]
-async fn a_walk_finds_the_end_by_what_the_count_is_known_to_mean() {
-    // Records, what the server counts, what the client was told of it, the requests of a walk in pages of five, with the
-    // one for the head: the order isn't documented.
+async fn a_scan_finds_the_end_by_the_scope_of_the_count() {
+    // Records, what the server counts, what the client was told of it, the requests of a walk in pages of five, with
+    // the one for the head: the order isn't documented.
     let cases = [
-        (0, Count::OfAll, Total::Open, 2),
-        (0, Count::OfAll, Total::OfListing, 2),
-        (1, Count::OfAll, Total::OfListing, 2),
-        (3, Count::OfAll, Total::OfListing, 2),
-        (3, Count::OfAll, Total::Open, 3),
-        (3, Count::OfPage, Total::Open, 3),
-        (3, Count::OfPage, Total::OfPage, 3),
-        (3, Count::Absent, Total::Open, 3),
-        (5, Count::OfAll, Total::OfListing, 3),
-        (10, Count::OfAll, Total::OfListing, 5),
-        (10, Count::OfAll, Total::Open, 5),
-        (10, Count::OfAll, Total::OfPage, 5),
-        (10, Count::OfPage, Total::Open, 5),
-        (10, Count::OfPage, Total::OfPage, 5),
-        (10, Count::Absent, Total::OfListing, 5),
-        (13, Count::OfAll, Total::OfListing, 5),
-        (13, Count::OfPage, Total::OfListing, 5),
+        (0, Count::OfAll, TotalScope::Unknown, 2),
+        (0, Count::OfAll, TotalScope::Listing, 2),
+        (1, Count::OfAll, TotalScope::Listing, 2),
+        (3, Count::OfAll, TotalScope::Listing, 2),
+        (3, Count::OfAll, TotalScope::Unknown, 3),
+        (3, Count::OfPage, TotalScope::Unknown, 3),
+        (3, Count::OfPage, TotalScope::Page, 3),
+        (3, Count::Absent, TotalScope::Unknown, 3),
+        (5, Count::OfAll, TotalScope::Listing, 3),
+        (10, Count::OfAll, TotalScope::Listing, 5),
+        (10, Count::OfAll, TotalScope::Unknown, 5),
+        (10, Count::OfAll, TotalScope::Page, 5),
+        (10, Count::OfPage, TotalScope::Unknown, 5),
+        (10, Count::OfPage, TotalScope::Page, 5),
+        (10, Count::Absent, TotalScope::Listing, 5),
+        (13, Count::OfAll, TotalScope::Listing, 5),
+        (13, Count::OfPage, TotalScope::Listing, 5),
     ];
     for (records, count, means, expected) in cases {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(Log { records, count }).mount(&server).await;
-        let client = arklow_with(&server, |it| it.count_means(means));
+        let client = arklow_with(&server, |it| it.count_scope(means));
         let mut items = client.records().list(()).page_size(5).prefetch(1).items();
         let mut ids = Vec::new();
         while let Some(record) = items.next().await {
@@ -630,30 +630,30 @@ async fn a_walk_finds_the_end_by_what_the_count_is_known_to_mean() {
 }
 
 #[tokio::test]
-async fn a_page_says_whether_there_is_more_only_where_the_count_can_tell() {
+async fn a_page_reports_whether_there_is_more_only_if_the_count_proves_it() {
     let cases = [
-        (10, Count::OfAll, Total::OfListing, 0, More::Yes),
-        (10, Count::OfAll, Total::OfListing, 5, More::No),
-        (10, Count::OfAll, Total::OfListing, 8, More::No),
-        (10, Count::OfAll, Total::Open, 0, More::Yes),
-        (10, Count::OfAll, Total::Open, 5, More::No),
-        (10, Count::OfPage, Total::Open, 0, More::Unknown),
-        (10, Count::OfPage, Total::OfPage, 0, More::Unknown),
-        (3, Count::OfPage, Total::OfPage, 0, More::Unknown),
-        (3, Count::Absent, Total::OfListing, 0, More::Unknown),
-        (0, Count::OfAll, Total::OfListing, 0, More::Unknown),
+        (10, Count::OfAll, TotalScope::Listing, 0, More::Yes),
+        (10, Count::OfAll, TotalScope::Listing, 5, More::No),
+        (10, Count::OfAll, TotalScope::Listing, 8, More::No),
+        (10, Count::OfAll, TotalScope::Unknown, 0, More::Yes),
+        (10, Count::OfAll, TotalScope::Unknown, 5, More::No),
+        (10, Count::OfPage, TotalScope::Unknown, 0, More::Unknown),
+        (10, Count::OfPage, TotalScope::Page, 0, More::Unknown),
+        (3, Count::OfPage, TotalScope::Page, 0, More::Unknown),
+        (3, Count::Absent, TotalScope::Listing, 0, More::Unknown),
+        (0, Count::OfAll, TotalScope::Listing, 0, More::Unknown),
     ];
     for (records, count, means, offset, more) in cases {
         let server = MockServer::start().await;
         Mock::given(any()).respond_with(Log { records, count }).mount(&server).await;
-        let client = arklow_with(&server, |it| it.count_means(means));
+        let client = arklow_with(&server, |it| it.count_scope(means));
         let page = client.records().list(()).page_size(5).start_offset(offset).page().await.unwrap();
         assert_eq!(page.more, more, "{records} records, {count:?} taken as {means:?}, from {offset}");
     }
 }
 
 #[tokio::test]
-async fn a_key_that_comes_back_beside_usable_data_is_shown_nowhere() {
+async fn a_key_that_is_echoed_next_to_valid_data_is_shown_nowhere() {
     let said = json!([{"code": KEY, "message": format!("the key {KEY} is limited")}]);
     let body = json!({"data": {"items": [{"id": "1"}], "count": 1}, "errors": said});
     let server = server([json(200, body.to_string())]).await;

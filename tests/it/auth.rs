@@ -1,4 +1,4 @@
-//! Credentials, over an exchange in memory and with the clock in hand.
+//! Credentials: an HTTP client in memory, with paused time.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use actionlog::auth::{self, AuthError, Authenticate, Cached, Refused, Signature, Token, TokenSource};
+use actionlog::auth::{self, AuthError, AuthRetry, Authenticate, Credentials, Token, TokenCache, TokenSource};
 use actionlog::{
-    Body, Error, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request, RequestOutcome, UnleashClient,
+    Body, Error, ErrorKind, HttpClient, HttpError, IntegrationClient, Request, UnleashClient, WriteOutcome,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::wire::{Memory, Reply, quick, whole_story};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Gives `token-1`, `token-2` and so on, each good for an hour.
+/// Returns `token-1`, `token-2` and so on, each valid for an hour.
 #[derive(Debug, Default)]
 pub(crate) struct Numbered {
     fetched: AtomicUsize,
@@ -35,7 +35,7 @@ impl TokenSource for Numbered {
     }
 }
 
-/// What comes of a fetch, and after how long.
+/// The result of a fetch, and its duration.
 type Fetched = (Duration, Result<Token, AuthError>);
 
 /// Fetches by a function of the fetch's number, from 1.
@@ -88,7 +88,7 @@ fn client(auth: impl Authenticate, memory: &Memory) -> UnleashClient {
     UnleashClient::builder("https://unleash.example.com")
         .authenticator(auth)
         .retry(quick())
-        .exchange(memory.clone())
+        .http_client(memory.clone())
         .build()
         .unwrap()
 }
@@ -101,13 +101,13 @@ async fn call(client: &UnleashClient) -> actionlog::Result<()> {
     client.send(probe()).await
 }
 
-/// In a task of its own.
+/// Runs the call in its own task.
 fn spawn_call(client: &UnleashClient) -> tokio::task::JoinHandle<actionlog::Result<()>> {
     let client = client.clone();
     tokio::spawn(async move { call(&client).await })
 }
 
-/// Lets the other tasks run until they wait.
+/// Lets the other tasks run until they block.
 async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
@@ -120,7 +120,7 @@ fn signed_by(memory: &Memory) -> Vec<String> {
 async fn a_hundred_callers_at_once_share_one_fetch() {
     let source = Source::new(|number| (Duration::from_secs(2), Ok(token(number))));
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     let calls = join_all((0..100).map(|_| spawn_call(&client))).await;
     assert!(calls.into_iter().all(|it| it.unwrap().is_ok()));
     assert_eq!(source.fetches(), 1);
@@ -128,23 +128,23 @@ async fn a_hundred_callers_at_once_share_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_put_where_it_was_told_to_go() {
+async fn a_token_is_sent_in_the_configured_header() {
     let memory = ready();
     let name = http::HeaderName::from_static("x-token");
-    call(&client(Cached::new(Numbered::default()).in_header(name), &memory)).await.unwrap();
+    call(&client(TokenCache::new(Numbered::default()).in_header(name), &memory)).await.unwrap();
     assert_eq!(memory.headers("x-token"), ["token-1"]);
     assert_eq!(memory.headers("authorization"), [""]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_early_once_while_everybody_uses_the_old_one() {
+async fn a_token_is_renewed_early_once_while_all_callers_use_the_old_one() {
     let slow = Duration::from_secs(20);
     let source = Source::new(move |number| {
         let wait = if number == 1 { Duration::ZERO } else { slow };
         (wait, Ok(token(number).expires_in(HOUR)))
     });
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     call(&client).await.unwrap();
     advance(HOUR - Duration::from_secs(301)).await;
     call(&client).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_token_is_renewed_early_once_while_everybody_uses_the_old_one() {
 async fn a_short_lived_token_is_used_for_half_its_life_before_it_is_renewed() {
     let source = Source::new(|number| now(Ok(token(number).expires_in(Duration::from_secs(60)))));
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     for (wait, fetches) in [(0, 1), (29, 1), (2, 2), (29, 2), (2, 3)] {
         advance(Duration::from_secs(wait)).await;
         call(&client).await.unwrap();
@@ -187,10 +187,10 @@ async fn a_renewal_that_fails_keeps_the_old_token_and_is_not_hammered() {
         })
     });
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     call(&client).await.unwrap();
     advance(HOUR - Duration::from_secs(100)).await;
-    // Ninety seconds, ten calls in each.
+    // Ninety seconds with ten calls in each.
     for _ in 0..900 {
         call(&client).await.unwrap();
         advance(Duration::from_millis(100)).await;
@@ -205,27 +205,27 @@ async fn a_renewal_that_fails_keeps_the_old_token_and_is_not_hammered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_ended_while_it_was_renewed_is_not_used() {
+async fn a_token_that_expired_while_it_was_renewed_is_not_used() {
     let source = Source::new(|number| match number {
         1 => now(Ok(token(1).expires_in(Duration::from_secs(60)))),
         _ => (Duration::from_secs(25), Err(AuthError::transient("down"))),
     });
     let memory = ready();
-    let client = client(Cached::new(source), &memory);
+    let client = client(TokenCache::new(source), &memory);
     call(&client).await.unwrap();
     advance(Duration::from_secs(50)).await;
     call(&client).await.unwrap();
     advance(Duration::from_secs(11)).await;
-    // It waits for the renewal that is under way.
+    // The call waits for the renewal in flight.
     let error = call(&client).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Credentials);
     assert_eq!(signed_by(&memory), ["token-1", "token-1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_token_is_fetched_anew() {
+async fn an_expired_token_is_fetched_again() {
     let memory = ready();
-    let client = client(Cached::new(Numbered::default()), &memory);
+    let client = client(TokenCache::new(Numbered::default()), &memory);
     call(&client).await.unwrap();
     advance(HOUR).await;
     call(&client).await.unwrap();
@@ -233,10 +233,10 @@ async fn an_expired_token_is_fetched_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_without_an_end_is_kept() {
+async fn a_token_without_an_expiry_is_kept() {
     let source = Source::new(|number| now(Ok(token(number))));
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     call(&client).await.unwrap();
     advance(HOUR * 24 * 365).await;
     call(&client).await.unwrap();
@@ -245,7 +245,7 @@ async fn a_token_without_an_end_is_kept() {
 
 fn assert_not_sent(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Credentials);
-    assert_eq!(error.outcome(), RequestOutcome::NotSent);
+    assert_eq!(error.outcome(), WriteOutcome::NotSent);
     assert_eq!(error.attempts(), 0);
     assert_eq!(error.status(), None);
 }
@@ -261,7 +261,7 @@ async fn a_source_that_fails_is_an_error_of_the_credentials_and_nothing_is_sent(
             }))
         });
         let memory = ready();
-        let error = call(&client(Cached::new(source.clone()), &memory)).await.unwrap_err();
+        let error = call(&client(TokenCache::new(source.clone()), &memory)).await.unwrap_err();
         assert_not_sent(&error);
         assert_eq!(error.is_transient(), transient);
         assert!(whole_story(&error).contains("the vault is sealed"), "{}", whole_story(&error));
@@ -271,28 +271,28 @@ async fn a_source_that_fails_is_an_error_of_the_credentials_and_nothing_is_sent(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_hangs_is_given_up_in_time_and_said_so() {
+async fn a_token_source_that_hangs_is_abandoned_in_time_with_an_error() {
     let source = Source::new(|_| (HOUR, Ok(token(1))));
     let memory = ready();
     let begun = Instant::now();
-    let cached = Cached::new(source).fetch_timeout(Duration::from_secs(7));
+    let cached = TokenCache::new(source).fetch_timeout(Duration::from_secs(7));
     let error = call(&client(cached, &memory)).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 7);
     assert_not_sent(&error);
     assert!(error.is_transient());
-    assert!(whole_story(&error).contains("the token source gave no token within 7s"), "{}", whole_story(&error));
+    assert!(whole_story(&error).contains("the token source returned no token within 7s"), "{}", whole_story(&error));
     assert!(memory.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_hangs_is_bounded_by_the_operations_limit_too() {
+async fn a_token_source_that_hangs_is_bounded_by_the_operation_timeout() {
     let source = Source::new(|_| (HOUR, Ok(token(1))));
     let memory = ready();
-    let client = client(Cached::new(source), &memory);
+    let client = client(TokenCache::new(source), &memory);
     let begun = Instant::now();
     let error = client.send(probe()).operation_timeout(Duration::from_secs(3)).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 3);
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, RequestOutcome::NotSent));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::NotSent));
     assert!(memory.seen().is_empty());
 }
 
@@ -301,7 +301,7 @@ async fn a_token_that_no_header_can_hold_is_an_error_and_not_shown() {
     for text in ["to-ken-x\n", "to-ken-x\r\nx-admin: 1", "", " to-ken-x", "to-ken-x\0"] {
         let source = Source::new(move |_| now(Ok(Token::new(text))));
         let memory = ready();
-        let error = call(&client(Cached::new(source), &memory)).await.unwrap_err();
+        let error = call(&client(TokenCache::new(source), &memory)).await.unwrap_err();
         assert_not_sent(&error);
         assert!(!error.is_transient());
         assert!(!format!("{error:?} {}", whole_story(&error)).contains("to-ken-x"), "{error:?}");
@@ -309,7 +309,7 @@ async fn a_token_that_no_header_can_hold_is_an_error_and_not_shown() {
     }
 }
 
-/// Accepts these tokens alone.
+/// Accepts only these tokens.
 fn accepting(tokens: &'static [&'static str]) -> Memory {
     Memory::new(move |_, request| {
         let sent = request.headers()["authorization"].to_str().unwrap();
@@ -319,9 +319,9 @@ fn accepting(tokens: &'static [&'static str]) -> Memory {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_dropped_and_the_request_signed_with_a_fresh_one() {
+async fn a_rejected_token_is_dropped_and_the_request_signed_with_a_fresh_one() {
     let memory = accepting(&["token-2"]);
-    let client = client(Cached::new(Numbered::default()), &memory);
+    let client = client(TokenCache::new(Numbered::default()), &memory);
     let begun = Instant::now();
     call(&client).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO, "without a wait");
@@ -330,11 +330,11 @@ async fn a_refused_token_is_dropped_and_the_request_signed_with_a_fresh_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_refused_twice_is_unauthorized() {
+async fn a_request_that_is_rejected_twice_is_unauthorized() {
     let memory = accepting(&[]);
-    let client = client(Cached::new(Numbered::default()), &memory);
+    let client = client(TokenCache::new(Numbered::default()), &memory);
     let error = call(&client).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthorized, RequestOutcome::Refused));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthorized, WriteOutcome::NotApplied));
     assert_eq!(error.attempts(), 2);
     assert_eq!(error.api().unwrap().message(), Some("who?"));
     assert!(error.hint().is_some());
@@ -343,14 +343,14 @@ async fn a_request_refused_twice_is_unauthorized() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_was_refused_is_signed_anew_too() {
+async fn a_create_with_rejected_credentials_is_signed_again() {
     let memory = Memory::new(|number, _| match number {
         0 => Reply::json(401, "{}"),
         _ => Reply::json(201, include_str!("fixtures/integration/create.json")),
     });
     let client = IntegrationClient::builder("https://logs.example.com")
-        .authenticator(Cached::new(Numbered::default()))
-        .exchange(memory.clone())
+        .authenticator(TokenCache::new(Numbered::default()))
+        .http_client(memory.clone())
         .build()
         .unwrap();
     client.logs().create(draft()).await.unwrap();
@@ -368,7 +368,7 @@ async fn a_fixed_key_is_not_sent_twice() {
             client(
                 auth::sign_with(|it| {
                     it.headers_mut().insert("authorization", http::HeaderValue::from_static("key"));
-                    Ok(Signature::new())
+                    Ok(Credentials::new())
                 }),
                 &memory,
             )
@@ -383,8 +383,8 @@ async fn a_fixed_key_is_not_sent_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_refusal_of_an_old_token_does_not_drop_the_new_one() {
-    // The first request is refused late; the second at once, and its token is replaced meanwhile.
+async fn a_late_rejection_of_an_old_token_does_not_drop_the_new_one() {
+    // The first request is rejected late. The second is rejected at once, and its token replaced meanwhile.
     let memory = Memory::new(|number, request| {
         let old = request.headers()["authorization"] == "Bearer token-1";
         match (number, old) {
@@ -394,7 +394,7 @@ async fn a_late_refusal_of_an_old_token_does_not_drop_the_new_one() {
         }
     });
     let source = Source::new(|number| now(Ok(token(number).expires_in(HOUR))));
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     let late = spawn_call(&client);
     settle().await;
     call(&client).await.unwrap();
@@ -406,19 +406,19 @@ async fn a_late_refusal_of_an_old_token_does_not_drop_the_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_that_are_refused_together_fetch_one_token_between_them() {
+async fn callers_that_are_rejected_together_share_one_token_fetch() {
     let memory = Memory::new(|_, request| {
         let old = request.headers()["authorization"] == "Bearer token-1";
         Reply::After(Duration::from_secs(1), Box::new(Reply::json(if old { 401 } else { 200 }, "{}")))
     });
     let source = Source::new(|number| (Duration::from_secs(1), Ok(token(number))));
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     let calls = join_all((0..20).map(|_| spawn_call(&client))).await;
     assert!(calls.into_iter().all(|it| it.unwrap().is_ok()));
     assert_eq!(source.fetches(), 2);
 }
 
-/// Fetches its tokens through the client that it signs for.
+/// Fetches its tokens with the same client that it authenticates.
 #[derive(Clone, Debug, Default)]
 struct ThroughTheClient {
     client: Arc<OnceLock<UnleashClient>>,
@@ -442,7 +442,7 @@ async fn a_source_may_use_the_client_that_it_signs_for() {
             _ => Reply::json(200, "{}"),
         });
         let source = ThroughTheClient::default();
-        let client = client(Cached::new(source.clone()), &memory);
+        let client = client(TokenCache::new(source.clone()), &memory);
         source.client.set(client.clone()).unwrap();
         let begun = Instant::now();
         let done = call(&client).await;
@@ -458,10 +458,10 @@ async fn a_source_may_use_the_client_that_it_signs_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_does_not_leave_the_others_waiting() {
+async fn a_dropped_caller_does_not_leave_the_others_waiting() {
     let source = Source::new(|number| (Duration::from_secs(1), Ok(token(number))));
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     let first = spawn_call(&client);
     settle().await;
     let others: Vec<_> = (0..10).map(|_| spawn_call(&client)).collect();
@@ -476,10 +476,10 @@ async fn a_caller_that_goes_away_does_not_leave_the_others_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_with_less_time_than_the_source_takes_get_the_token_in_the_end() {
+async fn callers_with_short_deadlines_eventually_get_a_slow_token() {
     let source = Source::new(|number| (Duration::from_secs(6), Ok(token(number))));
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     let mut results = Vec::new();
     for _ in 0..3 {
         results.push(client.send(probe()).operation_timeout(Duration::from_secs(4)).await.is_ok());
@@ -487,7 +487,7 @@ async fn callers_with_less_time_than_the_source_takes_get_the_token_in_the_end()
     assert_eq!((results, source.fetches()), (vec![false, true, true], 1));
 }
 
-/// One request at a time, as a limit on those under way would have it.
+/// One request at a time, like a limit on requests in flight.
 #[derive(Debug)]
 struct OnePermit {
     door: Memory,
@@ -495,11 +495,11 @@ struct OnePermit {
 }
 
 #[async_trait]
-impl Exchange for OnePermit {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
-        let _permit = self.permit.acquire().await.map_err(ExchangeError::connect)?;
+impl HttpClient for OnePermit {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
+        let _permit = self.permit.acquire().await.map_err(HttpError::connect)?;
         sleep(Duration::from_millis(10)).await;
-        self.door.exchange(request).await
+        self.door.send(request).await
     }
 }
 
@@ -518,10 +518,10 @@ async fn a_source_that_uses_the_same_client_with_one_permit_does_not_block_it() 
 
     let source = ByClient::default();
     let memory = ready();
-    let exchange = OnePermit { door: memory.clone(), permit: tokio::sync::Semaphore::new(1) };
+    let http_client = OnePermit { door: memory.clone(), permit: tokio::sync::Semaphore::new(1) };
     let client = UnleashClient::builder("http://localhost")
-        .authenticator(Cached::new(source.clone()))
-        .exchange(exchange)
+        .authenticator(TokenCache::new(source.clone()))
+        .http_client(http_client)
         .build()
         .unwrap();
     source.0.set(client.clone()).unwrap();
@@ -539,12 +539,12 @@ async fn credentials_are_never_shown() {
             let sent = request.headers()["authorization"].to_str().unwrap();
             let answer = json!({"name": sent, "id": sent, "message": format!("no such token: {sent}"),
             "details": [{"message": format!("you sent {sent}")}]});
-            Reply::Answer(401, vec![("x-request-id", "top-secret-4711")], answer.to_string())
+            Reply::HttpResponse(401, vec![("x-request-id", "top-secret-4711")], answer.to_string())
         })
     };
-    let source = || Cached::new(Source::new(|_| now(Ok(Token::new(SECRET).expires_in(HOUR)))));
+    let source = || TokenCache::new(Source::new(|_| now(Ok(Token::new(SECRET).expires_in(HOUR)))));
     let memory = echo();
-    let building = || UnleashClient::builder("https://unleash.example.com").exchange(memory.clone());
+    let building = || UnleashClient::builder("https://unleash.example.com").http_client(memory.clone());
     for builder in [
         building().api_key(SECRET),
         building().bearer(SECRET),
@@ -553,7 +553,7 @@ async fn credentials_are_never_shown() {
         building().authenticator(source()),
         building().authenticator(auth::sign_with(|it| {
             it.headers_mut().insert("authorization", http::HeaderValue::from_static(SECRET));
-            Ok(Signature::new())
+            Ok(Credentials::new())
         })),
     ] {
         let mut shown = format!("{builder:?}");
@@ -568,14 +568,14 @@ async fn credentials_are_never_shown() {
     }
     let cached = source();
     let mut request = http::Request::new(Bytes::new());
-    let signature = cached.sign(&mut request).await.unwrap();
+    let signature = cached.authenticate(&mut request).await.unwrap();
     let shown =
         format!("{cached:?} {signature:?} {:?} {:?} {:?}", request.headers(), Token::new(SECRET), auth::raw(SECRET));
     assert!(!shown.contains(SECRET), "{shown}");
 }
 
 #[test]
-fn keys_that_no_header_can_hold_are_refused_when_the_client_is_built_and_not_shown() {
+fn keys_that_no_header_can_hold_are_rejected_when_the_client_is_built_and_not_shown() {
     for key in ["", "ke-y-x\n", " ke-y-x", "ke-y-x ", "ke-y\u{7f}-x", "ke\ny-x"] {
         let error = UnleashClient::builder("https://unleash.example.com").api_key(key).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{key:?}");
@@ -586,11 +586,11 @@ fn keys_that_no_header_can_hold_are_refused_when_the_client_is_built_and_not_sho
     assert!(error.to_string().contains("no credentials"), "{error}");
 }
 
-/// What a signature would be made over.
+/// The parts of a request that a signature covers.
 type Signed = (String, String, Bytes);
 
 #[tokio::test(start_paused = true)]
-async fn a_signature_is_made_over_what_is_sent_and_anew_for_each_attempt() {
+async fn each_attempt_is_signed_as_it_is_sent() {
     let memory = Memory::new(|number, _| match number {
         0 => Reply::NoConnection,
         1 => Reply::NoConnection,
@@ -604,12 +604,12 @@ async fn a_signature_is_made_over_what_is_sent_and_anew_for_each_attempt() {
         seen.push((request.method().to_string(), request.uri().to_string(), request.body().clone()));
         let signature = format!("{}:{}", seen.len(), request.body().len());
         request.headers_mut().insert("x-signature", signature.parse().map_err(AuthError::new)?);
-        Ok(Signature::new())
+        Ok(Credentials::new())
     });
     let client = IntegrationClient::builder("https://logs.example.com/api")
         .authenticator(signer)
         .retry(quick())
-        .exchange(memory.clone())
+        .http_client(memory.clone())
         .build()
         .unwrap();
     client.logs().create(draft()).await.unwrap();
@@ -631,7 +631,7 @@ async fn a_signer_sees_the_query_as_it_is_sent() {
     let seeing = Arc::clone(&seen);
     let signer = auth::sign_with(move |request| {
         seeing.lock().unwrap().push(request.uri().to_string());
-        Ok(Signature::new())
+        Ok(Credentials::new())
     });
     let request = probe().query("a b", "c&d");
     client(signer, &memory).send(request).await.unwrap();
@@ -639,24 +639,24 @@ async fn a_signer_sees_the_query_as_it_is_sent() {
     assert_eq!(memory.seen()[0].uri().to_string(), "https://unleash.example.com/probe?a+b=c%26d");
 }
 
-/// Asks to be tried again whatever happens.
+/// Returns `Retry` after every rejection.
 #[derive(Debug)]
 struct Stubborn;
 
 #[async_trait]
 impl Authenticate for Stubborn {
-    async fn sign(&self, _: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
-        Ok(Signature::new())
+    async fn authenticate(&self, _: &mut http::Request<Bytes>) -> Result<Credentials, AuthError> {
+        Ok(Credentials::new())
     }
 
-    fn refused(&self, _: &Signature) -> Refused {
-        Refused::TryAgain
+    fn refused(&self, _: &Credentials) -> AuthRetry {
+        AuthRetry::Retry
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn signing_anew_is_tried_once_a_call_whatever_the_authenticator_says() {
-    // 401, then a failure that passes, then 401 again.
+async fn a_call_is_signed_again_at_most_once_whatever_the_authenticator_returns() {
+    // 401, then a transient failure, then 401 again.
     let memory = Memory::new(|number, _| Reply::json([401, 503, 401][number.min(2)], "{}"));
     let error = call(&client(Stubborn, &memory)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
@@ -671,7 +671,7 @@ async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
         _ => now(Ok(token(number))),
     });
     let memory = ready();
-    let client = client(Cached::new(source.clone()).fetch_timeout(Duration::from_secs(7)), &memory);
+    let client = client(TokenCache::new(source.clone()).fetch_timeout(Duration::from_secs(7)), &memory);
     for (seconds, transient, why) in [(7, true, "no token within 7s"), (1, false, "the vault is sealed")] {
         let begun = Instant::now();
         for call in join_all((0..50).map(|_| spawn_call(&client))).await {
@@ -681,7 +681,7 @@ async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
             assert!(whole_story(&error).contains(why), "{}", whole_story(&error));
         }
         assert_eq!(begun.elapsed().as_secs(), seconds);
-        // Whoever comes at once doesn't ask again.
+        // A call right after that doesn't fetch again.
         assert_not_sent(&call(&client).await.unwrap_err());
         advance(Duration::from_secs(2)).await;
     }
@@ -691,13 +691,13 @@ async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_hangs_does_not_hold_up_caller_after_caller() {
+async fn a_renewal_that_hangs_does_not_delay_every_caller() {
     let source = Source::new(|number| match number {
         1 => now(Ok(token(1).expires_in(HOUR))),
         _ => (HOUR, Ok(token(number))),
     });
     let memory = ready();
-    let client = client(Cached::new(source.clone()), &memory);
+    let client = client(TokenCache::new(source.clone()), &memory);
     call(&client).await.unwrap();
     advance(HOUR - Duration::from_secs(100)).await;
     let call_in_time = || client.send(probe()).operation_timeout(Duration::from_secs(3)).into_future();

@@ -1,38 +1,38 @@
-//! Logs that change between every two requests: a scan ends by itself, without an error, and loses nothing.
+//! Logs that change between every two requests: a scan ends, without an error, and loses nothing.
 
 use std::collections::BTreeSet;
 
 use actionlog::integration::LogsQuery;
 use actionlog::integration::SortOrder;
-use actionlog::page::{Doubt, GrowingEnd, Growth, Order, Total, merge};
-use actionlog::testing::{CountMeans, World};
+use actionlog::page::{Doubt, GrowingEnd, Growth, Stability, TotalScope, merge};
+use actionlog::testing::{FakeServer, FakeTotal};
 use actionlog::{IntegrationClient, Summary, UnleashClient, Verdict};
 
 fn text(id: u64) -> String {
     format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
 }
 
-fn world(records: u64) -> World {
-    let world = World::new();
+fn server(records: u64) -> FakeServer {
+    let server = FakeServer::new();
     for id in 1..=records {
-        world.integration().add_raw(text(id));
+        server.integration().add_raw(text(id));
     }
-    world
+    server
 }
 
-fn client(world: &World, total: Total) -> IntegrationClient {
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-    client.total_means(total).build().unwrap()
+fn client(server: &FakeServer, total: TotalScope) -> IntegrationClient {
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
+    client.total_scope(total).build().unwrap()
 }
 
-/// What a log does before each request.
+/// A change of a log before each request.
 #[derive(Clone, Copy, Debug)]
 enum Steady {
-    /// So many come to the head.
+    /// This number of records is added at the head.
     Grow(u64),
-    /// So many of the oldest go.
+    /// This number of the oldest records is removed.
     Retire(usize),
-    /// So many of the newest go.
+    /// This number of the newest records is removed.
     Expire(usize),
 }
 
@@ -52,18 +52,18 @@ struct Way {
     order: SortOrder,
     page_size: u32,
     prefetch: usize,
-    fixed: Order,
-    total: Total,
+    fixed: Stability,
+    total: TotalScope,
 }
 
 /// Scans 230 records, with something done before each request but the first. Which of those that stood throughout are
 /// missing, and how it went.
 async fn scan(way: Way, steady: Option<Steady>) -> (Vec<u64>, Summary, Option<String>) {
-    let world = world(230);
+    let server = server(230);
     let mut next = 231;
     let mut first = true;
-    world.before_each(move |world| {
-        let log = world.integration().log();
+    server.before_each(move |server| {
+        let log = server.integration().log();
         if std::mem::take(&mut first) {
             return;
         }
@@ -87,11 +87,11 @@ async fn scan(way: Way, steady: Option<Steady>) -> (Vec<u64>, Summary, Option<St
             }
         }
     });
-    let listing = client(&world, way.total).logs().list(LogsQuery::new().order(way.order));
-    let read = listing.page_size(way.page_size).prefetch(way.prefetch).order(way.fixed).collect().await;
+    let listing = client(&server, way.total).logs().list(LogsQuery::new().order(way.order));
+    let read = listing.page_size(way.page_size).prefetch(way.prefetch).stability(way.fixed).collect().await;
     let delivered: BTreeSet<u64> = read.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
     let left: BTreeSet<u64> =
-        world.integration().log().texts().iter().map(|it| it.split('"').nth(3).unwrap().parse().unwrap()).collect();
+        server.integration().log().texts().iter().map(|it| it.split('"').nth(3).unwrap().parse().unwrap()).collect();
     let missing = (1..=230).filter(|it| left.contains(it) && !delivered.contains(it)).collect();
     (missing, read.summary, read.error.map(|it| it.to_string()))
 }
@@ -100,8 +100,8 @@ fn ways() -> Vec<Way> {
     let mut ways = Vec::new();
     for page_size in [3, 10, 50, 100] {
         for prefetch in [1, 4, 16] {
-            for fixed in [Order::Fixed, Order::MayChange] {
-                for total in [Total::Open, Total::OfListing] {
+            for fixed in [Stability::Stable, Stability::Unstable] {
+                for total in [TotalScope::Unknown, TotalScope::Listing] {
                     ways.push(Way { order: SortOrder::Desc, page_size, prefetch, fixed, total });
                 }
             }
@@ -111,12 +111,13 @@ fn ways() -> Vec<Way> {
 }
 
 /// What more than at rest a scan of a log may ask for that changes before every request: the promise, and what brings
-/// the newcomers themselves. Where records may move, the head is read again until it's met, and its records may be gone.
+/// the newcomers themselves. Where records may move, the head is read again until it's met, and its records may be
+/// gone.
 fn most(rest: &Summary, busy: &Summary, way: Way, steady: Steady) -> u64 {
     // In vain ahead, as ever.
     let ahead = if way.prefetch > 1 { 2 * rest.requests + 2 * way.prefetch as u64 } else { 0 };
     let at_head = if way.order == SortOrder::Desc { Steady::is_expire } else { Steady::is_retire };
-    let is_gone = at_head(steady) && way.fixed == Order::MayChange;
+    let is_gone = at_head(steady) && way.fixed == Stability::Unstable;
     let again = if is_gone { rest.requests } else { busy.late / u64::from(way.page_size - 1) };
     rest.requests + 15 + ahead + again
 }
@@ -128,7 +129,7 @@ async fn a_log_that_grows_before_every_request_is_scanned_to_its_end() {
         for count in [1, 2, 7, 30].into_iter().filter(|it| *it < u64::from(way.page_size)) {
             let (missing, busy, error) = scan(way, Some(Steady::Grow(count))).await;
             assert!(missing.is_empty() && error.is_none(), "{count} with {way:?}: {missing:?}, {error:?}, {busy:?}");
-            assert!(!busy.verdict.is_truncated() && !busy.verdict.is_complete(), "{count} with {way:?}: {busy:?}");
+            assert!(!busy.verdict.is_incomplete() && !busy.verdict.is_complete(), "{count} with {way:?}: {busy:?}");
             assert!(
                 busy.requests <= most(&rest, &busy, way, Steady::Grow(count)),
                 "{count} with {way:?}: {rest:?} at rest, {busy:?}"
@@ -153,7 +154,7 @@ async fn a_log_that_loses_records_at_either_end_before_every_request_is_scanned_
                     missing.is_empty() && error.is_none(),
                     "{steady:?} with {way:?}: {missing:?} {error:?} {busy:?}"
                 );
-                assert!(!busy.verdict.is_truncated(), "{steady:?} with {way:?}: {busy:?}");
+                assert!(!busy.verdict.is_incomplete(), "{steady:?} with {way:?}: {busy:?}");
                 let most = most(&rest, &busy, way, steady);
                 assert!(busy.requests <= most, "{steady:?} with {way:?}: {rest:?} at rest, {busy:?}");
             }
@@ -162,20 +163,20 @@ async fn a_log_that_loses_records_at_either_end_before_every_request_is_scanned_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_runs_after_a_growing_end_stops_behind_what_stood_there_when_it_began() {
+async fn a_scan_toward_a_growing_end_stops_behind_the_records_of_its_start() {
     for way in ways() {
         let way = Way { order: SortOrder::Asc, ..way };
         let (_, rest, _) = scan(way, None).await;
         for count in [1, 2, 7, 30] {
             // By more than a third of a page at a time only a total tells.
-            let is_told = 3 * count + 2 < u64::from(way.page_size) || way.total == Total::OfListing;
+            let is_told = 3 * count + 2 < u64::from(way.page_size) || way.total == TotalScope::Listing;
             if !is_told || way.page_size == 3 {
                 continue;
             }
             let (missing, busy, error) = scan(way, Some(Steady::Grow(count))).await;
             assert!(missing.is_empty() && error.is_none(), "{count} with {way:?}: {missing:?}, {error:?}");
-            assert_eq!(busy.verdict, Verdict::AsFarAsKnown(Doubt::GrewAtEnd), "{count} with {way:?}: {busy:?}");
-            let grown = busy.seen - 230;
+            assert_eq!(busy.verdict, Verdict::Unverified(Doubt::GrewAtEnd), "{count} with {way:?}: {busy:?}");
+            let grown = busy.delivered - 230;
             let most = most(&rest, &busy, way, Steady::Grow(count)) + grown / u64::from(way.page_size - 1);
             assert!(busy.requests <= most, "{count} with {way:?}: {rest:?} at rest, {busy:?}");
         }
@@ -183,40 +184,40 @@ async fn a_scan_that_runs_after_a_growing_end_stops_behind_what_stood_there_when
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_is_told_to_keeps_chasing_a_growing_end() {
-    let world = world(230);
+async fn a_scan_follows_a_growing_end_by_choice() {
+    let server = server(230);
     let mut next = 231;
-    world.before_each(move |world| {
+    server.before_each(move |server| {
         if next <= 1_000 {
-            world.integration().add_raw(text(next));
+            server.integration().add_raw(text(next));
             next += 1;
         }
     });
-    let listing = client(&world, Total::Open).logs().list(LogsQuery::new().order(SortOrder::Asc));
+    let listing = client(&server, TotalScope::Unknown).logs().list(LogsQuery::new().order(SortOrder::Asc));
     let read = listing.growing_end(GrowingEnd::Chase).max_items(600).collect().await;
     assert_eq!(read.items.len(), 600, "{:?}", read.summary);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_newer_is_delivered_from_a_log_that_grows_before_every_request() {
-    for fixed in [Order::Fixed, Order::MayChange] {
+async fn newer_records_of_a_log_that_grows_before_every_request_are_delivered() {
+    for fixed in [Stability::Stable, Stability::Unstable] {
         for (page_size, count) in [(10, 1), (10, 2), (10, 7), (50, 30), (50, 7), (100, 30), (3, 1)] {
-            let world = world(200);
-            let listing = client(&world, Total::Open).logs().list(()).page_size(page_size).order(fixed);
+            let server = server(200);
+            let listing = client(&server, TotalScope::Unknown).logs().list(()).page_size(page_size).stability(fixed);
             let cursor = listing.clone().collect().await.cursor.unwrap();
             for id in 201..=300 {
-                world.integration().add_raw(text(id));
+                server.integration().add_raw(text(id));
             }
             let mut next = 301;
-            world.before_each(move |world| {
+            server.before_each(move |server| {
                 for _ in 0..count {
-                    world.integration().add_raw(text(next));
+                    server.integration().add_raw(text(next));
                     next += 1;
                 }
             });
             let newer = listing.newer_than(cursor).collect().await;
             let why = format!("{count} in pages of {page_size}, {fixed:?}: {:?} {:?}", newer.error, newer.summary);
-            assert!(newer.error.is_none() && !newer.summary.verdict.is_truncated(), "{why}");
+            assert!(newer.error.is_none() && !newer.summary.verdict.is_incomplete(), "{why}");
             let ids: Vec<u64> = newer.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
             assert_eq!(ids[..100], (201..=300).collect::<Vec<_>>(), "{why}");
             assert!(ids.is_sorted(), "{why}");
@@ -225,22 +226,25 @@ async fn what_is_newer_is_delivered_from_a_log_that_grows_before_every_request()
 }
 
 #[tokio::test]
-async fn unleash_events_that_come_before_every_request_hold_up_no_scan() {
+async fn events_added_before_every_request_do_not_stall_a_scan() {
     for count in [1, 2, 7, 30] {
-        let world = World::new();
-        world.unleash().add_sample_events("default", 7, 230);
-        let client =
-            UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+        let server = FakeServer::new();
+        server.unleash().add_sample_events("default", 7, 230);
+        let client = UnleashClient::builder("http://localhost")
+            .api_key("any")
+            .http_client(server.http_client())
+            .build()
+            .unwrap();
         let listing = client.action_set_events().list(("default", 7));
         let there: Vec<i64> = listing.clone().collect().await.items.iter().map(|it| *it.id.get()).collect();
         let mut first = true;
-        world.before_each(move |world| {
+        server.before_each(move |server| {
             if !std::mem::take(&mut first) {
-                world.unleash().add_sample_events("default", 7, count);
+                server.unleash().add_sample_events("default", 7, count);
             }
         });
         let read = listing.collect().await;
-        assert!(read.error.is_none() && !read.summary.verdict.is_truncated(), "{count}: {:?}", read.summary);
+        assert!(read.error.is_none() && !read.summary.verdict.is_incomplete(), "{count}: {:?}", read.summary);
         let ids: BTreeSet<i64> = read.items.iter().map(|it| *it.id.get()).collect();
         assert!(there.iter().all(|it| ids.contains(it)), "{count}: {:?}", read.summary);
         assert!(read.summary.requests <= 6 + 15, "{count}: {:?}", read.summary);
@@ -248,20 +252,21 @@ async fn unleash_events_that_come_before_every_request_hold_up_no_scan() {
 }
 
 #[tokio::test]
-async fn parts_of_a_log_that_grows_before_every_request_hold_it_all_and_end() {
+async fn parts_of_a_log_that_grows_before_every_request_cover_it_and_end() {
     for page_size in [10, 50] {
         for count in [1, 2, 7] {
-            let world = world(230);
-            let listing = client(&world, Total::OfListing).logs().list(()).page_size(page_size).order(Order::Fixed);
+            let server = server(230);
+            let listing =
+                client(&server, TotalScope::Listing).logs().list(()).page_size(page_size).stability(Stability::Stable);
             let mut parts = listing.split(3).await.unwrap();
             let mut next = 231;
-            world.before_each(move |world| {
+            server.before_each(move |server| {
                 for _ in 0..count {
-                    world.integration().add_raw(text(next));
+                    server.integration().add_raw(text(next));
                     next += 1;
                 }
             });
-            let sent = world.requests().len() as u64;
+            let sent = server.requests().len() as u64;
             let (mut reads, mut delivered) = (Vec::new(), BTreeSet::<u64>::new());
             for _ in 0..4 {
                 for part in std::mem::take(&mut parts) {
@@ -279,7 +284,7 @@ async fn parts_of_a_log_that_grows_before_every_request_hold_it_all_and_end() {
             assert!(missing.is_empty() && parts.is_empty(), "{count} by {page_size}: {missing:?}, {parts:?}");
             // At rest it takes 26 or 6, and three more for the ends of parts.
             let rest = 230 / u64::from(page_size - 1) + 6;
-            let requests = world.requests().len() as u64 - sent;
+            let requests = server.requests().len() as u64 - sent;
             assert!(requests <= 2 * rest + 15, "{count} by {page_size}: {requests}");
         }
     }
@@ -287,20 +292,21 @@ async fn parts_of_a_log_that_grows_before_every_request_hold_it_all_and_end() {
 
 #[tokio::test]
 async fn a_row_that_is_listed_twice_ends_nothing() {
-    let world = World::new();
+    let server = FakeServer::new();
     for id in [2, 3, 3, 1] {
-        world.integration().add_raw(text(id));
+        server.integration().add_raw(text(id));
     }
     // [1, 3, 3] of 3, as the server counts distinct records, and a page has three.
-    world.integration().total_means(CountMeans::Always(3));
-    let read = client(&world, Total::OfListing).logs().list(()).page_size(3).order(Order::Fixed).collect().await;
+    server.integration().total_scope(FakeTotal::Always(3));
+    let read =
+        client(&server, TotalScope::Listing).logs().list(()).page_size(3).stability(Stability::Stable).collect().await;
     assert_eq!(read.items.len(), 3, "{:?}", read.summary);
 }
 
 #[tokio::test]
 async fn new_records_are_not_looked_for_where_they_do_not_come() {
-    let world = world(20);
-    let client = client(&world, Total::Open);
+    let server = server(20);
+    let client = client(&server, TotalScope::Unknown);
     let cursor = |query: LogsQuery| {
         let listing = client.logs().list(query);
         async move { (listing.clone(), listing.collect().await.cursor.unwrap()) }
@@ -313,10 +319,10 @@ async fn new_records_are_not_looked_for_where_they_do_not_come() {
         LogsQuery::new().sort("createdAt").order(SortOrder::Asc),
     ] {
         let (listing, cursor) = cursor(query.clone()).await;
-        let sent = world.requests().len();
+        let sent = server.requests().len();
         let error = listing.newer_than(cursor).items().next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), actionlog::ErrorKind::InvalidRequest, "{query:?}");
-        assert_eq!(world.requests().len(), sent, "{query:?} was sent");
+        assert_eq!(server.requests().len(), sent, "{query:?} was sent");
     }
     for query in [LogsQuery::new(), LogsQuery::new().sort("createdAt")] {
         let (listing, cursor) = cursor(query).await;

@@ -1,6 +1,6 @@
-//! Whether a client would work, asked before it has to.
+//! Checks of a client before it is used.
 
-use actionlog::{ArklowClient, Check, ErrorKind, Finding, IntegrationClient, UnleashClient};
+use actionlog::{ArklowClient, CheckReport, CheckStatus, ErrorKind, IntegrationClient, UnleashClient};
 use wiremock::{MockServer, ResponseTemplate};
 
 use crate::wire::{
@@ -11,8 +11,8 @@ const ARKLOW: &str = r#"{"data": {"items": [], "count": 0}, "errors": null}"#;
 const INTEGRATION: &str = r#"{"success": true, "data": [], "total": 0}"#;
 const UNLEASH: &str = r#"{"actionSetEvents": []}"#;
 
-/// The names of the three, with what each found.
-async fn check_all(server: &MockServer) -> [(&'static str, Check); 3] {
+/// The names of the three APIs, with the status of each check.
+async fn check_all(server: &MockServer) -> [(&'static str, CheckReport); 3] {
     [
         ("arklow", arklow(server).check().await),
         ("integration", integration(server).check().await),
@@ -20,11 +20,11 @@ async fn check_all(server: &MockServer) -> [(&'static str, Check); 3] {
     ]
 }
 
-fn assert_found(check: &Check, finding: Finding, case: &str) {
-    assert_eq!(check.finding(), finding, "{case}: {check:?}");
-    assert_eq!(check.is_ready(), finding == Finding::Ready, "{case}");
-    assert_eq!(check.error().is_none(), finding == Finding::Ready, "{case}");
-    assert_eq!(check.clone().into_result().is_ok(), finding == Finding::Ready, "{case}");
+fn assert_found(check: &CheckReport, finding: CheckStatus, case: &str) {
+    assert_eq!(check.status(), finding, "{case}: {check:?}");
+    assert_eq!(check.is_ready(), finding == CheckStatus::Ready, "{case}");
+    assert_eq!(check.error().is_none(), finding == CheckStatus::Ready, "{case}");
+    assert_eq!(check.clone().into_result().is_ok(), finding == CheckStatus::Ready, "{case}");
     assert!(!check.hint().is_empty(), "{case}");
     assert!(check.is_ready() || check.to_string().contains(check.hint()), "{case}: {check}");
     if let Some(error) = check.error() {
@@ -35,34 +35,34 @@ fn assert_found(check: &Check, finding: Finding, case: &str) {
 }
 
 #[tokio::test]
-async fn a_server_that_answers_as_it_should_is_ready_after_one_small_request() {
+async fn a_working_server_is_ready_after_one_small_request() {
     let answering = |body: &str| server([json(200, body)]);
 
     let server = answering(ARKLOW).await;
-    assert_found(&arklow(&server).check().await, Finding::Ready, "arklow");
+    assert_found(&arklow(&server).check().await, CheckStatus::Ready, "arklow");
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(target(&requests(&server).await[0]), "/v1/orgs/4711/actions/records?take=1&skip=0");
 
     let server = answering(INTEGRATION).await;
-    assert_found(&integration(&server).check().await, Finding::Ready, "integration");
+    assert_found(&integration(&server).check().await, CheckStatus::Ready, "integration");
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(target(&requests(&server).await[0]), "/integration-action-logs?limit=1&offset=0");
 
     let server = answering(UNLEASH).await;
-    assert_found(&unleash(&server).check().await, Finding::Ready, "unleash");
+    assert_found(&unleash(&server).check().await, CheckStatus::Ready, "unleash");
     assert_eq!(requests(&server).await.len(), 1);
     let path = "/api/admin/projects/default/actions/1/events?limit=1&offset=0";
     assert_eq!(target(&requests(&server).await[0]), path);
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_read_are_no_matter() {
+async fn invalid_records_do_not_affect_the_check() {
     let server = server([json(200, r#"{"data": {"items": [7], "count": 1}, "errors": null}"#)]).await;
-    assert_found(&arklow(&server).check().await, Finding::Ready, "arklow");
+    assert_found(&arklow(&server).check().await, CheckStatus::Ready, "arklow");
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -70,45 +70,48 @@ async fn a_port_where_nobody_listens_is_unreachable() {
     let integration = IntegrationClient::builder(&url).bearer(KEY).retry(quick()).build().unwrap();
     let unleash = UnleashClient::builder(&url).api_key(KEY).retry(quick()).build().unwrap();
     for check in [arklow.check().await, integration.check().await, unleash.check().await] {
-        assert_found(&check, Finding::Unreachable, "closed port");
+        assert_found(&check, CheckStatus::Unreachable, "closed port");
         assert_eq!(check.error().unwrap().kind(), ErrorKind::Connect);
     }
 }
 
 #[tokio::test]
 async fn a_server_that_breaks_off_is_unreachable() {
-    let memory = Memory::new(|_, _| Reply::Cut);
+    let memory = Memory::new(|_, _| Reply::Cause);
     let client = UnleashClient::builder("https://unleash.example.com")
         .api_key(KEY)
         .retry(quick())
-        .exchange(memory.clone())
+        .http_client(memory.clone())
         .build()
         .unwrap();
-    assert_found(&client.check().await, Finding::Unreachable, "cut");
+    assert_found(&client.check().await, CheckStatus::Unreachable, "cut");
     assert_eq!(memory.seen().len(), 4);
 }
 
 #[tokio::test]
-async fn each_answer_is_found_to_be_what_it_is() {
+async fn each_response_has_its_check_status() {
     let said = r#"{"success": false, "message": "it was said", "errors": [{"code": "c", "message": "it was said"}]}"#;
     let html = || ResponseTemplate::new(200).set_body_raw("<!doctype html><html></html>", "text/html");
     let cases = [
-        (html(), Finding::WrongBaseUrl),
-        (ResponseTemplate::new(302).insert_header("location", "https://login.example.com/"), Finding::WrongBaseUrl),
-        (ResponseTemplate::new(301).insert_header("location", "https://elsewhere.example.com/"), Finding::WrongBaseUrl),
-        (ResponseTemplate::new(404).set_body_raw("<html>nothing here</html>", "text/html"), Finding::WrongBaseUrl),
-        (ResponseTemplate::new(404), Finding::WrongBaseUrl),
-        (json(401, said), Finding::BadCredentials),
-        (ResponseTemplate::new(401), Finding::BadCredentials),
-        (json(403, said), Finding::NotAllowed),
-        (ResponseTemplate::new(403), Finding::NotAllowed),
-        (json(200, r#"{"hello": "world"}"#), Finding::NoSuchApi),
-        (json(200, r"[]"), Finding::NoSuchApi),
-        (json(429, said).insert_header("retry-after", "0"), Finding::Busy),
-        (json(429, said).insert_header("retry-after", "3600"), Finding::Busy),
-        (json(500, said), Finding::Busy),
-        (json(503, said), Finding::Busy),
-        (json(418, said), Finding::Unclear),
+        (html(), CheckStatus::WrongBaseUrl),
+        (ResponseTemplate::new(302).insert_header("location", "https://login.example.com/"), CheckStatus::WrongBaseUrl),
+        (
+            ResponseTemplate::new(301).insert_header("location", "https://elsewhere.example.com/"),
+            CheckStatus::WrongBaseUrl,
+        ),
+        (ResponseTemplate::new(404).set_body_raw("<html>nothing here</html>", "text/html"), CheckStatus::WrongBaseUrl),
+        (ResponseTemplate::new(404), CheckStatus::WrongBaseUrl),
+        (json(401, said), CheckStatus::BadCredentials),
+        (ResponseTemplate::new(401), CheckStatus::BadCredentials),
+        (json(403, said), CheckStatus::NotAllowed),
+        (ResponseTemplate::new(403), CheckStatus::NotAllowed),
+        (json(200, r#"{"hello": "fake"}"#), CheckStatus::NoSuchApi),
+        (json(200, r"[]"), CheckStatus::NoSuchApi),
+        (json(429, said).insert_header("retry-after", "0"), CheckStatus::Busy),
+        (json(429, said).insert_header("retry-after", "3600"), CheckStatus::Busy),
+        (json(500, said), CheckStatus::Busy),
+        (json(503, said), CheckStatus::Busy),
+        (json(418, said), CheckStatus::Unclear),
     ];
     for (answer, finding) in cases {
         let server = server([answer]).await;
@@ -119,18 +122,18 @@ async fn each_answer_is_found_to_be_what_it_is() {
 }
 
 #[tokio::test]
-async fn what_a_404_with_words_means_differs_from_api_to_api() {
+async fn a_404_with_an_error_body_has_a_check_status_per_api() {
     let envelope = r#"{"data": null, "errors": [{"code": "not_found", "message": "no such organisation"}]}"#;
     let server_of = |body: &str| server([json(404, body)]);
 
     let server = server_of(envelope).await;
-    assert_found(&arklow(&server).check().await, Finding::NotAllowed, "arklow");
+    assert_found(&arklow(&server).check().await, CheckStatus::NotAllowed, "arklow");
     let server = server_of(r#"{"success": false, "message": "no such path"}"#).await;
-    assert_found(&integration(&server).check().await, Finding::NoSuchApi, "integration");
+    assert_found(&integration(&server).check().await, CheckStatus::NoSuchApi, "integration");
     let missing = r#"{"id": "1", "name": "NotFoundError", "message": "The path /api/admin/x is not available."}"#;
     let server = server_of(missing).await;
     let check = unleash(&server).check().await;
-    assert_found(&check, Finding::NoSuchApi, "unleash");
+    assert_found(&check, CheckStatus::NoSuchApi, "unleash");
     assert!(check.hint().contains("Enterprise"), "{check}");
 }
 
@@ -139,15 +142,15 @@ async fn an_unleash_server_without_action_set_1_is_ready() {
     let body = r#"{"id": "1", "name": "NotFoundError", "message": "Could not find action set with id 1"}"#;
     let server = server([json(404, body)]).await;
     let check = unleash(&server).check().await;
-    assert_found(&check, Finding::Ready, "unleash");
+    assert_found(&check, CheckStatus::Ready, "unleash");
 }
 
 #[tokio::test]
-async fn a_refusal_in_an_answer_of_success_is_not_taken_for_ready() {
+async fn a_failure_in_a_response_with_status_200_is_not_ready() {
     let body = r#"{"success": false, "message": "no", "data": null, "errors": [{"message": "no"}]}"#;
     let server = server([json(200, body)]).await;
-    assert_found(&arklow(&server).check().await, Finding::Unclear, "arklow");
-    assert_found(&integration(&server).check().await, Finding::Unclear, "integration");
+    assert_found(&arklow(&server).check().await, CheckStatus::Unclear, "arklow");
+    assert_found(&integration(&server).check().await, CheckStatus::Unclear, "integration");
 }
 
 #[tokio::test]
@@ -155,17 +158,17 @@ async fn a_source_without_tokens_is_found_before_anything_is_sent() {
     let memory = Memory::new(|_, _| Reply::json(200, INTEGRATION));
     let client = IntegrationClient::builder("https://logs.example.com")
         .authenticator(actionlog::auth::sign_with(|_| Err(actionlog::auth::AuthError::new("the vault is sealed"))))
-        .exchange(memory.clone())
+        .http_client(memory.clone())
         .build()
         .unwrap();
     let check = client.check().await;
-    assert_found(&check, Finding::BadCredentials, "integration");
+    assert_found(&check, CheckStatus::BadCredentials, "integration");
     assert_eq!(check.error().unwrap().kind(), ErrorKind::Credentials);
     assert!(memory.seen().is_empty());
 }
 
 #[tokio::test]
-async fn what_the_server_says_is_printed_beside_the_hint() {
+async fn the_servers_message_is_printed_next_to_the_hint() {
     for status in [400, 401, 403, 404, 409, 418, 429, 500, 503] {
         let body =
             r#"{"success": false, "message": "it was said", "errors": [{"code": "c", "message": "it was said"}]}"#;
@@ -201,40 +204,40 @@ async fn server_below(prefix: &str) -> MockServer {
 }
 
 #[tokio::test]
-async fn a_base_url_that_goes_too_far_is_found_on_a_server_that_works() {
+async fn check_detects_a_base_url_with_extra_segments() {
     let unleash = |url: String| UnleashClient::builder(url).api_key(KEY).retry(quick()).build().unwrap();
     let server = server_below("/api/admin/projects/default").await;
     for end in ["/api", "/api/", "/api/admin", "/api/admin/projects"] {
         let check = unleash(format!("{}{end}", server.uri())).check().await;
-        assert_found(&check, Finding::WrongBaseUrl, end);
+        assert_found(&check, CheckStatus::WrongBaseUrl, end);
         assert!(check.hint().contains("base URL ends with"), "{check}");
     }
-    assert_found(&unleash(server.uri()).check().await, Finding::Ready, "right");
+    assert_found(&unleash(server.uri()).check().await, CheckStatus::Ready, "right");
     // Below a path of its own, it may end like this and be right.
     let server = server_below("/api/api/admin/projects").await;
-    assert_found(&unleash(format!("{}/api", server.uri())).check().await, Finding::Ready, "below /api");
+    assert_found(&unleash(format!("{}/api", server.uri())).check().await, CheckStatus::Ready, "below /api");
     // Another end than the beginning of the path says nothing.
     let check = unleash(format!("{}/admin", server.uri())).check().await;
-    assert_found(&check, Finding::NoSuchApi, "/admin");
+    assert_found(&check, CheckStatus::NoSuchApi, "/admin");
 
     let server = server_below("/v1/orgs").await;
     let url = format!("{}/v1", server.uri());
     let arklow = ArklowClient::builder("1").base_url(url).api_key(KEY).retry(quick()).build().unwrap();
-    assert_found(&arklow.check().await, Finding::WrongBaseUrl, "arklow");
+    assert_found(&arklow.check().await, CheckStatus::WrongBaseUrl, "arklow");
 
     let server = server_below("/integration-action-logs$").await;
     let url = format!("{}/integration-action-logs", server.uri());
     let integration = IntegrationClient::builder(url).api_key(KEY).retry(quick()).build().unwrap();
-    assert_found(&integration.check().await, Finding::WrongBaseUrl, "integration");
+    assert_found(&integration.check().await, CheckStatus::WrongBaseUrl, "integration");
 }
 
 #[tokio::test]
-async fn a_message_too_long_to_be_shown_is_read_whole() {
+async fn a_message_too_long_to_be_shown_is_checked_completely() {
     let path = "x".repeat(20_000);
     let body = format!(r#"{{"name": "NotFoundError", "message": "The path ({path}) is not available."}}"#);
     let server = server([json(404, body)]).await;
     let check = unleash(&server).check().await;
-    assert_found(&check, Finding::NoSuchApi, "long");
+    assert_found(&check, CheckStatus::NoSuchApi, "long");
     assert!(check.hint().contains("Enterprise"));
     assert!(check.to_string().len() < 4_000);
 }

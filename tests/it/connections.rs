@@ -1,4 +1,4 @@
-//! Connections: how long they are kept, and whom they trust.
+//! Connections: how long they are kept, and which certificates they trust.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn probe() -> Request<()> {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_let_go_before_common_servers_do() {
+async fn an_idle_connection_is_closed_before_common_servers_close_it() {
     let long = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(60));
     tokio::join!(idle(|it| it), idle(|it| it.reqwest(long)));
 }
@@ -31,7 +31,7 @@ async fn idle(set: impl FnOnce(ClientBuilder<IntegrationClient>) -> ClientBuilde
             stream.write_all(ANSWER).await.unwrap();
         }
         let idle = Instant::now();
-        // Until the client closes.
+        // Keep the connection until the client closes it.
         while stream.read(&mut bytes).await.is_ok_and(|it| it > 0) {}
         idle.elapsed()
     });
@@ -46,7 +46,7 @@ async fn idle(set: impl FnOnce(ClientBuilder<IntegrationClient>) -> ClientBuilde
 
 #[cfg(feature = "rustls")]
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
+async fn a_custom_authority_is_trusted_if_it_was_named() {
     use crate::support::{acceptor, pem};
 
     let key = rcgen::KeyPair::generate().unwrap();
@@ -64,7 +64,7 @@ async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
             let _ = stream.shutdown().await;
         }
     });
-    let builder = || IntegrationClient::builder(&*url).api_key("key").retry(RetryPolicy::off());
+    let builder = || IntegrationClient::builder(&*url).api_key("key").retry(RetryPolicy::never());
     let named = builder().root_certificates(pem("CERTIFICATE", signed.der())).build().unwrap();
     named.send(probe()).await.unwrap();
     let error = builder().build().unwrap().send(probe()).await.unwrap_err();
@@ -76,6 +76,6 @@ async fn an_authority_of_ones_own_is_trusted_if_it_was_named() {
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
     // Given to an exchange of one's own they would have no effect.
-    let own = builder().root_certificates(coded).exchange(actionlog::HttpExchange::new(None).unwrap());
+    let own = builder().root_certificates(coded).http_client(actionlog::ReqwestClient::new(None).unwrap());
     assert_eq!(own.build().unwrap_err().kind(), ErrorKind::Configuration);
 }

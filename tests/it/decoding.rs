@@ -1,4 +1,4 @@
-//! Decoding: nothing is lost, nothing is fatal, nothing is told on.
+//! Decoding: nothing is lost, nothing panics, and messages show no values.
 
 use std::fmt;
 use std::fs;
@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use actionlog::arklow::{ActionRecord, RecordListing, RecordsQuery};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogListing, LogsQuery};
-use actionlog::page::{Entry, Listed, Listing, Paginate, UnreadableRecord};
+use actionlog::page::{InvalidRecord, ListPage, Listing, Paginate};
 use actionlog::unleash::{ActionSetEvent, ActionSetEventState, EventsQuery};
-use actionlog::{Answer, ArklowClient, DecodeError, IntegrationClient, Json, UnleashClient};
+use actionlog::{ArklowClient, DecodeError, HttpResponse, IntegrationClient, Json, UnleashClient};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::FileFailurePersistence;
@@ -53,12 +53,15 @@ fn unleash() -> &'static Listing<EventsQuery> {
     &LISTING
 }
 
-fn read<Q: Paginate>(listing: &Listing<Q>, body: impl Into<Vec<u8>>) -> Result<Listed<Entry<Q::Item>>, DecodeError> {
+fn read<Q: Paginate>(
+    listing: &Listing<Q>,
+    body: impl Into<Vec<u8>>,
+) -> Result<ListPage<Result<Q::Item, InvalidRecord>>, DecodeError> {
     let request = listing.query().request();
-    request.page_of::<Q>().decode(&Answer::new(body.into().into()))
+    request.page_of::<Q>().decode(&HttpResponse::new(body.into().into()))
 }
 
-fn entries<Q: Paginate>(listing: &Listing<Q>, body: &str) -> Vec<Entry<Q::Item>> {
+fn entries<Q: Paginate>(listing: &Listing<Q>, body: &str) -> Vec<Result<Q::Item, InvalidRecord>> {
     read(listing, body).unwrap().into_records()
 }
 
@@ -66,8 +69,8 @@ fn only<Q: Paginate>(listing: &Listing<Q>, body: &str) -> Q::Item {
     let mut entries = entries(listing, body);
     assert_eq!(entries.len(), 1);
     match entries.remove(0) {
-        Entry::Record(record) => record,
-        Entry::Unreadable(record) => panic!("{record:?} in {body}"),
+        Ok(record) => record,
+        Err(record) => panic!("{record:?} in {body}"),
     }
 }
 
@@ -170,7 +173,8 @@ fn flag() -> BoxedStrategy<String> {
     any::<bool>().prop_map(|it| it.to_string()).boxed()
 }
 
-/// An object of fields that must be there, fields that may be there or null, and fields that nobody knows, in any order.
+/// An object of fields that must be there, fields that may be there or null, and fields that nobody knows, in any
+/// order.
 fn object(
     required: &[(&str, BoxedStrategy<String>)],
     optional: &[(&str, BoxedStrategy<String>)],
@@ -391,7 +395,7 @@ proptest! {
     }
 
     #[test]
-    fn any_json_is_kept_as_it_is(text in json()) {
+    fn any_json_is_kept_unchanged(text in json()) {
         targets::json(text.as_bytes());
         let json: Json = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(serde_json::to_string(&json).unwrap(), text);
@@ -438,11 +442,11 @@ fn one_bad<Q: Paginate<Item: PartialEq + fmt::Debug>>(
     place: usize,
     bad: &str,
     path: &str,
-) -> UnreadableRecord {
+) -> InvalidRecord {
     let expected = entries(listing, &page(&records));
     records.insert(place, bad.to_owned());
     let mut got = entries(listing, &page(&records));
-    let Entry::Unreadable(unreadable) = got.remove(place) else { panic!("{bad} was read") };
+    let Err(unreadable) = got.remove(place) else { panic!("{bad} was read") };
     assert_eq!(got, expected);
     assert_eq!((unreadable.index(), unreadable.path(), unreadable.raw().as_str()), (place, path, bad));
     unreadable
@@ -459,7 +463,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn one_bad_record_costs_itself_and_no_other_and_no_message_shows_what_it_holds(
+    fn an_invalid_record_affects_no_other_and_no_message_shows_its_values(
         api in 0..3_usize,
         others in 0..6_usize,
         place in any::<prop::sample::Index>(),
@@ -476,13 +480,13 @@ proptest! {
         };
         let id_is_there = way != 0 && api != 0;
         prop_assert_eq!(unreadable.id(), id_is_there.then_some("77"));
-        let error = Entry::<()>::Unreadable(unreadable).into_result().unwrap_err();
+        let error = actionlog::Error::from(unreadable);
         let shown = all_shown(&error);
         prop_assert!(!shown.contains(PLANTED), "{}", shown);
     }
 
     #[test]
-    fn no_message_about_a_page_shows_what_the_page_holds(instead in planted(), api in 0..3_usize, way in 0..3_usize) {
+    fn no_message_about_a_page_shows_its_values(instead in planted(), api in 0..3_usize, way in 0..3_usize) {
         let body = match (api, way) {
             (_, 0) => instead,
             (0, 1) => format!(r#"{{"data":{instead}}}"#),
@@ -513,7 +517,7 @@ fn unknown_values_of_enums_and_unknown_fields_never_fail() {
 }
 
 #[test]
-fn integers_with_a_point_are_read_as_long_as_a_float_holds_them() {
+fn integers_with_a_decimal_point_are_read_as_long_as_a_float_is_exact() {
     let timeout =
         |text: &str| entries(arklow(), &arklow_page(&[format!(r#"{{"id":"1","timeout":{text}}}"#)])).remove(0);
     for (text, value) in [
@@ -527,33 +531,31 @@ fn integers_with_a_point_are_read_as_long_as_a_float_holds_them() {
         ("9007199254740993", Some(9_007_199_254_740_993)),
         ("999999999999999.0", Some(999_999_999_999_999)),
     ] {
-        let Entry::Record(record) = timeout(text) else { panic!("{text}") };
+        let Ok(record) = timeout(text) else { panic!("{text}") };
         assert_eq!(record.timeout, value, "{text}");
     }
     // serde_json would read the first two as another integer.
     for text in
         ["9007199254740991.0", "9007199254740993.0", "9223372036854775808", "5.5", "1e300", "1e400", "\"5\"", "true"]
     {
-        let Entry::Record(record) = timeout(text) else { panic!("{text}") };
+        let Ok(record) = timeout(text) else { panic!("{text}") };
         assert_eq!((record.timeout, record.omitted()[0].raw().as_str()), (None, text));
     }
 }
 
 #[test]
-fn ids_beyond_what_a_float_holds_are_read_to_the_last_digit() {
+fn ids_that_a_float_cannot_represent_are_read_exactly() {
     let event = only(unleash(), &unleash_page(&[good(2, 9_007_199_254_740_993)]));
     assert_eq!(*event.id.get(), 9_007_199_254_740_993);
 }
 
 #[test]
-fn times_with_fractions_and_offsets_are_read_and_those_that_no_one_can_write_are_not() {
+fn times_with_fractions_and_offsets_are_read_and_unwritable_ones_are_rejected() {
     let created = |text: &str| {
         let page = unleash_page(&[good(2, 1).replacen(TIME, &format!("\"{text}\""), 1)]);
         match entries(unleash(), &page).remove(0) {
-            Entry::Record(event) => {
-                Some(at(&serde_json::to_string(&event).unwrap(), &["createdAt"]).unwrap().to_string())
-            }
-            Entry::Unreadable(_) => None,
+            Ok(event) => Some(at(&serde_json::to_string(&event).unwrap(), &["createdAt"]).unwrap().to_string()),
+            Err(_) => None,
         }
     };
     for (text, written) in [
@@ -617,12 +619,12 @@ fn names_that_serde_json_keeps_for_itself_do_not_change_the_shape_of_a_record() 
         );
         // A record of nothing else is no record.
         let entries = entries(integration(), &integration_page(&[odd]));
-        assert!(matches!(entries[0], Entry::Unreadable(_)));
+        assert!(entries[0].is_err());
     }
 }
 
 #[test]
-fn brackets_upon_brackets_are_no_more_than_an_error() {
+fn deeply_nested_brackets_are_an_error() {
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
     targets::error_bodies(format!("\u{6}{deep}").as_bytes());
     targets::error_bodies(format!("\u{6}{{\"errors\":{deep},\"message\":{deep},\"details\":{deep}}}").as_bytes());
@@ -651,7 +653,7 @@ impl fmt::Display for Other<'_> {
 }
 
 #[test]
-fn other_formats_get_and_give_a_text_that_is_json() {
+fn other_formats_store_a_string_that_contains_json() {
     let json = Json::from_text(r#"{"a": 1.10, "a": "\ud800"}"#).unwrap();
     let written = Other(&json).to_string();
     assert_eq!(written, json.as_str());
@@ -687,7 +689,7 @@ fn records_are_read_from_values_too() {
 }
 
 #[test]
-fn what_fuzzing_found_worth_keeping_is_still_read_without_a_panic() {
+fn the_fuzz_corpus_is_decoded_without_a_panic() {
     for (name, target) in targets::TARGETS {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
         let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();

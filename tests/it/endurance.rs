@@ -1,9 +1,9 @@
-//! How long a stream goes on after errors that may pass, and what it takes for one.
+//! How long a stream continues after transient errors, and which errors count.
 
 use std::time::Duration;
 
-use actionlog::page::{Cut, Doubt};
-use actionlog::{Error, ErrorKind, ExchangeError, IntegrationClient, RetryPolicy, UnleashClient, Verdict};
+use actionlog::page::{Cause, Doubt};
+use actionlog::{Error, ErrorKind, HttpError, IntegrationClient, RetryPolicy, UnleashClient, Verdict};
 use tokio::time::Instant;
 
 use crate::wire::{KEY, Memory, Reply, whole_story};
@@ -12,17 +12,17 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn unleash(memory: &Memory) -> UnleashClient {
     let builder = UnleashClient::builder("https://unleash.example.com").api_key(KEY);
-    builder.retry(RetryPolicy::off()).exchange(memory.clone()).build().unwrap()
+    builder.retry(RetryPolicy::never()).http_client(memory.clone()).build().unwrap()
 }
 
 fn integration(memory: &Memory) -> IntegrationClient {
     let builder = IntegrationClient::builder("https://logs.example.com").api_key(KEY);
-    builder.retry(RetryPolicy::off()).exchange(memory.clone()).build().unwrap()
+    builder.retry(RetryPolicy::never()).http_client(memory.clone()).build().unwrap()
 }
 
 const REFUSED: &str = r#"{"id": "1", "name": "UnauthorizedError", "message": "You must log in to use Unleash."}"#;
 
-/// Pages of two events, from the one number down.
+/// Pages of two events with descending ids.
 fn events(request: &http::Request<bytes::Bytes>) -> Reply {
     let offset = request.uri().query().unwrap().split('&').find_map(|it| it.strip_prefix("offset=")).unwrap();
     let offset: u64 = offset.parse().unwrap();
@@ -38,7 +38,7 @@ fn events(request: &http::Request<bytes::Bytes>) -> Reply {
     Reply::json(200, format!(r#"{{"actionSetEvents": [{}]}}"#, page.join(",")))
 }
 
-/// Reads to the end of the stream, and gives the ids, the errors, and how it ended.
+/// Scans to the end of the stream, and returns the ids, the errors and the verdict.
 async fn read(memory: &Memory, change: impl FnOnce(Listing) -> Listing) -> (Vec<i64>, Vec<Error>, Verdict) {
     let listing = unleash(memory).action_set_events().list(("default", 1)).page_size(2).prefetch(1);
     let mut items = change(listing).items();
@@ -71,12 +71,12 @@ async fn a_stream_ends_after_as_many_errors_in_a_row_as_are_set() {
         assert!(last.to_string().contains(&format!("error {expected} in a row")), "{last}");
         assert_eq!(last.kind(), ErrorKind::Connect);
         assert!(last.cursor().is_some());
-        assert_eq!(verdict, Verdict::Truncated(Cut::Failed));
+        assert_eq!(verdict, Verdict::Incomplete(Cause::Failed));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_default_the_waits_of_a_stream_that_only_fails_are_twelve_minutes() {
+async fn by_default_a_failing_stream_waits_twelve_minutes() {
     let memory = Memory::new(|_, _| Reply::NoConnection);
     let begun = Instant::now();
     read(&memory, |it| it).await;
@@ -84,23 +84,23 @@ async fn by_default_the_waits_of_a_stream_that_only_fails_are_twelve_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_limit_a_stream_goes_on_for_as_long_as_the_outage() {
-    let memory = Memory::new(|number, request| if number < 500 { Reply::Cut } else { events(request) });
+async fn without_a_limit_a_stream_continues_through_any_outage() {
+    let memory = Memory::new(|number, request| if number < 500 { Reply::Cause } else { events(request) });
     let (ids, errors, verdict) = read(&memory, |it| it.max_consecutive_errors(None)).await;
     assert_eq!((ids.len(), errors.len()), (8, 500));
-    assert_eq!(verdict, Verdict::AsFarAsKnown(Doubt::NoTotal));
+    assert_eq!(verdict, Verdict::Unverified(Doubt::NoTotal));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_comes_begins_the_count_anew() {
-    let memory = Memory::new(|number, request| if number % 4 == 3 { events(request) } else { Reply::Cut });
+async fn a_successful_page_resets_the_error_count() {
+    let memory = Memory::new(|number, request| if number % 4 == 3 { events(request) } else { Reply::Cause });
     let (ids, errors, _) = read(&memory, |it| it.max_consecutive_errors(4)).await;
     assert_eq!(ids, (93..=100).rev().collect::<Vec<_>>());
     assert!(errors.len() > 4 && errors.iter().all(Error::is_transient));
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_are_refused_in_the_middle_of_a_reading_may_be_accepted_again() {
+async fn credentials_that_are_rejected_during_a_scan_may_be_accepted_again() {
     for (status, kind) in [(401, ErrorKind::Unauthorized), (403, ErrorKind::Forbidden)] {
         let memory = Memory::new(move |number, request| match number {
             2..=9 => Reply::json(status, REFUSED),
@@ -110,12 +110,12 @@ async fn credentials_that_are_refused_in_the_middle_of_a_reading_may_be_accepted
         assert_eq!(ids, (93..=100).rev().collect::<Vec<_>>(), "{status}");
         assert_eq!(errors.len(), 8);
         assert!(errors.iter().all(|it| it.kind() == kind && it.is_transient() && it.cursor().is_some()));
-        assert_eq!(verdict, Verdict::AsFarAsKnown(Doubt::NoTotal));
+        assert_eq!(verdict, Verdict::Unverified(Doubt::NoTotal));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_stay_refused_end_it_when_their_time_is_over() {
+async fn credentials_that_stay_rejected_end_the_scan_after_the_grace_period() {
     for (grace, least) in [(None, 10 * MINUTE), (Some(2 * MINUTE), 2 * MINUTE), (Some(Duration::ZERO), Duration::ZERO)]
     {
         let memory =
@@ -131,12 +131,12 @@ async fn credentials_that_stay_refused_end_it_when_their_time_is_over() {
         assert!(took >= least && took < least + MINUTE, "{grace:?}: {took:?}");
         let (last, others) = errors.split_last().unwrap();
         assert!(!last.is_transient() && others.iter().all(Error::is_transient));
-        assert_eq!(verdict, Verdict::Truncated(Cut::Failed));
+        assert_eq!(verdict, Verdict::Incomplete(Cause::Failed));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_were_never_accepted_are_refused_at_once() {
+async fn credentials_that_were_never_accepted_are_rejected_at_once() {
     let memory = Memory::new(|_, _| Reply::json(401, REFUSED));
     let (_, errors, _) = read(&memory, |it| it).await;
     assert_eq!((errors.len(), memory.count()), (1, 1));
@@ -144,7 +144,7 @@ async fn credentials_that_were_never_accepted_are_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_servers_are_taken_at_their_word_unless_it_is_set() {
+async fn other_servers_reject_credentials_at_once_unless_a_grace_is_set() {
     let answers = |number, _: &http::Request<bytes::Bytes>| match number {
         0 => Reply::json(
             200,
@@ -171,41 +171,38 @@ async fn other_servers_are_taken_at_their_word_unless_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_users_own_stack_that_is_not_accepted_is_no_passing_failure() {
+async fn a_rejected_certificate_of_a_custom_tls_stack_is_not_transient() {
     #[derive(Debug)]
     struct Mine;
 
     #[async_trait::async_trait]
-    impl actionlog::Exchange for Mine {
-        async fn exchange(
-            &self,
-            _: http::Request<bytes::Bytes>,
-        ) -> Result<http::Response<actionlog::Body>, ExchangeError> {
-            Err(ExchangeError::certificate("self-signed"))
+    impl actionlog::HttpClient for Mine {
+        async fn send(&self, _: http::Request<bytes::Bytes>) -> Result<http::Response<actionlog::Body>, HttpError> {
+            Err(HttpError::certificate("self-signed"))
         }
     }
 
-    let client = UnleashClient::builder("https://unleash.example.com").api_key(KEY).exchange(Mine).build().unwrap();
+    let client = UnleashClient::builder("https://unleash.example.com").api_key(KEY).http_client(Mine).build().unwrap();
     let error = client.action_set_events().list(("default", 1)).page().await.unwrap_err();
     assert_eq!((error.kind(), error.attempts(), error.is_transient()), (ErrorKind::Connect, 1, false));
-    assert!(whole_story(&error).contains("certificate isn't accepted: self-signed"), "{error}");
+    assert!(whole_story(&error).contains("certificate isn't trusted: self-signed"), "{error}");
 }
 
 #[tokio::test]
-async fn what_keeps_a_connection_from_being_made_is_told_in_the_message_itself() {
+async fn the_cause_of_a_connect_error_is_in_its_message() {
     let server = wiremock::MockServer::start().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().port();
     drop(listener);
     let mut cases = vec![
-        (format!("http://127.0.0.1:{closed}"), "nobody listens on that port", "is the server up"),
-        ("https://no-such-host.invalid".to_owned(), "its name doesn't resolve", "host right"),
+        (format!("http://127.0.0.1:{closed}"), "nothing listens on that port", "that the server is up"),
+        ("https://no-such-host.invalid".to_owned(), "its host name doesn't resolve", "base URL's host"),
     ];
     if cfg!(feature = "rustls") {
-        cases.push((server.uri().replace("http:", "https:"), "doesn't speak it", "begins with http://"));
+        cases.push((server.uri().replace("http:", "https:"), "doesn't speak TLS", "begin the base URL with http://"));
     }
     for (url, message, hint) in cases {
-        let client = UnleashClient::builder(&url).api_key(KEY).retry(RetryPolicy::off()).build().unwrap();
+        let client = UnleashClient::builder(&url).api_key(KEY).retry(RetryPolicy::never()).build().unwrap();
         let error = client.action_set_events().list(("default", 1)).page().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect, "{url}");
         assert!(error.is_transient(), "{url}");

@@ -1,5 +1,5 @@
-//! The lines that a user of reqwest, object_store, kube, octocrab or an AWS SDK tries first: they compile, and do what
-//! they say.
+//! Code that a user of reqwest, object_store, kube, octocrab or an AWS SDK writes first: it compiles, and does what it
+//! says.
 
 // These lines are tried as a user writes them.
 #![allow(clippy::nonminimal_bool, clippy::cmp_owned)]
@@ -9,11 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actionlog::arklow::{ActionRecord, ActionStatus, RecordsQuery};
-use actionlog::integration::{ActionLog, ActionLogDraft, ActionType, LogStatus, LogsQuery, RequiredFields, SortOrder};
-use actionlog::testing::{Fault, World};
+use actionlog::integration::{ActionLog, ActionLogFields, ActionLogInput, ActionType, LogStatus, LogsQuery, SortOrder};
+use actionlog::testing::{FakeServer, Fault};
 use actionlog::unleash::{ActionEventState, ActionSet, ActionSetEvent, ActionSetEventState, EventsQuery};
 use actionlog::{
-    ArklowClient, Cursor, Entry, ErrorKind, Id, IntegrationClient, Json, RetryPolicy, Summary, UnleashClient, Verdict,
+    ArklowClient, Cursor, ErrorKind, Id, IntegrationClient, Json, RetryPolicy, Summary, UnleashClient, Verdict,
 };
 use chrono::Utc;
 use futures_util::future::{join_all, try_join_all};
@@ -24,28 +24,32 @@ use serde_json::{Value, json};
 use crate::support::draft;
 
 struct Clients {
-    world: World,
+    server: FakeServer,
     unleash: UnleashClient,
     arklow: ArklowClient,
     integration: IntegrationClient,
 }
 
-/// Clients of a world that has 12 records of each kind.
+/// Clients of a fake server with 12 records of each kind.
 fn clients() -> Clients {
-    let world = World::new();
-    world.unleash().add_sample_events("default", 7, 12);
-    world.arklow().add_sample_records("4711", 12);
-    world.integration().add_sample_logs(12);
+    let server = FakeServer::new();
+    server.unleash().add_sample_events("default", 7, 12);
+    server.arklow().add_sample_records("4711", 12);
+    server.integration().add_sample_logs(12);
     Clients {
-        unleash: UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap(),
-        arklow: ArklowClient::builder("4711").api_key("any").exchange(world.exchange()).build().unwrap(),
-        integration: IntegrationClient::builder("http://localhost/")
-            .bearer("any")
-            .exchange(world.exchange())
-            .retry(RetryPolicy::off())
+        unleash: UnleashClient::builder("http://localhost")
+            .api_key("any")
+            .http_client(server.http_client())
             .build()
             .unwrap(),
-        world,
+        arklow: ArklowClient::builder("4711").api_key("any").http_client(server.http_client()).build().unwrap(),
+        integration: IntegrationClient::builder("http://localhost/")
+            .bearer("any")
+            .http_client(server.http_client())
+            .retry(RetryPolicy::never())
+            .build()
+            .unwrap(),
+        server,
     }
 }
 
@@ -54,7 +58,7 @@ fn takes_str(text: impl AsRef<str>) -> usize {
 }
 
 #[tokio::test]
-async fn the_id_of_a_record_is_given_back_by_reference() {
+async fn a_write_accepts_the_id_of_a_record_by_reference() {
     let Clients { integration: client, .. } = clients();
     let newest = client.logs().list_all().page().await.unwrap().into_records().unwrap().remove(0);
     let log = client.logs().get(&newest.id).await.unwrap();
@@ -133,7 +137,7 @@ fn statuses_are_compared_with_and_made_from_strings() {
 }
 
 #[test]
-fn every_state_says_whether_it_is_final() {
+fn every_state_reports_whether_it_is_final() {
     let (yes, no) = (Some(true), Some(false));
     let logs = [("pending", no), ("success", yes), ("failed", yes), ("retrying", no), ("paused", None)];
     assert!(logs.iter().all(|(it, expected)| LogStatus::from(*it).is_final() == *expected));
@@ -188,8 +192,8 @@ fn json_is_looked_into_without_a_struct() {
 
 #[tokio::test]
 async fn a_page_is_iterated_over() {
-    let Clients { world, integration, .. } = clients();
-    world.integration().add_raw(r#"{"_id": 5}"#);
+    let Clients { server, integration, .. } = clients();
+    server.integration().add_raw(r#"{"_id": 5}"#);
     let page = integration.logs().list(()).page().await.unwrap();
     assert_eq!((page.len(), page.is_empty()), (13, false));
     let mut ids = Vec::new();
@@ -232,29 +236,29 @@ async fn a_summary_is_logged_as_json() {
     let Clients { unleash, .. } = clients();
     let all = unleash.action_set_events().list(("default", 7)).collect().await;
     let written = serde_json::to_value(&all.summary).unwrap();
-    assert_eq!(written["verdict"], json!({"as_far_as_known": "no_total"}));
-    assert_eq!(written["seen"], 12);
+    assert_eq!(written["verdict"], json!({"unverified": "no_total"}));
+    assert_eq!(written["delivered"], 12);
     assert_eq!(Summary::deserialize(&written).unwrap(), all.summary);
     assert_eq!(serde_json::to_value(Verdict::Complete).unwrap(), "complete");
 }
 
 #[tokio::test]
-async fn an_error_is_asked_what_it_was() {
-    let Clients { world, integration: client, .. } = clients();
+async fn an_error_reports_what_happened() {
+    let Clients { server, integration: client, .. } = clients();
     for (status, is) in [
         (404, actionlog::Error::is_not_found as fn(&actionlog::Error) -> bool),
         (401, actionlog::Error::is_unauthorized),
         (403, actionlog::Error::is_forbidden),
         (429, actionlog::Error::is_rate_limited),
     ] {
-        world.fail_next(Fault::Status(status));
+        server.fail_next(Fault::Status(status));
         let error = client.logs().list(()).page().await.unwrap_err();
         assert!(is(&error) && error.status().is_some_and(|it| it == status), "{error}");
         assert!(!error.is_timeout() && !error.is_connect());
     }
-    let slow = world.exchange().latency(Duration::from_millis(50));
-    let slow = IntegrationClient::builder("http://localhost").bearer("any").exchange(slow).build().unwrap();
-    let error = slow.logs().get("1").attempt_timeout(Duration::from_millis(1)).retry(RetryPolicy::off()).await;
+    let slow = server.http_client().latency(Duration::from_millis(50));
+    let slow = IntegrationClient::builder("http://localhost").bearer("any").http_client(slow).build().unwrap();
+    let error = slow.logs().get("1").attempt_timeout(Duration::from_millis(1)).retry(RetryPolicy::never()).await;
     assert!(error.as_ref().is_err_and(|it| it.is_timeout() && !it.is_connect()));
     // Any error type that takes errors takes these.
     let boxed: Box<dyn std::error::Error + Send + Sync> = error.unwrap_err().into();
@@ -262,9 +266,9 @@ async fn an_error_is_asked_what_it_was() {
 }
 
 #[tokio::test]
-async fn no_connection_and_no_connection_in_time_are_told_apart() {
+async fn a_failed_connection_and_a_connect_timeout_are_different_kinds() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let client = UnleashClient::builder(format!("http://{free}")).api_key("any").retry(RetryPolicy::off()).build();
+    let client = UnleashClient::builder(format!("http://{free}")).api_key("any").retry(RetryPolicy::never()).build();
     let refused = client.unwrap().action_set_events().list(("default", 1)).page().await.unwrap_err();
     assert!(refused.is_connect() && !refused.is_timeout(), "{refused}");
     // An address that nobody has: packets to it get no answer.
@@ -272,7 +276,7 @@ async fn no_connection_and_no_connection_in_time_are_told_apart() {
         .allow_http()
         .api_key("any")
         .connect_timeout(Duration::from_millis(1))
-        .retry(RetryPolicy::off())
+        .retry(RetryPolicy::never())
         .build();
     let slow = client.unwrap().action_set_events().list(("default", 1)).page().await.unwrap_err();
     assert!(slow.is_connect(), "{slow}");
@@ -283,15 +287,16 @@ fn a_connect_error_with_a_time_limit_in_its_sources_is_a_timeout() {
     #[derive(Debug)]
     struct Slow;
     #[async_trait::async_trait]
-    impl actionlog::Exchange for Slow {
-        async fn exchange(
+    impl actionlog::HttpClient for Slow {
+        async fn send(
             &self,
             _: http::Request<bytes::Bytes>,
-        ) -> Result<http::Response<actionlog::Body>, actionlog::ExchangeError> {
-            Err(actionlog::ExchangeError::connect(std::io::Error::from(std::io::ErrorKind::TimedOut)))
+        ) -> Result<http::Response<actionlog::Body>, actionlog::HttpError> {
+            Err(actionlog::HttpError::connect(std::io::Error::from(std::io::ErrorKind::TimedOut)))
         }
     }
-    let client = UnleashClient::builder("http://localhost").api_key("any").exchange(Slow).retry(RetryPolicy::off());
+    let client =
+        UnleashClient::builder("http://localhost").api_key("any").http_client(Slow).retry(RetryPolicy::never());
     let client = client.build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let error = runtime.block_on(client.action_set_events().list(("default", 1)).page()).unwrap_err();
@@ -299,32 +304,33 @@ fn a_connect_error_with_a_time_limit_in_its_sources_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn unreadable_records_come_as_values_with_cursors() {
-    let Clients { world, unleash, .. } = clients();
-    world.unleash().log("default", 7).insert_raw(6, r#"{"id": "none"}"#);
+async fn invalid_records_are_yielded_as_values_with_cursors() {
+    let Clients { server, unleash, .. } = clients();
+    server.unleash().log("default", 7).insert_raw(6, r#"{"id": "none"}"#);
     let listing = unleash.action_set_events().list(("default", 7));
     for reversed in [false, true] {
         let items = listing.clone().items();
-        let mut entries = if reversed { items.with_cursor().or_raw() } else { items.or_raw().with_cursor() };
+        let mut entries =
+            if reversed { items.with_cursor().with_invalid() } else { items.with_invalid().with_cursor() };
         let mut cursors = Vec::new();
         let mut at = None;
         while let Some((entry, cursor)) = entries.try_next().await.unwrap() {
-            if matches!(entry, Entry::Unreadable(_)) {
+            if entry.is_err() {
                 at = Some(cursors.len());
             }
             cursors.push(cursor);
         }
         assert_eq!((cursors.len(), at), (13, Some(6)));
-        assert_eq!(entries.summary().unreadable, 1);
+        assert_eq!(entries.summary().invalid, 1);
         // The cursor behind the unreadable record goes on with the next one.
         let rest = listing.clone().resume(cursors.remove(6)).collect().await;
-        assert_eq!((rest.items.len(), rest.unreadable.len()), (6, 0));
+        assert_eq!((rest.items.len(), rest.invalid.len()), (6, 0));
     }
 }
 
 #[tokio::test]
 async fn a_call_is_a_future_that_owns_what_it_needs() {
-    let Clients { world, integration, arklow, unleash } = clients();
+    let Clients { server, integration, arklow, unleash } = clients();
     let log = tokio::spawn(integration.logs().create(draft())).await.unwrap().unwrap();
     let count = tokio::spawn(arklow.records().count(()));
     let page = tokio::spawn(unleash.action_set_events().list(("default", 7)).page());
@@ -339,16 +345,16 @@ async fn a_call_is_a_future_that_owns_what_it_needs() {
     let got = tokio::time::timeout(Duration::from_secs(5), integration.logs().get(&log.id)).await.unwrap();
     assert_eq!(got.unwrap(), log);
     let mut call = integration.logs().get(&log.id);
-    let before = world.requests().len();
+    let before = server.requests().len();
     tokio::select! {
         biased;
         () = std::future::ready(()) => {}
         _ = &mut call => unreachable!("the other is ready"),
     }
-    assert_eq!(world.requests().len(), before, "nothing is sent before it is polled");
+    assert_eq!(server.requests().len(), before, "nothing is sent before it is polled");
     assert_eq!((&mut call).await.unwrap(), log);
     assert_eq!(call.request().path().unwrap(), format!("integration-action-logs/{}", log.id));
-    assert_eq!(world.requests().len(), before + 1);
+    assert_eq!(server.requests().len(), before + 1);
 }
 
 #[tokio::test]
@@ -381,7 +387,7 @@ async fn a_listing_is_read_in_each_of_the_usual_ways() {
     while let Some(log) = items.try_next().await.unwrap() {
         seen += u32::from(log.created_at < Some(Utc::now()));
     }
-    assert_eq!((seen, items.summary().seen), (12, 12));
+    assert_eq!((seen, items.summary().delivered), (12, 12));
     let mut pages = logs.list(()).page_size(5).pages();
     let mut sizes = Vec::new();
     while let Some(page) = pages.try_next().await.unwrap() {
@@ -409,7 +415,7 @@ async fn a_listing_is_read_in_each_of_the_usual_ways() {
 
 #[tokio::test]
 async fn a_query_is_kept_and_used_again() {
-    let Clients { world, integration, arklow, unleash } = clients();
+    let Clients { server, integration, arklow, unleash } = clients();
     let query = LogsQuery::new().filter(json!({"status": "success"})).order(SortOrder::Asc);
     let owned = integration.logs().list(&query).collect().await.items;
     assert_eq!(integration.logs().list(query).collect().await.items, owned);
@@ -425,29 +431,29 @@ async fn a_query_is_kept_and_used_again() {
     assert!(arklow.records().count(of_definition).await.unwrap() > 1);
     let events = EventsQuery::new("default", 7);
     assert_eq!(unleash.action_set_events().list(&events).page().await.unwrap().len(), 12);
-    assert!(world.requests().last().unwrap().path.ends_with("/actions/7/events"));
+    assert!(server.requests().last().unwrap().path.ends_with("/actions/7/events"));
 }
 
 #[tokio::test]
-async fn a_log_is_written_from_whatever_is_at_hand() {
+async fn a_log_is_created_from_fields_inputs_and_records() {
     let Clients { integration: client, .. } = clients();
-    let fields = RequiredFields {
+    let fields = ActionLogFields {
         integration_id: "i1".into(),
         action_type: "sync".into(),
         entity_type: "product".into(),
         status: "success".into(),
     };
     let log = client.logs().create(fields.clone()).await.unwrap();
-    let template: ActionLogDraft = fields.into();
+    let template: ActionLogInput = fields.into();
     for entity in ["1", "2"] {
         let draft = template.clone().entity_id(entity).payload(json!({"price": 12.5})).metadata(json!({}));
         assert_eq!(client.logs().create(&draft).await.unwrap().entity_id.as_deref(), Some(entity));
     }
     #[derive(Serialize)]
-    struct Answer {
+    struct HttpResponse {
         etag: &'static str,
     }
-    let draft = ActionLogDraft::from(log.clone()).response(Answer { etag: "7" });
+    let draft = ActionLogInput::from(log.clone()).response(HttpResponse { etag: "7" });
     let log = client.logs().update(log.id, draft).await.unwrap();
     assert_eq!(log.response.as_ref().and_then(|it| it.get("etag")).unwrap(), json!("7"));
     let price = |it: &ActionLog| it.payload.as_ref()?.get("price")?.parse::<f64>().ok();
@@ -456,7 +462,7 @@ async fn a_log_is_written_from_whatever_is_at_hand() {
 }
 
 #[tokio::test]
-async fn records_are_kept_in_structs_of_ones_own() {
+async fn records_are_kept_in_user_defined_structs() {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     struct Mine {
         id: Id<ActionSetEvent>,
@@ -484,18 +490,18 @@ fn the_crates_whose_types_are_in_the_api_are_re_exported() {
     #[derive(Debug)]
     struct Mine;
     #[actionlog::async_trait::async_trait]
-    impl actionlog::Exchange for Mine {
-        async fn exchange(
+    impl actionlog::HttpClient for Mine {
+        async fn send(
             &self,
             _: actionlog::http::Request<actionlog::bytes::Bytes>,
-        ) -> Result<actionlog::http::Response<actionlog::Body>, actionlog::ExchangeError> {
+        ) -> Result<actionlog::http::Response<actionlog::Body>, actionlog::HttpError> {
             Ok(actionlog::http::Response::new(actionlog::bytes::Bytes::new().into()))
         }
     }
     fn reads(stream: &impl actionlog::futures_core::Stream<Item = actionlog::Result<ActionLog>>) -> usize {
         stream.size_hint().0
     }
-    let client = IntegrationClient::builder("http://localhost").api_key("key").exchange(Mine).build().unwrap();
+    let client = IntegrationClient::builder("http://localhost").api_key("key").http_client(Mine).build().unwrap();
     let since = actionlog::chrono::Utc::now();
     assert_eq!(reads(&client.logs().list_all().since(since).items()), 0);
     let value: actionlog::serde_json::Value = Json::default().to_value().unwrap();
@@ -504,18 +510,18 @@ fn the_crates_whose_types_are_in_the_api_are_re_exported() {
 }
 
 #[tokio::test]
-async fn slack_and_since_are_set_in_either_order() {
-    let Clients { world, integration: client, .. } = clients();
+async fn since_and_its_tolerance_are_set_in_either_order() {
+    let Clients { server, integration: client, .. } = clients();
     let all = client.logs().list(()).collect().await.items;
-    world.integration().add_sample_logs(300);
+    server.integration().add_sample_logs(300);
     let time = client.logs().list(()).max_items(5).collect().await.items.remove(4).created_at.unwrap();
     let day = Duration::from_secs(24 * 60 * 60);
     let mut requests = Vec::new();
     for listing in [
-        client.logs().list(()).since(time).slack(day),
-        client.logs().list(()).slack(day).since(time),
-        client.logs().list(()).slack(Duration::ZERO).since(time).slack(day),
-        client.logs().list(()).slack(day).since(time).slack(Duration::ZERO),
+        client.logs().list(()).since(time).since_tolerance(day),
+        client.logs().list(()).since_tolerance(day).since(time),
+        client.logs().list(()).since_tolerance(Duration::ZERO).since(time).since_tolerance(day),
+        client.logs().list(()).since_tolerance(day).since(time).since_tolerance(Duration::ZERO),
     ] {
         let read = listing.page_size(10).prefetch(1).collect().await;
         assert_eq!(read.items.len(), 4);

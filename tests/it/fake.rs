@@ -1,4 +1,4 @@
-//! The fake server: what it gives is as the APIs' references have it, and what it refuses is what real ones refuse.
+//! The fake server: its samples match the APIs' references, and it rejects what real servers reject.
 
 use std::io::Read;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use actionlog::Error;
 use actionlog::arklow::{ActionRecord, ActionStatus};
 use actionlog::integration::{ActionLog, LogStatus};
-use actionlog::page::Order;
-use actionlog::testing::{Fault, World, models, sample};
+use actionlog::page::Stability;
+use actionlog::testing::{FakeServer, Fault, models, sample};
 use actionlog::unleash::{ActionEventState, ActionSetEvent, ActionSetEventState};
-use actionlog::{ArklowClient, ErrorKind, IntegrationClient, RequestOutcome, RetryPolicy, UnleashClient, Verdict};
+use actionlog::{ArklowClient, ErrorKind, IntegrationClient, RetryPolicy, UnleashClient, Verdict, WriteOutcome};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, Method};
@@ -49,8 +49,8 @@ type Field = (&'static str, bool, Kind);
 
 use Kind::{Any, Bool, Digits, Fields, Integer, List, Map, Nullable, Number, OneOf, Text, Time};
 
-/// The reference page "Integration action logs": List. Its `ActionLogInput`'s required fields, and `_id`, `createdAt` and
-/// `updatedAt`, which its examples have.
+/// The reference page "Integration action logs": List. Its `ActionLogInput`'s required fields, and `_id`, `createdAt`
+/// and `updatedAt`, which its examples have.
 const LOG: Kind = Fields(&[
     ("_id", true, Text),
     ("integrationId", true, Text),
@@ -257,26 +257,32 @@ fn misfits(value: &Value, kind: &Kind, at: &str) -> Vec<String> {
     if fits { Vec::new() } else { Vec::from([format!("{at} is {value}")]) }
 }
 
-fn send(world: &World, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> (u16, HeaderMap, Bytes) {
+fn send(
+    fake: &FakeServer,
+    method: Method,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, HeaderMap, Bytes) {
     let mut request = http::Request::builder().method(method).uri(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (head, body) = world.answer(&request.body(body.to_owned().into()).unwrap()).into_parts();
+    let (head, body) = fake.answer(&request.body(body.to_owned().into()).unwrap()).into_parts();
     (head.status.as_u16(), head.headers, body)
 }
 
-fn get(world: &World, target: &str) -> (u16, Value) {
-    let (status, _, body) = send(world, Method::GET, target, &[], "");
+fn get(fake: &FakeServer, target: &str) -> (u16, Value) {
+    let (status, _, body) = send(fake, Method::GET, target, &[], "");
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }
 
 #[test]
 fn every_page_of_samples_is_valid_by_the_reference() {
-    let world = World::new();
-    world.unleash().largest_page(200).add_sample_events("default", 1, 400);
-    world.arklow().add_sample_records("4711", 400);
-    world.integration().add_sample_logs(400);
+    let fake = FakeServer::new();
+    fake.unleash().largest_page(200).add_sample_events("default", 1, 400);
+    fake.arklow().add_sample_records("4711", 400);
+    fake.integration().add_sample_logs(400);
     let mut pages = 0;
     for (path, view, size, kind) in [
         (EVENTS, "", ("limit", "offset", 50), &EVENTS_PAGE),
@@ -287,26 +293,26 @@ fn every_page_of_samples_is_valid_by_the_reference() {
     ] {
         let (limit, skip, size) = size;
         for offset in (0..=400).step_by(size) {
-            let (status, page) = get(&world, &format!("{path}?{view}&{limit}={size}&{skip}={offset}"));
+            let (status, page) = get(&fake, &format!("{path}?{view}&{limit}={size}&{skip}={offset}"));
             assert_eq!((status, misfits(&page, kind, path)), (200, Vec::new()));
             pages += 1;
         }
     }
     assert_eq!(pages, 9 + 9 + 9 + 5 + 17);
-    let (_, count) = get(&world, &format!("{RECORDS}?count_only=true"));
+    let (_, count) = get(&fake, &format!("{RECORDS}?count_only=true"));
     assert_eq!(misfits(&count, &RECORDS_PAGE, ""), [""; 0]);
-    world.arklow().trouble("shard_down", "one of 3 shards didn't answer");
-    assert_eq!(misfits(&get(&world, RECORDS).1, &RECORDS_PAGE, ""), [""; 0]);
+    fake.arklow().trouble("shard_down", "one of 3 shards didn't answer");
+    assert_eq!(misfits(&get(&fake, RECORDS).1, &RECORDS_PAGE, ""), [""; 0]);
     for size in [0, 1] {
-        let world = World::new();
-        world.integration().add_sample_logs(size);
-        assert_eq!(misfits(&get(&world, LOGS).1, &LOGS_PAGE, ""), [""; 0]);
+        let fake = FakeServer::new();
+        fake.integration().add_sample_logs(size);
+        assert_eq!(misfits(&get(&fake, LOGS).1, &LOGS_PAGE, ""), [""; 0]);
     }
 }
 
 #[test]
-fn what_is_written_is_stored_as_the_reference_has_it() {
-    let world = World::new();
+fn writes_are_stored_as_documented() {
+    let fake = FakeServer::new();
     let least = json!({"integrationId": "i", "actionType": "sync", "entityType": "product", "status": "pending"});
     let mut most = least.clone();
     most.as_object_mut().unwrap().extend(
@@ -321,18 +327,18 @@ fn what_is_written_is_stored_as_the_reference_has_it() {
         nulls[field] = Value::Null;
     }
     for body in [least, most, nulls] {
-        let (status, _, stored) = send(&world, Method::POST, LOGS, &[], &body.to_string());
+        let (status, _, stored) = send(&fake, Method::POST, LOGS, &[], &body.to_string());
         let stored: Value = serde_json::from_slice(&stored).unwrap();
         assert_eq!((status, misfits(&stored, &ONE_LOG, "")), (201, Vec::new()), "{body}");
         let one = format!("{LOGS}/{}", stored["data"]["_id"].as_str().unwrap());
-        let (status, _, stored) = send(&world, Method::PUT, &one, &[], &body.to_string());
+        let (status, _, stored) = send(&fake, Method::PUT, &one, &[], &body.to_string());
         assert_eq!((status, misfits(&serde_json::from_slice(&stored).unwrap(), &ONE_LOG, "")), (200, Vec::new()));
-        assert_eq!(misfits(&get(&world, &one).1, &ONE_LOG, ""), [""; 0]);
+        assert_eq!(misfits(&get(&fake, &one).1, &ONE_LOG, ""), [""; 0]);
     }
 }
 
 #[test]
-fn sparse_and_odd_records_are_asked_for_and_can_be_read() {
+fn sparse_and_odd_samples_are_valid_records() {
     fn check<T: DeserializeOwned>(odd: &[Value], usual: &[Value], kind: &Kind, odd_one: impl Fn(&T) -> bool) {
         assert_eq!(odd.len(), usual.len());
         assert!(usual.iter().all(|it| misfits(it, kind, "").is_empty()));
@@ -352,19 +358,19 @@ fn sparse_and_odd_records_are_asked_for_and_can_be_read() {
     check(&logs.0, &logs.1, &LOG, |it: &ActionLog| it.updated_at.is_none());
     assert!(logs.0.iter().any(|it| !misfits(it, &LOG, "").is_empty()));
 
-    let world = World::new();
-    let log = world.integration().log();
+    let fake = FakeServer::new();
+    let log = fake.integration().log();
     log.add_samples(3).add_odd_samples(3).add_samples(3);
     assert_eq!(log.records::<Value>().unwrap()[3..6], sample::odd_action_logs(6)[..3]);
-    world.arklow().log("4711").add_odd_samples(12);
-    world.unleash().log("default", 1).add_odd_samples(12);
-    assert_eq!(world.arklow().log("4711").records::<ActionRecord>().unwrap().len(), 12);
-    assert_eq!(world.unleash().log("default", 1).records::<ActionSetEvent>().unwrap().len(), 12);
+    fake.arklow().log("4711").add_odd_samples(12);
+    fake.unleash().log("default", 1).add_odd_samples(12);
+    assert_eq!(fake.arklow().log("4711").records::<ActionRecord>().unwrap().len(), 12);
+    assert_eq!(fake.unleash().log("default", 1).records::<ActionSetEvent>().unwrap().len(), 12);
 }
 
 #[test]
-fn an_integration_server_refuses_fields_of_other_types() {
-    let world = World::new();
+fn an_integration_server_rejects_fields_of_other_types() {
+    let fake = FakeServer::new();
     let good = json!({"integrationId": "1", "actionType": "sync", "entityType": "product", "status": "failed"});
     for (field, value, expected) in [
         ("entityId", json!(5), 422),
@@ -382,29 +388,29 @@ fn an_integration_server_refuses_fields_of_other_types() {
     ] {
         let mut body = good.clone();
         body[field] = value;
-        assert_eq!(send(&world, Method::POST, LOGS, &[], &body.to_string()).0, expected, "{body}");
+        assert_eq!(send(&fake, Method::POST, LOGS, &[], &body.to_string()).0, expected, "{body}");
     }
-    world.integration().log().add(models::action_log("a/b c")).unwrap();
+    fake.integration().log().add(models::action_log("a/b c")).unwrap();
     for path in ["a%2Fb%20c", "%61%2fb%20c"] {
-        assert_eq!(get(&world, &format!("{LOGS}/{path}")).0, 200, "{path}");
+        assert_eq!(get(&fake, &format!("{LOGS}/{path}")).0, 200, "{path}");
     }
 }
 
 #[test]
-fn an_arklow_server_takes_any_integer_for_a_version() {
-    let world = World::new();
-    world.arklow().add_sample_records("4711", 3);
+fn the_fake_arklow_accepts_any_integer_for_a_version() {
+    let fake = FakeServer::new();
+    fake.arklow().add_sample_records("4711", 3);
     for (version, expected, count) in [("1", 200, 3), ("-1", 200, 0), ("0", 200, 0), ("x", 400, 0), ("1.5", 400, 0)] {
-        let (status, body) = get(&world, &format!("{RECORDS}?version={version}"));
+        let (status, body) = get(&fake, &format!("{RECORDS}?version={version}"));
         let items = body["data"]["items"].as_array().map_or(0, Vec::len);
         assert_eq!((status, items), (expected, count), "{version}");
     }
 }
 
 #[test]
-fn an_unleash_server_refuses_offsets_and_ids_as_recorded() {
-    let world = World::new();
-    world.unleash().add_sample_events("default", 1, 3);
+fn the_fake_unleash_rejects_offsets_and_ids_as_recorded() {
+    let fake = FakeServer::new();
+    fake.unleash().add_sample_events("default", 1, 3);
     for (offset, expected) in [
         ("9223372036854774784", 200),
         ("9223372036854775808", 500),
@@ -412,13 +418,13 @@ fn an_unleash_server_refuses_offsets_and_ids_as_recorded() {
         ("1e30", 500),
         ("Infinity", 200),
     ] {
-        let (status, body) = get(&world, &format!("{EVENTS}?offset={offset}"));
+        let (status, body) = get(&fake, &format!("{EVENTS}?offset={offset}"));
         assert_eq!(status, expected, "{offset}");
         if expected == 500 {
             assert!(body["message"].as_str().unwrap().ends_with("is out of range for type bigint"), "{body}");
         }
     }
-    let (_, body) = get(&world, &format!("{EVENTS}?offset=99999999999999999999"));
+    let (_, body) = get(&fake, &format!("{EVENTS}?offset=99999999999999999999"));
     assert!(body["message"].as_str().unwrap().contains(r#"value "100000000000000000000" is"#), "{body}");
     for (id, expected, events) in [
         ("1", 200, 3),
@@ -436,7 +442,7 @@ fn an_unleash_server_refuses_offsets_and_ids_as_recorded() {
         ("%C3%A9", 400, 0),
         ("1%2F2", 400, 0),
     ] {
-        let (status, body) = get(&world, &format!("/api/admin/projects/default/actions/{id}/events"));
+        let (status, body) = get(&fake, &format!("/api/admin/projects/default/actions/{id}/events"));
         let found = body["actionSetEvents"].as_array().map_or(0, Vec::len);
         assert_eq!((status, found), (expected, events), "{id}: {body}");
         if expected != 200 {
@@ -446,13 +452,13 @@ fn an_unleash_server_refuses_offsets_and_ids_as_recorded() {
 }
 
 #[test]
-fn an_unleash_server_tags_and_compresses_as_recorded() {
-    let world = World::new();
-    world.unleash().add_sample_events("default", 1, 20).accept_token("user:good");
+fn the_fake_unleash_sends_etags_and_compresses_as_recorded() {
+    let fake = FakeServer::new();
+    fake.unleash().add_sample_events("default", 1, 20).accept_token("user:good");
     let ask = |method: Method, headers: &[(&str, &str)]| {
         let mut all = Vec::from([("authorization", "user:good")]);
         all.extend_from_slice(headers);
-        send(&world, method, EVENTS, &all, "")
+        send(&fake, method, EVENTS, &all, "")
     };
     let (_, plain, body) = ask(Method::GET, &[]);
     let tag = plain["etag"].to_str().unwrap().to_owned();
@@ -486,14 +492,14 @@ fn an_unleash_server_tags_and_compresses_as_recorded() {
     }
     assert_eq!(ask(Method::GET, &[("if-none-match", "W/\"0-x\"")]).0, 200);
     assert_eq!(ask(Method::GET, &[("if-none-match", &tag), ("cache-control", "no-cache")]).0, 200);
-    let (status, headers, _) = send(&world, Method::GET, EVENTS, &[("if-none-match", "*")], "");
+    let (status, headers, _) = send(&fake, Method::GET, EVENTS, &[("if-none-match", "*")], "");
     assert!(status == 401 && headers.contains_key("etag"), "never for an error");
 }
 
 #[test]
-fn an_unleash_server_has_the_etags_that_were_recorded_of_the_same_bodies() {
-    let world = World::new();
-    world.unleash().accept_token_of_wrong_kind("backend").rate_limit(0);
+fn the_fake_unleash_sends_the_recorded_etags() {
+    let fake = FakeServer::new();
+    fake.unleash().accept_token_of_wrong_kind("backend").rate_limit(0);
     for (token, status, body, tag) in [
         (
             "backend",
@@ -503,17 +509,17 @@ fn an_unleash_server_has_the_etags_that_were_recorded_of_the_same_bodies() {
         ),
         ("user:x", 429, "Too many requests, please try again later.", "W/\"2a-UpTsLJ74nYuiLgNgEwlQMxGqwrE\""),
     ] {
-        let (is, headers, was) = send(&world, Method::GET, EVENTS, &[("authorization", token)], "");
+        let (is, headers, was) = send(&fake, Method::GET, EVENTS, &[("authorization", token)], "");
         assert_eq!((is, &was[..], headers["etag"].to_str().unwrap()), (status, body.as_bytes(), tag));
     }
 }
 
 #[tokio::test]
-async fn an_unleash_server_sends_what_it_compressed_in_chunks_as_recorded() {
-    let world = World::new();
-    world.unleash().add_sample_events("default", 1, 20);
-    let plain = send(&world, Method::GET, EVENTS, &[], "").2;
-    let server = world.listen().await.unwrap();
+async fn the_fake_unleash_sends_compressed_bodies_in_chunks_as_recorded() {
+    let fake = FakeServer::new();
+    fake.unleash().add_sample_events("default", 1, 20);
+    let plain = send(&fake, Method::GET, EVENTS, &[], "").2;
+    let server = fake.listen().await.unwrap();
     let ask = async |method: &str, version: &str, headers: &str| {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
         let request = format!("{method} {EVENTS} {version}\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
@@ -549,11 +555,11 @@ async fn an_unleash_server_sends_what_it_compressed_in_chunks_as_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unleash_server_limits_personal_tokens_as_recorded() {
-    let world = World::new();
-    world.unleash().accept_token("user:good").accept_token("*:*.admin").accept_token_of_wrong_kind("user:odd");
+async fn the_fake_unleash_limits_personal_tokens_as_recorded() {
+    let fake = FakeServer::new();
+    fake.unleash().accept_token("user:good").accept_token("*:*.admin").accept_token_of_wrong_kind("user:odd");
     let ask = |token: &str, path: &str| {
-        let (status, headers, body) = send(&world, Method::GET, path, &[("authorization", token)], "");
+        let (status, headers, body) = send(&fake, Method::GET, path, &[("authorization", token)], "");
         let said = ["policy", "limit", "remaining", "reset"]
             .map(|it| headers.get(format!("ratelimit-{it}")).map(|it| it.to_str().unwrap().to_owned()));
         (status, said.map(Option::unwrap_or_default), headers, body)
@@ -564,7 +570,7 @@ async fn an_unleash_server_limits_personal_tokens_as_recorded() {
         let answer = ask(token, EVENTS);
         assert_eq!((answer.0, answer.1), (status, [""; 4].map(str::to_owned)), "{token}");
     }
-    world.unleash().rate_limit(3);
+    fake.unleash().rate_limit(3);
     tokio::time::sleep(Duration::from_millis(18_500)).await;
     assert_eq!(ask("user:good", EVENTS).1, ["3;w=60", "3", "0", "42"]);
     let (status, said, headers, body) = ask("user:good", EVENTS);
@@ -574,39 +580,40 @@ async fn an_unleash_server_limits_personal_tokens_as_recorded() {
         (&"text/html; charset=utf-8".parse().unwrap(), &b"Too many requests, please try again later."[..],)
     );
     // And the client makes of it what it should: it waits, and comes through.
-    let client = UnleashClient::builder("http://localhost").api_key("user:good").exchange(world.exchange()).build();
+    let client =
+        UnleashClient::builder("http://localhost").api_key("user:good").http_client(fake.http_client()).build();
     let client = client.unwrap();
-    let page = client.action_set_events().list(("default", 1)).page().with_answer().await.unwrap();
+    let page = client.action_set_events().list(("default", 1)).page().with_response().await.unwrap();
     assert_eq!((page.attempts, page.rate_limit.and_then(|it| it.remaining)), (2, Some(2)));
 }
 
 #[tokio::test]
-async fn the_port_is_chosen_and_compression_goes_by_it() {
+async fn the_port_can_be_chosen_and_compression_works_over_it() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let world = World::new();
-    world.unleash().add_sample_events("default", 1, 20);
-    let server = world.listen_on(free).await.unwrap();
+    let fake = FakeServer::new();
+    fake.unleash().add_sample_events("default", 1, 20);
+    let server = fake.listen_on(free).await.unwrap();
     assert_eq!((server.address(), server.url()), (free, format!("http://{free}")));
-    assert_eq!(world.listen_on(free).await.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(fake.listen_on(free).await.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     let client = UnleashClient::builder(server.url()).api_key("user:any").build().unwrap();
-    let page = promptly(client.action_set_events().list(("default", 1)).page().with_answer()).await.unwrap();
+    let page = promptly(client.action_set_events().list(("default", 1)).page().with_response()).await.unwrap();
     assert_eq!(page.value.len(), 20);
     assert!(page.headers.contains_key("etag"));
-    assert_eq!(world.requests()[0].has_header("accept-encoding"), cfg!(feature = "gzip"));
+    assert_eq!(fake.requests()[0].has_header("accept-encoding"), cfg!(feature = "gzip"));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn faults_are_met_by_the_requests_of_their_path() {
-    let world = World::new();
-    world.integration().add_sample_logs(3);
-    world.arklow().add_sample_records("4711", 3);
-    let logs = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-    let logs = logs.retry(RetryPolicy::off()).build().unwrap();
-    let records = ArklowClient::builder("4711").api_key("any").exchange(world.exchange()).retry(RetryPolicy::off());
+async fn faults_apply_to_the_requests_of_their_path() {
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(3);
+    fake.arklow().add_sample_records("4711", 3);
+    let logs = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
+    let logs = logs.retry(RetryPolicy::never()).build().unwrap();
+    let records =
+        ArklowClient::builder("4711").api_key("any").http_client(fake.http_client()).retry(RetryPolicy::never());
     let records = records.build().unwrap();
-    world
-        .fail_next_at("/v1/", Fault::Status(503))
+    fake.fail_next_at("/v1/", Fault::Status(503))
         .fail_next_at("/integration-action-logs/", Fault::Status(403))
         .fail_next_at("/v1/", Fault::EmptyOnce)
         .fail_next(Fault::Status(429));
@@ -621,39 +628,39 @@ async fn faults_are_met_by_the_requests_of_their_path() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_and_a_reset_go_without_a_network() {
-    let world = World::new();
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+async fn a_hang_and_a_reset_work_in_memory() {
+    let fake = FakeServer::new();
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
     let client = client.build().unwrap();
-    world.fail_next(Fault::Hang);
+    fake.fail_next(Fault::Hang);
     let began = tokio::time::Instant::now();
     let error = client.logs().create(draft()).await.unwrap_err();
     assert!(error.is_timeout() && began.elapsed() == Duration::from_secs(30), "{error}");
-    assert_eq!((error.outcome(), error.attempts()), (RequestOutcome::Unknown, 1));
-    world.fail_next(Fault::Reset);
+    assert_eq!((error.outcome(), error.attempts()), (WriteOutcome::Unknown, 1));
+    fake.fail_next(Fault::Reset);
     let error = client.logs().create(draft()).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Transport, RequestOutcome::Unknown));
-    world.fail_next(Fault::Hang).fail_next(Fault::Reset);
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Transport, WriteOutcome::Unknown));
+    fake.fail_next(Fault::Hang).fail_next(Fault::Reset);
     assert_eq!(client.logs().list(()).page().await.unwrap().len(), 0, "what reads is asked again");
-    world.fail_next(Fault::Hang);
-    assert_eq!(get(&world, LOGS).0, 504, "a function can't hang");
+    fake.fail_next(Fault::Hang);
+    assert_eq!(get(&fake, LOGS).0, 504, "a function can't hang");
 }
 
 #[tokio::test]
-async fn a_hang_and_a_reset_go_by_the_network() {
-    let world = World::new();
-    let server = world.listen().await.unwrap();
-    let client = IntegrationClient::builder(server.url()).api_key("any").retry(RetryPolicy::off()).build().unwrap();
+async fn a_hang_and_a_reset_work_over_the_network() {
+    let fake = FakeServer::new();
+    let server = fake.listen().await.unwrap();
+    let client = IntegrationClient::builder(server.url()).api_key("any").retry(RetryPolicy::never()).build().unwrap();
     client.logs().list(()).page().await.unwrap();
-    world.fail_next(Fault::Reset);
+    fake.fail_next(Fault::Reset);
     let error = promptly(client.logs().create(draft())).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Transport, RequestOutcome::Unknown));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Transport, WriteOutcome::Unknown));
     assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
-    world.fail_next(Fault::Hang);
+    fake.fail_next(Fault::Hang);
     let error = promptly(client.logs().list(()).page().attempt_timeout(Duration::from_millis(50))).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
     promptly(client.logs().create(draft())).await.unwrap();
-    world.fail_next(Fault::Hang);
+    fake.fail_next(Fault::Hang);
     let hanging = tokio::spawn(client.logs().list(()).page());
     tokio::time::sleep(Duration::from_millis(20)).await;
     promptly(server.stop()).await;
@@ -661,17 +668,17 @@ async fn a_hang_and_a_reset_go_by_the_network() {
 }
 
 #[tokio::test]
-async fn what_it_holds_and_what_it_was_sent_are_read_as_types() {
-    let world = World::new();
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+async fn records_and_received_bodies_are_deserialised() {
+    let fake = FakeServer::new();
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
     let log = client.build().unwrap().logs().create(draft().entity_id("5")).await.unwrap();
-    let held: Vec<ActionLog> = world.integration().log().records().unwrap();
+    let held: Vec<ActionLog> = fake.integration().log().records().unwrap();
     assert_eq!(held, [log]);
-    let sent: Value = world.requests()[0].json().unwrap();
+    let sent: Value = fake.requests()[0].json().unwrap();
     assert_eq!(sent["entityId"], "5");
-    assert!(world.requests()[0].json::<u8>().is_err());
-    world.integration().add_raw("{}");
-    assert!(world.integration().log().records::<ActionLog>().is_err());
+    assert!(fake.requests()[0].json::<u8>().is_err());
+    fake.integration().add_raw("{}");
+    assert!(fake.integration().log().records::<ActionLog>().is_err());
 }
 
 #[tokio::test]
@@ -698,17 +705,18 @@ async fn models_are_made_without_json_and_held_by_the_fake() {
     ] {
         assert_eq!(misfits(&value, kind, ""), [""; 0]);
     }
-    let world = World::new();
-    world.integration().log().add(&log).unwrap();
-    world.arklow().log("4711").add(&record).unwrap();
-    world.unleash().log("default", 1).add(&event).unwrap();
-    let unleash = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let fake = FakeServer::new();
+    fake.integration().log().add(&log).unwrap();
+    fake.arklow().log("4711").add(&record).unwrap();
+    fake.unleash().log("default", 1).add(&event).unwrap();
+    let unleash =
+        UnleashClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
     assert_eq!(unleash.action_set_events().list(("default", 1)).collect().await.items, [event]);
     let logs =
-        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
-    let read = logs.logs().list(()).order(Order::Fixed).collect().await;
+        IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
+    let read = logs.logs().list(()).stability(Stability::Stable).collect().await;
     assert_eq!(read.items, [log]);
-    assert_eq!(world.arklow().log("4711").records::<ActionRecord>().unwrap(), [record.clone()]);
+    assert_eq!(fake.arklow().log("4711").records::<ActionRecord>().unwrap(), [record.clone()]);
     assert_eq!(record.state.unwrap().status, Some(ActionStatus::Failed));
 }
 
@@ -717,10 +725,10 @@ fn results_are_made_without_a_server() {
     let page = models::page([models::action_log("1"), models::action_log("2")]);
     assert_eq!((page.len(), page.total, page.more), (2, Some(2), actionlog::page::More::No));
     let all = models::collected([5, 6], Verdict::Complete);
-    assert_eq!(all.summary.seen, 2);
+    assert_eq!(all.summary.delivered, 2);
     assert_eq!(all.complete().unwrap(), [5, 6]);
-    let cut = models::collected([5], Verdict::Truncated(actionlog::page::Cut::MaxItems));
-    assert_eq!(cut.complete().unwrap_err().kind(), ErrorKind::Truncated);
+    let cut = models::collected([5], Verdict::Incomplete(actionlog::page::Cause::MaxItems));
+    assert_eq!(cut.complete().unwrap_err().kind(), ErrorKind::Incomplete);
     assert!(models::error(ErrorKind::Timeout).is_timeout());
     assert_eq!(models::deleted("gone".to_owned()).message.as_deref(), Some("gone"));
     let said = actionlog::ApiError::new().with_message(Some("not here".to_owned()));

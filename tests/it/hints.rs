@@ -1,7 +1,7 @@
-//! What an error says is to be done about it: by the API, the request, and what it was sent with.
+//! The hints of errors: by API, by request, and by the credentials that were sent.
 
 use actionlog::auth;
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
 use actionlog::{Error, IntegrationClient, Json, Request, UnleashClient};
 use async_trait::async_trait;
 use http::Method;
@@ -13,14 +13,19 @@ const KINDS: [&str; 3] = ["user:98b5aa", "*:*.98b5aa", "default:development.98b5
 fn unleash(token: &str, status: u16, body: &str) -> UnleashClient {
     let body = body.to_owned();
     let memory = Memory::new(move |_, _| Reply::json(status, body.clone()));
-    let client = UnleashClient::builder("https://unleash.example.com").retry(quick()).exchange(memory);
+    let client = UnleashClient::builder("https://unleash.example.com").retry(quick()).http_client(memory);
     if token.is_empty() { client.authenticator(auth::none()) } else { client.api_key(token) }.build().unwrap()
 }
 
 fn integration(status: u16, headers: Vec<(&'static str, &'static str)>) -> IntegrationClient {
     let body = r#"{"success": false, "message": "no"}"#;
-    let memory = Memory::new(move |_, _| Reply::Answer(status, headers.clone(), body.to_owned()));
-    IntegrationClient::builder("https://logs.example.com").api_key(KEY).retry(quick()).exchange(memory).build().unwrap()
+    let memory = Memory::new(move |_, _| Reply::HttpResponse(status, headers.clone(), body.to_owned()));
+    IntegrationClient::builder("https://logs.example.com")
+        .api_key(KEY)
+        .retry(quick())
+        .http_client(memory)
+        .build()
+        .unwrap()
 }
 
 fn hint(error: &Error) -> &str {
@@ -29,8 +34,8 @@ fn hint(error: &Error) -> &str {
     hint
 }
 
-fn draft() -> ActionLogDraft {
-    ActionLogDraft::new(RequiredFields {
+fn draft() -> ActionLogInput {
+    ActionLogInput::new(ActionLogFields {
         integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
         action_type: ActionType::Sync,
         entity_type: "product".into(),
@@ -39,7 +44,7 @@ fn draft() -> ActionLogDraft {
 }
 
 #[tokio::test]
-async fn a_request_of_ones_own_is_not_told_of_what_it_did_not_ask_for() {
+async fn a_custom_request_gets_no_hint_for_the_crates_own_requests() {
     let body = r#"{"name": "NotFoundError", "message": "The path you were looking for (/api/x) is not available."}"#;
     let client = unleash(KINDS[0], 404, body);
     let own = client.action_set_events().list(("default", 1)).page().await.unwrap_err();
@@ -54,7 +59,7 @@ async fn a_request_of_ones_own_is_not_told_of_what_it_did_not_ask_for() {
 }
 
 #[tokio::test]
-async fn a_403_is_explained_by_what_the_server_says_and_the_kind_of_the_token() {
+async fn a_403_is_explained_by_its_body_and_the_kind_of_the_token() {
     let named = r#"{"name": "PermissionError", "message": "You don't have the required permissions"}"#;
     let wrong_kind = r#"{"message": "invalid token: expected a different token type for this endpoint"}"#;
     let cases = [
@@ -62,7 +67,7 @@ async fn a_403_is_explained_by_what_the_server_says_and_the_kind_of_the_token() 
         (KINDS[1], named, "an admin token belongs to no user"),
         (KINDS[2], named, "the token, or the user that it belongs to, lacks"),
         (KINDS[0], wrong_kind, "not a backend, frontend or client token"),
-        (KINDS[1], wrong_kind, "an admin token isn't taken here"),
+        (KINDS[1], wrong_kind, "the API rejects admin tokens"),
         (KINDS[2], wrong_kind, "not a backend, frontend or client token"),
         ("", named, "without credentials"),
     ];
@@ -73,13 +78,13 @@ async fn a_403_is_explained_by_what_the_server_says_and_the_kind_of_the_token() 
 }
 
 #[tokio::test]
-async fn a_401_that_says_that_no_header_came_is_not_blamed_on_the_token() {
+async fn a_401_for_a_missing_header_is_not_blamed_on_the_token() {
     let nothing =
         "You must log in to use Unleash. Your request had no authorization header, so we could not authorize you.";
     let nothing = format!(r#"{{"name": "AuthenticationRequired", "message": "{nothing}"}}"#);
     let bad = r#"{"name": "UnauthorizedError", "message": "You must log in to use Unleash."}"#;
     for (token, body, expected) in [
-        (KINDS[0], &*nothing, "a proxy in between"),
+        (KINDS[0], &*nothing, "whether a proxy strips the header"),
         (KINDS[0], bad, "mistyped, expired or deleted"),
         ("", &nothing, "without credentials"),
         ("", bad, "without credentials"),
@@ -91,7 +96,7 @@ async fn a_401_that_says_that_no_header_came_is_not_blamed_on_the_token() {
 }
 
 #[tokio::test]
-async fn a_hint_is_by_what_the_request_does() {
+async fn a_hint_depends_on_what_the_request_does() {
     let client = integration(409, vec![]);
     let error = client.logs().create(draft()).await.unwrap_err();
     assert!(hint(&error).contains("already") && !hint(&error).contains("read the record again"), "{error}");
@@ -102,7 +107,7 @@ async fn a_hint_is_by_what_the_request_does() {
 
     let client = integration(500, vec![]);
     let error = client.logs().create(draft()).await.unwrap_err();
-    assert!(hint(&error).contains("look before you send it again"), "{error}");
+    assert!(hint(&error).contains("before you send it again"), "{error}");
     let error = client.logs().get("1").await.unwrap_err();
     assert!(hint(&error).contains("try again later"), "{error}");
 
@@ -126,16 +131,16 @@ async fn a_304_is_explained_by_whether_a_condition_was_sent() {
 }
 
 #[tokio::test]
-async fn what_comes_of_a_proxy_or_leads_nowhere_is_explained() {
+async fn responses_of_proxies_and_redirects_without_target_are_explained() {
     let error = integration(407, vec![]).logs().get("1").await.unwrap_err();
     assert!(hint(&error).contains("proxy") && hint(&error).contains("URL"), "{error}");
     let error = integration(301, vec![]).logs().get("1").await.unwrap_err();
-    assert!(hint(&error).contains("doesn't say where"), "{error}");
+    assert!(hint(&error).contains("a redirect without a target"), "{error}");
     let client = integration(408, vec![]);
     let error = client.logs().get("1").await.unwrap_err();
-    assert!(hint(&error).contains("in time") && !hint(&error).contains("look before"), "{error}");
+    assert!(hint(&error).contains("in time") && !hint(&error).contains("before you send"), "{error}");
     let error = client.logs().create(draft()).await.unwrap_err();
-    assert!(hint(&error).contains("in time") && hint(&error).contains("look before"), "{error}");
+    assert!(hint(&error).contains("in time") && hint(&error).contains("before you send"), "{error}");
 }
 
 #[tokio::test]
@@ -150,12 +155,12 @@ async fn a_412_is_explained_by_which_condition_was_sent() {
         client.logs().update("1", draft()).await.unwrap_err(),
         client.logs().get("1").await.unwrap_err(),
     ] {
-        assert!(hint(&error).contains("no condition was sent") && !hint(&error).contains("changed"), "{error}");
+        assert!(hint(&error).contains("carried no") && !hint(&error).contains("changed"), "{error}");
     }
 }
 
 #[test]
-fn a_token_that_brings_its_own_scheme_is_refused() {
+fn a_token_that_includes_the_scheme_is_rejected() {
     for token in ["Bearer x", "bearer x", "BEARER\tx", "Bearer"] {
         let error = UnleashClient::builder("https://unleash.example.com").bearer(token).build().unwrap_err();
         // Said at once, and not in a source alone.
@@ -179,11 +184,11 @@ impl auth::TokenSource for Schemed {
 }
 
 #[tokio::test]
-async fn a_source_whose_tokens_bring_their_own_scheme_is_told() {
+async fn a_token_source_whose_tokens_include_the_scheme_is_an_error() {
     let memory = Memory::new(|_, _| Reply::json(200, "{}"));
     let client = UnleashClient::builder("https://unleash.example.com")
-        .authenticator(auth::Cached::new(Schemed))
-        .exchange(memory.clone())
+        .authenticator(auth::TokenCache::new(Schemed))
+        .http_client(memory.clone())
         .build()
         .unwrap();
     let error = client.action_set_events().list(("default", 1)).page().await.unwrap_err();

@@ -2,7 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-mod ahead;
 mod arklow;
 mod auth;
 mod bad_input;
@@ -14,32 +13,35 @@ mod decoding;
 mod endurance;
 mod everyday;
 mod fake;
+mod fake_arklow;
+mod fake_integration;
+mod fake_unleash;
 mod faults;
 mod floods;
-mod going_on;
 mod hints;
 mod integration;
+mod layout;
 mod leaks;
+mod limiter;
+mod losses;
 mod observed;
-mod pace;
 mod parts;
+mod pending_log;
+mod prefetch;
 mod quickstart;
-mod reading;
 mod recorded;
 mod recorder;
 mod resumed;
-mod running;
 mod runtimes;
+mod scans;
+mod since;
 mod soak;
 mod strictness;
 mod support;
 mod transport_settings;
 mod unleash_requests;
 mod wire;
-mod world_arklow;
-mod world_integration;
-mod world_unleash;
 
-/// Counts what is live, for the soak.
+/// Counts live allocations, for the soak test.
 #[global_allocator]
 static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);

@@ -1,13 +1,13 @@
-//! What can be seen of a call from outside: spans, events, the observer, headers, the answer beside the value.
+//! What can be observed of a call: spans, events, the observer, headers, and the response next to the value.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::auth::{AuthError, Authenticate, Signature};
+use actionlog::auth::{AuthError, Authenticate, Credentials};
 use actionlog::observe::{Event, WaitReason};
-use actionlog::testing::World;
+use actionlog::testing::FakeServer;
 use actionlog::{
-    Body, ClientBuilder, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request, RequestOutcome, UnleashClient,
+    Body, ClientBuilder, ErrorKind, HttpClient, HttpError, IntegrationClient, Request, UnleashClient, WriteOutcome,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ const S: Duration = Duration::from_secs(1);
 fn builder(memory: &Memory) -> ClientBuilder<IntegrationClient> {
     IntegrationClient::builder("https://logs.example.com:8443/api")
         .api_key("key-of-the-client")
-        .exchange(memory.clone())
+        .http_client(memory.clone())
         .jitter(|| 1.0)
 }
 
@@ -35,7 +35,7 @@ fn first(replies: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Memory {
     Memory::new(move |number, _| replies(number))
 }
 
-/// The parts of a span or event that it is about.
+/// The relevant fields of a span or event.
 fn shown<'a>(told: &'a Told, names: &[&str]) -> Vec<Option<&'a str>> {
     names.iter().map(|name| told.field(name)).collect()
 }
@@ -44,8 +44,8 @@ fn shown<'a>(told: &'a Told, names: &[&str]) -> Vec<Option<&'a str>> {
 async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
     let recorder = Recorder::default();
     let memory = first(|number| match number {
-        0 => Reply::Cut,
-        1 => Reply::Answer(503, vec![("retry-after", "2")], String::new()),
+        0 => Reply::Cause,
+        1 => Reply::HttpResponse(503, vec![("retry-after", "2")], String::new()),
         _ => Reply::json(200, "{}"),
     });
     let client = builder(&memory).build().unwrap();
@@ -56,7 +56,7 @@ async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
     let told = recorder.own();
     let names: Vec<_> =
         told.iter().map(|it| if it.id.is_some() { it.name } else { it.field("message").unwrap() }).collect();
-    let (again, wait) = ("an attempt failed, and will be repeated", "waiting before asking again");
+    let (again, wait) = ("an attempt failed and will be retried", "waiting before the next request");
     let (call, attempt) = ("actionlog.call", "actionlog.attempt");
     assert_eq!(names, [call, attempt, again, wait, attempt, again, wait, attempt]);
     assert!(told[1..].iter().all(|it| it.parent == told[0].id), "{told:#?}");
@@ -95,7 +95,7 @@ async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_or_is_dropped_says_so_on_its_span() {
+async fn failed_and_dropped_calls_are_marked_on_their_span() {
     let recorder = Recorder::default();
     let memory = first(|number| if number == 0 { Reply::json(404, "{}") } else { Reply::Never });
     let client = builder(&memory).build().unwrap();
@@ -111,7 +111,7 @@ async fn what_fails_or_is_dropped_says_so_on_its_span() {
     assert!(spans.iter().all(|it| it.field("otel.status_code") == Some("ERROR")));
 }
 
-/// What an observer was told, in a line each.
+/// The events of an observer, one per line.
 fn observed(events: &Arc<Mutex<Vec<String>>>) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
     let events = Arc::clone(events);
     move |event| {
@@ -131,11 +131,11 @@ fn observed(events: &Arc<Mutex<Vec<String>>>) -> impl Fn(&Event<'_>) + Send + Sy
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_is_told_of_attempts_and_waits() {
+async fn an_observer_gets_attempts_and_waits() {
     let events = Arc::default();
     let memory = first(|number| match number {
-        0 => Reply::After(S, Box::new(Reply::Cut)),
-        1 => Reply::Answer(429, vec![("retry-after", "2")], String::new()),
+        0 => Reply::After(S, Box::new(Reply::Cause)),
+        1 => Reply::HttpResponse(429, vec![("retry-after", "2")], String::new()),
         2 => Reply::After(3 * S, Box::new(Reply::json(200, "{}"))),
         _ => Reply::Never,
     });
@@ -168,11 +168,15 @@ async fn an_observer_is_told_of_attempts_and_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_is_told_of_the_servers_pause() {
+async fn an_observer_gets_the_servers_pause() {
     let reasons: Arc<Mutex<Vec<_>>> = Arc::default();
     let kept = Arc::clone(&reasons);
     let memory = first(|number| {
-        if number == 0 { Reply::Answer(429, vec![("retry-after", "5")], String::new()) } else { Reply::json(200, "{}") }
+        if number == 0 {
+            Reply::HttpResponse(429, vec![("retry-after", "5")], String::new())
+        } else {
+            Reply::json(200, "{}")
+        }
     });
     let client = builder(&memory).observer(move |event| {
         if let Event::Waiting(it) = event {
@@ -194,11 +198,11 @@ async fn an_observer_is_told_of_the_servers_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_is_told_of_the_pages_of_a_stream() {
+async fn an_observer_gets_the_pages_of_a_stream() {
     let events = Arc::default();
-    let world = World::new();
-    world.integration().add_sample_logs(5);
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(5);
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
     let client = client.observer(observed(&events)).build().unwrap();
     let read = client.logs().list(()).page_size(4).collect().await;
     assert_eq!(read.items.len(), 5);
@@ -228,11 +232,11 @@ async fn headers_are_added_and_credentials_stay() {
     ];
     for call in refused {
         let error = call.await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidRequest, RequestOutcome::NotSent), "{error}");
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidRequest, WriteOutcome::NotSent), "{error}");
         assert!(!all_shown(&error).contains("planted-secret"), "{error}");
     }
     // Where the credentials go is known once they are there.
-    let keyed = IntegrationClient::builder("http://localhost").exchange(memory.clone());
+    let keyed = IntegrationClient::builder("http://localhost").http_client(memory.clone());
     let keyed = keyed.authenticator(actionlog::auth::header("x-key", "key-of-the-client")).build().unwrap();
     let error = keyed.send(probe()).header("x-key", "planted-secret").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
@@ -268,16 +272,16 @@ async fn a_message_with_a_header_that_is_secret_is_withheld() {
 #[tokio::test]
 async fn a_listing_takes_headers_too() {
     let memory = first(|_| Reply::json(200, r#"{"actionSetEvents": []}"#));
-    let client = UnleashClient::builder("http://localhost").api_key("any").exchange(memory.clone()).build().unwrap();
+    let client = UnleashClient::builder("http://localhost").api_key("any").http_client(memory.clone()).build().unwrap();
     let read = client.action_set_events().list(("default", 7)).header("x-tenant", "t").collect().await;
     assert!(read.error.is_none(), "{:?}", read.error);
     assert!(memory.count() > 0 && memory.headers("x-tenant").iter().all(|it| it == "t"));
 }
 
 #[tokio::test]
-async fn the_answer_is_there_beside_the_value() {
+async fn the_response_is_returned_next_to_the_value() {
     let memory = first(|number| match number {
-        0 => Reply::Cut,
+        0 => Reply::Cause,
         _ => {
             let headers = vec![
                 ("content-type", "application/json"),
@@ -285,28 +289,28 @@ async fn the_answer_is_there_beside_the_value() {
                 ("x-ratelimit-remaining", "41"),
                 ("x-note", "secret-of-the-server"),
             ];
-            Reply::Answer(200, headers, r#"{"a": 1}"#.to_owned())
+            Reply::HttpResponse(200, headers, r#"{"a": 1}"#.to_owned())
         }
     });
     let client = builder(&memory).jitter(|| 0.0).build().unwrap();
     assert_eq!(client.rate_limit(), None);
-    let answered = client.send(probe().json::<actionlog::Json>()).with_answer().await.unwrap();
+    let answered = client.send(probe().json::<actionlog::Json>()).with_response().await.unwrap();
     assert_eq!((answered.status.as_u16(), answered.attempts, answered.value.as_str()), (200, 2, r#"{"a": 1}"#));
     assert_eq!(answered.request_id.as_deref(), Some("r-1"));
     assert_eq!(answered.headers["x-note"], "secret-of-the-server");
     assert_eq!(answered.rate_limit.unwrap().remaining, Some(41));
     assert!(!format!("{answered:?}").contains("secret-of-the-server"), "{answered:?}");
-    // Clones know it too.
+    // Clones report it too.
     assert_eq!(client.clone().rate_limit(), answered.rate_limit);
 }
 
 #[tokio::test]
-async fn what_the_server_says_of_its_limits_is_in_the_error_and_kept_until_it_says_something_else() {
+async fn rate_limit_headers_are_in_the_error_and_kept_until_the_next_ones() {
     let memory = first(|number| match number {
-        0 => Reply::Answer(429, vec![("ratelimit-limit", "10"), ("ratelimit-remaining", "0")], String::new()),
+        0 => Reply::HttpResponse(429, vec![("ratelimit-limit", "10"), ("ratelimit-remaining", "0")], String::new()),
         _ => Reply::json(200, "{}"),
     });
-    let client = builder(&memory).retry(actionlog::RetryPolicy::off()).build().unwrap();
+    let client = builder(&memory).retry(actionlog::RetryPolicy::never()).build().unwrap();
     let began = Instant::now();
     let error = client.send(probe()).await.unwrap_err();
     let limit = error.rate_limit().unwrap();
@@ -322,16 +326,16 @@ struct Appends;
 
 #[async_trait]
 impl Authenticate for Appends {
-    async fn sign(&self, request: &mut http::Request<Bytes>) -> Result<Signature, AuthError> {
+    async fn authenticate(&self, request: &mut http::Request<Bytes>) -> Result<Credentials, AuthError> {
         request.headers_mut().append("x-key", http::HeaderValue::from_static("real"));
-        Ok(Signature::new())
+        Ok(Credentials::new())
     }
 }
 
 #[tokio::test]
-async fn a_header_beside_the_credentials_is_refused_and_so_is_a_key_for_repeating_in_their_place() {
-    let memory = first(|_| Reply::Cut);
-    let client = IntegrationClient::builder("http://localhost").authenticator(Appends).exchange(memory.clone());
+async fn a_header_that_collides_with_the_credentials_is_rejected() {
+    let memory = first(|_| Reply::Cause);
+    let client = IntegrationClient::builder("http://localhost").authenticator(Appends).http_client(memory.clone());
     let error = client.build().unwrap().send(probe()).header("x-key", "users").await.unwrap_err();
     assert_eq!((error.kind(), memory.count()), (ErrorKind::InvalidRequest, 0), "{error}");
 
@@ -339,7 +343,7 @@ async fn a_header_beside_the_credentials_is_refused_and_so_is_a_key_for_repeatin
         let error = builder(&memory).idempotency_header(name).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
     }
-    let keyed = IntegrationClient::builder("http://localhost").exchange(memory.clone()).idempotency_header("x-key");
+    let keyed = IntegrationClient::builder("http://localhost").http_client(memory.clone()).idempotency_header("x-key");
     let keyed = keyed.authenticator(actionlog::auth::header("x-key", "the-key")).build().unwrap();
     let write: Request<()> = Request::new(http::Method::POST, "probe", [""; 0]);
     assert_eq!(keyed.send(write).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
@@ -347,7 +351,7 @@ async fn a_header_beside_the_credentials_is_refused_and_so_is_a_key_for_repeatin
 }
 
 #[tokio::test]
-async fn a_message_with_credentials_is_withheld_in_whatever_form_they_are() {
+async fn a_message_with_credentials_in_any_encoding_is_withheld() {
     let key = r#"*:*.98b5af/planted+"&<key>"#;
     let forms = [
         key.to_owned(),
@@ -360,57 +364,58 @@ async fn a_message_with_credentials_is_withheld_in_whatever_form_they_are() {
     for form in forms {
         let said = serde_json::json!({ "message": format!("no such token: {form}!") }).to_string();
         let memory = first(move |_| Reply::json(400, said.clone()));
-        let client = IntegrationClient::builder("http://localhost").api_key(key).exchange(memory).build().unwrap();
+        let client = IntegrationClient::builder("http://localhost").api_key(key).http_client(memory).build().unwrap();
         let error = client.send(probe()).await.unwrap_err();
         assert_eq!(error.api().unwrap().message(), Some("[withheld: contains part of a credential]"), "{form}");
         assert!(!all_shown(&error).contains("planted"), "{error:?}");
     }
 }
 
-/// An error whose body breaks off.
+/// An error with a truncated body.
 #[derive(Debug)]
 struct BreaksOff(&'static str);
 
 #[async_trait]
-impl Exchange for BreaksOff {
-    async fn exchange(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
-        let pieces = [Ok(Bytes::from_static(self.0.as_bytes())), Err(ExchangeError::sent("cut"))];
+impl HttpClient for BreaksOff {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
+        let pieces = [Ok(Bytes::from_static(self.0.as_bytes())), Err(HttpError::sent("cut"))];
         Ok(http::Response::builder().status(401).body(Body::new(futures_util::stream::iter(pieces))).unwrap())
     }
 }
 
 #[tokio::test]
-async fn the_beginning_of_a_secret_at_the_end_of_a_body_that_breaks_off_is_not_shown() {
+async fn the_start_of_a_secret_at_the_end_of_a_truncated_body_is_not_shown() {
     for (said, kept) in
         [("unknown token: key-4711-planted-sec", "unknown token:"), ("this is no key", "this is no key")]
     {
         let client = IntegrationClient::builder("http://localhost").api_key("key-4711-planted-secret");
-        let error = client.exchange(BreaksOff(said)).build().unwrap().send(probe()).await.unwrap_err();
+        let error = client.http_client(BreaksOff(said)).build().unwrap().send(probe()).await.unwrap_err();
         assert_eq!(error.api().and_then(|it| it.message()), Some(kept));
         assert!(!all_shown(&error).contains("4711"), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn no_header_is_shown_by_a_client_or_what_it_makes() {
-    let memory =
-        first(|_| Reply::Answer(200, vec![("set-cookie", "planted")], r#"{"success": true, "data": []}"#.to_owned()));
+async fn no_header_is_shown_by_a_client_or_its_calls() {
+    let memory = first(|_| {
+        Reply::HttpResponse(200, vec![("set-cookie", "planted")], r#"{"success": true, "data": []}"#.to_owned())
+    });
     let client = builder(&memory).header("x-session", "planted").build().unwrap();
     let listing = client.logs().list(()).header("x-jwt", "planted");
     let call = client.send(probe()).header("x-jwt", "planted");
     let shown = format!("{client:#?} {listing:#?} {call:#?} {:#?}", listing.clone().items());
     assert!(shown.contains("x-session") && shown.contains("x-jwt") && !shown.contains("planted"), "{shown}");
-    let answered = call.with_answer().await.unwrap();
+    let answered = call.with_response().await.unwrap();
     assert!(!format!("{answered:?}").contains("planted"));
     let mut headers = http::HeaderMap::new();
     headers.insert("x-own", http::HeaderValue::from_static("planted"));
     let own = reqwest::Client::builder().default_headers(headers).build().unwrap();
-    assert!(!format!("{:?}", actionlog::HttpExchange::from_reqwest(own)).contains("planted"));
+    assert!(!format!("{:?}", actionlog::ReqwestClient::from_reqwest(own)).contains("planted"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_observer_that_panics_ends_neither_a_call_nor_the_process() {
-    /// Panics when it's dropped as well.
+    /// Panics when dropped, too.
     struct Bomb;
 
     impl Drop for Bomb {

@@ -1,11 +1,11 @@
-//! A listing read in parts, and what the parts come to together.
+//! Scans of a listing in parts, and the merged result.
 
 use std::collections::BTreeSet;
 
-use actionlog::page::{Cut, Doubt, Merged, Order, Part, PartRead, Total, merge};
-use actionlog::testing::{CountMeans, Fault, Log, World};
+use actionlog::page::{Cause, Doubt, Merged, Part, PartRead, Stability, TotalScope, merge};
+use actionlog::testing::{FakeServer, FakeTotal, Fault, Log};
 use actionlog::{
-    ArklowClient, Cursor, ErrorKind, Exchange, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
+    ArklowClient, Cursor, ErrorKind, HttpClient, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
 };
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -14,33 +14,33 @@ use crate::support::Late;
 
 type Logs = Listing<actionlog::integration::LogListing>;
 
-fn listing(world: &World) -> Logs {
-    by_way_of(world.exchange(), Total::OfListing)
+fn listing(server: &FakeServer) -> Logs {
+    by_way_of(server.http_client(), TotalScope::Listing)
 }
 
-fn by_way_of(exchange: impl Exchange + 'static, total: Total) -> Logs {
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(exchange);
-    let client = client.total_means(total).retry(RetryPolicy::off()).build().unwrap();
-    client.logs().list(()).page_size(10).order(Order::Fixed)
+fn by_way_of(http_client: impl HttpClient + 'static, total: TotalScope) -> Logs {
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(http_client);
+    let client = client.total_scope(total).retry(RetryPolicy::never()).build().unwrap();
+    client.logs().list(()).page_size(10).stability(Stability::Stable)
 }
 
-fn log(count: usize) -> World {
-    let world = World::new();
-    world.integration().add_sample_logs(count);
-    world
+fn log(count: usize) -> FakeServer {
+    let server = FakeServer::new();
+    server.integration().add_sample_logs(count);
+    server
 }
 
-/// A record that can't be read.
+/// An invalid record.
 const SPOILT: &str = r#"{"_id":0}"#;
 
-/// The ids that a log has, without those that can't be read.
+/// The ids in a log, without those of invalid records.
 fn ids(log: &Log) -> BTreeSet<String> {
     let id =
         |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["_id"].as_str().map(str::to_owned);
     log.texts().into_iter().filter_map(id).collect()
 }
 
-/// By way of their texts, as jobs on other machines have them.
+/// Serialised and parsed, as for jobs on other machines.
 fn sent<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
@@ -51,7 +51,7 @@ async fn read(listing: &Logs, part: &Part, given: &mut Vec<String>) -> PartRead 
     sent(&read.part_read.unwrap())
 }
 
-/// Reads what has to be read until nothing has.
+/// Scans and merges until no part has to be scanned again.
 async fn all(listing: &Logs, mut parts: Vec<Part>, reads: &mut Vec<PartRead>, given: &mut Vec<String>) -> Merged {
     for _ in 0..8 {
         for part in &parts {
@@ -67,13 +67,13 @@ async fn all(listing: &Logs, mut parts: Vec<Part>, reads: &mut Vec<PartRead>, gi
 }
 
 #[tokio::test]
-async fn the_parts_of_a_quiet_log_are_all_of_it_and_each_record_comes_once() {
+async fn the_parts_of_an_unchanged_log_cover_it_and_yield_each_record_once() {
     for records in [0, 1, 2, 9, 10, 11, 19, 90, 91, 100, 253] {
         for parts in [1, 2, 3, 7, 100] {
-            let world = log(records);
-            let listing = listing(&world);
+            let server = log(records);
+            let listing = listing(&server);
             let parts = listing.split(parts).await.unwrap();
-            let before = world.requests().len();
+            let before = server.requests().len();
             let (mut reads, mut given) = (Vec::new(), Vec::new());
             for part in &parts {
                 reads.push(read(&listing, part, &mut given).await);
@@ -82,18 +82,18 @@ async fn the_parts_of_a_quiet_log_are_all_of_it_and_each_record_comes_once() {
             let case = format!("{records} in {}", parts.len());
             assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete, &[][..]), "{case}");
             assert_eq!((given.len(), merged.given), (records, records as u64), "{case}");
-            assert_eq!(BTreeSet::from_iter(given), ids(&world.integration().log()), "{case}");
+            assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()), "{case}");
             // Each part is a few whole pages, and the last page of all may need a proof.
-            let pages = world.requests().len() - before;
+            let pages = server.requests().len() - before;
             assert!(pages <= records.saturating_sub(1).div_ceil(9) + 2, "{case}: {pages} pages");
         }
     }
 }
 
 #[tokio::test]
-async fn a_part_says_that_it_is_one() {
-    let world = log(100);
-    let listing = listing(&world);
+async fn a_part_reports_that_it_is_one() {
+    let server = log(100);
+    let listing = listing(&server);
     let parts = listing.split(3).await.unwrap();
     assert_eq!(
         parts.iter().map(|it| (it.offset(), it.records())).collect::<Vec<_>>(),
@@ -101,9 +101,9 @@ async fn a_part_says_that_it_is_one() {
     );
     for part in &parts {
         let read = listing.clone().part(part.clone()).collect().await;
-        assert_eq!(read.summary.verdict, Verdict::Truncated(Cut::Parts));
+        assert_eq!(read.summary.verdict, Verdict::Incomplete(Cause::Parts));
         let part_read = read.part_read.unwrap();
-        assert_eq!((part_read.seen(), part_read.is_last()), (read.items.len() as u64, part.records().is_none()));
+        assert_eq!((part_read.delivered(), part_read.is_last()), (read.items.len() as u64, part.records().is_none()));
         assert_eq!(part_read.part(), part);
     }
     // One that isn't a part has nothing for a merge.
@@ -111,10 +111,10 @@ async fn a_part_says_that_it_is_one() {
 }
 
 #[tokio::test]
-async fn parts_that_do_not_meet_are_named_and_read_again() {
+async fn parts_with_gaps_between_them_are_reported_and_scanned_again() {
     for (at, removed) in [(0, 1), (0, 20), (30, 10), (0, 70)] {
-        let world = log(200);
-        let (listing, log) = (listing(&world), world.integration().log());
+        let server = log(200);
+        let (listing, log) = (listing(&server), server.integration().log());
         let parts = listing.split(4).await.unwrap();
         let (mut reads, mut given) = (Vec::new(), Vec::new());
         for (number, part) in parts.iter().enumerate() {
@@ -126,19 +126,19 @@ async fn parts_that_do_not_meet_are_named_and_read_again() {
             reads.push(read(&listing, part, &mut given).await);
         }
         let merged = merge(&reads).unwrap();
-        assert_eq!(merged.verdict, Verdict::Truncated(Cut::Parts), "{removed}");
+        assert_eq!(merged.verdict, Verdict::Incomplete(Cause::Parts), "{removed}");
         // Only the one gap, and what lies to either side.
         assert_eq!(merged.again.len(), 1);
         let merged = all(&listing, merged.again, &mut reads, &mut given).await;
-        assert!(matches!(merged.verdict, Verdict::AsFarAsKnown(Doubt::TotalMoved)), "{:?}", merged.verdict);
+        assert!(matches!(merged.verdict, Verdict::Unverified(Doubt::TotalMoved)), "{:?}", merged.verdict);
         assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)), "{removed} removed");
     }
 }
 
 #[tokio::test]
 async fn records_added_between_the_parts_make_them_overlap() {
-    let world = log(200);
-    let (listing, log) = (listing(&world), world.integration().log());
+    let server = log(200);
+    let (listing, log) = (listing(&server), server.integration().log());
     let parts = listing.split(4).await.unwrap();
     let there = ids(&log);
     let (mut reads, mut given) = (Vec::new(), Vec::new());
@@ -147,16 +147,16 @@ async fn records_added_between_the_parts_make_them_overlap() {
         log.add_samples(7);
     }
     let merged = all(&listing, Vec::new(), &mut reads, &mut given).await;
-    assert_eq!(merged.verdict, Verdict::AsFarAsKnown(Doubt::TotalMoved));
+    assert_eq!(merged.verdict, Verdict::Unverified(Doubt::TotalMoved));
     assert_eq!(merged.given, 200 + 3 * 7);
     assert!(BTreeSet::from_iter(given).is_superset(&there));
 }
 
 #[tokio::test]
-async fn a_part_that_failed_is_gone_on_with_or_read_again() {
+async fn a_failed_part_is_resumed_or_scanned_again() {
     for goes_on in [true, false] {
-        let world = log(200);
-        let listing = listing(&world);
+        let server = log(200);
+        let listing = listing(&server);
         let parts = listing.split(3).await.unwrap();
         let (mut reads, mut given) = (Vec::new(), Vec::new());
         reads.push(read(&listing, &parts[0], &mut given).await);
@@ -168,7 +168,7 @@ async fn a_part_that_failed_is_gone_on_with_or_read_again() {
         let cursor = items.cursor().unwrap();
         reads.push(items.part_read().unwrap());
         let merged = merge(&reads).unwrap();
-        assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Parts), 1));
+        assert_eq!((merged.verdict, merged.again.len()), (Verdict::Incomplete(Cause::Parts), 1));
         if goes_on {
             let rest = listing.clone().part(parts[1].clone()).resume(sent(&cursor)).collect().await;
             assert_eq!(rest.items.len() as u64, parts[1].records().unwrap() - 15);
@@ -179,17 +179,18 @@ async fn a_part_that_failed_is_gone_on_with_or_read_again() {
         } else {
             let merged = all(&listing, merged.again, &mut reads, &mut given).await;
             // What was asked for again lies over what was read, so that the records can't be counted.
-            assert_eq!(merged.verdict, Verdict::AsFarAsKnown(Doubt::Overlap), "{merged:?}");
+            assert_eq!(merged.verdict, Verdict::Unverified(Doubt::Overlap), "{merged:?}");
         }
-        assert_eq!(BTreeSet::from_iter(given), ids(&world.integration().log()));
+        assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()));
     }
 }
 
 #[tokio::test]
-async fn without_a_total_parts_of_a_size_are_handed_out_until_one_is_the_last() {
-    let world = World::new();
-    world.unleash().add_sample_events("default", 7, 300);
-    let client = UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+async fn without_a_total_parts_of_a_size_are_planned_until_one_is_the_last() {
+    let server = FakeServer::new();
+    server.unleash().add_sample_events("default", 7, 300);
+    let client =
+        UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client()).build().unwrap();
     let listing = client.action_set_events().list(("default", 7)).page_size(10);
     assert_eq!(listing.split(3).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     let mut reads = Vec::new();
@@ -203,34 +204,37 @@ async fn without_a_total_parts_of_a_size_are_handed_out_until_one_is_the_last() 
         }
     }
     let merged = merge(&reads).unwrap();
-    assert_eq!((merged.verdict, given), (Verdict::AsFarAsKnown(Doubt::NoTotal), 300));
+    assert_eq!((merged.verdict, given), (Verdict::Unverified(Doubt::NoTotal), 300));
     assert!(merged.again.is_empty());
 }
 
 #[tokio::test]
-async fn a_total_beyond_counting_is_cut_too() {
-    let world = log(30);
-    world.integration().total_means(CountMeans::Always(i64::MAX as u64));
-    let parts = listing(&world).split(3).await.unwrap();
+async fn a_huge_total_is_limited_too() {
+    let server = log(30);
+    server.integration().total_scope(FakeTotal::Always(i64::MAX as u64));
+    let parts = listing(&server).split(3).await.unwrap();
     assert_eq!((parts.len(), parts[0].offset(), parts[2].records()), (3, 0, None));
-    assert_eq!(listing(&world).split(1).await.unwrap().len(), 1);
+    assert_eq!(listing(&server).split(1).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn parts_of_another_listing_are_refused() {
-    let world = log(50);
-    let listing = listing(&world);
+async fn parts_of_another_listing_are_rejected() {
+    let server = log(50);
+    let listing = listing(&server);
     let part = listing.split(2).await.unwrap().remove(1);
-    let client =
-        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+    let client = IntegrationClient::builder("http://localhost")
+        .api_key("any")
+        .http_client(server.http_client())
+        .build()
+        .unwrap();
     let other = client.logs().list(actionlog::integration::LogsQuery::new().search("x"));
-    let before = world.requests().len();
+    let before = server.requests().len();
     let error = other.clone().part(part.clone()).collect().await.error.unwrap();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.to_string().contains("the parameter search"), "{error}");
     let since = listing.clone().part(part.clone()).since(chrono::Utc::now()).collect().await.error.unwrap();
     assert_eq!(since.kind(), ErrorKind::InvalidRequest);
-    assert_eq!(world.requests().len(), before);
+    assert_eq!(server.requests().len(), before);
     let mine = listing.clone().part(part).collect().await.part_read.unwrap();
     let its = other.parts_of(10).unwrap().next().unwrap();
     let its = other.part(its).collect().await.part_read.unwrap();
@@ -239,9 +243,9 @@ async fn parts_of_another_listing_are_refused() {
 }
 
 #[tokio::test]
-async fn a_part_whose_place_can_not_be_found_ends_there() {
-    let world = log(200);
-    let (listing, log) = (listing(&world).prefetch(1), world.integration().log());
+async fn a_part_whose_position_cannot_be_found_ends_there() {
+    let server = log(200);
+    let (listing, log) = (listing(&server).prefetch(1), server.integration().log());
     let parts = listing.split(2).await.unwrap();
     let at = usize::try_from(parts[1].offset()).unwrap();
     let mut given = Vec::new();
@@ -264,18 +268,18 @@ async fn a_part_whose_place_can_not_be_found_ends_there() {
             None => break,
         }
     }
-    assert_eq!(items.summary().verdict, Verdict::Truncated(Cut::Parts));
+    assert_eq!(items.summary().verdict, Verdict::Incomplete(Cause::Parts));
     reads.push(items.part_read().unwrap());
     let merged = merge(&reads).unwrap();
-    assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Truncated(Cut::Parts), false));
+    assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Incomplete(Cause::Parts), false));
     _ = all(&listing, merged.again, &mut reads, &mut given).await;
     assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
 }
 
 #[tokio::test]
-async fn records_that_cannot_be_read_join_no_parts() {
-    let world = log(200);
-    let (listing, log) = (listing(&world).prefetch(1), world.integration().log());
+async fn invalid_records_do_not_connect_parts() {
+    let server = log(200);
+    let (listing, log) = (listing(&server).prefetch(1), server.integration().log());
     let parts = listing.split(2).await.unwrap();
     // Both parts begin with the same text.
     log.replace(0, SPOILT);
@@ -287,7 +291,7 @@ async fn records_that_cannot_be_read_join_no_parts() {
     }
     let mut reads = vec![items.part_read().unwrap(), read(&listing, &parts[1], &mut given).await];
     let merged = merge(&reads).unwrap();
-    assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Truncated(Cut::Parts), false));
+    assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Incomplete(Cause::Parts), false));
     _ = all(&listing, merged.again, &mut reads, &mut given).await;
     assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
 }
@@ -309,23 +313,23 @@ async fn rounds(listing: &Logs, mut parts: Vec<Part>) -> (Merged, usize) {
 }
 
 #[tokio::test]
-async fn merging_until_nothing_is_left_comes_to_an_end_whatever_the_server_does() {
-    let world = log(2_000);
-    let parts = listing(&world).split(4).await.unwrap();
+async fn merging_ends_whatever_the_server_does() {
+    let server = log(2_000);
+    let parts = listing(&server).split(4).await.unwrap();
     // The key is revoked.
-    world.integration().accept_authorization("another");
-    let (merged, needed) = rounds(&listing(&world), parts).await;
-    assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Failed), 0));
+    server.integration().accept_authorization("another");
+    let (merged, needed) = rounds(&listing(&server), parts).await;
+    assert_eq!((merged.verdict, merged.again.len()), (Verdict::Incomplete(Cause::Failed), 0));
     assert!(needed <= 5, "{needed}");
-    assert_eq!(world.requests().len(), 1 + 4 + 4);
+    assert_eq!(server.requests().len(), 1 + 4 + 4);
 
     // Retention jobs: at the end of a log that grows, and at its head, more of it than windows overlap by.
     for at_head in [false, true] {
-        let world = log(2_000);
-        let listing = listing(&world).page_size(100);
+        let server = log(2_000);
+        let listing = listing(&server).page_size(100);
         let parts = listing.split(4).await.unwrap();
-        let log = world.integration().log();
-        world.before_each(move |_| {
+        let log = server.integration().log();
+        server.before_each(move |_| {
             for _ in 0..60 {
                 if !log.is_empty() {
                     log.remove(if at_head { 0 } else { log.len() - 1 });
@@ -341,44 +345,44 @@ async fn merging_until_nothing_is_left_comes_to_an_end_whatever_the_server_does(
 }
 
 #[tokio::test]
-async fn a_log_that_was_empty_for_a_while_can_be_read_again() {
-    let world = log(0);
-    let listing = listing(&world);
+async fn a_log_that_was_empty_for_a_while_can_be_scanned_again() {
+    let server = log(0);
+    let listing = listing(&server);
     let parts = listing.split(1).await.unwrap();
     let mut given = Vec::new();
     let mut reads = vec![read(&listing, &parts[0], &mut given).await];
-    world.integration().add_sample_logs(50);
+    server.integration().add_sample_logs(50);
     reads.push(read(&listing, &parts[0], &mut given).await);
     assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
 }
 
 #[tokio::test]
-async fn a_head_that_is_empty_once_is_looked_at_again_and_twice_is_the_end() {
-    let world = log(100);
-    let (listing, mut reads) = (listing(&world), Vec::new());
+async fn an_empty_first_page_is_requested_again_and_the_second_ends_the_scan() {
+    let server = log(100);
+    let (listing, mut reads) = (listing(&server), Vec::new());
     let parts = listing.split(3).await.unwrap();
     for part in &parts[1..] {
         reads.push(read(&listing, part, &mut Vec::new()).await);
     }
-    let log = world.integration().log();
+    let log = server.integration().log();
     let texts = log.texts();
     while !log.is_empty() {
         log.remove(0);
     }
     reads.push(read(&listing, &parts[0], &mut Vec::new()).await);
     let merged = merge(&reads).unwrap();
-    assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Parts), 1));
+    assert_eq!((merged.verdict, merged.again.len()), (Verdict::Incomplete(Cause::Parts), 1));
     // It is empty; or it was a hiccup.
     let mut still = reads.clone();
     still.push(read(&listing, &merged.again[0], &mut Vec::new()).await);
     let emptied = merge(&still).unwrap();
-    assert_eq!((emptied.verdict, emptied.again.len()), (Verdict::Truncated(Cut::Emptied), 0));
+    assert_eq!((emptied.verdict, emptied.again.len()), (Verdict::Incomplete(Cause::Emptied), 0));
     for (place, text) in texts.into_iter().enumerate() {
         log.insert_raw(place, text);
     }
     reads.push(read(&listing, &merged.again[0], &mut Vec::new()).await);
     let merged = merge(&reads).unwrap();
-    assert!(!merged.verdict.is_truncated() && merged.again.is_empty(), "{merged:?}");
+    assert!(!merged.verdict.is_incomplete() && merged.again.is_empty(), "{merged:?}");
 }
 
 /// The readings of a quiet log's parts.
@@ -404,12 +408,12 @@ fn if_it_said(reads: &[PartRead], which: usize, name: &str, value: serde_json::V
 }
 
 #[tokio::test]
-async fn whatever_stands_against_one_part_stands_against_the_whole() {
+async fn the_doubts_of_one_part_apply_to_the_merged_result() {
     use serde_json::json;
     let (_, reads) = quiet_reads().await;
     let last = reads.len() - 1;
-    let parts_again = (Verdict::Truncated(Cut::Parts), true);
-    let doubted = |doubt| (Verdict::AsFarAsKnown(doubt), false);
+    let parts_again = (Verdict::Incomplete(Cause::Parts), true);
+    let doubted = |doubt| (Verdict::Unverified(doubt), false);
     for which in 0..=last {
         let told = |name, value| if_it_said(&reads, which, name, value);
         assert_eq!(told("doubt", json!("single_records")), doubted(Doubt::SingleRecords));
@@ -417,8 +421,8 @@ async fn whatever_stands_against_one_part_stands_against_the_whole() {
         assert_eq!(told("has_total", json!(false)), doubted(Doubt::NoTotal));
         assert_eq!(told("totals", json!([100, 101])), doubted(Doubt::TotalMoved));
         assert_eq!(told("order_is_fixed", json!(false)), doubted(Doubt::OrderMayChange));
-        assert_eq!(told("partial", json!(true)), (Verdict::Truncated(Cut::PartialErrors), false));
-        let more = reads[which].seen() + 1;
+        assert_eq!(told("partial", json!(true)), (Verdict::Incomplete(Cause::PartialErrors), false));
+        let more = reads[which].delivered() + 1;
         assert_eq!(told("seen", json!(more)), doubted(Doubt::TotalDiffers));
         // What is beyond counting is no reason to panic.
         if_it_said(&reads, which, "seen", json!(u64::MAX));
@@ -426,7 +430,7 @@ async fn whatever_stands_against_one_part_stands_against_the_whole() {
     assert_eq!(if_it_said(&reads, 0, "from", json!(1)), parts_again);
     assert_eq!(if_it_said(&reads, 0, "resumed", json!(true)), parts_again);
     assert_eq!(if_it_said(&reads, last, "ended", json!(false)), parts_again);
-    assert_eq!(if_it_said(&reads, 1, "first", json!([])).0, Verdict::AsFarAsKnown(Doubt::Overlap));
+    assert_eq!(if_it_said(&reads, 1, "first", json!([])).0, Verdict::Unverified(Doubt::Overlap));
     // Nothing was found, and it isn't said that there is nothing; or not from the head on.
     let (listing, empty) = (listing(&log(0)), &mut Vec::new());
     let nothing = [read(&listing, &listing.split(1).await.unwrap()[0], empty).await];
@@ -438,10 +442,10 @@ async fn whatever_stands_against_one_part_stands_against_the_whole() {
 }
 
 #[tokio::test]
-async fn a_part_given_up_inside_of_its_last_page_was_not_read_to_its_end() {
+async fn a_part_that_is_dropped_within_its_last_page_is_not_complete() {
     let (listing, reads) = quiet_reads().await;
     let part = reads.last().unwrap().part().clone();
-    for stop in 1..reads.last().unwrap().seen() {
+    for stop in 1..reads.last().unwrap().delivered() {
         let mut items = listing.clone().part(part.clone()).items();
         for _ in 0..stop {
             items.next().await.unwrap().unwrap();
@@ -450,37 +454,38 @@ async fn a_part_given_up_inside_of_its_last_page_was_not_read_to_its_end() {
         *reads.last_mut().unwrap() = sent(&items.part_read().unwrap());
         assert!(!reads.last().unwrap().is_last());
         let merged = merge(&reads).unwrap();
-        assert_eq!((merged.verdict, merged.again.len()), (Verdict::Truncated(Cut::Parts), 1), "{stop}");
+        assert_eq!((merged.verdict, merged.again.len()), (Verdict::Incomplete(Cause::Parts), 1), "{stop}");
     }
 }
 
 #[tokio::test]
-async fn errors_beside_the_records_of_a_part_stand_against_the_whole() {
-    let world = World::new();
-    world.arklow().add_sample_records("4711", 100);
-    let client = ArklowClient::builder("4711").base_url("http://localhost").api_key("any").exchange(world.exchange());
-    let listing = client.count_means(Total::OfListing).build().unwrap().records().list(());
-    let listing = listing.page_size(10).order(Order::Fixed);
+async fn errors_next_to_the_records_of_a_part_affect_the_merged_verdict() {
+    let server = FakeServer::new();
+    server.arklow().add_sample_records("4711", 100);
+    let client =
+        ArklowClient::builder("4711").base_url("http://localhost").api_key("any").http_client(server.http_client());
+    let listing = client.count_scope(TotalScope::Listing).build().unwrap().records().list(());
+    let listing = listing.page_size(10).stability(Stability::Stable);
     for fails in [false, true] {
         let mut reads = Vec::new();
         for part in listing.split(3).await.unwrap() {
             if fails && part.offset() > 0 {
-                world.arklow().trouble("shard_down", "one of 3 shards didn't answer");
+                server.arklow().trouble("shard_down", "one of 3 shards didn't answer");
             }
             reads.extend(listing.clone().part(part).collect().await.part_read);
         }
-        let verdict = if fails { Verdict::Truncated(Cut::PartialErrors) } else { Verdict::Complete };
+        let verdict = if fails { Verdict::Incomplete(Cause::PartialErrors) } else { Verdict::Complete };
         assert_eq!(merge(&reads).unwrap().verdict, verdict);
     }
 }
 
 #[tokio::test]
-async fn what_is_read_again_is_read_once_and_the_same_readings_ask_for_the_same() {
-    let world = log(400);
-    let (listing, mut reads) = (listing(&world), Vec::new());
+async fn equal_rescans_request_the_same_pages_once() {
+    let server = log(400);
+    let (listing, mut reads) = (listing(&server), Vec::new());
     let parts = |size: u64, which: usize| listing.parts_of(size).unwrap().nth(which).unwrap();
     reads.push(read(&listing, &parts(20, 0), &mut Vec::new()).await);
-    let log = world.integration().log();
+    let log = server.integration().log();
     while !log.is_empty() {
         log.remove(0);
     }
@@ -496,7 +501,7 @@ async fn what_is_read_again_is_read_once_and_the_same_readings_ask_for_the_same(
 }
 
 #[tokio::test]
-async fn a_reading_that_is_delivered_twice_counts_once() {
+async fn a_part_that_is_merged_twice_counts_once() {
     let (_, reads) = quiet_reads().await;
     for which in 0..reads.len() {
         let mut twice = reads.clone();
@@ -507,12 +512,12 @@ async fn a_reading_that_is_delivered_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn what_came_late_counts_as_given() {
-    let world = log(500);
-    let listing = listing(&world).order(Order::MayChange).page_size(20);
+async fn late_records_count_as_delivered() {
+    let server = log(500);
+    let listing = listing(&server).stability(Stability::Unstable).page_size(20);
     let part = listing.split(1).await.unwrap().remove(0);
-    let (log, mut turn) = (world.integration().log(), 0);
-    world.before_each(move |_| {
+    let (log, mut turn) = (server.integration().log(), 0);
+    server.before_each(move |_| {
         turn += 1;
         if turn == 5 {
             log.add_samples(7);
@@ -522,13 +527,13 @@ async fn what_came_late_counts_as_given() {
     let all = listing.clone().part(part).collect().await;
     let read = all.part_read.unwrap();
     assert!(all.summary.late > 0);
-    assert_eq!((read.seen(), merge(&[read]).unwrap().given), (all.summary.seen, all.items.len() as u64));
+    assert_eq!((read.delivered(), merge(&[read]).unwrap().given), (all.summary.delivered, all.items.len() as u64));
 }
 
 #[tokio::test]
-async fn what_a_part_came_to_stays_small_however_often_it_is_read_again() {
-    let world = log(6_000);
-    let listing = listing(&world).page_size(100);
+async fn the_result_of_a_part_stays_small_however_often_it_is_rescanned() {
+    let server = log(6_000);
+    let listing = listing(&server).page_size(100);
     let part = serde_json::to_value(&listing.split(1).await.unwrap()[0]).unwrap();
     for (round, most) in [(0, 5_000), (1, 5_000), (2, 20_000), (3, 70_000), (4, 5_000), (u32::MAX, 5_000)] {
         let mut part = part.clone();
@@ -568,9 +573,9 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 impl Change {
-    fn apply(self, world: &World, log: &Log) {
+    fn apply(self, server: &FakeServer, log: &Log) {
         // What is new is told apart by the request that it came before.
-        let number = world.requests().len();
+        let number = server.requests().len();
         match self {
             Self::Nothing => {}
             Self::Add(count) => drop(log.add_samples(count)),
@@ -588,14 +593,14 @@ impl Change {
                     log.insert_raw(at % (log.len() + 1), text.replace(id, &format!("0000inserted{number:012}")));
                 }
             }
-            Self::Empty => drop(world.fail_next(Fault::EmptyOnce)),
-            Self::Short => drop(world.fail_next(Fault::ShortByOne)),
+            Self::Empty => drop(server.fail_next(Fault::EmptyOnce)),
+            Self::Short => drop(server.fail_next(Fault::ShortByOne)),
             Self::Spoil(at) => {
                 if !log.is_empty() {
                     log.replace(at % log.len(), format!(r#"{{"_id":{number}}}"#));
                 }
             }
-            Self::Clamp(most) => drop(world.integration().largest_page(most)),
+            Self::Clamp(most) => drop(server.integration().largest_page(most)),
         }
     }
 }
@@ -617,9 +622,9 @@ struct Case {
     /// Whether a part is read twice.
     again: bool,
     delays: u64,
-    total: Total,
+    total: TotalScope,
     /// What the client is told of the order; none moves.
-    told: Order,
+    told: Stability,
 }
 
 prop_compose! {
@@ -631,11 +636,11 @@ prop_compose! {
         order in proptest::collection::vec(0..9_usize, 9),
         stopped in proptest::option::of(1..40_usize),
         (abreast, again, delays) in any::<(bool, bool, u64)>(),
-        total in prop_oneof![Just(Total::Open), Just(Total::OfListing)],
-        told in prop_oneof![2 => Just(Order::Fixed), 1 => Just(Order::MayChange)],
+        total in prop_oneof![Just(TotalScope::Unknown), Just(TotalScope::Listing)],
+        told in prop_oneof![2 => Just(Stability::Stable), 1 => Just(Stability::Unstable)],
     ) -> Case {
-        // Two empty responses in a row are the end, for any scan. Where jobs run abreast, or pages are fetched ahead, whatever
-        // lies between two of them may go to another job: one is enough there.
+        // Two empty responses in a row are the end, for any scan. Where jobs run abreast, or pages are fetched ahead,
+        // whatever lies between two of them may go to another job: one is enough there.
         let (mut last, is_mixed) = (None, abreast || prefetch > 1);
         for (at, change) in changes.iter_mut().enumerate() {
             if matches!(change, Change::Empty) {
@@ -664,16 +669,16 @@ async fn begin(listing: Logs, stop: usize, given: &mut Vec<String>) -> (Cursor, 
 
 impl Case {
     async fn read(&self) -> Result<(), TestCaseError> {
-        let world = log(self.records);
-        let listing = by_way_of(Late::new(&world, self.delays), self.total).order(self.told);
+        let server = log(self.records);
+        let listing = by_way_of(Late::new(&server, self.delays), self.total).stability(self.told);
         let listing = listing.page_size(self.page_size).prefetch(self.prefetch);
-        let log = world.integration().log();
+        let log = server.integration().log();
         let before = ids(&log);
         let mut parts = listing.split(self.parts).await.unwrap();
         let (mut changes, changing) = (self.changes.clone().into_iter(), log.clone());
-        world.before_each(move |world| {
+        server.before_each(move |server| {
             if let Some(change) = changes.next() {
-                change.apply(world, &changing);
+                change.apply(server, &changing);
             }
         });
         for (at, with) in self.order.iter().enumerate().take(parts.len()) {
@@ -725,11 +730,11 @@ impl Case {
         let given_ids = BTreeSet::from_iter(given.iter().cloned());
         let missed: Vec<_> = before.intersection(&after).filter(|it| !given_ids.contains(*it)).collect();
         // Pages of one can't overlap: a reading that had some says so.
-        let told = merged.verdict.is_truncated() || merged.verdict == Verdict::AsFarAsKnown(Doubt::SingleRecords);
+        let told = merged.verdict.is_incomplete() || merged.verdict == Verdict::Unverified(Doubt::SingleRecords);
         prop_assert!(missed.is_empty() || told, "{:?}: {missed:?} were missed; {reads:#?}", merged.verdict);
-        prop_assert!(!merged.verdict.is_complete() || self.told == Order::Fixed);
+        prop_assert!(!merged.verdict.is_complete() || self.told == Stability::Stable);
         let quiet = self.changes.iter().all(|it| matches!(it, Change::Nothing));
-        if quiet && self.stopped.is_none() && self.total == Total::OfListing && self.told == Order::Fixed {
+        if quiet && self.stopped.is_none() && self.total == TotalScope::Listing && self.told == Stability::Stable {
             prop_assert_eq!(merged.verdict, Verdict::Complete);
         }
         if quiet && self.stopped.is_none() && !self.again {
@@ -753,7 +758,7 @@ proptest! {
     })]
 
     #[test]
-    fn what_was_there_throughout_is_given_by_one_part_or_another(case in case()) {
+    fn records_that_stay_are_yielded_by_some_part(case in case()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(case.read())?;
     }

@@ -1,6 +1,6 @@
-//! The quickstart, run as a user runs it: what it prints is what the README says it does.
+//! The quickstart, run as a user runs it: its output is what the README shows.
 //!
-//! If it is to print something else: `cargo run --example quickstart > tests/it/fixtures/quickstart.txt`.
+//! To update the expected output: `cargo run --example quickstart > tests/it/fixtures/quickstart.txt`.
 
 use std::process::Command;
 
@@ -62,7 +62,7 @@ fn steady(text: &str) -> String {
 }
 
 #[test]
-fn the_quickstart_prints_what_the_crate_is_for() {
+fn the_quickstart_prints_the_expected_output() {
     let output = output();
     let expected = steady(include_str!("fixtures/quickstart.txt"));
     assert_eq!(output, expected);

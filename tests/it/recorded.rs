@@ -1,16 +1,16 @@
-//! What a real server answered, played back: see `fixtures/unleash/README.md`.
+//! Recorded responses of a real server, replayed: see `fixtures/unleash/README.md`.
 //!
-//! What is expected is worked out here from the recording, by the error kinds' documentation.
+//! The expected results are derived here from the recording, by the documentation of the error kinds.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::time::Duration;
 
-use actionlog::page::{Envelope, Identity, Listed, PageSizes, Paginate};
+use actionlog::page::{Envelope, ListPage, PageSizes, Paginate, RecordKey};
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{
-    DecodeError, Error, ErrorKind, HttpExchange, Json, Page, Request, RequestOutcome, Result, UnleashClient,
+    DecodeError, Error, ErrorKind, Json, Page, Request, ReqwestClient, Result, UnleashClient, WriteOutcome,
 };
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -23,14 +23,14 @@ use crate::support::{Raw, Then, builder, first_page, fixture, promptly, serve};
 /// A server's sentence longer than this is cut.
 const LONGEST: usize = 2_000;
 
-/// How many recorded 200s are JSON that the client can read, and how many of those are compressed by gzip.
+/// The number of recorded 200s with JSON that the client can read, and how many of these are compressed by gzip.
 const GOOD: usize = 108;
 const GZIPPED: usize = 5;
 
 /// What the server's end of a connection writes for itself when an answer is played back.
 const BY_HOP: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
 
-/// One recorded answer.
+/// One recorded response.
 struct Case {
     name: String,
     status_line: String,
@@ -163,7 +163,7 @@ fn read_folder(folder: &str) -> (Vec<Case>, usize) {
     (cases, paths.len())
 }
 
-/// Every recorded `GET`. Fails if one is missing.
+/// All recorded `GET`s. Fails if one is missing.
 fn cases() -> Vec<Case> {
     let folders = folders();
     assert_eq!(folders.len(), 10, "the README names ten folders");
@@ -176,13 +176,13 @@ fn cases() -> Vec<Case> {
     all
 }
 
-/// A client on connections that are shared by all cases of a test.
-fn client(url: &str, exchange: &HttpExchange) -> UnleashClient {
-    builder(url).exchange(exchange.clone()).build().unwrap()
+/// A client whose connections are shared by all cases of a test.
+fn client(url: &str, http_client: &ReqwestClient) -> UnleashClient {
+    builder(url).http_client(http_client.clone()).build().unwrap()
 }
 
-fn exchange() -> HttpExchange {
-    HttpExchange::new(Duration::from_secs(5).into()).unwrap()
+fn http_client() -> ReqwestClient {
+    ReqwestClient::new(Duration::from_secs(5).into()).unwrap()
 }
 
 /// Gathers what differs, so that one run tells all of it.
@@ -207,7 +207,7 @@ fn expected_kind(case: &Case) -> ErrorKind {
         200 => ErrorKind::Decode,
         301 => ErrorKind::Redirect,
         304 => ErrorKind::UnexpectedStatus,
-        400 | 431 => ErrorKind::Rejected,
+        400 | 431 => ErrorKind::BadRequest,
         401 => ErrorKind::Unauthorized,
         403 => ErrorKind::Forbidden,
         404 => ErrorKind::NotFound,
@@ -217,34 +217,34 @@ fn expected_kind(case: &Case) -> ErrorKind {
     }
 }
 
-/// A word of the hint that belongs there, or `None` where none belongs.
+/// A part of the expected hint, or `None` if there should be none.
 fn expected_hint(case: &Case) -> Option<&'static str> {
     let body = case.plain_json().unwrap_or_default();
     match case.status {
         200 if case.is_web_page() => Some("base URL looks wrong"),
-        301 => Some("redirects are not followed"),
-        304 => Some("no condition was sent"),
+        301 => Some("redirects aren't followed"),
+        304 => Some("carried no condition"),
         401 if body["message"].as_str().is_some_and(|it| it.contains("no authorization header")) => {
-            Some("a proxy in between")
+            Some("whether a proxy strips the header")
         }
         401 => Some("mistyped, expired or deleted"),
-        403 if body["name"].is_null() => Some("a token of this kind"),
+        403 if body["name"].is_null() => Some("tokens of this kind"),
         403 => Some("lacks the permission"),
         404 if body["message"].as_str().is_some_and(|it| it.contains("is not available")) => Some("Unleash Enterprise"),
         404 if case.is_web_page() => Some("a web page"),
-        404 => Some("is the id right"),
-        400 => Some("doesn't take the request"),
-        431 => Some("longer than the server"),
-        429 => Some("ask less often"),
+        404 => Some("check the id"),
+        400 => Some("the server rejected the request"),
+        431 => Some("exceed the limit of the server"),
+        429 => Some("send fewer requests"),
         500.. => Some("try again later"),
         _ => None,
     }
 }
 
-/// Message, name, id and details.
+/// The message, name, id and details.
 type Said = (Option<String>, Option<String>, Option<String>, Vec<String>);
 
-/// What the server said, by the body alone.
+/// The server's error, from the body alone.
 fn expected_said(case: &Case) -> Option<Said> {
     if case.status < 400 {
         return None;
@@ -288,8 +288,8 @@ fn compare(case: &Case, result: Result<Page<ActionSetEvent>>, differences: &mut 
     let wait = case.header("retry-after").map(|it| Duration::from_secs(it.parse().expect("whole seconds")));
     let transient = matches!(case.status, 429 | 500);
     let outcome = match case.status {
-        200 | 500 => RequestOutcome::Unknown,
-        _ => RequestOutcome::Refused,
+        200 | 500 => WriteOutcome::Unknown,
+        _ => WriteOutcome::NotApplied,
     };
     differences.compare(case, "the kind", error.kind(), kind);
     differences.compare(case, "the status", error.status().map(|it| it.as_u16()), Some(case.status));
@@ -319,7 +319,7 @@ fn compare(case: &Case, result: Result<Page<ActionSetEvent>>, differences: &mut 
 }
 
 #[test]
-fn no_recording_is_lost_and_together_they_show_what_they_are_kept_for() {
+fn every_recording_is_used_and_covers_its_purpose() {
     let mut kinds = BTreeMap::new();
     for case in cases() {
         *kinds.entry(expected_kind(&case).to_string()).or_insert(0) += 1;
@@ -332,7 +332,7 @@ fn no_recording_is_lost_and_together_they_show_what_they_are_kept_for() {
         ("not found", 71),
         ("rate limited", 9),
         ("redirected", 1),
-        ("rejected", 13),
+        ("bad request", 13),
         ("server error", 1),
         ("unauthorized", 37),
         ("unexpected JSON", GOOD - coded),
@@ -342,32 +342,32 @@ fn no_recording_is_lost_and_together_they_show_what_they_are_kept_for() {
 }
 
 #[tokio::test]
-async fn every_recorded_answer_is_the_error_that_it_is_and_never_a_page() {
-    let exchange = exchange();
+async fn every_recorded_response_becomes_its_error_and_never_a_page() {
+    let http_client = http_client();
     let mut differences = Differences::default();
     for case in cases() {
         let server = serve(case.template()).await;
-        let result = first_page(&client(&server.uri(), &exchange)).await;
+        let result = first_page(&client(&server.uri(), &http_client)).await;
         compare(&case, result, &mut differences);
     }
     differences.none();
 }
 
 #[tokio::test]
-async fn every_recorded_answer_is_the_same_error_with_its_own_framing_on_the_wire() {
-    let exchange = exchange();
+async fn every_recorded_response_becomes_the_same_error_with_its_recorded_framing() {
+    let http_client = http_client();
     let mut differences = Differences::default();
     for case in cases() {
         let server = Raw::start(Then::Send(case.wire())).await;
-        let result = first_page(&client(&server.url(), &exchange)).await;
+        let result = first_page(&client(&server.url(), &http_client)).await;
         compare(&case, result, &mut differences);
     }
     differences.none();
 }
 
 #[tokio::test]
-async fn every_recorded_json_is_handed_over_byte_for_byte() {
-    let exchange = exchange();
+async fn every_recorded_json_body_is_returned_byte_for_byte() {
+    let http_client = http_client();
     let mut differences = Differences::default();
     let mut gzipped = 0;
     let good: Vec<_> = cases().into_iter().filter(Case::is_good_json).collect();
@@ -376,7 +376,7 @@ async fn every_recorded_json_is_handed_over_byte_for_byte() {
     for case in &good {
         let server = serve(case.template()).await;
         let request = Request::get("any/path", [] as [&str; 0]).json::<Json>();
-        let json = promptly(client(&server.uri(), &exchange).send(request)).await;
+        let json = promptly(client(&server.uri(), &http_client).send(request)).await;
         let text = json.map(|it| it.as_str().to_owned()).map_err(|it| it.to_string());
         differences.compare(case, "the text", text, Ok(String::from_utf8(case.plain().unwrap()).unwrap()));
         gzipped += usize::from(case.header("content-encoding").is_some());
@@ -395,7 +395,7 @@ struct IntegrationEvent {
     state: String,
 }
 
-struct Around;
+struct ListEnvelope;
 
 #[derive(serde::Deserialize)]
 struct Body<R> {
@@ -403,24 +403,24 @@ struct Body<R> {
     events: Vec<R>,
 }
 
-impl Envelope for Around {
+impl Envelope for ListEnvelope {
     type Of<R: serde::de::DeserializeOwned> = Body<R>;
 
-    fn open<R: serde::de::DeserializeOwned>(body: Body<R>) -> Result<Listed<R>, DecodeError> {
-        Ok(Listed::new(body.events))
+    fn open<R: serde::de::DeserializeOwned>(body: Body<R>) -> Result<ListPage<R>, DecodeError> {
+        Ok(ListPage::new(body.events))
     }
 }
 
 impl Paginate for IntegrationEvents {
     type Item = IntegrationEvent;
-    type Envelope = Around;
+    type Envelope = ListEnvelope;
 
     fn request(&self) -> Request<()> {
         Request::get("api/admin/addons/{id}/events", [1])
     }
 
-    fn identity(event: &IntegrationEvent) -> Identity {
-        Identity::from(event.id.as_str())
+    fn record_key(event: &IntegrationEvent) -> RecordKey {
+        RecordKey::from(event.id.as_str())
     }
 
     fn page_sizes(&self) -> PageSizes {
@@ -437,14 +437,14 @@ fn integration_events(case: &Case) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_listing_of_ones_own_reads_the_recorded_pages_of_another_path() {
-    let exchange = exchange();
+async fn a_custom_listing_reads_the_recorded_pages_of_another_path() {
+    let http_client = http_client();
     let mut differences = Differences::default();
     let mut sizes = BTreeMap::new();
     let (cases, _) = read_folder("addon-events-paging");
     for case in cases.iter().filter(|it| it.status == 200) {
         let server = serve(case.template()).await;
-        let page = promptly(client(&server.uri(), &exchange).listing(IntegrationEvents).page()).await.unwrap();
+        let page = promptly(client(&server.uri(), &http_client).listing(IntegrationEvents).page()).await.unwrap();
         let got: Vec<_> = page.records().map(|it| (it.id.clone(), it.state.clone())).collect();
         *sizes.entry(got.len()).or_insert(0) += 1;
         differences.compare(case, "the number of entries", page.entries.len(), got.len());
@@ -472,14 +472,14 @@ async fn integration_server(case: &Case) -> MockServer {
 }
 
 #[tokio::test]
-async fn a_walk_over_recorded_records_gives_each_of_them_once_and_in_order() {
+async fn a_scan_of_recorded_records_yields_each_of_them_once_and_in_order() {
     let (cases, _) = read_folder("addon-events-paging");
     let case = cases.iter().find(|it| it.name.ends_with("16-limit-100")).expect("the largest page");
     let expected = integration_events(case);
     assert_eq!(expected.len(), 100);
     let server = integration_server(case).await;
     for size in [1, 2, 7, 50, 99, 100] {
-        let mut items = client(&server.uri(), &exchange()).listing(IntegrationEvents).page_size(size).items();
+        let mut items = client(&server.uri(), &http_client()).listing(IntegrationEvents).page_size(size).items();
         let mut got = Vec::new();
         while let Some(item) = promptly(items.next()).await {
             let item = item.unwrap();

@@ -1,4 +1,4 @@
-//! A subscriber that keeps everything that it is told.
+//! A `tracing` subscriber that keeps all spans and events.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -11,15 +11,15 @@ use tracing::{Event, Metadata, Subscriber};
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// A span, or an event in one.
+/// A span, or an event within one.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) target: &'static str,
     pub(crate) name: &'static str,
     pub(crate) level: tracing::Level,
-    /// The span around it.
+    /// The parent span.
     pub(crate) parent: Option<u64>,
-    /// Its own number, for a span.
+    /// The id of a span.
     pub(crate) id: Option<u64>,
     pub(crate) fields: Fields,
 }
@@ -30,7 +30,7 @@ impl Told {
     }
 }
 
-/// Keeps everything, at every level and of every target: that of the crates beneath too.
+/// Keeps everything, at every level and of every target, including those of dependencies.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {
     told: Arc<Mutex<Vec<Told>>>,
@@ -39,10 +39,10 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Records what this thread tells, until what this gives is dropped.
+    /// Records the spans and events of this thread, until the returned guard is dropped.
     pub(crate) fn listen(&self) -> impl Sized + use<> {
-        // Where there is one subscriber alone, tracing asks that of the thread that is the first to come to a span whether
-        // anybody wants it: on a thread of another test, nobody.
+        // Where there is one subscriber alone, tracing asks that of the thread that is the first to come to a span
+        // whether anybody wants it: on a thread of another test, nobody.
         let another = tracing::Dispatch::new(Self::default());
         (tracing::subscriber::set_default(self.clone()), another)
     }
@@ -51,7 +51,7 @@ impl Recorder {
         self.told.lock().unwrap().clone()
     }
 
-    /// What this crate told, spans first to last and events where they fell.
+    /// The spans and events of this crate, in order.
     pub(crate) fn own(&self) -> Vec<Told> {
         self.told().into_iter().filter(|it| it.target == "actionlog").collect()
     }

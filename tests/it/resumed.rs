@@ -1,10 +1,10 @@
-//! What a scan costs that resumes from a cursor after the listing has changed: how many records are delivered again, and
-//! how many requests it makes. The table in `guarantees` is written from this.
+//! What a scan costs that resumes from a cursor after the listing has changed: how many records are delivered again,
+//! and how many requests it makes. The table in `guarantees` is written from this.
 
 use std::collections::BTreeSet;
 
-use actionlog::page::{Cut, Order};
-use actionlog::testing::World;
+use actionlog::page::{Cause, Stability};
+use actionlog::testing::FakeServer;
 use actionlog::{Cursor, ErrorKind, IntegrationClient, UnleashClient, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -15,15 +15,15 @@ struct Stop {
     records: u64,
     stopped_behind: u64,
     page_size: u32,
-    order: Order,
-    /// How many came to the head meanwhile.
+    order: Stability,
+    /// The number of records added at the head meanwhile.
     growth: u64,
     /// Which of the records delivered last were removed meanwhile: so many, from the last one but so many up.
     removed: u64,
     removed_from: u64,
 }
 
-/// What the resumed scan came to.
+/// The result of the resumed scan.
 #[derive(Clone, Debug)]
 struct Resumed {
     repeats: u64,
@@ -37,18 +37,19 @@ fn text(id: u64) -> String {
 }
 
 impl Stop {
-    /// With nothing changed meanwhile.
+    /// The same without changes meanwhile.
     fn undisturbed(self) -> Self {
         Self { growth: 0, removed: 0, ..self }
     }
 
     async fn resume(self) -> Resumed {
-        let world = World::new();
+        let fake = FakeServer::new();
         for id in 1..=self.records {
-            world.integration().add_raw(text(id));
+            fake.integration().add_raw(text(id));
         }
-        let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-        let listing = client.build().unwrap().logs().list(()).page_size(self.page_size).order(self.order).prefetch(1);
+        let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
+        let listing =
+            client.build().unwrap().logs().list(()).page_size(self.page_size).stability(self.order).prefetch(1);
         let mut logs = listing.clone().items();
         let mut first = BTreeSet::new();
         while (first.len() as u64) < self.stopped_behind
@@ -61,10 +62,10 @@ impl Stop {
         // Newest first: the last ones delivered stand right before index `stopped_behind`.
         for _ in 0..self.removed {
             let index = self.stopped_behind - 1 - self.removed_from - self.removed + 1;
-            world.integration().log().remove(usize::try_from(index).unwrap());
+            fake.integration().log().remove(usize::try_from(index).unwrap());
         }
         for id in 0..self.growth {
-            world.integration().add_raw(text(self.records + 1 + id));
+            fake.integration().add_raw(text(self.records + 1 + id));
         }
         let read = listing.resume(serde_json::from_str::<Cursor>(&cursor).unwrap()).collect().await;
         assert!(read.error.is_none(), "{self:?}: {:?}", read.error);
@@ -85,8 +86,9 @@ fn a_resumed_scan_repeats_at_most_a_page_and_costs_no_more_than_is_promised() {
         // Of the run that a cursor knows, some are left.
         let removed = removed.min(stopped_behind / 4);
         let removed_from = removed_from.min(stopped_behind / 4);
-        // Where records may move, too few of a run that has gaps may stand in a small page to tell it from records that moved.
-        let order = if is_fixed { Order::Fixed } else { Order::MayChange };
+        // Where records may move, too few of a run that has gaps may stand in a small page to tell it from records that
+        // moved.
+        let order = if is_fixed { Stability::Stable } else { Stability::Unstable };
         Stop { records, stopped_behind, page_size, order, growth, removed, removed_from }
     });
     let cases = std::env::var("MODEL_CASES").map_or(300, |it| it.parse().unwrap());
@@ -101,20 +103,20 @@ fn a_resumed_scan_repeats_at_most_a_page_and_costs_no_more_than_is_promised() {
             prop_assert!(resumed.missing.is_empty(), "missing: {why}");
             prop_assert!(resumed.repeats <= u64::from(stop.page_size), "repeated: {why}");
             prop_assert!(resumed.requests <= most, "more than {most}: {why}");
-            prop_assert!(!resumed.verdict.is_truncated(), "{why}");
+            prop_assert!(!resumed.verdict.is_incomplete(), "{why}");
             Ok::<_, TestCaseError>(())
         })
         .unwrap();
 }
 
-/// The table of `guarantees`, as it is measured.
+/// The table of `guarantees`, from measurements.
 #[tokio::test]
 async fn the_table_of_what_resuming_costs_is_true() {
     let plain = Stop {
         records: 10_000,
         stopped_behind: 8_000,
         page_size: 50,
-        order: Order::Fixed,
+        order: Stability::Stable,
         growth: 0,
         removed: 0,
         removed_from: 0,
@@ -132,7 +134,7 @@ async fn the_table_of_what_resuming_costs_is_true() {
         ("100 came, and the last 5 were removed", Stop { growth: 100, removed: 5, ..plain }),
     ] {
         let mut cells = Vec::new();
-        for order in [Order::Fixed, Order::MayChange] {
+        for order in [Stability::Stable, Stability::Unstable] {
             let rest = Stop { order, ..plain }.resume().await;
             let resumed = Stop { order, ..stop }.resume().await;
             assert!(resumed.missing.is_empty(), "{what}: {resumed:?}");
@@ -146,15 +148,15 @@ async fn the_table_of_what_resuming_costs_is_true() {
 }
 
 #[tokio::test]
-async fn unleash_events_that_came_meanwhile_do_not_make_a_resumed_scan_start_again() {
+async fn events_added_since_do_not_restart_a_resumed_scan() {
     for growth in [0, 1, 2, 5, 9, 10, 17, 33, 200] {
-        let world = World::new();
-        world.unleash().add_sample_events("default", 7, 1_000);
+        let fake = FakeServer::new();
+        fake.unleash().add_sample_events("default", 7, 1_000);
         let client =
-            UnleashClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+            UnleashClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
         let listing = client.action_set_events().list(("default", 7));
         let first = listing.clone().max_items(800).collect().await;
-        world.unleash().add_sample_events("default", 7, growth);
+        fake.unleash().add_sample_events("default", 7, growth);
         let rest = listing.resume(first.cursor.unwrap()).collect().await;
         let seen: BTreeSet<i64> = first.items.iter().map(|it| *it.id.get()).collect();
         let again = rest.items.iter().filter(|it| seen.contains(it.id.get())).count();
@@ -164,14 +166,14 @@ async fn unleash_events_that_came_meanwhile_do_not_make_a_resumed_scan_start_aga
 }
 
 #[tokio::test]
-async fn a_backfill_that_is_killed_after_each_page_comes_to_its_end_while_the_log_grows() {
-    let world = World::new();
+async fn a_backfill_that_is_killed_after_each_page_finishes_while_the_log_grows() {
+    let fake = FakeServer::new();
     for id in 1..=500 {
-        world.integration().add_raw(text(id));
+        fake.integration().add_raw(text(id));
     }
     let mut next = 501;
     let client =
-        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+        IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
     let listing = client.logs().list(()).page_size(20);
     let mut cursor: Option<Cursor> = None;
     let mut delivered = 0;
@@ -183,12 +185,12 @@ async fn a_backfill_that_is_killed_after_each_page_comes_to_its_end_while_the_lo
         let read = listing.max_items(30).collect().await;
         delivered += read.items.len();
         // At its end the head is read again, for what came meanwhile: all that stood there before was delivered.
-        if read.summary.verdict != Verdict::Truncated(Cut::MaxItems) || read.summary.late > 0 {
+        if read.summary.verdict != Verdict::Incomplete(Cause::MaxItems) || read.summary.late > 0 {
             break;
         }
         cursor = read.cursor;
         for _ in 0..5 {
-            world.integration().add_raw(text(next));
+            fake.integration().add_raw(text(next));
             next += 1;
         }
         assert!(kills < 60, "{delivered} delivered");
@@ -197,11 +199,11 @@ async fn a_backfill_that_is_killed_after_each_page_comes_to_its_end_while_the_lo
 }
 
 #[tokio::test]
-async fn a_cursor_that_says_it_skipped_nothing_and_stands_behind_something_is_refused() {
-    let world = World::new();
-    world.integration().add_sample_logs(30);
+async fn a_cursor_with_contradictory_positions_is_rejected() {
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(30);
     let client =
-        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
+        IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
     let listing = client.logs().list(());
     let cursor = listing.clone().items().cursor().unwrap();
     let mut tampered = serde_json::to_value(&cursor).unwrap();
@@ -209,17 +211,18 @@ async fn a_cursor_that_says_it_skipped_nothing_and_stands_behind_something_is_re
     let cursor: Cursor = serde_json::from_value(tampered).unwrap();
     let error = listing.clone().resume(cursor).items().next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert!(world.requests().is_empty());
+    assert!(fake.requests().is_empty());
     // One of a scan that began behind the head isn't whole, and is taken.
     let honest = listing.clone().start_offset(10).items().cursor().unwrap();
     assert_eq!(listing.resume(honest).collect().await.items.len(), 20);
 }
 
 #[tokio::test]
-async fn a_cursor_goes_to_another_base_url_only_where_it_is_told_to() {
-    let world = World::new();
-    world.integration().add_sample_logs(60);
-    let at = |url: &str| IntegrationClient::builder(url).api_key("any").exchange(world.exchange()).build().unwrap();
+async fn a_cursor_is_accepted_for_another_base_url_only_by_choice() {
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(60);
+    let at =
+        |url: &str| IntegrationClient::builder(url).api_key("any").http_client(fake.http_client()).build().unwrap();
     let old = at("https://old.example").logs().list(()).page_size(10);
     let new = at("https://new.example").logs().list(()).page_size(10);
     let first = old.max_items(25).collect().await;
@@ -228,7 +231,7 @@ async fn a_cursor_goes_to_another_base_url_only_where_it_is_told_to() {
     assert!(refused.to_string().contains("the server"), "{refused}");
     let rebased = cursor.clone().rebase("https://new.example/").unwrap();
     assert_eq!(new.clone().resume(rebased).collect().await.items.len(), 35);
-    // It changes the base URL and nothing else.
+    // Only the base URL changes.
     let searched = at("https://new.example").logs().list(actionlog::integration::LogsQuery::new().search("x"));
     let error = searched.resume(cursor.clone().rebase("https://new.example").unwrap()).collect().await.error;
     assert_eq!(error.unwrap().kind(), ErrorKind::InvalidRequest);
@@ -241,46 +244,47 @@ async fn a_cursor_goes_to_another_base_url_only_where_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn what_is_newer_is_found_as_long_as_one_of_the_records_at_the_head_is_left() {
+async fn newer_records_are_found_while_one_record_of_the_old_head_remains() {
     for records in [20, 500] {
-        for order in [Order::Fixed, Order::MayChange] {
+        for order in [Stability::Stable, Stability::Unstable] {
             for expired in [1, 4, 10, 15] {
-                let world = World::new();
+                let fake = FakeServer::new();
                 for id in 1..=records {
-                    world.integration().add_raw(text(id));
+                    fake.integration().add_raw(text(id));
                 }
-                let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-                let listing = client.build().unwrap().logs().list(()).page_size(10).order(order);
+                let client =
+                    IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
+                let listing = client.build().unwrap().logs().list(()).page_size(10).stability(order);
                 let cursor = listing.clone().collect().await.cursor.unwrap();
                 for _ in 0..expired {
-                    world.integration().log().remove(0);
+                    fake.integration().log().remove(0);
                 }
                 for id in 0..7 {
-                    world.integration().add_raw(text(1_000 + id));
+                    fake.integration().add_raw(text(1_000 + id));
                 }
-                let sent = world.requests().len();
+                let sent = fake.requests().len();
                 let newer = listing.newer_than(cursor).collect().await;
                 let why = format!("{expired} of {records} expired, {order:?}: {:?} {:?}", newer.error, newer.summary);
                 let ids: Vec<u64> = newer.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
                 assert_eq!(ids, (1_000..1_007).collect::<Vec<_>>(), "{why}");
-                assert!(world.requests().len() - sent <= 4, "{why}");
+                assert!(fake.requests().len() - sent <= 4, "{why}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_newer_is_found_where_one_known_record_is_all_that_is_left() {
-    for total in [actionlog::page::Total::Open, actionlog::page::Total::OfListing] {
-        for order in [Order::Fixed, Order::MayChange] {
-            let world = World::new();
+async fn newer_records_are_found_if_only_one_already_seen_record_remains() {
+    for total in [actionlog::page::TotalScope::Unknown, actionlog::page::TotalScope::Listing] {
+        for order in [Stability::Stable, Stability::Unstable] {
+            let fake = FakeServer::new();
             // Newest first: [2, 1]. Then 2 expires, and 3 comes.
-            world.integration().add_raw(text(1)).add_raw(text(2));
-            let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-            let listing = client.total_means(total).build().unwrap().logs().list(()).order(order);
+            fake.integration().add_raw(text(1)).add_raw(text(2));
+            let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
+            let listing = client.total_scope(total).build().unwrap().logs().list(()).stability(order);
             let cursor = listing.clone().collect().await.cursor.unwrap();
-            world.integration().log().remove(0);
-            world.integration().add_raw(text(3));
+            fake.integration().log().remove(0);
+            fake.integration().add_raw(text(3));
             let newer = listing.newer_than(cursor).collect().await;
             let ids: Vec<_> = newer.items.iter().map(|it| it.id.to_string()).collect();
             assert_eq!(ids, ["3"], "{order:?} {total:?}: {:?} {:?}", newer.error, newer.summary);
@@ -289,18 +293,18 @@ async fn what_is_newer_is_found_where_one_known_record_is_all_that_is_left() {
 }
 
 #[tokio::test]
-async fn more_than_a_page_of_newer_records_is_no_failure_whatever_is_told_of_the_total() {
-    for total in [actionlog::page::Total::Open, actionlog::page::Total::OfListing] {
+async fn more_than_a_page_of_newer_records_is_no_failure_whatever_the_total() {
+    for total in [actionlog::page::TotalScope::Unknown, actionlog::page::TotalScope::Listing] {
         for (before, after) in [(0, 1), (0, 250), (1, 101), (3, 101), (150, 1), (150, 1_001)] {
-            let world = World::new();
+            let fake = FakeServer::new();
             for id in 0..before {
-                world.integration().add_raw(text(id + 1));
+                fake.integration().add_raw(text(id + 1));
             }
-            let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-            let listing = client.total_means(total).build().unwrap().logs().list(());
+            let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
+            let listing = client.total_scope(total).build().unwrap().logs().list(());
             let cursor = listing.clone().collect().await.cursor.unwrap();
             for id in 0..after {
-                world.integration().add_raw(text(10_000 + id));
+                fake.integration().add_raw(text(10_000 + id));
             }
             let newer = listing.newer_than(cursor).collect().await;
             let why = format!("{after} after {before}, {total:?}: {:?} {:?}", newer.error, newer.summary);
@@ -311,37 +315,37 @@ async fn more_than_a_page_of_newer_records_is_no_failure_whatever_is_told_of_the
 }
 
 #[tokio::test]
-async fn remembering_less_than_two_pages_does_not_make_the_way_to_the_head_endless() {
-    let world = World::new();
+async fn a_dedup_window_below_two_pages_does_not_make_the_search_for_the_head_endless() {
+    let fake = FakeServer::new();
     for id in 1..=100 {
-        world.integration().add_raw(text(id));
+        fake.integration().add_raw(text(id));
     }
     let client =
-        IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange()).build().unwrap();
-    let listing = client.logs().list(()).page_size(10).remember(1);
+        IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
+    let listing = client.logs().list(()).page_size(10).dedup_window(1);
     let cursor = listing.clone().collect().await.cursor.unwrap();
     for id in 101..=300 {
-        world.integration().add_raw(text(id));
+        fake.integration().add_raw(text(id));
     }
-    let sent = world.requests().len();
+    let sent = fake.requests().len();
     let newer = listing.newer_than(cursor).collect().await;
     assert_eq!(newer.items.len(), 200, "{:?}", newer.summary);
-    assert!(world.requests().len() - sent < 100);
+    assert!(fake.requests().len() - sent < 100);
 }
 
 #[tokio::test]
 async fn a_clamped_offset_ends_no_listing_by_its_total() {
-    let world = World::new();
+    let fake = FakeServer::new();
     for id in 1..=18 {
-        world.integration().add_raw(text(id));
+        fake.integration().add_raw(text(id));
     }
-    let client = IntegrationClient::builder("http://localhost").api_key("any").exchange(world.exchange());
-    let client = client.total_means(actionlog::page::Total::OfListing).build().unwrap();
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
+    let client = client.total_scope(actionlog::page::TotalScope::Listing).build().unwrap();
     let mut turn = 0;
-    world.before_each(move |world| {
+    fake.before_each(move |fake| {
         turn += 1;
         if turn == 2 {
-            let log = world.integration().log();
+            let log = fake.integration().log();
             for _ in 0..5 {
                 log.remove(0);
             }
@@ -352,7 +356,7 @@ async fn a_clamped_offset_ends_no_listing_by_its_total() {
             }
         }
     });
-    let read = client.logs().list(()).page_size(10).order(Order::Fixed).prefetch(1).collect().await;
+    let read = client.logs().list(()).page_size(10).stability(Stability::Stable).prefetch(1).collect().await;
     let ids: BTreeSet<String> = read.items.iter().map(|it| it.id.to_string()).collect();
     assert!(ids.contains("1") || !read.summary.verdict.is_complete(), "{:?}", read.summary);
 }

@@ -1,12 +1,12 @@
-//! One client, and more than one runtime.
+//! One client on several runtimes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actionlog::auth::{AuthError, Cached, Token, TokenSource};
-use actionlog::testing::World;
+use actionlog::auth::{AuthError, Token, TokenCache, TokenSource};
+use actionlog::testing::FakeServer;
 use actionlog::{ErrorKind, IntegrationClient, Request};
 use async_trait::async_trait;
 use tokio::runtime::{Builder, Runtime};
@@ -36,8 +36,8 @@ impl TokenSource for Slow {
 
 fn client(source: &Slow, patience: Duration) -> (IntegrationClient, Memory) {
     let memory = Memory::new(|_, _| Reply::json(200, "{}"));
-    let cached = Cached::new(source.clone()).fetch_timeout(patience);
-    let client = IntegrationClient::builder("http://localhost").authenticator(cached).exchange(memory.clone());
+    let cached = TokenCache::new(source.clone()).fetch_timeout(patience);
+    let client = IntegrationClient::builder("http://localhost").authenticator(cached).http_client(memory.clone());
     (client.operation_timeout(None).build().unwrap(), memory)
 }
 
@@ -51,7 +51,7 @@ async fn soon_dropped(client: &IntegrationClient, milliseconds: u64) -> bool {
 }
 
 #[test]
-fn a_token_fetch_on_a_runtime_that_is_not_driven_any_more_keeps_nobody_waiting_for_ever() {
+fn a_token_fetch_on_an_idle_runtime_blocks_no_caller_forever() {
     let source = Slow { takes: Duration::from_millis(50), fetches: Arc::default() };
     let patience = Duration::from_millis(400);
     let (client, memory) = client(&source, patience);
@@ -81,7 +81,7 @@ fn a_token_fetch_on_a_runtime_that_is_not_driven_any_more_keeps_nobody_waiting_f
 }
 
 #[test]
-fn a_facade_that_blocks_goes_on_where_it_gave_up() {
+fn a_blocking_facade_continues_after_a_timeout() {
     let source = Slow { takes: Duration::from_millis(50), fetches: Arc::default() };
     let (client, _) = client(&source, Duration::from_secs(30));
     let facade = runtime();
@@ -101,7 +101,7 @@ fn a_facade_that_blocks_goes_on_where_it_gave_up() {
 }
 
 #[test]
-fn a_fetch_whose_runtime_has_ended_is_made_again() {
+fn a_token_fetch_whose_runtime_has_ended_is_repeated() {
     let source = Slow { takes: Duration::from_millis(50), fetches: Arc::default() };
     let (client, _) = client(&source, Duration::from_secs(30));
     let ended = runtime();
@@ -119,12 +119,13 @@ fn a_fetch_whose_runtime_has_ended_is_made_again() {
 /// Over connections, which belong to the runtime that opened them.
 #[test]
 fn one_client_serves_runtimes_that_are_driven() {
-    let world = World::new();
-    world.integration().add_sample_logs(30);
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(30);
     let serving = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let server = serving.block_on(world.listen()).unwrap();
+    let server = serving.block_on(fake.listen()).unwrap();
     let source = Slow { takes: Duration::from_millis(5), fetches: Arc::default() };
-    let client = IntegrationClient::builder(server.url()).authenticator(Cached::new(source.clone())).build().unwrap();
+    let client =
+        IntegrationClient::builder(server.url()).authenticator(TokenCache::new(source.clone())).build().unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let client = client.clone();
@@ -147,16 +148,16 @@ fn one_client_serves_runtimes_that_are_driven() {
 /// The docs say what it costs: an attempt. After that the connection is none of the client's any more.
 #[test]
 fn a_connection_of_a_runtime_that_is_not_driven_any_more_costs_an_attempt() {
-    let world = World::new();
-    world.integration().add_sample_logs(3);
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(3);
     let serving = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let server = serving.block_on(world.listen()).unwrap();
+    let server = serving.block_on(fake.listen()).unwrap();
     let client = IntegrationClient::builder(server.url()).api_key("key").attempt_timeout(Duration::from_secs(1));
     let client = client.build().unwrap();
     let left = runtime();
     left.block_on(client.logs().list(()).page().into_future()).unwrap();
     let began = Instant::now();
-    let page = runtime().block_on(client.logs().list(()).page().with_answer()).unwrap();
+    let page = runtime().block_on(client.logs().list(()).page().with_response()).unwrap();
     assert!(page.attempts <= 2 && began.elapsed() < Duration::from_secs(10), "{} {:?}", page.attempts, began.elapsed());
     drop(left);
 }

@@ -1,7 +1,7 @@
-//! Many tasks against a server that misbehaves at random, for long: what stays is a client as it was.
+//! Many tasks against a server that misbehaves at random, for a long time: the client leaks nothing.
 //!
-//! The server is a process of its own, so that the memory that is counted is the client's. A short one runs with the
-//! other tests; for a long one, set `SOAK_REQUESTS=200000`, and `SOAK_SEED` to another number.
+//! The server is a separate process, so that only the client's memory is counted. A short run is part of the test
+//! suite. For a long run set `SOAK_REQUESTS=200000`; `SOAK_SEED` sets another seed.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::auth::{AuthError, Cached, Token, TokenSource};
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
+use actionlog::auth::{AuthError, Token, TokenCache, TokenSource};
+use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
 use actionlog::observe::Event;
-use actionlog::testing::World;
-use actionlog::{Error, ErrorKind, IntegrationClient, RequestOutcome, RetryPolicy};
+use actionlog::testing::FakeServer;
+use actionlog::{Error, ErrorKind, IntegrationClient, RetryPolicy, WriteOutcome};
 use async_trait::async_trait;
 use bytes::Bytes;
 use fastrand::Rng;
@@ -33,7 +33,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |it| it.parse().unwrap())
 }
 
-/// This test binary as a process that runs one ignored test alone.
+/// This test binary as a process that runs only one ignored test.
 fn process(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--ignored", "--nocapture"]);
@@ -41,7 +41,7 @@ fn process(name: &str) -> Command {
 }
 
 #[test]
-fn many_tasks_against_a_server_that_misbehaves_leave_nothing_behind() {
+fn many_tasks_against_a_misbehaving_server_leak_nothing() {
     let output = process("soak::a_process_that_is_the_client").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
@@ -54,9 +54,9 @@ fn many_tasks_against_a_server_that_misbehaves_leave_nothing_behind() {
 /// What the server counts.
 #[derive(Default)]
 struct Counts {
-    /// Connections that are open.
+    /// Open connections.
     open: AtomicUsize,
-    /// Records that were made, and those of them that were made twice.
+    /// Created records, and those that were created twice.
     created: Mutex<(HashSet<String>, usize)>,
 }
 
@@ -76,12 +76,12 @@ fn a_process_that_is_the_server() {
             }
         });
         let mut random = Rng::with_seed(number("SOAK_SEED", 1));
-        let world = Arc::new(Mutex::new(filled()));
+        let fake = Arc::new(Mutex::new(filled()));
         let requests = Arc::new(AtomicU64::new(0));
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let serving = Serving {
-                world: Arc::clone(&world),
+                fake: Arc::clone(&fake),
                 counts: Arc::clone(&counts),
                 requests: Arc::clone(&requests),
                 random: random.fork(),
@@ -91,20 +91,20 @@ fn a_process_that_is_the_server() {
     });
 }
 
-fn filled() -> World {
-    let world = World::new();
-    world.integration().add_sample_logs(150);
-    world
+fn filled() -> FakeServer {
+    let fake = FakeServer::new();
+    fake.integration().add_sample_logs(150);
+    fake
 }
 
 struct Serving {
-    world: Arc<Mutex<World>>,
+    fake: Arc<Mutex<FakeServer>>,
     counts: Arc<Counts>,
     requests: Arc<AtomicU64>,
     random: Rng,
 }
 
-/// Whether the connection can go on.
+/// Whether the connection can be reused.
 type Kept = io::Result<bool>;
 
 impl Serving {
@@ -120,7 +120,7 @@ impl Serving {
         let Some(request) = read(stream).await? else { return Ok(false) };
         // What it remembers of requests must not grow for ever; and a log is emptied now and then.
         if self.requests.fetch_add(1, Ordering::SeqCst) % 20_000 == 19_999 {
-            *self.world.lock().unwrap() = filled();
+            *self.fake.lock().unwrap() = filled();
         }
         match self.random.u32(..100) {
             0 | 1 => return reset(stream),
@@ -177,7 +177,7 @@ impl Serving {
 
     /// What a server does that does as it's asked.
     fn answer(&self, request: &http::Request<Bytes>) -> (u16, String) {
-        let answer = self.world.lock().unwrap().answer(request);
+        let answer = self.fake.lock().unwrap().answer(request);
         if request.method() == http::Method::POST {
             let body = String::from_utf8_lossy(request.body()).into_owned();
             let mut created = self.counts.created.lock().unwrap();
@@ -238,7 +238,7 @@ async fn read(stream: &mut TcpStream) -> io::Result<Option<http::Request<Bytes>>
 
 // ---- the client
 
-/// The server's process, for as long as this is there.
+/// The server's process, which ends when this is dropped.
 struct Server {
     child: Child,
     /// Where it says what it has to say: closed, it would end as it says that it takes long.
@@ -258,7 +258,7 @@ impl Server {
         Self { child, _said: said, port: port(), control: port() }
     }
 
-    /// How many connections are open, and how many records were made twice.
+    /// The number of open connections, and of records that were created twice.
     fn counts(&self) -> (usize, usize) {
         let mut said = String::new();
         Stream::connect(("127.0.0.1", self.control)).unwrap().read_to_string(&mut said).unwrap();
@@ -285,7 +285,7 @@ impl TokenSource for Source {
     }
 }
 
-/// How calls ended, by their kind of error.
+/// The ends of the calls, by kind of error.
 type Ends = BTreeMap<&'static str, u64>;
 
 #[test]
@@ -299,9 +299,9 @@ fn a_process_that_is_the_client() {
         let sent = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&sent);
         let client = IntegrationClient::builder(format!("http://127.0.0.1:{}", server.port))
-            .authenticator(Cached::new(Source))
+            .authenticator(TokenCache::new(Source))
             .attempt_timeout(Duration::from_millis(300))
-            .retry(RetryPolicy::default().base(Duration::from_millis(1)).cap(Duration::from_millis(8)))
+            .retry(RetryPolicy::default().initial_backoff(Duration::from_millis(1)).max_backoff(Duration::from_millis(8)))
             .max_in_flight(12)
             .observer(move |event| {
                 if let Event::AttemptEnded(_) = event {
@@ -335,7 +335,7 @@ fn a_process_that_is_the_client() {
         }
         drop(client);
 
-        // Nothing is left: neither tasks of the client nor connections.
+        // Neither tasks of the client nor connections are left.
         let gone = timeout(Duration::from_secs(20), async {
             while Handle::current().metrics().num_alive_tasks() > 0 || server.counts().0 > 0 {
                 sleep(Duration::from_millis(20)).await;
@@ -411,7 +411,7 @@ impl Worker {
                 told(page.await.map(drop).map_err(|error| (error, false)))
             }
             _ => {
-                // Dropped wherever it is.
+                // Drop the call at any point.
                 let patience = Duration::from_micros(self.random.u64(..20_000));
                 match timeout(patience, logs.list(()).page().into_future()).await {
                     Ok(page) => told(page.map(drop).map_err(|error| (error, false))),
@@ -421,9 +421,9 @@ impl Worker {
         }
     }
 
-    /// Each is like no other, so that the server can tell if one comes twice.
-    fn draft(&self) -> ActionLogDraft {
-        ActionLogDraft::new(RequiredFields {
+    /// Each input is unique, so that the server can detect duplicates.
+    fn draft(&self) -> ActionLogInput {
+        ActionLogInput::new(ActionLogFields {
             integration_id: "1".into(),
             action_type: ActionType::Sync,
             entity_type: format!("product {} {}", self.task, self.calls),
@@ -444,13 +444,13 @@ fn told(result: Result<(), (Error, bool)>) -> &'static str {
         Kind::RateLimited,
         Kind::NotJson,
         Kind::Decode,
-        Kind::Refused,
+        Kind::ApiFailure,
         Kind::UnexpectedStatus,
         Kind::Connect,
         Kind::NotFound,
     ];
     assert!(may_be.contains(&error.kind()), "{error:?}");
     // A create that was repeated had no effect before.
-    assert!(!creates || error.attempts() <= 4 && error.outcome() != RequestOutcome::Answered, "{error:?}");
+    assert!(!creates || error.attempts() <= 4 && error.outcome() != WriteOutcome::Applied, "{error:?}");
     error.kind().as_str()
 }

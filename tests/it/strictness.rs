@@ -1,4 +1,4 @@
-//! How strictly records are read: what else is taken for a field, what is left out, and what makes a record invalid.
+//! How strictly records are read: accepted alternatives, omitted fields, and what makes a record invalid.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use actionlog::arklow::{ActionRecord, RecordListing, RecordsQuery};
 use actionlog::auth::none;
 use actionlog::integration::{ActionLog, LogListing, LogStatus, LogsQuery};
-use actionlog::page::{Entry, Listing, Paginate, UnreadableRecord};
+use actionlog::page::{InvalidRecord, Listing, Paginate};
 use actionlog::unleash::{ActionSetEvent, EventsQuery};
-use actionlog::{Answer, ArklowClient, ErrorKind, IntegrationClient, Json, OmittedField, UnleashClient};
+use actionlog::{ArklowClient, ErrorKind, HttpResponse, IntegrationClient, Json, OmittedField, UnleashClient};
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -150,12 +150,12 @@ impl Record for ActionSetEvent {
     }
 }
 
-fn entries<Q: Paginate>(listing: &Listing<Q>, body: String) -> Vec<Entry<Q::Item>> {
+fn entries<Q: Paginate>(listing: &Listing<Q>, body: String) -> Vec<Result<Q::Item, InvalidRecord>> {
     let request = listing.query().request().page_of::<Q>();
-    request.decode(&Answer::new(body.into())).unwrap().into_records()
+    request.decode(&HttpResponse::new(body.into())).unwrap().into_records()
 }
 
-fn read<R: Record>(record: &str) -> Entry<R> {
+fn read<R: Record>(record: &str) -> Result<R, InvalidRecord> {
     let mut entries = entries(&R::listing(), R::page(&[record.to_owned()]));
     assert_eq!(entries.len(), 1);
     entries.remove(0)
@@ -163,15 +163,15 @@ fn read<R: Record>(record: &str) -> Entry<R> {
 
 fn readable<R: Record>(record: &str) -> R {
     match read(record) {
-        Entry::Record(record) => record,
-        Entry::Unreadable(why) => panic!("{record}: {why:?}"),
+        Ok(record) => record,
+        Err(why) => panic!("{record}: {why:?}"),
     }
 }
 
-fn unreadable<R: Record>(record: &str) -> UnreadableRecord {
+fn unreadable<R: Record>(record: &str) -> InvalidRecord {
     match read::<R>(record) {
-        Entry::Record(read) => panic!("{record}: {read:?}"),
-        Entry::Unreadable(why) => why,
+        Ok(read) => panic!("{record}: {read:?}"),
+        Err(why) => why,
     }
 }
 
@@ -293,11 +293,11 @@ fn check<R: Record>(pointer: &str, json: &str) {
     let mut entries = entries(&R::listing(), R::page(&neighbours));
     assert_eq!(entries.len(), 3, "{case}");
     let good = readable::<R>(&sample.to_string());
-    assert!(matches!(&entries[0], Entry::Record(it) if *it == good), "{case}");
-    assert!(matches!(&entries[2], Entry::Record(it) if *it == good), "{case}");
+    assert!(matches!(&entries[0], Ok(it) if *it == good), "{case}");
+    assert!(matches!(&entries[2], Ok(it) if *it == good), "{case}");
     let record = match entries.swap_remove(1) {
-        Entry::Record(record) => record,
-        Entry::Unreadable(record) => {
+        Ok(record) => record,
+        Err(record) => {
             assert!(is_required::<R>(pointer), "{case}: {record:?}");
             assert_eq!(record.raw().as_str(), text, "{case}");
             assert_eq!(read_with_raw::<R>(&text).unwrap_err(), unreadable::<R>(&text), "{case}");
@@ -325,14 +325,14 @@ fn check<R: Record>(pointer: &str, json: &str) {
     assert_eq!(read_with_raw::<R>(&text), Ok((record, text)), "{case}");
 }
 
-fn read_with_raw<R: Record>(text: &str) -> Result<(R, String), UnreadableRecord> {
+fn read_with_raw<R: Record>(text: &str) -> Result<(R, String), InvalidRecord> {
     let mut entries = entries(&R::listing().with_raw(), R::page(&[text.to_owned()]));
     match entries.remove(0) {
-        Entry::Record(raw) => {
+        Ok(raw) => {
             let (record, raw) = raw.into_parts();
             Ok((record, raw.to_string()))
         }
-        Entry::Unreadable(record) => Err(record),
+        Err(record) => Err(record),
     }
 }
 
@@ -340,7 +340,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn whatever_stands_in_a_field_of_an_arklow_record_costs_no_more_than_that(
+    fn a_mismatched_field_of_an_arklow_record_costs_only_that_field(
         field in any::<prop::sample::Index>(), json in any_json(),
     ) {
         let all = all_fields::<ActionRecord>();
@@ -348,7 +348,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_stands_in_a_field_of_an_integration_log_costs_no_more_than_that(
+    fn a_mismatched_field_of_an_integration_log_costs_only_that_field(
         field in any::<prop::sample::Index>(), json in any_json(),
     ) {
         let all = all_fields::<ActionLog>();
@@ -356,7 +356,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_stands_in_a_field_of_an_unleash_event_costs_no_more_than_that(
+    fn a_mismatched_field_of_an_unleash_event_costs_only_that_field(
         field in any::<prop::sample::Index>(), json in any_json(),
     ) {
         let all = all_fields::<ActionSetEvent>();
@@ -365,7 +365,7 @@ proptest! {
 }
 
 #[test]
-fn what_servers_may_well_send_is_taken_for_what_it_is() {
+fn alternative_formats_of_fields_are_accepted() {
     let arklow = |pointer: &str, json: &str| readable::<ActionRecord>(&with(&ActionRecord::sample(), pointer, json));
     let log = |pointer: &str, json: &str| readable::<ActionLog>(&with(&ActionLog::sample(), pointer, json));
     let event = |pointer: &str, json: &str| readable::<ActionSetEvent>(&with(&ActionSetEvent::sample(), pointer, json));
@@ -408,7 +408,7 @@ fn what_servers_may_well_send_is_taken_for_what_it_is() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_left_out_and_said() {
+fn a_mismatched_optional_field_is_omitted_and_reported() {
     let log = |pointer: &str, json: &str| readable::<ActionLog>(&with(&ActionLog::sample(), pointer, json));
     let omitted = |it: &[OmittedField]| it.iter().map(|it| format!("{} {}", it.path(), it.raw())).collect::<Vec<_>>();
 
@@ -434,14 +434,14 @@ fn what_cannot_be_taken_is_left_out_and_said() {
 }
 
 #[test]
-fn fields_that_a_record_cannot_be_without_still_make_it_invalid() {
+fn a_mismatch_in_a_required_field_still_invalidates_the_record() {
     fn check<R: Record>() {
         for pointer in all_fields::<R>().iter().filter(|it| is_required::<R>(it)) {
             let sample = R::sample();
             for text in [with(&sample, pointer, "true"), without(&sample, pointer).to_string()] {
                 let free = FREE.iter().chain(&["sourceId"]).any(|it| pointer.ends_with(&format!("match/{it}")));
                 let read = read::<R>(&text);
-                let Entry::Unreadable(why) = read else {
+                let Err(why) = read else {
                     assert!(free && text.contains("true"), "{pointer}: {text}");
                     continue;
                 };
@@ -463,7 +463,7 @@ fn fields_that_a_record_cannot_be_without_still_make_it_invalid() {
 }
 
 #[test]
-fn a_record_with_its_text_beside_it_says_what_is_wrong_as_one_without() {
+fn a_record_with_its_raw_json_reports_the_same_error_as_without() {
     // An optional field that doesn't fit is left out, and named; the text has it.
     let text = odd_log();
     let (log, raw) = read_with_raw::<ActionLog>(&text).unwrap();
@@ -491,7 +491,7 @@ fn a_record_with_its_text_beside_it_says_what_is_wrong_as_one_without() {
 }
 
 #[test]
-fn each_field_that_is_there_twice_is_left_out_twice_or_named() {
+fn each_repeated_field_is_omitted_or_reported() {
     fn check<R: Record>() {
         for pointer in all_fields::<R>().iter().filter(|it| it.rfind('/') == Some(0)) {
             let (sample, name) = (R::sample(), &pointer[1..]);
@@ -516,7 +516,7 @@ fn each_field_that_is_there_twice_is_left_out_twice_or_named() {
 }
 
 #[tokio::test]
-async fn a_field_that_is_there_twice_costs_no_record_that_can_be_without_it() {
+async fn a_repeated_optional_field_does_not_invalidate_a_record() {
     let mut sample = value(&odd_log());
     sample["entityId"] = json!("6");
     let text = format!(r#"{{"retryCount": 3, "entityId": "5", {}"#, &sample.to_string()[1..]);
@@ -548,7 +548,7 @@ async fn a_field_that_is_there_twice_costs_no_record_that_can_be_without_it() {
 
 fn client(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> (IntegrationClient, Memory) {
     let memory = Memory::new(move |number, _| Reply::json(200, answer(number)));
-    let builder = IntegrationClient::builder(URL).api_key(KEY).exchange(memory.clone());
+    let builder = IntegrationClient::builder(URL).api_key(KEY).http_client(memory.clone());
     (builder.build().unwrap(), memory)
 }
 
@@ -576,7 +576,7 @@ async fn one_record_is_read_as_in_a_listing() {
 }
 
 #[tokio::test]
-async fn what_was_left_out_is_written_back_as_it_was() {
+async fn omitted_fields_are_written_back_unchanged() {
     let (client, memory) = client(|_| format!(r#"{{"success": true, "data": {}}}"#, odd_log()));
     let sent = || value(std::str::from_utf8(memory.seen().last().unwrap().body()).unwrap());
     let log = client.logs().get("1").await.unwrap();
@@ -604,7 +604,7 @@ async fn what_was_left_out_is_written_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_reading_gives_what_was_left_out_through_any_adaptor() {
+async fn a_scan_yields_omitted_fields_through_any_adaptor() {
     use futures_util::TryStreamExt;
 
     let (client, _) = client(|number| match number {
@@ -617,7 +617,7 @@ async fn a_reading_gives_what_was_left_out_through_any_adaptor() {
 }
 
 #[tokio::test]
-async fn a_listing_of_ones_own_that_keeps_nothing_loses_nothing_without_a_word() {
+async fn a_custom_listing_that_keeps_no_omitted_fields_loses_none_silently() {
     #[derive(Clone, Debug)]
     struct Own;
 
@@ -637,7 +637,7 @@ async fn a_listing_of_ones_own_that_keeps_nothing_loses_nothing_without_a_word()
             actionlog::Request::get("own", [""; 0])
         }
 
-        fn identity(item: &Item) -> actionlog::page::Identity {
+        fn record_key(item: &Item) -> actionlog::page::RecordKey {
             item.id.as_str().into()
         }
 
@@ -648,7 +648,7 @@ async fn a_listing_of_ones_own_that_keeps_nothing_loses_nothing_without_a_word()
 
     let (client, _) = client(|_| ActionLog::page(&[r#"{"id": "1", "note": 5}"#.to_owned()]));
     let page = client.listing(Own).page().await.unwrap();
-    let Entry::Unreadable(record) = &page.entries[0] else { panic!("{:?}", page.entries) };
+    let Err(record) = &page.entries[0] else { panic!("{:?}", page.entries) };
     assert_eq!(record.path(), "note");
 }
 
@@ -676,9 +676,9 @@ fn cell<R: Record>(pointer: &str, probes: &[&str]) -> String {
     let mut found: Vec<&str> = Vec::new();
     for text in texts {
         let sign = match read::<R>(&text) {
-            Entry::Unreadable(_) => "✗",
-            Entry::Record(record) if !record.omitted().is_empty() => "–",
-            Entry::Record(record) => match written(&record).pointer(pointer) {
+            Err(_) => "✗",
+            Ok(record) if !record.omitted().is_empty() => "–",
+            Ok(record) => match written(&record).pointer(pointer) {
                 None => "○",
                 Some(_) if probes.is_empty() || probes == ["null"] => "○",
                 Some(_) => "✓",
@@ -710,7 +710,7 @@ fn table<R: Record>() -> String {
 }
 
 #[test]
-fn the_docs_say_how_strict_each_field_is() {
+fn the_docs_list_the_strictness_of_each_field() {
     const BEGIN: &str =
         "<!-- All below is written by the tests: UPDATE_STRICTNESS=1 cargo test --test it strictness -->\n";
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/strictness.md");

@@ -1,4 +1,4 @@
-//! What the tests share: clients, servers of two kinds, and a look at all that an error shows.
+//! Shared helpers: clients, two kinds of servers, and all text that an error shows.
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
-use actionlog::testing::World;
+use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
+use actionlog::testing::FakeServer;
 use actionlog::unleash::ActionSetEvent;
-use actionlog::{Body, ClientBuilder, Error, Exchange, ExchangeError, Page, Result, RetryPolicy, UnleashClient};
+use actionlog::{Body, ClientBuilder, Error, HttpClient, HttpError, Page, Result, RetryPolicy, UnleashClient};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,18 +20,18 @@ use tokio::time::{sleep, timeout};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
-/// The key of every client that isn't about keys.
+/// The key of every client in tests that aren't about keys.
 pub(crate) const KEY: &str = "user:4f1d9c0ab7e2";
 
-/// No test waits longer than this for a client that should have come back by itself.
+/// The time after which a test fails if a client hasn't returned by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where every client of the tests begins: the place for a setting that all of them need. Without credentials.
+/// The builder of every client in the tests, without credentials. Settings that all tests need go here.
 pub(crate) fn unsigned(url: impl Into<String>) -> ClientBuilder<UnleashClient> {
-    UnleashClient::builder(url).retry(RetryPolicy::off())
+    UnleashClient::builder(url).retry(RetryPolicy::never())
 }
 
-/// A client's settings, with [`KEY`].
+/// A builder with [`KEY`].
 pub(crate) fn builder(url: impl Into<String>) -> ClientBuilder<UnleashClient> {
     unsigned(url).api_key(KEY)
 }
@@ -45,24 +45,24 @@ pub(crate) async fn first_page(client: &UnleashClient) -> Result<Page<ActionSetE
     promptly(client.action_set_events().list(("default", 1)).page()).await
 }
 
-/// The error that the first page's place was taken by.
+/// The error of a request for the first page.
 pub(crate) async fn first_error(client: &UnleashClient) -> Error {
     first_page(client).await.expect_err("there is nothing here that could be read as a page")
 }
 
-/// Fails the test rather than wait forever.
+/// Fails the test instead of waiting forever.
 pub(crate) async fn promptly<F: IntoFuture>(future: F) -> F::Output {
     timeout(PATIENCE, future.into_future()).await.expect("the client should have come back long ago")
 }
 
-/// A server that gives one answer to everything.
+/// A server that sends one response to every request.
 pub(crate) async fn serve(answer: impl Respond + 'static) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
     server
 }
 
-/// A server that gives one JSON text to everything.
+/// A server that sends one JSON body to every request.
 pub(crate) async fn serve_json(text: impl Into<Vec<u8>>) -> MockServer {
     serve(json(text)).await
 }
@@ -71,17 +71,17 @@ pub(crate) fn json(text: impl Into<Vec<u8>>) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_raw(text, "application/json; charset=utf-8")
 }
 
-/// What a mock server has received.
+/// The requests that a mock server received.
 pub(crate) async fn received(server: &MockServer) -> Vec<wiremock::Request> {
     server.received_requests().await.expect("mock servers keep their requests unless told not to")
 }
 
-/// A file of the fixtures.
+/// A fixture file.
 pub(crate) fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(path)
 }
 
-/// Everything that an error shows of itself, in every way that it can be printed, with all that lies beneath.
+/// All text that an error and its sources show, in every way of printing them.
 pub(crate) fn all_shown(error: &Error) -> String {
     let mut out = format!("{error}\n{error:?}\n{error:#?}\n");
     if let Some(api) = error.api() {
@@ -100,20 +100,20 @@ pub(crate) fn all_shown(error: &Error) -> String {
     out
 }
 
-/// What a [`Raw`] server does with a request once its head has been read.
+/// The reaction of a [`Raw`] server after it has read the head of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Then {
     /// Closes the connection.
     Close,
     /// Writes these bytes and closes the connection.
     Send(Vec<u8>),
-    /// Writes these bytes and keeps silent.
+    /// Writes these bytes and then nothing.
     SendAndHang(Vec<u8>),
-    /// Writes the first, and then the second again and again for as long as anyone takes it.
+    /// Writes the first, and then repeats the second until the client disconnects.
     SendWithoutEnd(Vec<u8>, Vec<u8>),
 }
 
-/// A server that is no HTTP server: it writes what it is told to, byte for byte.
+/// A raw TCP server that writes exactly the given bytes.
 pub(crate) struct Raw {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -138,7 +138,7 @@ impl Raw {
         format!("http://{}", self.address)
     }
 
-    /// The heads of the requests so far, as they came.
+    /// The raw heads of the requests so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -150,7 +150,7 @@ impl Drop for Raw {
     }
 }
 
-/// That a client goes away half-way is nothing to complain of here.
+/// Ignores errors: the client may disconnect at any time.
 async fn answer(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -178,9 +178,9 @@ async fn answer(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String>>
     drop(stream.shutdown().await);
 }
 
-/// A log to be written, of what has only begun.
-pub(crate) fn draft() -> ActionLogDraft {
-    ActionLogDraft::new(RequiredFields {
+/// The input of a pending log.
+pub(crate) fn draft() -> ActionLogInput {
+    ActionLogInput::new(ActionLogFields {
         integration_id: "i1".into(),
         action_type: ActionType::Sync,
         entity_type: "product".into(),
@@ -188,7 +188,7 @@ pub(crate) fn draft() -> ActionLogDraft {
     })
 }
 
-/// What a server needs to speak TLS with a certificate.
+/// The TLS configuration of a server with this certificate.
 #[cfg(feature = "rustls")]
 pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> tokio_rustls::TlsAcceptor {
     use tokio_rustls::rustls::ServerConfig;
@@ -204,7 +204,7 @@ pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -
     Arc::new(config).into()
 }
 
-/// A file in PEM, as certificates and keys come.
+/// Reads a PEM file.
 #[cfg(feature = "rustls")]
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     use base64::Engine as _;
@@ -214,16 +214,16 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// A way to a world and back that takes what time it likes: answers overtake each other.
+/// An HTTP client to the fake server with varying latency, so that responses overtake each other.
 #[derive(Debug)]
 pub(crate) struct Late {
-    world: World,
+    fake: FakeServer,
     state: Mutex<u64>,
 }
 
 impl Late {
-    pub(crate) fn new(world: &World, seed: u64) -> Self {
-        Self { world: world.clone(), state: Mutex::new(seed) }
+    pub(crate) fn new(fake: &FakeServer, seed: u64) -> Self {
+        Self { fake: fake.clone(), state: Mutex::new(seed) }
     }
 
     async fn delay(&self) {
@@ -237,16 +237,16 @@ impl Late {
 }
 
 #[async_trait]
-impl Exchange for Late {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+impl HttpClient for Late {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         self.delay().await;
-        let answer = self.world.answer(&request).map(Body::from);
+        let answer = self.fake.answer(&request).map(Body::from);
         self.delay().await;
         Ok(answer)
     }
 }
 
-/// An event as a server of today may send it, with this id.
+/// An event with this id, as a current server sends it.
 pub(crate) fn event(id: i64) -> serde_json::Value {
     serde_json::json!({
         "id": id,
@@ -273,12 +273,12 @@ pub(crate) fn event(id: i64) -> serde_json::Value {
     })
 }
 
-/// A page of events, each as a JSON text of its own.
+/// A page of events, each given as raw JSON.
 pub(crate) fn page_of(records: &[String]) -> String {
     format!(r#"{{"actionSetEvents":[{}]}}"#, records.join(","))
 }
 
-/// Answers by `limit` and `offset`, as a server does that keeps these records in this order.
+/// Responds by `limit` and `offset`, like a server that has these records in this order.
 pub(crate) fn listing(records: Vec<String>) -> impl Respond {
     move |request: &wiremock::Request| {
         let number = |name: &str| -> usize {

@@ -1,12 +1,12 @@
-//! What users set of connections: proxies, certificates, addresses, a reqwest builder; and that the crate's own safety
-//! holds on top of it.
+//! Connection settings of users: proxies, certificates, addresses, a reqwest builder. The crate's own safety settings
+//! stay in force.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actionlog::reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use actionlog::{ClientBuilder, ErrorKind, HttpExchange, IntegrationClient, Request, RetryPolicy, reqwest};
+use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, Request, ReqwestClient, RetryPolicy, reqwest};
 
 use crate::support::{Raw, Then, promptly};
 
@@ -18,7 +18,7 @@ fn probe() -> Request<()> {
 }
 
 fn at(url: impl Into<String>) -> ClientBuilder<IntegrationClient> {
-    IntegrationClient::builder(url).api_key("key").allow_http().retry(RetryPolicy::off())
+    IntegrationClient::builder(url).api_key("key").allow_http().retry(RetryPolicy::never())
 }
 
 async fn answering() -> Raw {
@@ -32,7 +32,7 @@ fn problem(builder: ClientBuilder<IntegrationClient>) -> String {
 }
 
 #[tokio::test]
-async fn requests_go_by_way_of_the_proxy_with_its_password() {
+async fn requests_use_the_proxy_with_its_password() {
     let proxy = answering().await;
     let url = proxy.url().replace("//", "//robot:s3cret-pass@");
     let builder = at("http://logs.example.test/below").proxy(url);
@@ -53,7 +53,7 @@ async fn requests_go_by_way_of_the_proxy_with_its_password() {
 
 #[cfg(feature = "rustls")]
 #[tokio::test]
-async fn what_goes_to_an_https_server_is_not_shown_to_the_proxy() {
+async fn a_proxy_does_not_see_requests_to_an_https_server() {
     let proxy = Raw::start(Then::Send(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec())).await;
     let client = at("https://logs.example.test").proxy(proxy.url()).build().unwrap();
     let error = promptly(client.send(probe())).await.unwrap_err();
@@ -63,7 +63,7 @@ async fn what_goes_to_an_https_server_is_not_shown_to_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_server_on_this_machine_is_not_asked_by_way_of_a_proxy() {
+async fn a_server_on_localhost_is_not_requested_through_a_proxy() {
     let (server, proxy) = (answering().await, answering().await);
     let problem = problem(at(server.url()).proxy(proxy.url()));
     assert!(problem.contains("proxy") && problem.contains("from_reqwest"), "{problem}");
@@ -72,13 +72,13 @@ async fn a_server_on_this_machine_is_not_asked_by_way_of_a_proxy() {
     assert_eq!((server.heads().len(), proxy.heads().len()), (1, 0));
     // Who shares one exchange between servers says by it that the proxy is meant for all.
     let own = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy.url()).unwrap());
-    let exchange = HttpExchange::from_reqwest_builder(own, None).unwrap();
-    promptly(at(server.url()).exchange(exchange).build().unwrap().send(probe())).await.unwrap();
+    let http_client = ReqwestClient::from_reqwest_builder(own, None).unwrap();
+    promptly(at(server.url()).http_client(http_client).build().unwrap().send(probe())).await.unwrap();
     assert_eq!((server.heads().len(), proxy.heads().len()), (1, 1));
 }
 
 #[test]
-fn a_proxy_that_can_not_be_asked_is_refused_without_its_password() {
+fn a_proxy_that_cannot_be_used_is_rejected_without_its_password() {
     for url in
         ["", "socks5://u:s3cret@h:1", "ftp://u:s3cret@h", "http://", "http://u:s3cret@h:port", "not a url s3cret"]
     {
@@ -88,7 +88,7 @@ fn a_proxy_that_can_not_be_asked_is_refused_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_host_is_found_at_the_address_that_was_set() {
+async fn a_host_is_reached_at_the_address_that_was_set() {
     let server = answering().await;
     let (_, port) = server.url().rsplit_once(':').map(|(it, port)| (it.to_owned(), port.to_owned())).unwrap();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -130,7 +130,7 @@ async fn the_time_to_connect_is_limited_for_a_reqwest_builder_too() {
     ] {
         let error = promptly(builder.build().unwrap().send(probe())).await.unwrap_err();
         assert!(error.is_connect() && error.is_timeout(), "{error}");
-        assert_eq!(error.outcome(), actionlog::RequestOutcome::NotSent);
+        assert_eq!(error.outcome(), actionlog::WriteOutcome::NotSent);
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_reqwest_builder_does_not_follow_redirects_or_repeat() {
 }
 
 #[tokio::test]
-async fn a_reqwest_builder_with_a_cookie_store_is_refused_and_others_keep_no_cookies() {
+async fn a_reqwest_builder_with_a_cookie_store_is_rejected_and_others_keep_no_cookies() {
     let jar = || Arc::new(reqwest::cookie::Jar::default());
     let own = reqwest::Client::builder;
     for with_cookies in [
@@ -162,7 +162,7 @@ async fn a_reqwest_builder_with_a_cookie_store_is_refused_and_others_keep_no_coo
         let problem = problem(at("http://logs.example.test").reqwest(with_cookies));
         assert!(problem.contains("cookie store"), "{problem}");
     }
-    let error = HttpExchange::from_reqwest_builder(own().cookie_store(true), None).unwrap_err();
+    let error = ReqwestClient::from_reqwest_builder(own().cookie_store(true), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
 
     let baking = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: session=1; path=/\r\n\
@@ -185,8 +185,8 @@ async fn a_reqwest_builder_with_a_cookie_store_is_refused_and_others_keep_no_coo
 }
 
 #[test]
-fn settings_of_connections_beside_an_exchange_are_refused_by_name() {
-    let own = || at("http://localhost").exchange(HttpExchange::new(None).unwrap());
+fn connection_settings_with_a_custom_http_client_are_rejected_by_name() {
+    let own = || at("http://localhost").http_client(ReqwestClient::new(None).unwrap());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     for (builder, name) in [
         (own().proxy("http://proxy.example.test:3128"), "a proxy"),
@@ -269,7 +269,7 @@ mod mutual {
         let builder = || {
             IntegrationClient::builder(&url)
                 .authenticator(auth::none())
-                .retry(RetryPolicy::off())
+                .retry(RetryPolicy::never())
                 .only_root_certificates(pem("CERTIFICATE", ours.der()))
         };
         let (certificate, key) = issued(&ours, "robot");
@@ -295,7 +295,7 @@ mod mutual {
             assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::Transport), "{error:?}");
         }
         // Trusting one authority is not trusting another.
-        let wary = IntegrationClient::builder(&url).authenticator(auth::none()).retry(RetryPolicy::off());
+        let wary = IntegrationClient::builder(&url).authenticator(auth::none()).retry(RetryPolicy::never());
         let wary = wary
             .only_root_certificates(pem("CERTIFICATE", theirs.der()))
             .client_certificate(&certificate, &key)

@@ -1,10 +1,10 @@
-//! What the Unleash client sends, and what it makes of an event.
+//! The requests of the Unleash client, and how it reads events.
 
 use std::fs;
 use std::time::Duration;
 
 use actionlog::auth;
-use actionlog::page::{Entry, More, Window};
+use actionlog::page::{More, Window};
 use actionlog::unleash::{
     ActionEventState, ActionSetEvent, ActionSetEventState, EventsQuery, SignalFilter, SignalSource,
 };
@@ -23,7 +23,7 @@ fn empty_on_the_wire() -> Then {
     Then::Send((head + EMPTY).into_bytes())
 }
 
-/// The request line of what a client sent.
+/// The request line that a client sent.
 async fn request_line<T: Send + 'static>(call: impl FnOnce(&UnleashClient) -> actionlog::Call<T>) -> String {
     let server = Raw::start(empty_on_the_wire()).await;
     promptly(call(&client(server.url()))).await.unwrap();
@@ -31,13 +31,13 @@ async fn request_line<T: Send + 'static>(call: impl FnOnce(&UnleashClient) -> ac
 }
 
 #[tokio::test]
-async fn the_first_page_is_asked_for_by_the_documented_path_and_query() {
+async fn the_first_page_is_requested_by_the_documented_path_and_query() {
     let line = request_line(|it| it.action_set_events().list(("default", 1)).page()).await;
     assert_eq!(line, "GET /api/admin/projects/default/actions/1/events?limit=50&offset=0 HTTP/1.1");
 }
 
 #[tokio::test]
-async fn page_size_and_start_offset_are_sent_as_they_are_given() {
+async fn page_size_and_start_offset_are_sent_unchanged() {
     let cases = [(1, 0), (50, 1), (1_000, 99), (u32::MAX, u64::MAX >> 1)];
     for (limit, offset) in cases {
         let line =
@@ -50,13 +50,13 @@ async fn page_size_and_start_offset_are_sent_as_they_are_given() {
 }
 
 #[tokio::test]
-async fn a_query_of_ones_own_arrives_encoded_and_in_its_order_with_what_shapes_the_answer_last() {
+async fn a_custom_query_arrives_encoded_in_order_with_view_parameters_last() {
     let line = request_line(|it| {
         it.send(
             Request::get("api/admin/search/{what}", ["ev/ents"])
                 .query("type", "a b+c&d=e%20?#")
                 .query("q[x]", "ü\"'\\")
-                .shape("limit", 5)
+                .view_param("limit", 5)
                 .query("type", "")
                 .json::<Json>(),
         )
@@ -69,7 +69,7 @@ async fn a_query_of_ones_own_arrives_encoded_and_in_its_order_with_what_shapes_t
 }
 
 #[tokio::test]
-async fn the_path_is_put_below_the_base_url_whatever_it_ends_with() {
+async fn the_path_is_appended_to_the_base_url_with_or_without_a_slash() {
     let cases = [
         ("", ""),
         ("/", ""),
@@ -87,7 +87,7 @@ async fn the_path_is_put_below_the_base_url_whatever_it_ends_with() {
     }
 }
 
-/// The headers of a GET, by name, of a client that is set up in this way.
+/// The headers of a GET by a client with these settings, by name.
 async fn headers(set_up: impl FnOnce(ClientBuilder<UnleashClient>) -> ClientBuilder<UnleashClient>) -> http::HeaderMap {
     let server = serve_json(EMPTY).await;
     let client = set_up(unsigned(server.uri())).build().unwrap();
@@ -98,7 +98,7 @@ async fn headers(set_up: impl FnOnce(ClientBuilder<UnleashClient>) -> ClientBuil
 }
 
 #[tokio::test]
-async fn each_way_to_sign_puts_its_header_and_no_other() {
+async fn each_authenticator_adds_its_header_and_no_other() {
     type SetUp = fn(ClientBuilder<UnleashClient>) -> ClientBuilder<UnleashClient>;
     type Header = (&'static str, &'static str);
     let cases: [(&str, SetUp, Option<Header>); 7] = [
@@ -131,7 +131,7 @@ async fn each_way_to_sign_puts_its_header_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_request_says_who_asks_and_what_for_and_nothing_that_was_not_meant() {
+async fn a_request_has_the_expected_headers_and_no_others() {
     let headers = headers(|it| it.api_key(KEY)).await;
     let all = |name: &str| headers.get_all(name).iter().map(|it| it.to_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(all("accept"), ["application/json"]);
@@ -169,7 +169,7 @@ async fn a_body_is_sent_as_json_by_any_method() {
 }
 
 #[tokio::test]
-async fn clones_of_a_client_and_calls_at_once_do_not_get_in_each_others_way() {
+async fn clones_and_concurrent_calls_are_independent() {
     let server = MockServer::start().await;
     for id in 0..20 {
         wiremock::Mock::given(wiremock::matchers::path(format!("/api/admin/projects/p/actions/{id}/events")))
@@ -193,7 +193,7 @@ async fn clones_of_a_client_and_calls_at_once_do_not_get_in_each_others_way() {
     }
 }
 
-// What is read.
+// Reading.
 
 fn full_text() -> String {
     fs::read_to_string(fixture("unleash/handmade/full-event.json")).unwrap()
@@ -206,13 +206,13 @@ async fn read(text: &str) -> ActionSetEvent {
     page.into_records().unwrap().remove(0)
 }
 
-/// Reads the one event of a page that this value is.
+/// Reads a page whose only event is this value.
 async fn read_event(event: &Value) -> ActionSetEvent {
     read(&page_of(&[event.to_string()])).await
 }
 
 #[tokio::test]
-async fn every_field_of_an_event_is_where_the_documentation_puts_it() {
+async fn every_documented_field_of_an_event_is_read() {
     let it = read(&full_text()).await;
     assert_eq!(it.id, Id::new(4711));
     assert_eq!(it.action_set_id, Id::new(7));
@@ -285,7 +285,7 @@ fn without_nulls(value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_event_that_is_read_and_written_again_is_the_same() {
+async fn an_event_survives_a_serde_round_trip() {
     let full = full_text();
     let event = read(&full).await;
     let sent: Value = serde_json::from_str(&full).unwrap();
@@ -299,7 +299,7 @@ async fn an_event_that_is_read_and_written_again_is_the_same() {
 }
 
 #[tokio::test]
-async fn what_is_optional_may_be_absent_or_null() {
+async fn optional_fields_may_be_absent_or_null() {
     let optional = [
         "/signal/payload",
         "/signal/createdBySourceTokenId",
@@ -360,7 +360,7 @@ const REQUIRED: [&str; 22] = [
 ];
 
 #[tokio::test]
-async fn what_is_required_and_absent_makes_its_record_unreadable_by_name() {
+async fn an_absent_required_field_makes_its_record_invalid_and_is_named() {
     let full: Value = serde_json::from_str(&full_text()).unwrap();
     for path in REQUIRED {
         let mut value = full["actionSetEvents"][0].clone();
@@ -368,7 +368,7 @@ async fn what_is_required_and_absent_makes_its_record_unreadable_by_name() {
         value.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).expect("it's in the full event");
         let server = serve_json(page_of(&[value.to_string()])).await;
         let page = first_page(&client(server.uri())).await.unwrap();
-        let [Entry::Unreadable(record)] = &page.entries[..] else { panic!("{path} is read as {:?}", page.entries) };
+        let [Err(record)] = &page.entries[..] else { panic!("{path} is read as {:?}", page.entries) };
         assert!(record.reason().contains(&format!("missing field `{name}`")), "{path}: {record:?}");
         assert_eq!(record.raw().as_str(), value.to_string());
         let inside = parent.trim_start_matches('/').replace("/0", "[0]").replace('/', ".");
@@ -377,7 +377,7 @@ async fn what_is_required_and_absent_makes_its_record_unreadable_by_name() {
 }
 
 #[tokio::test]
-async fn states_and_sources_of_tomorrow_are_kept_and_written_back_unchanged() {
+async fn unknown_states_and_sources_are_kept_and_written_back_unchanged() {
     let mut value = event(1);
     value["state"] = json!("paused by admin");
     value["signal"]["source"] = json!("signal-queue");
@@ -391,7 +391,7 @@ async fn states_and_sources_of_tomorrow_are_kept_and_written_back_unchanged() {
     assert_eq!(it.state, ActionSetEventState::Unknown("paused by admin".into()));
     assert_eq!(it.signal.source, SignalSource::Unknown("signal-queue".into()));
     assert_eq!(it.action_set.filter.source.as_ref().unwrap().as_str(), "");
-    // Texts are taken as they are: another case is another text.
+    // Strings are case-sensitive.
     assert_eq!(it.action_set.actions[0].state, ActionEventState::Unknown("Success".into()));
     let same_moments = |value: Value| value.to_string().replace(".000Z", "Z");
     assert_eq!(same_moments(serde_json::to_value(&it).unwrap()), same_moments(value));
@@ -413,7 +413,7 @@ async fn every_documented_state_and_source_has_a_name() {
 }
 
 #[tokio::test]
-async fn fields_that_are_not_known_are_let_pass_at_every_level() {
+async fn unknown_fields_are_ignored_at_every_level() {
     let mut value = event(1);
     for parent in ["", "/signal", "/actionSet", "/actionSet/match"] {
         let parent = value.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -441,7 +441,7 @@ async fn times_with_fractions_and_offsets_are_the_moments_they_name() {
 }
 
 #[tokio::test]
-async fn what_is_no_time_makes_its_record_unreadable() {
+async fn an_invalid_timestamp_makes_its_record_invalid() {
     let wrong = [
         json!(""),
         json!("yesterday"),
@@ -458,7 +458,7 @@ async fn what_is_no_time_makes_its_record_unreadable() {
         value["createdAt"] = time.clone();
         let server = serve_json(page_of(&[value.to_string()])).await;
         let page = first_page(&client(server.uri())).await.unwrap();
-        let [Entry::Unreadable(record)] = &page.entries[..] else { panic!("{time} is read as {:?}", page.entries) };
+        let [Err(record)] = &page.entries[..] else { panic!("{time} is read as {:?}", page.entries) };
         assert_eq!(record.path(), "createdAt", "{time}");
     }
 }
@@ -484,7 +484,7 @@ fn a_filters_source_is_an_id_if_its_number_is_one() {
 }
 
 #[tokio::test]
-async fn payloads_of_every_kind_keep_their_text() {
+async fn payloads_of_every_kind_keep_their_raw_json() {
     let texts = [
         r"{}",
         r#"{"b":1,"a":2}"#,
@@ -504,7 +504,7 @@ async fn payloads_of_every_kind_keep_their_text() {
 }
 
 #[tokio::test]
-async fn a_page_says_what_was_asked_for_and_that_nothing_is_known_of_what_follows() {
+async fn a_page_reports_its_window_and_that_what_follows_is_unknown() {
     let server = serve_json(page_of(&[event(3).to_string(), event(2).to_string()])).await;
     let list = client(server.uri()).action_set_events().list(("default", 1)).page_size(2).start_offset(4);
     let page = promptly(list.page()).await.unwrap();
@@ -515,7 +515,7 @@ async fn a_page_says_what_was_asked_for_and_that_nothing_is_known_of_what_follow
 }
 
 #[tokio::test]
-async fn ids_beyond_32_bits_are_refused_before_anything_is_sent() {
+async fn ids_beyond_32_bits_are_rejected_before_anything_is_sent() {
     for (id, taken) in [
         (i64::from(i32::MAX), true),
         (i64::from(i32::MIN), true),
@@ -541,7 +541,7 @@ async fn ids_beyond_32_bits_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn ids_are_taken_as_numbers_ids_or_any_text() {
+async fn ids_are_accepted_as_numbers_ids_or_strings() {
     let set: Id<actionlog::unleash::ActionSet> = Id::new(8);
     let queries: [(EventsQuery, &str); 4] = [
         (("p", 7).into(), "/p/actions/7/"),

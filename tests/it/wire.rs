@@ -1,4 +1,4 @@
-//! What the tests of the wire share: servers that answer as told, and clients of them.
+//! Helpers of tests with scripted HTTP clients and servers.
 
 use std::collections::VecDeque;
 use std::error::Error as StdError;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::{ArklowClient, Body, Error, Exchange, ExchangeError, IntegrationClient, RetryPolicy, UnleashClient};
+use actionlog::{ArklowClient, Body, Error, HttpClient, HttpError, IntegrationClient, RetryPolicy, UnleashClient};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
@@ -16,9 +16,9 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 pub(crate) const KEY: &str = "key-4711-secret";
 
-/// The usual policy, but for the time it takes.
+/// The default policy, with short waits.
 pub(crate) fn quick() -> RetryPolicy {
-    RetryPolicy::default().base(Duration::from_millis(1))
+    RetryPolicy::default().initial_backoff(Duration::from_millis(1))
 }
 
 pub(crate) fn arklow(server: &MockServer) -> ArklowClient {
@@ -47,12 +47,12 @@ pub(crate) fn unleash(server: &MockServer) -> UnleashClient {
     UnleashClient::builder(server.uri()).api_key(KEY).retry(quick()).build().unwrap()
 }
 
-/// An answer with this status and JSON.
+/// A response with this status and JSON.
 pub(crate) fn json(status: u16, body: impl Into<String>) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(body.into(), "application/json")
 }
 
-/// A server that gives these answers, one after the other, and the last of them ever after.
+/// A server that sends these responses in order, and then repeats the last one.
 pub(crate) async fn server(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(InTurn::new(answers)).mount(&server).await;
@@ -80,14 +80,14 @@ pub(crate) async fn requests(server: &MockServer) -> Vec<Request> {
     server.received_requests().await.unwrap()
 }
 
-/// The one request that arrived.
+/// The only request that arrived.
 pub(crate) async fn only_request(server: &MockServer) -> Request {
     let mut requests = requests(server).await;
     assert_eq!(requests.len(), 1, "one request should have arrived");
     requests.remove(0)
 }
 
-/// Path and query as they were sent.
+/// The encoded path and query.
 pub(crate) fn target(request: &Request) -> String {
     match request.url.query() {
         Some(query) => format!("{}?{query}", request.url.path()),
@@ -99,7 +99,7 @@ pub(crate) fn query(request: &Request) -> &str {
     request.url.query().unwrap_or_default()
 }
 
-/// What a query says of a name, decoded, as a number.
+/// The decoded value of a query parameter, as a number.
 pub(crate) fn number(request: &Request, name: &str) -> usize {
     let (_, value) = request.url.query_pairs().find(|(it, _)| it == name).unwrap();
     value.parse().unwrap()
@@ -109,7 +109,7 @@ pub(crate) fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// An error with all of its causes, as a reporter would print them.
+/// An error with all its sources, as a reporter prints them.
 pub(crate) fn whole_story(error: &Error) -> String {
     let mut story = error.to_string();
     let mut source = error.source();
@@ -120,28 +120,28 @@ pub(crate) fn whole_story(error: &Error) -> String {
     story
 }
 
-/// How an exchange in memory goes.
+/// The reaction of the in-memory client.
 pub(crate) enum Reply {
-    Answer(u16, Vec<(&'static str, &'static str)>, String),
-    /// The connection breaks before an answer.
-    Cut,
-    /// There is no connection.
+    HttpResponse(u16, Vec<(&'static str, &'static str)>, String),
+    /// The connection breaks before the response.
+    Cause,
+    /// The connection can't be established.
     NoConnection,
-    /// Nothing ever comes.
+    /// No response.
     Never,
-    /// The same, later.
+    /// The same reaction after a delay.
     After(Duration, Box<Self>),
 }
 
 impl Reply {
     pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
-        Self::Answer(status, vec![("content-type", "application/json")], body.into())
+        Self::HttpResponse(status, vec![("content-type", "application/json")], body.into())
     }
 }
 
 type Answering = dyn Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync;
 
-/// An exchange in memory: keeps what was asked, and answers by a function of the request and its number, from 0.
+/// An in-memory HTTP client. It keeps the requests, and responds by a function of the request and its number, from 0.
 #[derive(Clone)]
 pub(crate) struct Memory {
     seen: Arc<Mutex<Vec<http::Request<Bytes>>>>,
@@ -156,17 +156,17 @@ impl Memory {
         Self { seen: Arc::default(), count: Arc::default(), most: 10_000, answer: Arc::new(Mutex::new(answer)) }
     }
 
-    /// One that may be asked as often as anyone likes.
+    /// A client that responds to any number of requests.
     pub(crate) fn endless(answer: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
         Self { most: usize::MAX, ..Self::new(answer) }
     }
 
-    /// From now on, this to everything.
+    /// Sends this response to all further requests.
     pub(crate) fn answer_all(&self, answer: impl Fn() -> Reply + Send + Sync + 'static) {
         *self.answer.lock().unwrap() = Arc::new(move |_, _| answer());
     }
 
-    /// How many requests came.
+    /// The number of requests.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
     }
@@ -175,7 +175,7 @@ impl Memory {
         self.seen.lock().unwrap().clone()
     }
 
-    /// What stood in the header of each request; empty where it was missing.
+    /// The value of the header in each request; empty if it was missing.
     pub(crate) fn headers(&self, name: &str) -> Vec<String> {
         let text = |it: &http::Request<Bytes>| it.headers().get(name).map_or("", |it| it.to_str().unwrap()).to_owned();
         self.seen().iter().map(text).collect()
@@ -189,8 +189,8 @@ impl fmt::Debug for Memory {
 }
 
 #[async_trait]
-impl Exchange for Memory {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+impl HttpClient for Memory {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst);
         assert!(number < self.most, "the client asks without end");
         let answer = Arc::clone(&self.answer.lock().unwrap());
@@ -198,15 +198,15 @@ impl Exchange for Memory {
         self.seen.lock().unwrap().push(request);
         loop {
             match reply {
-                Reply::Answer(status, headers, body) => {
+                Reply::HttpResponse(status, headers, body) => {
                     let mut answer = http::Response::builder().status(status);
                     for (name, value) in headers {
                         answer = answer.header(name, value);
                     }
                     return Ok(answer.body(Body::from(Bytes::from(body))).unwrap());
                 }
-                Reply::Cut => return Err(ExchangeError::sent("cut")),
-                Reply::NoConnection => return Err(ExchangeError::connect("nobody there")),
+                Reply::Cause => return Err(HttpError::sent("cut")),
+                Reply::NoConnection => return Err(HttpError::connect("nobody there")),
                 Reply::Never => std::future::pending().await,
                 Reply::After(wait, later) => {
                     tokio::time::sleep(wait).await;

@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
 use std::sync::Mutex;
 
-use actionlog::integration::{ActionLogDraft, ActionType, LogStatus, RequiredFields};
-use actionlog::{Body, Exchange, ExchangeError, IntegrationClient};
+use actionlog::integration::{ActionLogInput, ActionType, LogStatus, ActionLogFields};
+use actionlog::{Body, HttpClient, HttpError, IntegrationClient};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -19,8 +19,8 @@ const KEYS: usize = 100;
 struct Keys(Mutex<File>);
 
 #[async_trait]
-impl Exchange for Keys {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+impl HttpClient for Keys {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         let key = request.headers()["idempotency-key"].to_str().expect("a key is ASCII");
         // In one piece: the children share the pipe.
         let line = format!("{key}\n");
@@ -35,7 +35,7 @@ fn create(client: &IntegrationClient, times: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
         for _ in 0..times {
-            let draft = ActionLogDraft::new(RequiredFields {
+            let draft = ActionLogInput::new(ActionLogFields {
                 integration_id: "i".into(),
                 action_type: ActionType::Sync,
                 entity_type: "e".into(),
@@ -53,7 +53,7 @@ fn main() {
     // SAFETY: nobody else has them.
     let (mut from, to) = unsafe { (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])) };
     let client = IntegrationClient::builder("http://localhost").api_key("any").idempotency_header("idempotency-key");
-    let client = client.exchange(Keys(Mutex::new(to))).build().expect("a client");
+    let client = client.http_client(Keys(Mutex::new(to))).build().expect("a client");
     // Whatever has a state has it from here on.
     create(&client, 1);
     for _ in 0..CHILDREN {

@@ -1,14 +1,14 @@
-//! An organisation's action records.
+//! Sample action records of Arklow.
 
 use serde_json::{Value, json};
 
-use super::{remove, time};
+use crate::testing::sample::{remove, time};
 
-/// The record with this number, from 1, with everything that it can have.
-pub(in crate::testing) fn record(number: usize, org: &str) -> Value {
+/// The record with this number, from 1, with all its fields.
+pub(crate) fn record(number: usize, org: &str) -> Value {
     let id = (880_000_000_000 + number * 17).to_string();
     let kind = &KINDS[number % KINDS.len()];
-    let way = Way::of(number);
+    let course = Course::of(number);
     json!({
         "id": id,
         "org_id": org,
@@ -16,18 +16,18 @@ pub(in crate::testing) fn record(number: usize, org: &str) -> Value {
         "input": input(number, kind),
         "timeout": ([30, 300, 3600][number % 3]),
         "tags": { "team": kind.team, "channel": (["chat", "mail", "phone"][number % 3]), "priority": number % 4 },
-        "state": state(number, &way),
+        "state": state(number, &course),
         "definition": definition(number, org, kind),
-        "events": events(number, org, &id, &way),
+        "events": events(number, org, &id, &course),
     })
 }
 
-/// A kind of action, by its definition.
+/// A kind of action: the values of its definition.
 struct Kind {
     definition: &'static str,
     variant: &'static str,
     team: &'static str,
-    /// The names of its input's fields.
+    /// The names of the fields of its input.
     fields: [&'static str; 3],
 }
 
@@ -37,15 +37,15 @@ const KINDS: [Kind; 3] = [
     Kind { definition: "5003", variant: "notify", team: "care", fields: ["customer", "template", "reason"] },
 ];
 
-/// How an action went, or goes.
-struct Way {
+/// The course of an action.
+struct Course {
     status: &'static str,
     attempts: usize,
     error: Option<&'static str>,
     done: bool,
 }
 
-impl Way {
+impl Course {
     fn of(number: usize) -> Self {
         let errors = [
             "the endpoint answered 502 Bad Gateway to each of 3 deliveries",
@@ -53,9 +53,9 @@ impl Way {
             "nack: the order was refunded already",
             "input doesn't fit the schema: /amount_cents must be above 0",
         ];
-        let on_its_way = ["queued", "dispatch_wait", "scheduled", "retrying", "running", "ack_wait"];
+        let in_progress = ["queued", "dispatch_wait", "scheduled", "retrying", "running", "ack_wait"];
         let (status, attempts, error) = match number {
-            number if number % 10 == 4 => (on_its_way[number / 10 % on_its_way.len()], number / 10 % 2, None),
+            number if number % 10 == 4 => (in_progress[number / 10 % in_progress.len()], number / 10 % 2, None),
             number if number % 7 == 3 => ("failed", 3, Some(errors[number / 7 % errors.len()])),
             number if number % 23 == 9 => ("canceled", 1, None),
             number => ("succeeded", 1 + usize::from(number.is_multiple_of(8)), None),
@@ -78,18 +78,18 @@ fn input(number: usize, kind: &Kind) -> Value {
     })
 }
 
-fn state(number: usize, way: &Way) -> Value {
-    let begun = way.attempts > 0;
+fn state(number: usize, course: &Course) -> Value {
+    let begun = course.attempts > 0;
     let seconds = 20 + number as i64 % 90;
     json!({
-        "status": way.status,
-        "attempt": way.attempts.saturating_sub(1),
-        "updated_at": time(number, if way.done { seconds } else { 2 }),
+        "status": course.status,
+        "attempt": course.attempts.saturating_sub(1),
+        "updated_at": time(number, if course.done { seconds } else { 2 }),
         "available_at": time(number, 1),
         "timeout_at": time(number, 3600),
         "started_at": if begun { json!(time(number, 2)) } else { Value::Null },
-        "completed_at": if way.done { json!(time(number, seconds)) } else { Value::Null },
-        "error_message": way.error,
+        "completed_at": if course.done { json!(time(number, seconds)) } else { Value::Null },
+        "error_message": course.error,
     })
 }
 
@@ -160,35 +160,35 @@ fn definition(number: usize, org: &str, kind: &Kind) -> Value {
     })
 }
 
-/// Delivered, and delivered again, and what came of it.
-fn events(number: usize, org: &str, record: &str, way: &Way) -> Vec<Value> {
-    let event = |place: usize, kind: &str, status: &str, message: Option<&str>, data: Value| {
+/// The history of the action: its creation, its deliveries and its outcome.
+fn events(number: usize, org: &str, record: &str, course: &Course) -> Vec<Value> {
+    let event = |index: usize, kind: &str, status: &str, message: Option<&str>, data: Value| {
         json!({
-            "id": format!("{record}{place}"),
+            "id": format!("{record}{index}"),
             "action_record_id": record,
             "org_id": org,
             "kind": kind,
             "status": status,
-            "attempt": place.saturating_sub(1),
-            "available_at": time(number, 1 + place as i64),
+            "attempt": index.saturating_sub(1),
+            "available_at": time(number, 1 + index as i64),
             "timeout_at": time(number, 3600),
             "message": message,
             "data": data,
         })
     };
     let mut events = vec![event(0, "created", "queued", None, Value::Null)];
-    for attempt in 1..=way.attempts {
-        let answer = json!({ "destination_id": "701", "http_status": if way.error.is_some() { 502 } else { 202 }, "took_ms": number * 13 % 900 });
-        events.push(event(attempt, "delivered", "running", None, answer));
+    for attempt in 1..=course.attempts {
+        let delivery = json!({ "destination_id": "701", "http_status": if course.error.is_some() { 502 } else { 202 }, "took_ms": number * 13 % 900 });
+        events.push(event(attempt, "delivered", "running", None, delivery));
     }
-    events.push(event(way.attempts + 1, "status", way.status, way.error, json!({ "by": "dispatcher" })));
+    events.push(event(course.attempts + 1, "status", course.status, course.error, json!({ "by": "dispatcher" })));
     events
 }
 
-/// The record as another version of the server may have it.
-pub(in crate::testing) fn odd_record(number: usize, mut record: Value) -> Value {
+/// The record as another version of the server might send it.
+pub(crate) fn odd_record(number: usize, mut record: Value) -> Value {
     if number % 5 == 3 {
-        // A status of its own.
+        // An undocumented status.
         record["state"]["status"] = json!("paused");
     }
     match number % 6 {

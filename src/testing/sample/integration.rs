@@ -1,11 +1,11 @@
-//! What integrations did.
+//! Sample integration action logs.
 
 use serde_json::{Value, json};
 
-use super::{BEGIN, remove, small, time};
+use crate::testing::sample::{BEGIN, remove, small, time};
 
 /// The log with this number, from 1.
-pub(in crate::testing) fn log(number: usize) -> Value {
+pub(crate) fn log(number: usize) -> Value {
     let (entity, integration) = [
         ("product", "60f7b1b3e4b0e8b3f8b3f8b4"),
         ("order", "60f7b1b3e4b0e8b3f8b3f8b4"),
@@ -14,7 +14,7 @@ pub(in crate::testing) fn log(number: usize) -> Value {
     let action = ["update", "create", "sync", "webhook", "delete"][number / 3 % 5];
     let (status, retries, error) = outcome(number);
     let mut log = json!({
-        // As MongoDB makes them: the seconds first, a counter last.
+        // In the format of MongoDB: seconds first, a counter last.
         "_id": format!("{:08x}e4b0e8b3{number:08x}", BEGIN + small(number) * 600),
         "integrationId": integration,
         "actionType": action,
@@ -43,10 +43,10 @@ pub(in crate::testing) fn log(number: usize) -> Value {
     log
 }
 
-/// The log as another version of the server, or of an integration, may have it.
-pub(in crate::testing) fn odd_log(number: usize, mut log: Value) -> Value {
+/// The log as another version of the server or of an integration might write it.
+pub(crate) fn odd_log(number: usize, mut log: Value) -> Value {
     if number % 5 == 3 {
-        // A status and a type of their own.
+        // An undocumented status and type.
         log["status"] = json!("skipped");
         log["actionType"] = json!("archive");
     }

@@ -1,9 +1,9 @@
-//! Plausible records, the same each time.
+//! Realistic, deterministic records.
 //!
-//! Each is as the API's reference has it, with every field that it names. Those whose names begin with `odd` are for
-//! programs that are to bear more: sparse ones, and ones with words that no reference knows.
+//! Each record matches the API's reference and has all documented fields. The functions that begin with `odd` make
+//! records for tests of tolerance: some lack optional fields, and some have undocumented values.
 //!
-//! Ids and times increase from record to record; the oldest is the same whatever the count, and so is the next.
+//! Ids and times increase from record to record. The n-th oldest record is the same whatever the count.
 
 mod arklow;
 mod integration;
@@ -12,18 +12,17 @@ mod unleash;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::Value;
 
-pub(super) use arklow::{odd_record, record};
-pub(super) use integration::{log, odd_log};
-pub(super) use unleash::{event, odd_event};
+pub(crate) use arklow::{odd_record, record};
+pub(crate) use integration::{log, odd_log};
+pub(crate) use unleash::{event, odd_event};
 
-/// 2025-03-03T06:00:00Z, from which on records come every few minutes.
+/// 2025-03-03T06:00:00Z, the time of the oldest record. The others follow every few minutes.
 const BEGIN: i64 = 1_740_981_600;
 
-/// So many events of action set 1 of the project `default`, newest first, as an Unleash server lists them.
+/// This number of events of action set 1 of the project `default`, newest first, as an Unleash server lists them.
 ///
-/// A team lets its monitoring toggle feature flags. Most runs succeed, some fail with details, and one in 40 has only
-/// just started. The set was edited now and then, so its actions
-/// differ.
+/// A team lets its monitoring toggle feature flags. Most runs succeeded, some failed with details, and one in 40 has
+/// just started. The set was edited at times, so its actions differ.
 ///
 /// ```
 /// use actionlog::testing::sample;
@@ -40,11 +39,11 @@ pub fn action_set_events(count: usize) -> Vec<Value> {
     (1..=count).rev().map(|number| event(number, "default", 1)).collect()
 }
 
-/// So many action records of the organisation 4711, newest first, each with its state, definition and events: about
-/// 4 KB.
+/// This number of action records of the organisation 4711, newest first. Each has its state, definition and events,
+/// about 4 KB.
 ///
-/// A shop's agent refunds, restocks and writes to customers. Most actions succeeded, some failed or were canceled, and the
-/// rest is on its way in every status that is known.
+/// A shop's agent refunds, restocks and notifies customers. Most actions succeeded, some failed or were canceled. The
+/// others are in progress, and cover all other known statuses.
 ///
 /// ```
 /// use actionlog::arklow::{ActionRecord, ActionStatus};
@@ -60,10 +59,10 @@ pub fn action_records(count: usize) -> Vec<Value> {
     (1..=count).rev().map(|number| record(number, "4711")).collect()
 }
 
-/// So many integration action logs, newest first, about 2 KB each.
+/// This number of integration action logs, newest first, about 2 KB each.
 ///
-/// Two integrations keep a shop's products, orders and customers in step with other systems. Most of it succeeded, some
-/// failed, and some is pending or tried again.
+/// Two integrations synchronise a shop's products, orders and customers with other systems. Most actions succeeded,
+/// some failed, and some are pending or being retried.
 ///
 /// ```
 /// use actionlog::integration::ActionLog;
@@ -79,20 +78,21 @@ pub fn action_logs(count: usize) -> Vec<Value> {
     (1..=count).rev().map(log).collect()
 }
 
-/// As [`action_set_events`], some in a state that no reference has, some without what is optional. Each can be read.
+/// As [`action_set_events`], but some events have an undocumented state, and some lack optional fields. All are valid.
 #[must_use]
 pub fn odd_action_set_events(count: usize) -> Vec<Value> {
     (1..=count).rev().map(|number| odd_event(number, event(number, "default", 1))).collect()
 }
 
-/// As [`action_records`], some with a status that isn't known, some with little more than their id. Each can be read.
+/// As [`action_records`], but some records have an undocumented status, and some have hardly more than an id. All are
+/// valid.
 #[must_use]
 pub fn odd_action_records(count: usize) -> Vec<Value> {
     (1..=count).rev().map(|number| odd_record(number, record(number, "4711"))).collect()
 }
 
-/// As [`action_logs`], some with words that no reference has, some without what is optional, `updatedAt` included. Each
-/// can be read.
+/// As [`action_logs`], but some logs have undocumented values, and some lack optional fields such as `updatedAt`. All
+/// are valid.
 #[must_use]
 pub fn odd_action_logs(count: usize) -> Vec<Value> {
     (1..=count).rev().map(|number| odd_log(number, log(number))).collect()
@@ -104,7 +104,7 @@ fn remove(record: &mut Value, fields: &[&str]) {
     }
 }
 
-/// When the record with this number began, with some seconds more: ten minutes apart, give or take.
+/// The start of the record with this number, plus some seconds. Records are about ten minutes apart.
 fn time(number: usize, seconds: i64) -> String {
     let (begin, number) = (DateTime::from_timestamp(BEGIN, 0).unwrap_or_default(), small(number));
     let after = TimeDelta::seconds(number * 600 + number * 37 % 53 + seconds);

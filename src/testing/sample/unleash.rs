@@ -1,11 +1,11 @@
-//! The events of an action set.
+//! Sample events of an Unleash action set.
 
 use serde_json::{Value, json};
 
-use super::{remove, time};
+use crate::testing::sample::{remove, time};
 
 /// The event with this number, from 1.
-pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -> Value {
+pub(crate) fn event(number: usize, project: &str, action_set: i64) -> Value {
     let outcome = Outcome::of(number);
     let started = time(number, 0);
     let signal_id = 4200 + number * 3;
@@ -42,7 +42,7 @@ pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -
 enum Outcome {
     Started,
     Success,
-    /// Which action failed, and what it said.
+    /// The index of the failed action, and its error message.
     Failed(usize, String),
 }
 
@@ -72,19 +72,19 @@ impl Outcome {
         }
     }
 
-    /// The state of the action at this place in the order, and its details.
-    fn of_action(&self, place: usize) -> (&'static str, Value) {
+    /// The state of the action at this index, and its details.
+    fn of_action(&self, index: usize) -> (&'static str, Value) {
         match self {
             Self::Success => ("success", Value::Null),
-            Self::Failed(failed, details) if place == *failed => ("failed", json!(details)),
-            Self::Failed(failed, _) if place < *failed => ("success", Value::Null),
-            Self::Started if place == 0 => ("started", Value::Null),
+            Self::Failed(failed, details) if index == *failed => ("failed", json!(details)),
+            Self::Failed(failed, _) if index < *failed => ("success", Value::Null),
+            Self::Started if index == 0 => ("started", Value::Null),
             Self::Started | Self::Failed(..) => ("not started", Value::Null),
         }
     }
 }
 
-/// The set's actions, as it had them then: edited after every 30 events.
+/// The actions of the set at the time of the event. The set is edited after every 30 events.
 fn actions(number: usize, project: &str, outcome: &Outcome) -> Vec<Value> {
     let editions: [&[(&str, &str)]; 4] = [
         &[("TOGGLE_FEATURE_OFF", "checkout-v2"), ("TOGGLE_FEATURE_ON", "checkout-classic")],
@@ -97,14 +97,14 @@ fn actions(number: usize, project: &str, outcome: &Outcome) -> Vec<Value> {
         &[("DISABLE_FEATURE_STRATEGY", "checkout-v2"), ("TOGGLE_FEATURE_ON", "status-banner")],
     ];
     let edition = number / 30 % editions.len();
-    let action = |(place, &(action, feature)): (usize, &(&str, &str))| {
-        let (state, details) = outcome.of_action(place);
+    let action = |(index, &(action, feature)): (usize, &(&str, &str))| {
+        let (state, details) = outcome.of_action(index);
         json!({
-            "id": 100 + edition * 10 + place,
+            "id": 100 + edition * 10 + index,
             "createdAt": time(edition * 30, 0),
             "createdByUserId": 3,
             "action": action,
-            "sortOrder": place + 1,
+            "sortOrder": index + 1,
             "executionParams": { "project": project, "environment": "production", "featureName": feature },
             "state": state,
             "details": details,
@@ -113,7 +113,7 @@ fn actions(number: usize, project: &str, outcome: &Outcome) -> Vec<Value> {
     editions[edition].iter().enumerate().map(action).collect()
 }
 
-/// What the monitoring reported, a second before the set ran.
+/// The signal of the monitoring, a second before the run.
 fn signal(number: usize, id: usize) -> Value {
     let payload = match number % 4 {
         0 => json!({
@@ -149,10 +149,10 @@ fn signal(number: usize, id: usize) -> Value {
     })
 }
 
-/// The event as another version of the server may have it.
-pub(in crate::testing) fn odd_event(number: usize, mut event: Value) -> Value {
+/// The event as another version of the server might send it.
+pub(crate) fn odd_event(number: usize, mut event: Value) -> Value {
     if number % 5 == 3 {
-        // A state of its own.
+        // An undocumented state.
         event["state"] = json!("throttled");
     }
     if number.is_multiple_of(4) {

@@ -1,19 +1,19 @@
-//! A string as it reads once the usual encodings are taken off.
+//! Decodes the usual encodings of a string, repeatedly.
 
 use zeroize::Zeroizing;
 
-/// Nobody encodes the same string more often than this.
+/// The most rounds of decoding. A string that is encoded more often counts as suspicious.
 const ROUNDS: usize = 8;
 
-/// A string, and what it reads after each round of decoding.
-pub(super) struct Decoded {
-    pub(super) views: Vec<Zeroizing<String>>,
-    /// Whether it decodes further still.
-    pub(super) unfinished: bool,
+/// A string, and its form after each round of decoding.
+pub(crate) struct Decoded {
+    pub(crate) views: Vec<Zeroizing<String>>,
+    /// Whether the string decodes further after the last round.
+    pub(crate) unfinished: bool,
 }
 
 impl Decoded {
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut views = vec![Zeroizing::new(text.to_owned())];
         for _ in 0..ROUNDS {
             let Some(next) = views.last().and_then(|it| decode(it)) else { return Self { views, unfinished: false } };
@@ -24,19 +24,19 @@ impl Decoded {
     }
 }
 
-/// Bytes as text, whatever their charset: UTF-8 where they are, and ISO 8859-1 where they aren't.
-pub(in crate::transport) fn lenient(bytes: &[u8]) -> String {
+/// Bytes as a string, whatever their charset: UTF-8 where they are valid, and ISO 8859-1 where they aren't.
+pub(crate) fn lenient(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());
-        // What is undefined there is often a quotation mark of another charset.
+        // Bytes that ISO 8859-1 leaves undefined are often quotation marks of another charset.
         out.extend(chunk.invalid().iter().map(|it| if *it < 0xa0 { '?' } else { char::from(*it) }));
     }
     out
 }
 
 /// One round: percent-encoding, HTML's character references, and the escapes of JSON and of most languages. `None` if
-/// there is none of them.
+/// the string contains none of these. there is none of them.
 fn decode(text: &str) -> Option<Zeroizing<String>> {
     if !text.contains(['%', '&', '\\']) {
         return None;
@@ -62,7 +62,7 @@ fn decode(text: &str) -> Option<Zeroizing<String>> {
     changed.then_some(out)
 }
 
-/// As many `%2F` as there are in a row, or one `%u002F`. Says how many bytes that took.
+/// Decodes a sequence of `%2F`, or one `%u002F`. Returns the number of bytes consumed.
 fn percent(text: &str, out: &mut String) -> Option<usize> {
     if let Some(code) = text.strip_prefix("%u").and_then(|it| number(it, 16, 4)) {
         out.extend(char::from_u32(code));
@@ -78,7 +78,7 @@ fn percent(text: &str, out: &mut String) -> Option<usize> {
     (!bytes.is_empty()).then_some(text.len() - rest.len())
 }
 
-/// `&#47;`, `&#x2f;` or `&sol;`.
+/// Decodes `&#47;`, `&#x2f;` or `&sol;`.
 fn reference(text: &str, out: &mut String) -> Option<usize> {
     let end = |length: usize| length + usize::from(text[length..].starts_with(';'));
     if let Some(code) = text.strip_prefix("&#") {
@@ -94,13 +94,13 @@ fn reference(text: &str, out: &mut String) -> Option<usize> {
     if name == 0 || !text[1 + name..].starts_with(';') {
         return None;
     }
-    // Any other stands for a sign or a letter beyond ASCII.
+    // Any other name denotes punctuation or a non-ASCII letter, which the search ignores.
     let known = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
     out.extend(known.iter().find(|it| it.0 == &text[1..=name]).map(|it| it.1));
     Some(name + 2)
 }
 
-/// `\u002f`, `\u{2f}`, `\x2f`, `\n`, `\/`.
+/// Decodes `\u002f`, `\u{2f}`, `\x2f`, `\n`, `\/`.
 fn escape(text: &str, out: &mut String) -> Option<usize> {
     let behind = &text[1..];
     let next = behind.chars().next()?;
@@ -115,12 +115,12 @@ fn escape(text: &str, out: &mut String) -> Option<usize> {
         other => (Some(other.into()), 1 + other.len_utf8()),
     };
     let (code, taken) = code.map_or((u32::from(next), 1 + next.len_utf8()), |code| (code, taken));
-    // Halves of a pair stand for letters far beyond ASCII.
+    // Halves of a surrogate pair denote non-ASCII letters, and are dropped.
     out.extend(char::from_u32(code));
     Some(taken)
 }
 
-/// The number that these many digits are.
+/// Parses the first `digits` characters as a number.
 fn number(text: &str, base: u32, digits: usize) -> Option<u32> {
     let digits = text.get(..digits).filter(|it| !it.is_empty() && it.chars().all(|it| it.is_digit(base)))?;
     u32::from_str_radix(digits, base).ok()
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_encoding_is_taken_off_also_where_there_are_several() {
+    fn every_encoding_is_decoded_also_if_nested() {
         for (text, last) in [
             ("a%2Fb%c3%a9c%E9d", "a/bécéd"),
             ("a%252Fb", "a/b"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_without_end_is_known_to_be() {
+    fn a_string_that_decodes_further_is_reported_as_unfinished() {
         let nested = |times| (0..times).fold("%41".to_owned(), |it, _| it.replace('%', "%25"));
         assert!(!Decoded::of(&nested(7)).unfinished);
         assert!(Decoded::of(&nested(8)).unfinished);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_either_charset_are_text() {
+    fn bytes_of_either_charset_decode() {
         assert_eq!(lenient(b"p\xe4ss p\xc3\xa4ss \x92"), "päss päss ?");
     }
 }

@@ -1,19 +1,19 @@
-//! What gives a credential away beside itself: its parts, and what it holds in another coding.
+//! Derives the parts of a credential that reveal it, including those it contains in another encoding.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use super::decoded::lenient;
-use super::needles::letters;
+use crate::transport::redact::decoded::lenient;
+use crate::transport::redact::needles::letters;
 
 /// Base64 in either alphabet, with padding or without.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 
-/// Authentication schemes as they stand before credentials; in `Authorization` any other word may.
+/// Authentication schemes that precede credentials. In `Authorization`, any other word may too.
 const SCHEMES: [&str; 14] = [
     "apikey",
     "api-key",
@@ -31,30 +31,30 @@ const SCHEMES: [&str; 14] = [
     "aws4-hmac-sha256",
 ];
 
-/// What is longer, of lower-case letters alone, is no word of a name, and may be random.
+/// The longest word of a name. A longer run of lower-case letters may be random.
 const LONGEST_WORD: usize = 20;
 
-/// Of how many signs, at either end of a credential, what follows is taken for a secret of its own: each may be nearly as
-/// long as the credential.
+/// The most separators, at either end of a credential, after which the rest counts as a secret by itself. Each such
+/// rest may be nearly as long as the credential.
 const AT_ENDS: usize = 16;
 
 /// A string that must not be shown, nor a long run of its characters.
 #[derive(Clone)]
-pub(super) struct Part {
-    pub(super) text: Zeroizing<String>,
-    /// How many bytes at its beginning are a name: `default:production.` of a token of Unleash.
-    pub(super) name: usize,
+pub(crate) struct Part {
+    pub(crate) text: Zeroizing<String>,
+    /// The length in bytes of the name at its start: `default:production.` in an Unleash token.
+    pub(crate) name: usize,
 }
 
-/// The parts of what stands in a header, a query, or anywhere else.
-pub(super) fn parts(credential: &str, in_authorization: bool) -> Vec<Part> {
+/// The parts of a credential from a header, a query, or elsewhere.
+pub(crate) fn parts(credential: &str, in_authorization: bool) -> Vec<Part> {
     let credential = credential.trim();
     let (scheme, rest) = scheme(credential, in_authorization);
     if scheme.is_some_and(|it| it.eq_ignore_ascii_case("basic"))
         && let Some(pair) = base64(rest)
     {
         let (user, password) = pair.split_once(':').unwrap_or(("", &pair));
-        // Some services take a key as the user, and no password.
+        // Some services expect a key as the user name, and no password.
         let secret = if password.is_empty() { user } else { password };
         return [vec![whole(rest)], token(secret)].concat();
     }
@@ -78,7 +78,7 @@ fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// The values of `token=abc, nonce="def"`. Short ones beside long ones are attributes.
+/// The values of `token=abc, nonce="def"`. If there are long values, the short ones are attributes and don't count.
 fn values(text: &str) -> Vec<&str> {
     let value = |it: &str| -> Option<usize> {
         let (name, value) = it.split_once('=')?;
@@ -96,7 +96,7 @@ fn values(text: &str) -> Vec<&str> {
     values
 }
 
-/// A token, a key or a password; and each part of it that is a secret by itself.
+/// A token, a key or a password, and each of its parts that is a secret by itself.
 fn token(text: &str) -> Vec<Part> {
     let pieces: Vec<_> = text.split([':', '.', '=', ',', ';', '|', ' ']).collect();
     let digits = |it: &str| it.bytes().any(|it| it.is_ascii_digit());
@@ -108,15 +108,16 @@ fn token(text: &str) -> Vec<Part> {
         return [out, coded(text)].concat();
     }
     let long = pieces.iter().any(|it| strong(it));
-    // What stands before a secret and is made of words names whose it is.
+    // A prefix of the secret that consists of words is a name.
     let before = |names: usize| pieces.iter().take(names).map(|it| it.len() + 1).sum::<usize>();
     let names = pieces.iter().take(pieces.len() - 1).take_while(|it| name(it)).count();
     let names = if strong(&text[before(names)..]) { names } else { 0 };
     out[0].name = before(names);
-    // A secret may have signs in it that stand between parts elsewhere.
+    // A secret may itself contain the characters that separate parts elsewhere.
     let named = before(names);
     let behind: Vec<_> = text.match_indices([':', '.']).map(|(at, _)| at + 1).filter(|at| *at >= named).collect();
-    // The first may stand behind a name, and the last be short; a run of any in between is one of the whole.
+    // The first rests may follow a name, and the last ones may be short; a run of any in between is also a run of the
+    // whole.
     let (first, rest) = behind.split_at(behind.len().min(AT_ENDS));
     let last = &rest[rest.len().saturating_sub(AT_ENDS)..];
     out.extend(first.iter().chain(last).map(|at| &text[*at..]).filter(|it| letters(it) >= 8).map(whole));
@@ -130,13 +131,13 @@ fn token(text: &str) -> Vec<Part> {
     [out, coded(text)].concat()
 }
 
-/// What a text holds in base64, where that is text too.
+/// The decoded form of base64, if it is text.
 fn coded(text: &str) -> Vec<Part> {
     if letters(text) < 8 {
         return Vec::new();
     }
     match base64(text) {
-        // What is in a JSON web token says whose it is, and opens nothing.
+        // The JSON inside a JSON web token identifies its owner and grants no access.
         Some(held) if is_text(&held) && !held.starts_with('{') => {
             let password = held.split_once(':').map(|it| whole(it.1));
             [vec![whole(&held)], password.into_iter().collect()].concat()
@@ -145,7 +146,8 @@ fn coded(text: &str) -> Vec<Part> {
     }
 }
 
-/// Letters beyond ASCII are rare in secrets, and come of whatever isn't in base64.
+/// Whether decoded bytes look like text. Non-ASCII letters are rare in secrets, and result from decoding something that
+/// isn't base64.
 fn is_text(held: &str) -> bool {
     !held.chars().any(char::is_control) && 4 * held.chars().filter(|it| !it.is_ascii()).count() <= held.len()
 }
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pair_the_password_is_secret_and_of_a_scheme_what_follows() {
+    fn the_password_of_a_pair_and_the_value_after_a_scheme_are_secret() {
         assert_eq!(texts("Basic dXNlcjpzM2NyM3QtcGFzcw=="), ["dXNlcjpzM2NyM3QtcGFzcw==", "s3cr3t-pass"]);
         assert_eq!(texts("basic dXNlcjo="), ["dXNlcjo=", "user"]);
         assert_eq!(texts("Basic dXNlcjpw5HNzd29ydA=="), ["dXNlcjpw5HNzd29ydA==", "pässwort"]);
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn names_before_a_secret_are_none() {
+    fn names_before_a_secret_are_not_secret() {
         assert_eq!(texts("*:*.98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("web-shop:production.98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("user:98b5af0c4e"), ["98b5af0c4e"]);
@@ -194,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_with_thousands_of_signs_has_parts_in_proportion_to_its_length() {
+    fn the_parts_of_a_credential_with_thousands_of_separators_stay_proportional_to_its_length() {
         for piece in ["k1ab.", "k1abcdef0:", ".", "k:"] {
             let text = format!("{}s3cr3t|0f|it", piece.repeat(3_000));
             let parts = parts(&text, true);
             let size: usize = parts.iter().map(|it| it.text.len()).sum();
             assert!(size < 40 * text.len(), "{piece}: {size} of {}", text.len());
-            // What stands at the end, with signs in it, is still one of them.
+            // The secret at the end, which contains separators, is still one of the parts.
             assert!(parts.iter().any(|it| *it.text == "s3cr3t|0f|it"), "{piece}");
         }
     }

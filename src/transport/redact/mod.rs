@@ -1,9 +1,9 @@
-//! Credentials out of what a server says: the rule is in the docs of [`auth`](crate::auth).
+//! Removes credentials from server messages, by the rule in the docs of [`auth`](crate::auth).
 
 mod decoded;
 mod derive;
 mod needles;
-pub(super) mod proxy;
+pub(crate) mod proxy;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,34 +13,35 @@ use http::header::{AUTHORIZATION, DATE, HOST, PROXY_AUTHORIZATION};
 use http::{HeaderName, Uri};
 use url::form_urlencoded;
 
-pub(super) use decoded::lenient;
+pub(crate) use decoded::lenient;
 use needles::Needles;
 
-use super::read::BrokenOff;
-use crate::auth::{Secret, Signature};
+use crate::auth::{Credentials, Secret};
+use crate::decode::HttpResponse;
 use crate::error::Error;
-use crate::headers;
-use crate::request::Answer;
+use crate::transport::body::BrokenOff;
+use crate::transport::headers;
 
-/// A server's sentence longer than this is cut.
+/// A longer server message is cut.
 const LONGEST: usize = 2_000;
 
-/// How many of the credentials used last a client remembers: a token source may name the one that was refused before.
+/// How many recent credentials a client remembers: a token source's message may contain the token that was rejected
+/// before.
 const RECENT: usize = 32;
 
-/// Stands where a server's message can't.
+/// Replaces a withheld message.
 pub(crate) const WITHHELD: &str = "[withheld: contains part of a credential]";
 
-/// What a request is signed with, wherever in it that stands.
+/// The credentials of a request, in its headers, its URL, or elsewhere.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Credentials {
+pub(crate) struct SentCredentials {
     list: Vec<Credential>,
 }
 
 #[derive(Clone, Debug)]
 struct Credential {
     text: Secret,
-    /// Whether it's the value of `Authorization`, which begins with a scheme.
+    /// Whether this is the value of `Authorization` or `Proxy-Authorization`, which begins with a scheme.
     in_authorization: bool,
 }
 
@@ -54,15 +55,16 @@ impl Credential {
     }
 }
 
-impl Credentials {
-    /// Every header and every part of the URL that signing added or changed, every other one that is marked as secret or
-    /// is by its name, and what the signature names beyond. Marks those headers, so that nothing below prints them either.
-    pub(super) fn of(
+impl SentCredentials {
+    /// Collects every header and URL part that authentication added or changed, every other one that is marked as
+    /// sensitive or has a secret's name, and the secrets that the authenticator names. Marks these headers as
+    /// sensitive, so that the HTTP stack doesn't print them either.
+    pub(crate) fn of(
         unsigned: &http::Request<Bytes>,
         signed: &mut http::Request<Bytes>,
-        signature: &Signature,
+        credentials: &Credentials,
     ) -> Self {
-        let mut list: Vec<_> = signature.hidden().iter().cloned().map(Credential::new).collect();
+        let mut list: Vec<_> = credentials.hidden().iter().cloned().map(Credential::new).collect();
         let in_url = in_url(unsigned.uri(), signed.uri());
         list.extend(in_url.into_iter().map(Credential::new));
         for (name, value) in signed.headers_mut() {
@@ -78,20 +80,20 @@ impl Credentials {
         Self { list }
     }
 
-    /// Whether requests go out unsigned.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether the request is sent without credentials.
+    pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether any of them begins like this, or what follows its scheme does.
-    pub(super) fn begin_with(&self, start: &str) -> bool {
+    /// Whether any credential has this prefix, either directly or after its scheme.
+    pub(crate) fn begin_with(&self, start: &str) -> bool {
         self.list.iter().map(|it| it.text.expose()).any(|it| {
             it.starts_with(start) || it.split_once(' ').is_some_and(|(_, token)| token.trim().starts_with(start))
         })
     }
 
-    /// Those of another attempt as well.
-    pub(super) fn add(&mut self, others: Self) {
+    /// Adds the credentials of another attempt.
+    pub(crate) fn add(&mut self, others: Self) {
         for new in others.list {
             if !self.list.iter().any(|it| it.is(&new)) {
                 self.list.push(new);
@@ -100,13 +102,13 @@ impl Credentials {
     }
 }
 
-/// What a signature is made of beside the secret: times, mostly, which stand in messages too.
+/// Whether a header holds a public input of a signature, such as its time. Messages may mention these.
 fn is_public(name: &HeaderName) -> bool {
     let last = name.as_str().rsplit('-').next().unwrap_or_default();
     [DATE, HOST].contains(name) || matches!(last, "date" | "time" | "timestamp" | "algorithm")
 }
 
-/// Values of a query, and segments of a path, that aren't in the unsigned URL or are secret by their name.
+/// Query values and path segments that the unauthenticated URL doesn't have, and query values with a secret's name.
 fn in_url(unsigned: &Uri, signed: &Uri) -> Vec<String> {
     let query = |uri: &Uri| -> Vec<_> {
         form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
@@ -119,33 +121,33 @@ fn in_url(unsigned: &Uri, signed: &Uri) -> Vec<String> {
     let mut found: Vec<_> = query(signed).into_iter().filter(secret).map(|it| it.1).collect();
     let before: Vec<_> = unsigned.path().split('/').collect();
     found.extend(signed.path().split('/').filter(|it| !before.contains(it)).map(str::to_owned));
-    // A version, a switch or a number beside the secret.
+    // Shorter values are versions, flags or numbers beside the secret.
     found.retain(|it| it.chars().count() >= 4);
     found
 }
 
-/// What a client knows of its credentials. All its clones share it.
-pub(super) struct Redactor {
-    /// What no request shows: the passwords of the environment's proxies, and what the client is built with.
+/// The credentials that a client knows. Its clones share them.
+pub(crate) struct Redactor {
+    /// Secrets that appear in no request: the passwords of the environment's proxies, and those that the builder names.
     fixed: Vec<Credential>,
     recent: Mutex<Recent>,
 }
 
 #[derive(Default)]
 struct Recent {
-    /// The one used last is the last.
+    /// Ordered by last use; the most recent one is last.
     list: Vec<Credential>,
     filter: Option<Arc<Filter>>,
 }
 
 impl Redactor {
-    pub(super) fn new(secrets: &[Secret]) -> Self {
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
         let fixed = secrets.iter().cloned().chain(proxy::of_environment()).map(Credential::new).collect();
         Self { fixed, recent: Mutex::default() }
     }
 
-    /// Remembers what an attempt is signed with.
-    pub(super) fn remember(&self, credentials: &Credentials) {
+    /// Remembers the credentials of an attempt.
+    pub(crate) fn remember(&self, credentials: &SentCredentials) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         for new in &credentials.list {
             match recent.list.iter().position(|it| it.is(new)) {
@@ -161,12 +163,12 @@ impl Redactor {
         }
     }
 
-    /// What looks for these, for those that were used last, and for what is known beside.
-    pub(super) fn look_for(self: &Arc<Self>, credentials: &Arc<Credentials>) -> Secrets {
+    /// A filter for these credentials, the recent ones, and the fixed ones.
+    pub(crate) fn look_for(self: &Arc<Self>, credentials: &Arc<SentCredentials>) -> Secrets {
         Secrets { redactor: Arc::clone(self), credentials: Arc::clone(credentials), filter: OnceLock::new() }
     }
 
-    fn filter(&self, credentials: &Credentials) -> Arc<Filter> {
+    fn filter(&self, credentials: &SentCredentials) -> Arc<Filter> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let mut forgotten: Vec<_> = credentials.list.iter().collect();
         forgotten.retain(|own| !recent.list.iter().any(|it| it.is(own)));
@@ -185,7 +187,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Secrets made ready to be looked for.
+/// Secrets prepared for searching.
 struct Filter {
     needles: Needles,
 }
@@ -197,11 +199,11 @@ impl Filter {
     }
 }
 
-/// Lets a server's words pass, or withholds them. Made ready when there are any.
+/// Passes or withholds server messages. Prepared lazily, at the first message.
 #[derive(Clone)]
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     redactor: Arc<Redactor>,
-    credentials: Arc<Credentials>,
+    credentials: Arc<SentCredentials>,
     filter: OnceLock<Arc<Filter>>,
 }
 
@@ -210,8 +212,9 @@ impl Secrets {
         &self.filter.get_or_init(|| self.redactor.filter(&self.credentials)).needles
     }
 
-    /// A server's words if no credential shows in them, cut to a bearable length and without what only a terminal sees.
-    pub(super) fn clean(&self, mut text: String) -> String {
+    /// The message, cut to the maximum length and without control characters; or [`WITHHELD`] if it contains a part of
+    /// a credential.
+    pub(crate) fn clean(&self, mut text: String) -> String {
         if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
             text.truncate(cut);
             text.push('…');
@@ -222,8 +225,8 @@ impl Secrets {
         if text.contains(is_odd) { text.replace(is_odd, " ") } else { text }
     }
 
-    /// The error without any of them in the server's words, and in those of whatever is beneath.
-    pub(super) fn scrub(&self, error: Error) -> Error {
+    /// Removes the credentials from the error's server messages and from its sources.
+    pub(crate) fn scrub(&self, error: Error) -> Error {
         let error = error.map_text(|text| self.clean(text));
         let mut beneath = String::new();
         let mut source = std::error::Error::source(&error);
@@ -231,34 +234,34 @@ impl Secrets {
             beneath.push_str(&format!("{error} {error:?} "));
             source = error.source();
         }
-        // What it's of isn't known: all of it goes.
+        // Which part of the source contains the credential is unknown, so the whole source is replaced.
         if self.needles().show_in(&beneath) {
             return error.with_source("the cause is withheld: it contains part of a credential");
         }
         error
     }
 
-    /// The response, without the beginning of a credential at the end of a body that breaks off: the rest would be needed
-    /// to tell it. What stands behind bytes that are no text is cut off for some, too.
-    pub(super) fn complete(&self, mut answer: Answer) -> Answer {
-        if answer.status().is_success() {
-            return answer;
+    /// Removes the start of a credential from the end of an incomplete error body: without the rest, the filter can't
+    /// recognize it. A body that ends inside a UTF-8 character counts as incomplete too.
+    pub(crate) fn complete(&self, mut response: HttpResponse) -> HttpResponse {
+        if response.status().is_success() {
+            return response;
         }
-        let body = answer.body();
+        let body = response.body();
         let broken = std::str::from_utf8(body).is_err_and(|it| it.error_len().is_none());
-        if !broken && answer.extensions().get::<BrokenOff>().is_none() {
-            return answer;
+        if !broken && response.extensions().get::<BrokenOff>().is_none() {
+            return response;
         }
         let from = body.iter().rposition(u8::is_ascii_whitespace).map_or(0, |it| it + 1);
         if self.needles().begin_with(&lenient(&body[from..])) {
             let kept = body.slice(..from);
-            *answer.body_mut() = kept;
+            *response.body_mut() = kept;
         }
-        answer
+        response
     }
 }
 
-/// Characters that do something to a terminal or to the order of a text, and show nothing.
+/// Characters that control a terminal or the text direction, without being visible.
 fn is_odd(it: char) -> bool {
     it.is_control()
         || matches!(it, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -1,4 +1,4 @@
-//! Runs of characters that give a secret away, looked for in many at once.
+//! Searches for runs of characters that reveal a secret, for many secrets at once.
 
 use std::collections::BTreeSet;
 
@@ -6,45 +6,46 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
 use zeroize::Zeroizing;
 
-use super::decoded::Decoded;
-use super::derive::Part;
+use crate::transport::redact::decoded::Decoded;
+use crate::transport::redact::derive::Part;
 
-/// A run of this many characters of a secret isn't shown, whatever the secret's length.
+/// A run of this many characters of a secret is withheld, whatever the secret's length.
 const RUN: usize = 8;
 
-/// Shorter runs stand in other words by chance.
+/// Shorter runs occur in other words by chance.
 const SHORTEST_RUN: usize = 5;
 
-/// A secret with fewer letters and digits is looked for as a whole.
+/// A secret with fewer letters and digits is searched for as a whole.
 const SHORT: usize = 8;
 
-/// What servers say of credentials anyway. A run inside of one of these words gives nothing away.
-const WORDS: &str = "accesstoken administrator application authenticated authentication authorization authorized bearer \
+/// Words that servers commonly use about credentials. A run inside one of these reveals nothing.
+const WORDS: &str = "accesstoken administrator application authenticated authentication authorization authorized \
+    bearer \
     client configuration connection cookie credential credentials customer database default development environment \
     example exception expired forbidden generation header identifier instance integration internal invalid manager \
     message missing operation organisation organization passphrase password permission personal private production \
     project refresh request resource response secret server service session signature staging subscription testing \
     unauthenticated unauthorized unleash username webhook";
 
-/// Secrets, made ready to be looked for.
+/// Secrets, prepared for searching.
 #[derive(Default)]
-pub(super) struct Needles {
-    /// Runs by their length, from [`SHORTEST_RUN`] to [`RUN`]; each is its bytes in a number, and all are sorted.
+pub(crate) struct Needles {
+    /// Runs by their length, from [`SHORTEST_RUN`] to [`RUN`]. Each is packed into a number, and all are sorted.
     runs: [Zeroizing<Vec<u64>>; RUN - SHORTEST_RUN + 1],
-    /// What is looked for as a whole, in lower case.
+    /// Secrets that are searched for as a whole, in lower case.
     whole: Vec<Zeroizing<String>>,
     /// All secrets, by their letters.
     letters: Vec<Zeroizing<Vec<u8>>>,
-    /// Whether letters beyond ASCII count.
+    /// Whether non-ASCII letters count.
     wide: bool,
 }
 
 impl Needles {
-    pub(super) fn of(parts: &[Part]) -> Self {
+    pub(crate) fn of(parts: &[Part]) -> Self {
         let mut needles = Self::default();
         let words = words();
         for part in parts {
-            // Of a text that is encoded itself, a server may say what it decodes to.
+            // A server may show the decoded form of a secret that is itself encoded.
             for (round, view) in Decoded::of(&part.text).views.iter().enumerate() {
                 needles.add(view, if round == 0 { part.name } else { 0 }, &words);
             }
@@ -59,7 +60,7 @@ impl Needles {
         needles
     }
 
-    /// Adds a text whose first bytes are a name.
+    /// Adds a secret whose first `name` bytes are a name.
     fn add(&mut self, text: &str, name: usize, words: &BTreeSet<u64>) {
         let text = text.trim();
         let mut added = self.add_runs(&fold(text, false), letters(text.get(..name).unwrap_or_default()), words);
@@ -82,10 +83,10 @@ impl Needles {
         }
     }
 
-    /// Adds what a secret is in another coding: no more of it is shown there than as it is.
+    /// Adds an encoded form of a secret. No more of it may be shown than of the plain form.
     fn add_coded(&mut self, coded: &str, part: &Part, words: &BTreeSet<u64>) {
         let own = letters(part.text.get(part.name..).unwrap_or_default());
-        // As many letters of base64 as are sure to come of a run, wherever that begins.
+        // The number of base64 letters that a run certainly produces, at any alignment.
         let length = (8 * too_many_of(own) - 5) / 6;
         let folded = fold(coded, false);
         if own < SHORT || !self.add_runs_of(length.min(RUN), &folded, 0, words) {
@@ -93,7 +94,7 @@ impl Needles {
         }
     }
 
-    /// Adds the runs of a secret, of which the first letters are a name. Says whether there are any.
+    /// Adds the runs of a secret whose first `name` letters are a name. Returns whether any were added.
     fn add_runs(&mut self, secret: &[u8], name: usize, words: &BTreeSet<u64>) -> bool {
         self.letters.push(Zeroizing::new(secret[name.min(secret.len())..].to_vec()));
         let own = secret.len().saturating_sub(name);
@@ -107,7 +108,7 @@ impl Needles {
         let runs = &mut self.runs[length - SHORTEST_RUN];
         let before = runs.len();
         for (at, run) in secret.windows(length).enumerate() {
-            // A run that is a name for the most part is the name's.
+            // A run that mostly consists of the name doesn't reveal the secret.
             let of_name = name.saturating_sub(at);
             let packed = pack(run);
             let varied = run.iter().any(|it| *it != run[0] && *it != run[length - 1]);
@@ -118,8 +119,8 @@ impl Needles {
         runs.len() > before
     }
 
-    /// Whether any of the secrets shows in a text, or in what it decodes to.
-    pub(super) fn show_in(&self, text: &str) -> bool {
+    /// Whether a string, or anything that it decodes to, contains a part of a secret.
+    pub(crate) fn show_in(&self, text: &str) -> bool {
         let decoded = Decoded::of(text);
         decoded.unfinished || decoded.views.iter().any(|it| self.show_as_they_are(it))
     }
@@ -143,7 +144,7 @@ impl Needles {
         }
         let text = Zeroizing::new(text.to_lowercase());
         self.whole.iter().any(|secret| {
-            // Its letters may stand in other words; with digits or signs they don't.
+            // A short or purely alphabetic secret may occur inside other words, so it must match as a whole word.
             let alone = secret.chars().count() < 5 || secret.chars().all(char::is_alphabetic);
             text.match_indices(secret.as_str()).any(|(at, _)| {
                 let beside = [text[..at].chars().next_back(), text[at + secret.len()..].chars().next()];
@@ -152,8 +153,8 @@ impl Needles {
         })
     }
 
-    /// Whether a word is the beginning of a secret, and long enough to tell.
-    pub(super) fn begin_with(&self, word: &str) -> bool {
+    /// Whether a word is the start of a secret, with at least 4 characters.
+    pub(crate) fn begin_with(&self, word: &str) -> bool {
         Decoded::of(word).views.iter().any(|it| {
             let word = fold(it, false);
             word.len() >= 4 && self.letters.iter().any(|it| it.starts_with(&word))
@@ -161,18 +162,18 @@ impl Needles {
     }
 }
 
-/// How many letters in a row are too many, of a secret with so many.
+/// The length of a run that reveals a secret with this many letters.
 fn too_many_of(letters: usize) -> usize {
     (letters / 2 + 1).clamp(SHORTEST_RUN, RUN)
 }
 
-/// How many letters and digits of ASCII there are.
-pub(super) fn letters(text: &str) -> usize {
+/// The number of ASCII letters and digits.
+pub(crate) fn letters(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_alphanumeric).count()
 }
 
-/// Letters and digits in lower case, and one blank for any white space. What a server puts in between or in the place of
-/// a sign, or of a letter that its charset doesn't have, makes no difference.
+/// Normalizes a string to lower-case letters and digits, with one blank for any whitespace. Punctuation that a server
+/// adds or replaces makes no difference, nor do letters that its charset lacks.
 fn fold(text: &str, wide: bool) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
     for it in text.chars() {
@@ -190,8 +191,8 @@ fn fold(text: &str, wide: bool) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// The text without blanks between single characters and pairs of them, as dumps have them: `4b 33 79`. `None` if there are
-/// no three of these in a row.
+/// The string without the blanks between single characters and pairs of them, as hex dumps have them: `4b 33 79`.
+/// `None` if there are no three of these in a row.
 fn spelled(text: &str) -> Option<Zeroizing<String>> {
     let is_short = |it: &str| it.chars().filter(|it| it.is_alphanumeric()).take(3).count() <= 2;
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
@@ -208,7 +209,7 @@ fn spelled(text: &str) -> Option<Zeroizing<String>> {
     (longest >= 3).then_some(out)
 }
 
-/// No more than eight bytes, none of which is 0.
+/// Packs a run of at most eight bytes, none of which is 0, into a number.
 fn pack(run: &[u8]) -> u64 {
     run.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
@@ -219,7 +220,7 @@ fn words() -> BTreeSet<u64> {
     words.flat_map(|word| (SHORTEST_RUN..=RUN).flat_map(|length| word.windows(length)).map(pack)).collect()
 }
 
-/// A secret in base64, wherever in what is encoded it stands, and in hexadecimal digits.
+/// A secret in base64, at each alignment within the encoded data, and in hexadecimal digits.
 fn coded(text: &str) -> Vec<Zeroizing<String>> {
     let mut bytes = vec![Zeroizing::new(text.as_bytes().to_vec())];
     if !text.is_ascii()
@@ -233,7 +234,7 @@ fn coded(text: &str) -> Vec<Zeroizing<String>> {
         for before in 0..3 {
             let padded = Zeroizing::new([&vec![0; before][..], &bytes].concat());
             let coded = Zeroizing::new(BASE64.encode(&*padded));
-            // The first and the last may hold something of what stands beside it.
+            // The first and last letters may encode bits of the neighbouring data.
             let first = if before == 0 { 0 } else { before + 1 };
             let last = coded.len() - usize::from(padded.len() % 3 != 0);
             out.push(Zeroizing::new(coded[first..last].to_owned()));

@@ -1,21 +1,22 @@
-//! The passwords in proxies' addresses.
+//! The passwords in proxy URLs.
 
 use std::env;
 
 use percent_encoding::percent_decode_str;
 
-use super::decoded::lenient;
 use crate::auth::Secret;
+use crate::transport::redact::decoded::lenient;
 
 const VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
 
-/// What the environment's proxies are asked with, be they used or not.
-pub(super) fn of_environment() -> Vec<Secret> {
+/// The passwords of the environment's proxies, whether the client uses them or not.
+pub(crate) fn of_environment() -> Vec<Secret> {
     VARIABLES.into_iter().filter_map(env::var_os).flat_map(|it| of(&it.to_string_lossy())).collect()
 }
 
-/// The password of `http://user:password@host`, as it is and as it's sent. A user without one may be a key.
-pub(in crate::transport) fn of(proxy: &str) -> Vec<Secret> {
+/// The password of `http://user:password@host`, both as written and percent-decoded. A user name without a password may
+/// be a key, so it counts as one.
+pub(crate) fn of(proxy: &str) -> Vec<Secret> {
     let behind = proxy.split_once("://").map_or(proxy, |it| it.1);
     let Some((pair, _)) = behind.rsplit_once('@') else { return Vec::new() };
     let (user, password) = pair.split_once(':').unwrap_or((pair, ""));
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_found_in_each_form_of_a_proxys_address() {
+    fn the_password_is_found_in_every_form_of_proxy_url() {
         for (proxy, passwords) in [
             ("http://user:p%40ss@proxy:3128", vec!["p%40ss", "p@ss"]),
             ("user:p@ss/word@proxy", vec!["p@ss/word", "p@ss/word"]),

@@ -1,6 +1,6 @@
-//! Every promise that holds for all three APIs, kept for each of them.
+//! Every promise that holds for all three APIs, checked for each of them.
 
-mod reading;
+mod scans;
 mod scene;
 
 use std::collections::HashSet;
@@ -8,20 +8,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actionlog::page::Paginate;
-use actionlog::testing::{Fault, InMemory, Log, World};
-use actionlog::{ErrorKind, Items, Listing, Pages, RequestOutcome, Result};
-use reading::{
-    a_cursor_of_another_listing_is_refused_by_what_differs,
+use actionlog::testing::{FakeServer, Fault, InMemory, Log};
+use actionlog::{ErrorKind, Items, Listing, Pages, Result, WriteOutcome};
+use scans::{
+    a_cursor_of_another_listing_is_rejected_with_the_difference,
     a_log_that_grows_by_nearly_a_page_before_each_request_is_scanned_to_its_end,
-    a_reading_goes_on_after_an_error_that_passes, a_reading_goes_on_where_it_stopped, an_error_tells_where_to_go_on,
-    since_stops_asking_or_says_that_it_can_not, the_verdict_is_the_truth, what_comes_while_it_is_read_is_no_secret,
-    what_is_newer_comes_oldest_first,
+    a_scan_continues_after_a_transient_error, a_scan_resumes_where_it_stopped, an_error_has_a_cursor_to_resume_from,
+    newer_records_are_yielded_oldest_first, records_added_during_a_scan_are_delivered_late,
+    since_stops_requesting_or_reports_that_it_cannot, the_verdict_is_correct,
 };
 use scene::{Api, Door, Scene, Unleash, walk};
 
 const SIZES: [usize; 8] = [0, 1, 2, 49, 50, 51, 101, 120];
 
-async fn a_walk_gives_every_record_once_and_in_order<A: Api>(door: Door) {
+async fn a_scan_yields_every_record_once_and_in_order<A: Api>(door: Door) {
     for records in SIZES {
         let scene = Scene::<A>::new(door, records).await;
         for page_size in [1, 2, 7, A::LARGEST].into_iter().filter(|it| *it > 1 || records <= 50) {
@@ -34,9 +34,9 @@ async fn records_added_at_the_head_hide_no_others<A: Api>(door: Door) {
     for page_size in [3, 7, A::LARGEST] {
         let scene = Scene::<A>::new(door, 120).await;
         let (before, requests) = (scene.held(), AtomicUsize::new(0));
-        scene.world.before_each(move |world| {
+        scene.fake.before_each(move |fake| {
             if requests.fetch_add(1, Ordering::Relaxed) % 3 == 1 {
-                A::log(world).add_samples(1);
+                A::log(fake).add_samples(1);
             }
         });
         let walked = scene.walk(page_size).await;
@@ -49,10 +49,10 @@ async fn records_removed_hide_no_others<A: Api>(door: Door) {
     for page_size in [3, 7, A::LARGEST] {
         let scene = Scene::<A>::new(door, 120).await;
         let requests = AtomicUsize::new(0);
-        scene.world.before_each(move |world| {
+        scene.fake.before_each(move |fake| {
             if requests.fetch_add(1, Ordering::Relaxed) % 4 == 1 {
-                A::log(world).remove(0);
-                A::log(world).remove(3);
+                A::log(fake).remove(0);
+                A::log(fake).remove(3);
             }
         });
         let walked = scene.walk(page_size).await;
@@ -71,7 +71,7 @@ fn expect_none_missed<A: Api>(expected: &[String], read: &[String], page_size: u
 async fn a_clamp_loses_nothing<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 120).await;
     for largest in [1, 3, 49] {
-        A::clamp(&scene.world, largest);
+        A::clamp(&scene.fake, largest);
         for page_size in [7, A::LARGEST] {
             scene.expect_all(page_size).await;
         }
@@ -83,9 +83,9 @@ async fn a_short_page_is_not_the_end<A: Api>(door: Door) {
     for page_size in [7, A::LARGEST] {
         for fine_before in 0..3 {
             let requests = AtomicUsize::new(0);
-            scene.world.before_each(move |world| {
+            scene.fake.before_each(move |fake| {
                 if requests.fetch_add(1, Ordering::Relaxed) == fine_before {
-                    world.fail_next(Fault::ShortByOne);
+                    fake.fail_next(Fault::ShortByOne);
                 }
             });
             scene.expect_all(page_size).await;
@@ -93,14 +93,14 @@ async fn a_short_page_is_not_the_end<A: Api>(door: Door) {
     }
 }
 
-async fn one_empty_answer_is_not_the_end<A: Api>(door: Door) {
+async fn one_empty_page_is_not_the_end<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 120).await;
     for page_size in [1, 7, A::LARGEST] {
         for fine_before in 0..3 {
             let requests = AtomicUsize::new(0);
-            scene.world.before_each(move |world| {
+            scene.fake.before_each(move |fake| {
                 if requests.fetch_add(1, Ordering::Relaxed) == fine_before {
-                    world.fail_next(Fault::EmptyOnce);
+                    fake.fail_next(Fault::EmptyOnce);
                 }
             });
             scene.expect_all(page_size).await;
@@ -108,13 +108,13 @@ async fn one_empty_answer_is_not_the_end<A: Api>(door: Door) {
     }
 }
 
-async fn an_unreadable_record_costs_itself_alone<A: Api>(door: Door) {
+async fn an_invalid_record_affects_no_other<A: Api>(door: Door) {
     for text in ["null", r#"{"id":{},"_id":[]}"#, "[1,2]"] {
         let scene = Scene::<A>::new(door, 60).await;
         scene.log.insert_raw(33, text);
         for page_size in [1, 7, A::LARGEST] {
             let walked = scene.walk(page_size).await;
-            assert_eq!(walked.errors, [ErrorKind::Record], "{text} by {page_size}");
+            assert_eq!(walked.errors, [ErrorKind::InvalidRecord], "{text} by {page_size}");
             assert_eq!(walked.read, scene.held(), "{text} by {page_size}");
         }
     }
@@ -123,32 +123,32 @@ async fn an_unreadable_record_costs_itself_alone<A: Api>(door: Door) {
 async fn wrong_credentials_are_unauthorized_and_sent_once<A: Api>(door: Door) {
     let scene = Scene::<A>::with_key(door, 3, "wrong").await;
     let error = scene.listing().page().await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthorized, RequestOutcome::Refused));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthorized, WriteOutcome::NotApplied));
     assert_eq!(error.status().map(|it| it.as_u16()), Some(401));
     assert!(error.api().is_some_and(|it| it.message().is_some()), "{error}");
     assert!(error.hint().is_some() && !error.is_transient());
-    assert_eq!((error.attempts(), scene.world.requests().len()), (1, 1));
+    assert_eq!((error.attempts(), scene.fake.requests().len()), (1, 1));
     assert!(!format!("{error} {error:?}").contains("wrong"));
-    assert!(scene.world.requests()[0].has_header(A::HEADER));
+    assert!(scene.fake.requests()[0].has_header(A::HEADER));
 }
 
-async fn a_server_that_is_busy_for_a_moment_is_asked_again<A: Api>(door: Door) {
+async fn a_server_that_is_briefly_busy_is_retried<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 120).await;
     for status in [408, 429, 500, 502, 503, 504] {
-        scene.world.fail_next(Fault::Status(status)).fail_next(Fault::Status(status));
+        scene.fake.fail_next(Fault::Status(status)).fail_next(Fault::Status(status));
         scene.expect_all(A::LARGEST).await;
     }
 }
 
-async fn an_error_says_what_the_server_said<A: Api>(door: Door) {
+async fn an_error_has_the_servers_message<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 3).await;
-    scene.world.fail_next(Fault::Status(403));
+    scene.fake.fail_next(Fault::Status(403));
     let error = scene.listing().page().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden);
     assert_eq!(error.status().map(|it| it.as_u16()), Some(403));
-    assert_eq!(error.api().and_then(|it| it.message()), Some("A fault, as it was asked for."));
+    assert_eq!(error.api().and_then(|it| it.message()), Some("A fault that the test requested."));
 
-    scene.world.fail_next(Fault::StatusWith {
+    scene.fake.fail_next(Fault::StatusWith {
         status: 429,
         headers: vec![
             ("retry-after".to_owned(), "3600".to_owned()),
@@ -163,38 +163,38 @@ async fn an_error_says_what_the_server_said<A: Api>(door: Door) {
     assert_eq!(error.attempts(), 1, "an hour isn't waited for");
 }
 
-async fn a_page_size_that_the_api_does_not_take_is_refused_before_sending<A: Api>(door: Door) {
+async fn a_page_size_out_of_range_is_rejected_before_sending<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 3).await;
     let sizes = [Some(0), (A::NAME != Unleash::NAME).then_some(A::LARGEST + 1)];
     for page_size in sizes.into_iter().flatten() {
         let listing = scene.listing().page_size(page_size);
         let error = listing.clone().page().await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidRequest, RequestOutcome::NotSent));
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidRequest, WriteOutcome::NotSent));
         let walked = walk::<A>(listing).await;
         assert_eq!(walked.errors, [ErrorKind::InvalidRequest]);
     }
-    assert_eq!(scene.world.requests(), []);
+    assert_eq!(scene.fake.requests(), []);
 }
 
-async fn a_good_client_is_ready<A: Api>(door: Door) {
+async fn a_valid_client_is_ready<A: Api>(door: Door) {
     for records in [0, 3] {
         let scene = Scene::<A>::new(door, records).await;
         let check = A::check(&scene.client).await;
         assert!(check.is_ready(), "{check}");
-        assert_eq!(scene.world.requests().len(), 1);
+        assert_eq!(scene.fake.requests().len(), 1);
     }
 }
 
-async fn limits_and_a_start_hold<A: Api>(door: Door) {
+async fn max_items_and_a_start_offset_are_respected<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 120).await;
     let held = scene.held();
     for (page_size, most) in [(7, 0), (7, 1), (7, 7), (7, 20), (50, 3), (50, 50), (50, 119), (50, 500)] {
         let read = walk::<A>(scene.listing().page_size(page_size).max_items(most)).await.read;
         assert_eq!(read, held[..held.len().min(most as usize)], "at most {most} by {page_size}");
     }
-    let sent = scene.world.requests().len();
+    let sent = scene.fake.requests().len();
     assert_eq!(walk::<A>(scene.listing().page_size(50).max_items(50)).await.read.len(), 50);
-    assert_eq!(scene.world.requests().len(), sent + 1, "what is full isn't asked for more");
+    assert_eq!(scene.fake.requests().len(), sent + 1, "what is full isn't asked for more");
 
     let mut pages = scene.listing().page_size(10).max_pages(2).pages();
     let mut sizes = Vec::new();
@@ -221,7 +221,7 @@ async fn a_stream_may_be_dropped_half_way<A: Api>(door: Door) {
         }
         drop(items);
     }
-    // And so may the future that waits for the next.
+    // The future of the next record is `Send` too.
     let mut items = scene.listing().page_size(7).items();
     let mut read = Vec::new();
     loop {
@@ -237,17 +237,17 @@ async fn a_stream_may_be_dropped_half_way<A: Api>(door: Door) {
     assert_eq!(read, scene.held());
 }
 
-async fn reading_is_lazy<A: Api>(door: Door) {
+async fn a_stream_is_lazy<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 120).await;
     let mut items = scene.listing().page_size(10).items();
-    assert_eq!(scene.world.requests(), []);
+    assert_eq!(scene.fake.requests(), []);
     for _ in 0..10 {
         items.next().await.unwrap().unwrap();
     }
-    assert_eq!(scene.world.requests().len(), 1);
+    assert_eq!(scene.fake.requests().len(), 1);
 }
 
-/// Nobody has to call it: that it compiles is the promise.
+/// Never called: that it compiles is the promise.
 #[allow(dead_code)]
 fn streams_and_clients_can_go_anywhere<A: Api>() {
     fn anywhere<T: Send + Unpin + 'static>() {}
@@ -258,12 +258,12 @@ fn streams_and_clients_can_go_anywhere<A: Api>() {
     shared::<A::Client>();
     shared::<Listing<A::Query>>();
     shared::<actionlog::Error>();
-    shared::<World>();
+    shared::<FakeServer>();
     shared::<Log>();
     anywhere::<InMemory>();
 }
 
-/// A test for each promise, API and door.
+/// A test for each promise and API, in memory and over the network.
 macro_rules! promises {
     ($($promise:ident,)+) => {
         promises!(@api of_unleash Unleash $($promise)+);
@@ -284,28 +284,28 @@ macro_rules! promises {
 }
 
 promises! {
-    a_walk_gives_every_record_once_and_in_order,
+    a_scan_yields_every_record_once_and_in_order,
     records_added_at_the_head_hide_no_others,
     records_removed_hide_no_others,
     a_clamp_loses_nothing,
     a_short_page_is_not_the_end,
-    one_empty_answer_is_not_the_end,
-    an_unreadable_record_costs_itself_alone,
+    one_empty_page_is_not_the_end,
+    an_invalid_record_affects_no_other,
     wrong_credentials_are_unauthorized_and_sent_once,
-    a_server_that_is_busy_for_a_moment_is_asked_again,
-    an_error_says_what_the_server_said,
-    a_page_size_that_the_api_does_not_take_is_refused_before_sending,
-    a_good_client_is_ready,
-    limits_and_a_start_hold,
+    a_server_that_is_briefly_busy_is_retried,
+    an_error_has_the_servers_message,
+    a_page_size_out_of_range_is_rejected_before_sending,
+    a_valid_client_is_ready,
+    max_items_and_a_start_offset_are_respected,
     a_stream_may_be_dropped_half_way,
-    reading_is_lazy,
-    the_verdict_is_the_truth,
-    what_comes_while_it_is_read_is_no_secret,
-    a_reading_goes_on_where_it_stopped,
-    an_error_tells_where_to_go_on,
-    a_reading_goes_on_after_an_error_that_passes,
-    a_cursor_of_another_listing_is_refused_by_what_differs,
-    what_is_newer_comes_oldest_first,
-    since_stops_asking_or_says_that_it_can_not,
+    a_stream_is_lazy,
+    the_verdict_is_correct,
+    records_added_during_a_scan_are_delivered_late,
+    a_scan_resumes_where_it_stopped,
+    an_error_has_a_cursor_to_resume_from,
+    a_scan_continues_after_a_transient_error,
+    a_cursor_of_another_listing_is_rejected_with_the_difference,
+    newer_records_are_yielded_oldest_first,
+    since_stops_requesting_or_reports_that_it_cannot,
     a_log_that_grows_by_nearly_a_page_before_each_request_is_scanned_to_its_end,
 }

@@ -1,41 +1,41 @@
-//! What differs from API to API, and a world to keep the promises in.
+//! The differences between the APIs, and the fake server that the promises are checked on.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use actionlog::page::Paginate;
-use actionlog::testing::{Log, Server, World};
+use actionlog::testing::{FakeServer, Log, Server};
 use actionlog::{
-    ArklowClient, Check, Client, ClientBuilder, ErrorKind, IntegrationClient, Listing, RetryPolicy, UnleashClient,
-    arklow, integration, unleash,
+    ArklowClient, CheckReport, Client, ClientBuilder, ErrorKind, IntegrationClient, Listing, RetryPolicy,
+    UnleashClient, arklow, integration, unleash,
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// What differs from API to API for the promises below.
+/// The differences between the APIs for the promises.
 pub(super) trait Api {
     const NAME: &'static str;
     const LARGEST: u32;
-    /// The field of a record's id.
+    /// The name of the id field.
     const ID: &'static str;
-    /// The header of the credentials.
+    /// The header with the credentials.
     const HEADER: &'static str;
-    /// Whether a reading of all can be complete.
+    /// Whether a scan of all records can be complete.
     const HAS_TOTAL: bool;
     type Client: Client + Clone + Send + Sync + 'static;
     type Query: Paginate<Item: Debug>;
 
     fn builder(url: &str) -> ClientBuilder<Self::Client>;
     fn listing(client: &Self::Client) -> Listing<Self::Query>;
-    fn log(world: &World) -> Log;
-    fn accept(world: &World, key: &str);
-    fn clamp(world: &World, largest: u32);
+    fn log(fake: &FakeServer) -> Log;
+    fn accept(fake: &FakeServer, key: &str);
+    fn clamp(fake: &FakeServer, largest: u32);
     fn id(record: &<Self::Query as Paginate>::Item) -> String;
-    async fn check(client: &Self::Client) -> Check;
-    /// The time of the eleventh record, which ten are newer than. `None` if they bear none.
+    async fn check(client: &Self::Client) -> CheckReport;
+    /// The timestamp of the eleventh record: ten are newer. `None` if records have no timestamps.
     async fn time_of_tenth(listing: &Listing<Self::Query>) -> Option<DateTime<Utc>> {
         let page = listing.clone().page_size(20).page().await.unwrap();
-        Self::Query::time_of(page.records().nth(10)?)
+        Self::Query::timestamp(page.records().nth(10)?)
     }
 }
 
@@ -58,19 +58,19 @@ impl Api for Unleash {
     fn listing(client: &Self::Client) -> Listing<Self::Query> {
         client.action_set_events().list(("default", 1))
     }
-    fn log(world: &World) -> Log {
-        world.unleash().log("default", 1)
+    fn log(fake: &FakeServer) -> Log {
+        fake.unleash().log("default", 1)
     }
-    fn accept(world: &World, key: &str) {
-        world.unleash().accept_token(key);
+    fn accept(fake: &FakeServer, key: &str) {
+        fake.unleash().accept_token(key);
     }
-    fn clamp(world: &World, largest: u32) {
-        world.unleash().largest_page(largest);
+    fn clamp(fake: &FakeServer, largest: u32) {
+        fake.unleash().largest_page(largest);
     }
     fn id(record: &unleash::ActionSetEvent) -> String {
         record.id.to_string()
     }
-    async fn check(client: &Self::Client) -> Check {
+    async fn check(client: &Self::Client) -> CheckReport {
         client.check().await
     }
 }
@@ -90,19 +90,19 @@ impl Api for Arklow {
     fn listing(client: &Self::Client) -> Listing<Self::Query> {
         client.records().list(())
     }
-    fn log(world: &World) -> Log {
-        world.arklow().log("4711")
+    fn log(fake: &FakeServer) -> Log {
+        fake.arklow().log("4711")
     }
-    fn accept(world: &World, key: &str) {
-        world.arklow().accept_key(key);
+    fn accept(fake: &FakeServer, key: &str) {
+        fake.arklow().accept_key(key);
     }
-    fn clamp(world: &World, largest: u32) {
-        world.arklow().largest_page(largest);
+    fn clamp(fake: &FakeServer, largest: u32) {
+        fake.arklow().largest_page(largest);
     }
     fn id(record: &arklow::ActionRecord) -> String {
         record.id.to_string()
     }
-    async fn check(client: &Self::Client) -> Check {
+    async fn check(client: &Self::Client) -> CheckReport {
         client.check().await
     }
 }
@@ -122,37 +122,37 @@ impl Api for Integration {
     fn listing(client: &Self::Client) -> Listing<Self::Query> {
         client.logs().list(())
     }
-    fn log(world: &World) -> Log {
-        world.integration().log()
+    fn log(fake: &FakeServer) -> Log {
+        fake.integration().log()
     }
-    fn accept(world: &World, key: &str) {
-        world.integration().accept_authorization(key);
+    fn accept(fake: &FakeServer, key: &str) {
+        fake.integration().accept_authorization(key);
     }
-    fn clamp(world: &World, largest: u32) {
-        world.integration().largest_page(largest);
+    fn clamp(fake: &FakeServer, largest: u32) {
+        fake.integration().largest_page(largest);
     }
     fn id(record: &integration::ActionLog) -> String {
         record.id.to_string()
     }
-    async fn check(client: &Self::Client) -> Check {
+    async fn check(client: &Self::Client) -> CheckReport {
         client.check().await
     }
 }
 
-/// The way into a world.
+/// How the client connects to the fake server.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Door {
     Memory,
     Network,
 }
 
-/// A world, a door to it, and a client that goes through it; the key `good` is.
+/// A fake server, a connection to it, and a client that uses it. The fake accepts the key `good`.
 pub(super) struct Scene<A: Api> {
-    pub(super) world: World,
+    pub(super) fake: FakeServer,
     pub(super) log: Log,
     pub(super) client: A::Client,
     door: Door,
-    /// Kept for as long as the client is used.
+    /// Kept alive while the client is used.
     _server: Option<Server>,
 }
 
@@ -162,27 +162,27 @@ impl<A: Api> Scene<A> {
     }
 
     pub(super) async fn with_key(door: Door, records: usize, key: &str) -> Self {
-        let world = World::new();
-        A::accept(&world, "good");
-        let log = A::log(&world);
+        let fake = FakeServer::new();
+        A::accept(&fake, "good");
+        let log = A::log(&fake);
         log.add_samples(records);
-        let quick = RetryPolicy::default().base(Duration::from_millis(1));
+        let quick = RetryPolicy::default().initial_backoff(Duration::from_millis(1));
         let (builder, server) = match door {
-            Door::Memory => (A::builder("http://localhost").exchange(world.exchange()), None),
+            Door::Memory => (A::builder("http://localhost").http_client(fake.http_client()), None),
             Door::Network => {
-                let server = world.listen().await.unwrap();
+                let server = fake.listen().await.unwrap();
                 (A::builder(&server.url()), Some(server))
             }
         };
         let client = builder.api_key(key).retry(quick).build().unwrap();
-        Self { world, log, client, door, _server: server }
+        Self { fake, log, client, door, _server: server }
     }
 
     pub(super) fn listing(&self) -> Listing<A::Query> {
         A::listing(&self.client)
     }
 
-    /// The ids that the log holds, the head first. What has none is left out.
+    /// The ids of the records in the log, from the head. Records without an id are left out.
     pub(super) fn held(&self) -> Vec<String> {
         let id = |text: String| match &serde_json::from_str::<Value>(&text).ok()?[A::ID] {
             Value::String(id) => Some(id.clone()),
@@ -196,7 +196,7 @@ impl<A: Api> Scene<A> {
         walk::<A>(self.listing().page_size(page_size)).await
     }
 
-    /// The whole log is read, each record once and in order.
+    /// Checks that a scan yields each record of the log once and in order.
     pub(super) async fn expect_all(&self, page_size: u32) {
         let walked = self.walk(page_size).await;
         assert_eq!(walked.errors, [], "{} by {page_size}, {:?}", A::NAME, self.door);
@@ -204,7 +204,7 @@ impl<A: Api> Scene<A> {
     }
 }
 
-/// What came of a walk to its end.
+/// The result of a scan to its end.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     pub(super) read: Vec<String>,

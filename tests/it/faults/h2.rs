@@ -1,9 +1,9 @@
-//! A server of HTTP/2 by hand: it reads as much of the frames as it must, and writes those that it is told to.
+//! A hand-written HTTP/2 server: it parses the frames that it needs, and sends those of a script.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actionlog::HttpExchange;
+use actionlog::ReqwestClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -66,7 +66,7 @@ impl Server {
             client = client.http2_keep_alive_interval(soon).http2_keep_alive_timeout(soon);
             client = client.http2_keep_alive_while_idle(true);
         }
-        server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
+        server.http_client = Some(ReqwestClient::from_reqwest(client.build().unwrap()));
         server
     }
 }
@@ -151,7 +151,7 @@ pub(super) fn body(stream: &Stream) -> (Vec<u8>, Vec<u8>) {
     (frame(DATA, 0, stream.id, first), frame(DATA, END_STREAM, stream.id, last))
 }
 
-/// A good answer.
+/// A valid response.
 pub(super) fn answer(stream: &Stream) -> Vec<u8> {
     let (first, last) = body(stream);
     [head(stream), first, last].concat()

@@ -1,5 +1,5 @@
-//! What can go wrong between a client and a server, fault by fault: how often the client asks, what its caller is told,
-//! and that nothing is written twice, nothing hangs and no credential is shown.
+//! Every fault between a client and a server: the number of requests, the error, and that no write happens twice, no
+//! call hangs and no credential is shown.
 
 // Some of the faults, and the docs' table of all, take all features.
 #![cfg_attr(not(all(feature = "gzip", feature = "http2", feature = "rustls")), allow(dead_code))]
@@ -20,8 +20,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::integration::{ActionLogDraft, LogsQuery};
-use actionlog::page::Total;
+use actionlog::integration::{ActionLogInput, LogsQuery};
+use actionlog::page::TotalScope;
 use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -95,13 +95,13 @@ pub(crate) async fn drive(
 fn builder(row: &Row, calls: Calls, server: &Server) -> Builder {
     let builder = IntegrationClient::builder(&*server.url)
         .bearer(SECRET)
-        .retry(RetryPolicy::default().base(Duration::from_millis(1)))
+        .retry(RetryPolicy::default().initial_backoff(Duration::from_millis(1)))
         // The one page there is says by its total that it's all.
-        .total_means(Total::OfListing);
-    let builder = match &server.exchange {
+        .total_scope(TotalScope::Listing);
+    let builder = match &server.http_client {
         // For one of the calls, where it can: by what the client makes for itself.
         Some(_) if calls == Calls::List && row.script.is_usual() => builder,
-        Some(exchange) => builder.exchange(exchange.clone()),
+        Some(http_client) => builder.http_client(http_client.clone()),
         None => builder,
     };
     (row.tune)(builder)
@@ -196,12 +196,12 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
     (result.map(|_| ()), problems)
 }
 
-fn draft() -> ActionLogDraft {
+fn draft() -> ActionLogInput {
     support::draft().payload(serde_json::json!({ "note": PAYLOAD }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_comes_to_what_the_table_says_and_no_secret_is_shown() {
+async fn every_fault_has_the_documented_error_and_shows_no_secret() {
     // All in one, so that what one row waits for doesn't keep others waiting.
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
     let problems = drive(rows, each_call, |it| it, |_, _, _| ()).await;
@@ -210,7 +210,7 @@ async fn every_fault_comes_to_what_the_table_says_and_no_secret_is_shown() {
 
 /// On one thread, as a subscriber is a thread's.
 #[tokio::test]
-async fn nothing_secret_is_told_to_a_subscriber_or_an_observer_whatever_goes_wrong() {
+async fn no_secret_reaches_a_subscriber_or_an_observer_in_any_failure() {
     let recorder = Recorder::default();
     let _guard = recorder.listen();
     let observed: Arc<Mutex<String>> = Arc::default();
@@ -257,7 +257,7 @@ async fn nothing_secret_is_told_to_a_subscriber_or_an_observer_whatever_goes_wro
 /// With all features, as the docs have all rows.
 #[cfg(all(feature = "gzip", feature = "http2", feature = "rustls"))]
 #[test]
-fn the_docs_have_the_table_as_it_is() {
+fn the_docs_have_the_table_of_faults() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/faults.md");
     let written = std::fs::read_to_string(&path).unwrap();
     let rendered = text::within(&written, &table::all());

@@ -1,9 +1,9 @@
-//! Credentials in each form in which servers have been seen to repeat them, in whatever they say in any fault.
+//! Credentials in each form in which servers have been seen to echo them, in every fault.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::auth::{self, AuthError, Cached, Signature, Token, TokenSource};
+use actionlog::auth::{self, AuthError, Credentials, Token, TokenCache, TokenSource};
 use actionlog::{Error, RetryPolicy};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -81,7 +81,12 @@ fn plants() -> Vec<Plant> {
         plant("x-pwd", |it| it.header("x-pwd", "v4lue-20417"), "v4lue-20417", "v4lue"),
         plant("x-api-pass", |it| it.header("x-api-pass", "v4lue-20417"), "v4lue-20417", "v4lue"),
         plant("x-access", |it| it.header("x-access", "v4lue-20417"), "v4lue-20417", "v4lue"),
-        plant("the token refused before", |it| it.authenticator(Cached::new(Talkative::default())), "no", "tk-20417"),
+        plant(
+            "the token refused before",
+            |it| it.authenticator(TokenCache::new(Talkative::default())),
+            "no",
+            "tk-20417",
+        ),
     ]
 }
 
@@ -102,7 +107,7 @@ fn in_query(builder: Builder) -> Builder {
         let sign = if request.uri().query().is_some() { '&' } else { '?' };
         let uri = format!("{}{sign}k=qk-20417-abcdef", request.uri());
         *request.uri_mut() = uri.parse().map_err(AuthError::new)?;
-        Ok(Signature::new())
+        Ok(Credentials::new())
     }))
 }
 
@@ -126,7 +131,7 @@ async fn leaks(number: usize, Plant { name, give, said, mark }: Plant) -> (Vec<S
     // Each row once with each form: by turns with each call. What is said is said at once, or not at all.
     let calls = move |row: usize| vec![[Calls::List, Calls::Stream, Calls::Create][(row + number) % 3]];
     let prepare = move |it: Builder| {
-        let it = it.retry(RetryPolicy::off()).attempt_timeout(Duration::from_millis(500));
+        let it = it.retry(RetryPolicy::never()).attempt_timeout(Duration::from_millis(500));
         give(it.connect_timeout(Duration::from_millis(500)))
     };
     let seen = Arc::<Mutex<(Vec<String>, usize)>>::default();

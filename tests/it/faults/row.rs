@@ -1,8 +1,8 @@
-//! A row of the table: a fault, and what each of three calls comes to.
+//! A row of the table: a fault, and the result of each of three calls.
 
 use std::fmt;
 
-use actionlog::{Error, ErrorKind, HttpExchange, RequestOutcome};
+use actionlog::{Error, ErrorKind, ReqwestClient, WriteOutcome};
 
 use super::Builder;
 use super::server::{Act, Plan, Server, usual};
@@ -11,14 +11,14 @@ use super::tls::Certificate;
 #[cfg(feature = "http2")]
 use super::{h2, h2::Greeting};
 
-/// The calls that each fault is tried with.
+/// The calls that each fault is tested with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calls {
     /// A page of a listing.
     List,
     /// A listing, record by record.
     Stream,
-    /// A new record.
+    /// A create.
     Create,
 }
 
@@ -26,32 +26,32 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(super) script: Script,
     pub(super) tune: fn(Builder) -> Builder,
-    /// Whether a good call comes before, whose connection is kept.
+    /// Whether a successful call comes first, whose connection is reused.
     pub(super) warm: bool,
     pub(super) read: End,
     pub(super) create: End,
-    /// Why a creation may be sent more than once.
+    /// Why a create may be sent more than once.
     pub(super) again: Option<&'static str>,
 }
 
 impl Row {
-    /// Until it's said otherwise, all is expected to be fine.
+    /// By default every call is expected to succeed.
     pub(super) fn new(name: &'static str, script: Script) -> Self {
         let fine = End::fine(1);
         Self { name, script, tune: |it| it, warm: false, read: fine, create: fine, again: None }
     }
 
-    /// How reading comes out, be it a page or all.
+    /// The expected result of reads: of a page and of a stream.
     pub(super) fn read(self, end: End) -> Self {
         Self { read: end, ..self }
     }
 
-    /// How writing comes out, which is tried once.
+    /// The expected result of a write that is sent once.
     pub(super) fn create(self, end: End) -> Self {
         Self { create: end, ..self }
     }
 
-    /// How writing comes out that is tried more than once, since no attempt but the last can have had an effect.
+    /// The expected result of a write that is retried, because no attempt but the last can have had an effect.
     pub(super) fn create_again(self, why: &'static str, end: End) -> Self {
         Self { create: end, again: Some(why), ..self }
     }
@@ -80,7 +80,7 @@ impl Row {
     }
 }
 
-/// How a call ends.
+/// The expected end of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) attempts: u32,
@@ -92,7 +92,7 @@ pub(super) struct Failure {
     pub(super) kind: ErrorKind,
     pub(super) status: Option<u16>,
     pub(super) transient: bool,
-    pub(super) outcome: RequestOutcome,
+    pub(super) outcome: WriteOutcome,
 }
 
 impl End {
@@ -100,17 +100,17 @@ impl End {
         Self { attempts, failure: None }
     }
 
-    fn fails(attempts: u32, kind: ErrorKind, status: Option<u16>, outcome: RequestOutcome) -> Self {
+    fn fails(attempts: u32, kind: ErrorKind, status: Option<u16>, outcome: WriteOutcome) -> Self {
         Self { attempts, failure: Some(Failure { kind, status, transient: false, outcome }) }
     }
 
-    /// Without an answer; that may pass.
-    pub(super) fn gone(attempts: u32, kind: ErrorKind, outcome: RequestOutcome) -> Self {
+    /// Without a response; transient.
+    pub(super) fn gone(attempts: u32, kind: ErrorKind, outcome: WriteOutcome) -> Self {
         Self::fails(attempts, kind, None, outcome).passing()
     }
 
-    /// By an answer; that doesn't pass.
-    pub(super) fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: RequestOutcome) -> Self {
+    /// By a response; not transient.
+    pub(super) fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: WriteOutcome) -> Self {
         Self::fails(attempts, kind, Some(status), outcome)
     }
 
@@ -122,7 +122,7 @@ impl End {
         Self { failure: self.failure.map(|it| Failure { transient: false, ..it }), ..self }
     }
 
-    /// How a call ended that has failed.
+    /// The end of a failed call.
     pub(super) fn of(error: &Error) -> Self {
         let failure = Failure {
             kind: error.kind(),
@@ -146,35 +146,35 @@ impl fmt::Display for End {
     }
 }
 
-/// What the other side does.
+/// The behaviour of the server.
 pub(super) enum Script {
-    /// Nobody listens.
+    /// The port is closed.
     Nobody,
-    /// The host's name is known to nobody.
+    /// The host name doesn't resolve.
     NoName,
     Http(Plan<Act>),
     #[cfg(feature = "http2")]
     Http2(Greeting, Plan<h2::Act>),
     #[cfg(feature = "rustls")]
     Https(Certificate, Plan<Act>),
-    /// What is asked for over TLS, and answers this instead; nothing at all if it's `None`.
+    /// The server is addressed by TLS but sends these bytes instead; nothing if it is `None`.
     #[cfg(feature = "rustls")]
     NoTls(Option<&'static [u8]>),
 }
 
 pub(super) enum Counted {
     Requests,
-    /// Where no request ever arrives.
+    /// No request ever arrives.
     Connections,
 }
 
 impl Script {
-    /// Does this with every request.
+    /// Reacts like this to every request.
     pub(super) fn always(act: Act) -> Self {
         Self::Http(Plan { first: Vec::new(), then: act })
     }
 
-    /// Does this with the first request, and answers the others as it should.
+    /// Reacts like this to the first request, and responds normally to the others.
     pub(super) fn once(act: Act) -> Self {
         Self::Http(Plan { first: vec![act], then: Act::Good })
     }
@@ -186,7 +186,7 @@ impl Script {
                 let mut server = Server::nobody().await;
                 server.url = "http://nowhere.test".to_owned();
                 let client = usual().dns_resolver(NoNames).build().unwrap();
-                server.exchange = Some(HttpExchange::from_reqwest(client));
+                server.http_client = Some(ReqwestClient::from_reqwest(client));
                 server
             }
             Self::Http(plan) => Server::http(plan.clone()).await,
@@ -199,7 +199,7 @@ impl Script {
         }
     }
 
-    /// Whether a client comes to the server by itself.
+    /// Whether a client contacts the server by itself.
     pub(super) fn is_usual(&self) -> bool {
         matches!(self, Self::Http(_))
     }
@@ -217,7 +217,7 @@ impl Script {
     }
 }
 
-/// A resolver that knows nobody.
+/// A resolver that resolves no name.
 struct NoNames;
 
 impl reqwest::dns::Resolve for NoNames {

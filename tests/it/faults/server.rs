@@ -1,11 +1,11 @@
-//! A server that is no HTTP server: it does what it is told to, byte for byte, and counts what comes.
+//! A raw TCP server that sends the bytes of a script and counts requests and connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actionlog::HttpExchange;
+use actionlog::ReqwestClient;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -13,13 +13,13 @@ use tokio::time::sleep;
 
 use super::planted;
 
-/// Longer than any case may take.
+/// A limit that no case reaches.
 pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 
-/// Long enough for what was written to be read before the connection goes.
+/// Long enough for the client to read what was written before the connection closes.
 pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// The one record there is.
+/// The only record.
 fn record() -> String {
     let said = planted::said();
     format!(
@@ -27,44 +27,44 @@ fn record() -> String {
     )
 }
 
-/// What there is to make an answer of.
+/// The context for a response.
 #[derive(Clone)]
 pub(super) struct Here {
-    /// The JSON of a good answer to this request.
+    /// The JSON of a valid response to this request.
     pub(super) good: String,
-    /// Where somebody else listens.
+    /// The URL of another server.
     pub(super) elsewhere: SocketAddr,
 }
 
 pub(super) type Bytes = fn(&Here) -> Vec<u8>;
 
-/// What the server does with one request.
+/// The reaction to one request.
 #[derive(Clone, Copy)]
 pub(super) enum Act {
-    /// Answers as it should, and keeps the connection.
+    /// Sends a valid response, and keeps the connection.
     Good,
-    /// Writes, and then this.
+    /// Writes the bytes, and then does this.
     Write(Bytes, Then),
-    /// Writes the first at once, and the second byte by byte, with a pause before each.
+    /// Writes the first at once, and the second byte by byte, with a pause before each byte.
     Drip(Bytes, Bytes, Duration),
-    /// Writes the first, and then the second again and again, for as long as anyone takes it.
+    /// Writes the first, and then repeats the second until the client disconnects.
     Flood(Bytes, Bytes),
     /// Resets the connection without having read the request.
     ResetUnread,
 }
 
-/// What becomes of the connection.
+/// What happens to the connection afterwards.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     Keep,
     Close,
     Reset,
     Hang,
-    /// Ends without what the protocol has for that.
+    /// Closes without the closing message of the protocol.
     Vanish,
 }
 
-/// What is done with which request, over all connections.
+/// The reaction to each request, over all connections.
 #[derive(Clone)]
 pub(super) struct Plan<A> {
     pub(super) first: Vec<A>,
@@ -76,34 +76,34 @@ impl<A: Copy> Plan<A> {
         *self.first.get(number as usize).unwrap_or(&self.then)
     }
 
-    /// Counts the request, and says what to do with it.
+    /// Counts the request, and returns the reaction.
     pub(super) fn next(&self, seen: &Seen) -> A {
         self.act(seen.requests.fetch_add(1, Ordering::SeqCst))
     }
 }
 
-/// What came.
+/// The counters.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) connections: AtomicU32,
     pub(super) requests: AtomicU32,
-    /// Connections to where nobody should go.
+    /// Connections to the server that no client should contact.
     pub(super) elsewhere: AtomicU32,
 }
 
-/// A server that runs for as long as this is kept.
+/// A server that runs until this is dropped.
 pub(super) struct Server {
     pub(super) url: String,
     pub(super) seen: Arc<Seen>,
-    /// For what the usual client doesn't do, or doesn't reach.
-    pub(super) exchange: Option<HttpExchange>,
-    /// A port where nobody listens.
+    /// A client for the cases that the default client can't cover.
+    pub(super) http_client: Option<ReqwestClient>,
+    /// A closed port.
     deaf: Option<TcpSocket>,
     tasks: Vec<AbortHandle>,
 }
 
 impl Server {
-    /// Accepts connections, and has each one served by a task of its own.
+    /// Accepts connections, and serves each one in its own task.
     pub(super) async fn start<F>(serve: impl Fn(TcpStream, Arc<Seen>, SocketAddr) -> F + Send + 'static) -> Self
     where
         F: Future<Output = std::io::Result<()>> + Send + 'static,
@@ -113,11 +113,12 @@ impl Server {
         let seen = Arc::<Seen>::default();
         let (here, there) = (Arc::clone(&seen), Arc::clone(&seen));
         let serving = tokio::spawn(planted::kept(async move {
-            // With this task go the connections, so that none is left in a client's pool when the port is another server's.
+            // With this task go the connections, so that none is left in a client's pool when the port is another
+            // server's.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 here.connections.fetch_add(1, Ordering::SeqCst);
-                // That the client goes away half-way is nothing to complain of.
+                // Ignore errors: the client may disconnect at any time.
                 connections.spawn(planted::kept(serve(stream, Arc::clone(&here), elsewhere)));
             }
         }));
@@ -129,7 +130,7 @@ impl Server {
         Self {
             url: format!("http://{address}"),
             seen,
-            exchange: None,
+            http_client: None,
             deaf: None,
             tasks: vec![serving.abort_handle(), waiting.abort_handle()],
         }
@@ -140,20 +141,20 @@ impl Server {
         let mut server = Self::start(move |stream, seen, elsewhere| {
             let plan = plan.clone();
             async move {
-                // With this, a connection that is dropped is reset; one that is shut down first isn't.
+                // With zero linger a dropped connection is reset, unless it was shut down first.
                 stream.set_zero_linger()?;
                 serve(stream, &plan, &seen, elsewhere).await
             }
         })
         .await;
-        server.exchange = Some(HttpExchange::from_reqwest(usual().build().unwrap()));
+        server.http_client = Some(ReqwestClient::from_reqwest(usual().build().unwrap()));
         server
     }
 
-    /// A port where nobody listens.
+    /// A closed port.
     pub(super) async fn nobody() -> Self {
         let mut server = Self::start(|_, _, _| async { Ok(()) }).await;
-        // Bound, so that nobody else gets it.
+        // Bind the port, so that no other process gets it.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         server.url = format!("http://{}", socket.local_addr().unwrap());
@@ -170,7 +171,7 @@ impl Drop for Server {
     }
 }
 
-/// A client as `HttpExchange` builds its own, but without the roots of this machine, which take long to read. None is
+/// A client as `ReqwestClient` builds its own, but without the roots of this machine, which take long to read. None is
 /// shared: a connection that is kept to one server would be taken for another's, where that gets the same port.
 pub(super) fn usual() -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder()
@@ -190,7 +191,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Serves HTTP/1 on a connection of any sort, as planned.
+/// Serves HTTP/1 on any kind of connection, by the plan.
 pub(super) async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     plan: &Plan<Act>,
@@ -237,7 +238,7 @@ pub(super) async fn serve(
             Then::Keep => {}
             Then::Close => {
                 stream.shutdown().await?;
-                // Not dropped before the client has gone too, as that would be a reset.
+                // Don't drop it before the client has disconnected: that would be a reset.
                 while stream.read(&mut [0; 64]).await? > 0 {}
                 return Ok(());
             }
@@ -251,7 +252,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Reads a request to its end, and gives its head.
+/// Reads a whole request, and returns its head.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin), first: u8) -> std::io::Result<String> {
     let mut head = vec![first];
     while !head.ends_with(b"\r\n\r\n") {
@@ -263,7 +264,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin), first: u8) -> std::
     Ok(head.replacen("post ", "POST ", 1))
 }
 
-/// The JSON of a good answer: to a creation the record, and to anything else the one page.
+/// The JSON of a valid response: the record for a create, and the only page for any other request.
 pub(super) fn good(creation: bool) -> String {
     let record = record();
     if creation {
@@ -273,7 +274,7 @@ pub(super) fn good(creation: bool) -> String {
     }
 }
 
-/// A whole answer, with its length.
+/// A complete response with its `Content-Length`.
 pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();
@@ -282,7 +283,7 @@ pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec
     out
 }
 
-/// A good answer.
+/// A valid response.
 pub(super) fn ok(here: &Here) -> Vec<u8> {
     answer("200 OK", &format!("{JSON}x-request-id: {}\r\n", planted::said()), &here.good)
 }

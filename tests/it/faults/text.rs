@@ -1,24 +1,25 @@
-//! The table as the docs have it.
+//! Renders the tables of `src/faults.md`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use actionlog::RequestOutcome;
+use actionlog::WriteOutcome;
 
 use super::row::{End, Row};
 use super::table::Part;
 
-/// What stands before this in the docs is written by hand; what stands behind it is made here.
+/// The text above this marker is written by hand; everything below it is generated here.
 const BELOW: &str = "<!-- All below is written by the tests: UPDATE_FAULTS=1 cargo test --test it faults -->\n";
 
-/// The docs with these parts of the table.
+/// The docs, with the tables below the marker generated from `parts`.
 pub(super) fn within(docs: &str, parts: &[Part]) -> String {
-    let (by_hand, _) = docs.split_once(BELOW).expect("the docs say where the table begins");
+    let (by_hand, _) = docs.split_once(BELOW).expect("src/faults.md has the marker line");
     let mut out = format!("{by_hand}{BELOW}");
     let mut kinds = BTreeSet::new();
     for Part { name, rows } in parts {
         writeln!(out, "\n# {name}\n").unwrap();
-        writeln!(out, "| | reading: sent | gets | creating: sent | gets | did it happen? | may pass |").unwrap();
+        writeln!(out, "| fault | read: attempts | result | create: attempts | result | applied? | transient? |")
+            .unwrap();
         writeln!(out, "|---|---|---|---|---|---|---|").unwrap();
         for row in rows {
             writeln!(out, "{}", line(row)).unwrap();
@@ -35,26 +36,26 @@ pub(super) fn within(docs: &str, parts: &[Part]) -> String {
 fn line(row: &Row) -> String {
     let Row { name, read, create, again, .. } = row;
     let why = again.map(|why| format!(": {why}")).unwrap_or_default();
-    let happened = match create.failure.map(|it| it.outcome) {
+    let applied = match create.failure.map(|it| it.outcome) {
         None => "yes",
-        Some(RequestOutcome::NotSent) => "no: `NotSent`",
-        Some(RequestOutcome::Refused) => "no: `Refused`",
+        Some(WriteOutcome::NotSent) => "no: `NotSent`",
+        Some(WriteOutcome::NotApplied) => "no: `NotApplied`",
         Some(_) => "**`Unknown`**",
     };
-    // Where one of them is fine, it's the other that says.
-    let passes = match create.failure.or(read.failure) {
+    // If only one of the two calls fails, the column is about that one.
+    let transient = match create.failure.or(read.failure) {
         None => "",
         Some(failure) if failure.transient => "yes",
         Some(_) => "no",
     };
     let times = |end: &End| format!("{}×", end.attempts);
-    let (read_times, create_times, read, create) = (times(read), times(create), gets(read), gets(create));
-    format!("| {name} | {read_times} | {read} | {create_times}{why} | {create} | {happened} | {passes} |")
+    let (read_times, create_times, read, create) = (times(read), times(create), result(read), result(create));
+    format!("| {name} | {read_times} | {read} | {create_times}{why} | {create} | {applied} | {transient} |")
 }
 
-fn gets(end: &End) -> String {
+fn result(end: &End) -> String {
     match end.failure {
-        None => "what it asked for".to_owned(),
+        None => "success".to_owned(),
         Some(failure) => match failure.status {
             Some(status) => format!("[`{:?}`], {status}", failure.kind),
             None => format!("[`{:?}`]", failure.kind),

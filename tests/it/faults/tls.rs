@@ -1,6 +1,6 @@
 //! Servers with certificates, good and bad.
 
-use actionlog::HttpExchange;
+use actionlog::ReqwestClient;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
@@ -38,7 +38,7 @@ impl Server {
         if certificate != Certificate::Unknown {
             let root = reqwest::Certificate::from_der(signed.der()).unwrap();
             let client = usual().tls_certs_only([root]);
-            server.exchange = Some(HttpExchange::from_reqwest(client.build().unwrap()));
+            server.http_client = Some(ReqwestClient::from_reqwest(client.build().unwrap()));
         }
         server
     }

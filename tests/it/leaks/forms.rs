@@ -1,4 +1,4 @@
-//! How servers write what they were sent.
+//! The encodings in which servers echo what they received.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE_NO_PAD as BASE64_URL};

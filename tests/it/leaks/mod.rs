@@ -1,4 +1,4 @@
-//! Credentials that a server, a proxy or a token source repeats, in part or in another coding: none is ever shown.
+//! Credentials that a server, a proxy or a token source echoes, in part or encoded: none is ever shown.
 
 mod forms;
 mod ordinary;
@@ -7,10 +7,10 @@ mod random;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use actionlog::auth::{self, AuthError, Authenticate, Cached, Secret, Signature, Token, TokenSource};
-use actionlog::page::{Entry, Envelope, Listed};
+use actionlog::auth::{self, AuthError, Authenticate, Credentials, Secret, Token, TokenCache, TokenSource};
+use actionlog::page::{Envelope, ListPage};
 use actionlog::{
-    ArklowClient, Body, ClientBuilder, Error, ErrorKind, Exchange, ExchangeError, IntegrationClient, Request,
+    ArklowClient, Body, ClientBuilder, Error, ErrorKind, HttpClient, HttpError, IntegrationClient, Request,
 };
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -43,20 +43,20 @@ impl Says {
 }
 
 #[async_trait]
-impl Exchange for Says {
-    async fn exchange(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, ExchangeError> {
+impl HttpClient for Says {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         let mut response = http::Response::builder().status(self.status);
         for (name, value) in &self.headers {
             response = response.header(*name, &value[..]);
         }
-        let end = if self.breaks_off { Some(Err(ExchangeError::sent("cut"))) } else { None };
+        let end = if self.breaks_off { Some(Err(HttpError::sent("cut"))) } else { None };
         let pieces: Vec<_> = [Ok(Bytes::from(self.body.clone()))].into_iter().chain(end).collect();
         Ok(response.body(Body::new(futures_util::stream::iter(pieces))).unwrap())
     }
 }
 
 fn builder() -> ClientBuilder<IntegrationClient> {
-    IntegrationClient::builder("https://logs.example.com/api").retry(actionlog::RetryPolicy::off())
+    IntegrationClient::builder("https://logs.example.com/api").retry(actionlog::RetryPolicy::never())
 }
 
 fn probe() -> Request<()> {
@@ -65,7 +65,7 @@ fn probe() -> Request<()> {
 
 /// The error of a client that is answered like this.
 async fn error(builder: ClientBuilder<IntegrationClient>, says: Says) -> Error {
-    builder.exchange(says).build().unwrap().send(probe()).await.unwrap_err()
+    builder.http_client(says).build().unwrap().send(probe()).await.unwrap_err()
 }
 
 /// What `error` says of a message that holds `said`.
@@ -79,7 +79,7 @@ fn in_query(key: &'static str) -> impl Authenticate {
     auth::sign_with(move |request| {
         let uri = format!("{}?a=b&k={key}", request.uri());
         *request.uri_mut() = uri.parse().map_err(AuthError::new)?;
-        Ok(Signature::new())
+        Ok(Credentials::new())
     })
 }
 
@@ -145,7 +145,7 @@ async fn headers_and_parameters_are_secret_by_their_names() {
         let plain = || builder().authenticator(auth::none());
         let by_client = message(plain().header(name, "v4lue-20417"), "no v4lue-20417").await;
         assert_eq!(by_client == WITHHELD, withheld, "{name}: {by_client}");
-        let client = plain().exchange(Says::message(b"no v4lue-20417")).build().unwrap();
+        let client = plain().http_client(Says::message(b"no v4lue-20417")).build().unwrap();
         let error = client.send(probe()).header(name, "v4lue-20417").await.unwrap_err();
         assert_eq!(all_shown(&error).contains("v4lue"), !withheld, "{name}: {error}");
         let error = client.send(probe().query(name, "v4lue-20417")).await.unwrap_err();
@@ -154,13 +154,13 @@ async fn headers_and_parameters_are_secret_by_their_names() {
 }
 
 #[tokio::test]
-async fn dates_that_are_signed_are_no_secrets() {
+async fn signed_dates_are_not_secret() {
     let signer = auth::sign_with(|request| {
         request.headers_mut().insert("x-amz-date", http::HeaderValue::from_static("20261126T123000Z"));
         request.headers_mut().insert("x-signature", http::HeaderValue::from_static("9f8e7d6c5b4a3928"));
-        Ok(Signature::new())
+        Ok(Credentials::new())
     });
-    let client = |said: &str| builder().authenticator(signer.clone()).exchange(Says::message(said.as_bytes()));
+    let client = |said: &str| builder().authenticator(signer.clone()).http_client(Says::message(said.as_bytes()));
     for (said, passes) in [("down since 2026-11-26T12:30:00Z", true), ("bad signature: 9f8e7d6c", false)] {
         let error = client(said).build().unwrap().send(probe()).await.unwrap_err();
         assert_eq!(error.api().unwrap().message() == Some(said), passes, "{error}");
@@ -168,7 +168,7 @@ async fn dates_that_are_signed_are_no_secrets() {
 }
 
 #[tokio::test]
-async fn what_is_said_in_any_other_place_is_withheld_too() {
+async fn credentials_in_any_other_field_are_withheld() {
     let key = "user:98b5af0c4e5a6b7c8d9e";
     let part = "0c4e5a6b7c8d";
     let with = |says: Says| error(builder().api_key(key), says);
@@ -176,7 +176,7 @@ async fn what_is_said_in_any_other_place_is_withheld_too() {
     redirect.headers = vec![("location", format!("https://elsewhere.example.com/{part}").into())];
     let error = with(redirect).await;
     assert_eq!((error.kind(), error.to_string().contains(WITHHELD)), (ErrorKind::Redirect, true), "{error}");
-    assert!(error.to_string().contains("answered 302 Found, pointing at"), "{error}");
+    assert!(error.to_string().contains("the server returned 302 Found, a redirect to"), "{error}");
     assert!(!all_shown(&error).contains(part));
 
     let mut ids = Says::message(b"no");
@@ -189,7 +189,7 @@ async fn what_is_said_in_any_other_place_is_withheld_too() {
 
     // By a function of one's own, and in a record's path.
     let own = probe().read(move |_| Err::<(), _>(actionlog::DecodeError::unfit(part, format!("no {part}"))));
-    let client = builder().api_key(key).exchange(Says::new(200, "{}")).build().unwrap();
+    let client = builder().api_key(key).http_client(Says::new(200, "{}")).build().unwrap();
     let error = client.send(own).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Decode && !all_shown(&error).contains(part), "{error:?}");
 
@@ -198,8 +198,8 @@ async fn what_is_said_in_any_other_place_is_withheld_too() {
         let body = format!(r#"{{"success": true, "message": "gone: 98b5af0c", "rest": "{}"}}"#, "x".repeat(padding));
         let mut good = Says::new(200, body);
         good.headers = vec![("x-request-id", part.into())];
-        let client = builder().api_key(key).exchange(good).build().unwrap();
-        let answered = client.logs().delete("1").with_answer().await.unwrap();
+        let client = builder().api_key(key).http_client(good).build().unwrap();
+        let answered = client.logs().delete("1").with_response().await.unwrap();
         assert_eq!(answered.request_id.as_deref(), Some(WITHHELD));
         assert_eq!(answered.value.message.as_deref(), Some(WITHHELD));
         assert!(!format!("{answered:?}").contains(part));
@@ -224,8 +224,8 @@ struct RecordsOf<R> {
 impl Envelope for Records {
     type Of<R: serde::de::DeserializeOwned> = RecordsOf<R>;
 
-    fn open<R: serde::de::DeserializeOwned>(body: RecordsOf<R>) -> Result<Listed<R>, actionlog::DecodeError> {
-        Ok(Listed::new(body.data))
+    fn open<R: serde::de::DeserializeOwned>(body: RecordsOf<R>) -> Result<ListPage<R>, actionlog::DecodeError> {
+        Ok(ListPage::new(body.data))
     }
 }
 
@@ -234,19 +234,19 @@ async fn the_path_of_a_record_that_is_invalid_shows_no_credential() {
     let key = "user:98b5af0c4e5a6b7c8d9e";
     for (name, shown) in [("98b5af0c4e5a", WITHHELD), ("0c-4e-5a-6b", WITHHELD), ("weight", "labels.weight")] {
         let body = format!(r#"{{"data":[{{"labels":{{"a":1,"{name}":"much"}}}},{{"labels":{{}}}}]}}"#);
-        let client = builder().api_key(key).exchange(Says::new(200, body)).build().unwrap();
+        let client = builder().api_key(key).http_client(Says::new(200, body)).build().unwrap();
         let request = Request::get("probe", [""; 0]).page::<Records, Labelled>();
         let page = client.send(request).await.unwrap();
-        let Entry::Unreadable(record) = &page.records()[0] else { panic!("{page:?}") };
+        let Err(record) = &page.records()[0] else { panic!("{page:?}") };
         assert_eq!(record.path(), shown);
-        assert!(matches!(page.records()[1], Entry::Record(_)));
+        assert!(page.records()[1].is_ok());
         let printed = format!("{record:?} {record:#?} {}", record.reason());
         assert!(!printed.contains("98b5") && !printed.contains("0c-4e"), "{printed}");
         // What the server sent is the user's.
         assert!(record.raw().as_str().contains(name));
         // Of a single one, where it's an error.
         let body = format!(r#"{{"labels":{{"{name}":"much"}}}}"#);
-        let client = builder().api_key(key).exchange(Says::new(200, body)).build().unwrap();
+        let client = builder().api_key(key).http_client(Says::new(200, body)).build().unwrap();
         let error = client.send(Request::get("probe", [""; 0]).json::<Labelled>()).await.unwrap_err();
         assert!(error.to_string().contains(shown), "{error}");
         assert!(shown != WITHHELD || !all_shown(&error).contains(name), "{error:?}");
@@ -272,9 +272,9 @@ impl TokenSource for Talkative {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_source_names_no_token_that_was_refused_before_and_no_secret_of_its_own() {
-    let builder = builder().authenticator(Cached::new(Talkative::default())).redact("cl13nt-s3cr3t");
-    let client = builder.exchange(Says::new(401, "")).build().unwrap();
+async fn errors_of_a_token_source_show_no_rejected_token_and_no_secret() {
+    let builder = builder().authenticator(TokenCache::new(Talkative::default())).redact("cl13nt-s3cr3t");
+    let client = builder.http_client(Says::new(401, "")).build().unwrap();
     let mut shown = Vec::new();
     // A source that failed isn't asked again at once: meanwhile its last message is repeated.
     for wait in [0, 0, 10, 0, 10] {
@@ -290,7 +290,7 @@ async fn a_token_source_names_no_token_that_was_refused_before_and_no_secret_of_
 }
 
 #[tokio::test]
-async fn a_builder_that_isnt_checked_yet_shows_nothing_that_may_be_the_key() {
+async fn a_builder_shows_no_value_that_may_be_the_key() {
     let key = "k3y-in-the-wrong-place";
     let arklow = ArklowClient::builder(key).api_key("4711");
     assert!(!format!("{arklow:?} {arklow:#?}").contains(key));
@@ -305,7 +305,7 @@ async fn a_builder_that_isnt_checked_yet_shows_nothing_that_may_be_the_key() {
 #[ignore = "started by another test, in an environment made for it"]
 async fn a_process_behind_a_proxy() {
     let client = IntegrationClient::builder("http://logs.example.com").allow_http().authenticator(auth::none());
-    let client = client.retry(actionlog::RetryPolicy::off()).build().unwrap();
+    let client = client.retry(actionlog::RetryPolicy::never()).build().unwrap();
     println!("shown: {}", all_shown(&client.send(probe()).await.unwrap_err()));
 }
 
@@ -315,7 +315,7 @@ async fn the_password_of_a_proxy_that_is_set_is_withheld() {
         IntegrationClient::builder(url)
             .allow_http()
             .authenticator(auth::none())
-            .retry(actionlog::RetryPolicy::off())
+            .retry(actionlog::RetryPolicy::never())
             .proxy(proxy)
     };
     let named = |address: String| address.replace("http://", "http://ann:p4ss%2Fword-20417@");
@@ -372,12 +372,12 @@ async fn the_password_of_a_proxy_of_the_environment_is_withheld() {
 }
 
 #[tokio::test]
-async fn the_time_that_a_filter_takes_is_bounded() {
+async fn the_time_that_redaction_takes_is_bounded() {
     let token = "abcdefghijklmnopqrstuvwxyz0123456789-_ABCDEFGHIJKLMNOP".repeat(40);
     let said: String = (0..400).map(|it| format!("%25253{}&amp;", it % 10)).collect();
     let errors: Vec<_> = (0..1_000).map(|_| serde_json::json!({ "message": said.clone() })).collect();
     let body = serde_json::json!({ "errors": errors }).to_string();
-    let client = builder().bearer(token).exchange(Says::new(200, body)).build().unwrap();
+    let client = builder().bearer(token).http_client(Says::new(200, body)).build().unwrap();
     let began = Instant::now();
     drop(client.logs().list(()).page().await);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());

@@ -1,4 +1,4 @@
-//! What servers say every day is shown as it is, whatever the key.
+//! Ordinary error messages are shown unchanged, whatever the key.
 
 use actionlog::auth;
 use actionlog::{ArklowClient, Client, ClientBuilder, Request, RetryPolicy, UnleashClient};
@@ -18,7 +18,7 @@ const MESSAGES: &[&str] = &[
     "Too many requests, please try again later.",
     "We were not able to find a user with the token you provided.",
     "invalid token: the token is expired, malformed or was deleted by an administrator",
-    "Invalid or missing API key. Pass it in the x-arklow-auth header.",
+    "Invalid or missing API key. Scan it in the x-arklow-auth header.",
     "organization 4711 not found, or you are not a member of it",
     "action definition 60f7b1b3e4b0e8b3f8b3f8b3 not found",
     "search.field must be one of: id, state.status, input.customerId",
@@ -56,12 +56,12 @@ const KEYS: &[&str] = &[
 ];
 
 async fn shown<C: Client>(builder: ClientBuilder<C>, says: Says, send: impl AsyncFn(C) -> actionlog::Error) -> String {
-    let client = builder.retry(RetryPolicy::off()).exchange(says).build().unwrap();
+    let client = builder.retry(RetryPolicy::never()).http_client(says).build().unwrap();
     all_shown(&send(client).await)
 }
 
 #[tokio::test]
-async fn what_servers_say_every_day_is_shown_whatever_the_key() {
+async fn common_error_messages_are_shown_whatever_the_key() {
     let probe = || Request::get("probe", [""; 0]);
     let mut withheld = Vec::new();
     for key in KEYS {
@@ -102,7 +102,7 @@ fn recorded() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_a_real_server_answered_is_shown_whatever_the_key() {
+async fn recorded_error_messages_are_shown_whatever_the_key() {
     let bodies = recorded();
     assert!(bodies.len() > 100, "{} errors are recorded", bodies.len());
     for key in KEYS {

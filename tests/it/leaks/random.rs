@@ -1,6 +1,6 @@
-//! Secrets by chance, in all forms, in part, wherever servers say something.
+//! Random secrets, in all encodings and in part, in every place where a server sends text.
 
-use actionlog::auth::{self, Signature};
+use actionlog::auth::{self, Credentials};
 use actionlog::observe::Event;
 use actionlog::{ArklowClient, Client, ClientBuilder, Error, RetryPolicy, UnleashClient};
 use http::HeaderValue;
@@ -89,11 +89,11 @@ impl Case {
                 let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
                 let sign = if request.uri().query().is_some() { '&' } else { '?' };
                 *request.uri_mut() = format!("{}{sign}k={encoded}", request.uri()).parse().unwrap();
-                Ok(Signature::new())
+                Ok(Credentials::new())
             })),
             _ => builder.authenticator(auth::sign_with(move |request| {
                 request.headers_mut().insert("x-mine", HeaderValue::from_str(&secret).unwrap());
-                Ok(Signature::new())
+                Ok(Credentials::new())
             })),
         }
     }
@@ -151,7 +151,7 @@ async fn fails<C: Client>(
 ) -> String {
     let observed = std::sync::Arc::<std::sync::Mutex<String>>::default();
     let noted = std::sync::Arc::clone(&observed);
-    let client = case.sign(client).exchange(case.says(written)).retry(RetryPolicy::off());
+    let client = case.sign(client).http_client(case.says(written)).retry(RetryPolicy::never());
     let client = client.observer(move |event: &Event<'_>| noted.lock().unwrap().push_str(&format!("{event:?}")));
     let shown = format!("{client:?}");
     let error = send(client.build().unwrap()).await;
@@ -180,7 +180,7 @@ async fn check(case: &Case) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn no_part_of_any_secret_is_shown_in_any_form_in_any_place() {
+fn no_part_of_any_secret_is_shown_in_any_encoding_anywhere() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let cases_to_try = std::env::var("SECRET_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(400);
     let config =

@@ -1,7 +1,7 @@
-//! What HTTP/2 can say instead of an answer, or inside of one.
+//! Faults that only HTTP/2 has.
 
 use actionlog::ErrorKind::{Decode, Timeout, Transport};
-use actionlog::RequestOutcome::{Refused, Unknown};
+use actionlog::WriteOutcome::{NotApplied, Unknown};
 
 use super::super::h2::{
     Act, CANCEL, ENHANCE_YOUR_CALM, Frames, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, answer,
@@ -20,26 +20,29 @@ pub(super) fn http2() -> Part {
     let broken =
         |name, script| Row::new(name, script).read(gone(4, Transport, Unknown)).create(gone(1, Transport, Unknown));
     let rows = vec![
-        Row::new("an answer by HTTP/2", script(Vec::new(), Act::Good)),
+        Row::new("a response over HTTP/2", script(Vec::new(), Act::Good)),
         // That it's behind the last one says that it wasn't looked at. But the HTTP stack now and then gives the same error to
         // a stream that isn't, which was.
-        Row::new("GOAWAY: the stream is behind the last one", once(|_| go_away(0, NO_ERROR, &planted()), Then::Keep))
-            .read(fine(2))
-            .create(gone(1, Transport, Unknown)),
+        Row::new(
+            "GOAWAY: the stream is above the last stream id",
+            once(|_| go_away(0, NO_ERROR, &planted()), Then::Keep),
+        )
+        .read(fine(2))
+        .create(gone(1, Transport, Unknown)),
         broken(
-            "GOAWAY for an error: the stream is behind the last one",
+            "GOAWAY with an error: the stream is above the last stream id",
             always(|_| go_away(0, ENHANCE_YOUR_CALM, &planted()), Then::Close),
         ),
         broken(
-            "GOAWAY: the stream is the last one, and has no answer",
+            "GOAWAY: the stream is the last one, and has no response",
             always(|it| go_away(it.id, NO_ERROR, &planted()), Then::Close),
         ),
         broken(
-            "GOAWAY for an error: the stream is the last one",
+            "GOAWAY with an error: the stream is the last one",
             always(|it| go_away(it.id, PROTOCOL_ERROR, &planted()), Then::Close),
         ),
         Row::new(
-            "GOAWAY: the stream is the last one, and is answered",
+            "GOAWAY: the stream is the last one, and has a response",
             both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, &planted()), answer(it)].concat()),
         ),
         Row::new(
@@ -54,19 +57,22 @@ pub(super) fn http2() -> Part {
             .read(fine(2))
             .create_again(NOT_SEEN, fine(2)),
         Row::new("REFUSED_STREAM, always", always(|it| reset(it, REFUSED_STREAM), Then::Keep))
-            .read(gone(4, Transport, Refused))
-            .create_again(NOT_SEEN, gone(4, Transport, Refused)),
+            .read(gone(4, Transport, NotApplied))
+            .create_again(NOT_SEEN, gone(4, Transport, NotApplied)),
         broken("REFUSED_STREAM after the head", both(head, |it| reset(it, REFUSED_STREAM))),
-        broken("GOAWAY after a head with a length", both(head_with_length, |_| go_away(0, NO_ERROR, &planted()))),
-        broken("GOAWAY for an error after the head", both(head, |_| go_away(0, PROTOCOL_ERROR, &planted()))),
         broken(
-            "NO_ERROR inside a body with a length",
+            "GOAWAY after a head with `Content-Length`",
+            both(head_with_length, |_| go_away(0, NO_ERROR, &planted())),
+        ),
+        broken("GOAWAY with an error after the head", both(head, |_| go_away(0, PROTOCOL_ERROR, &planted()))),
+        broken(
+            "NO_ERROR inside a body with `Content-Length`",
             both(|it| [head_with_length(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
         ),
         broken("CANCEL inside the body", both(|it| [head(it), body(it).0].concat(), |it| reset(it, CANCEL))),
         // To the HTTP stack this is an end like any other: only that the JSON isn't whole tells.
         Row::new(
-            "NO_ERROR inside a body without a length",
+            "NO_ERROR inside a body without `Content-Length`",
             both(|it| [head(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
         )
         .all(said(1, 200, Decode, Unknown)),
@@ -76,14 +82,14 @@ pub(super) fn http2() -> Part {
             "INTERNAL_ERROR inside the body",
             both(|it| [head(it), body(it).0].concat(), |it| reset(it, INTERNAL_ERROR)),
         ),
-        Row::new("NO_ERROR after the answer", always(|it| [answer(it), reset(it, NO_ERROR)].concat(), Then::Keep)),
-        broken("closed inside the body, by HTTP/2", always(|it| [head(it), body(it).0].concat(), Then::Close)),
-        broken("frames that are none", always(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Then::Close)),
-        Row::new("silence by HTTP/2", silent(false))
+        Row::new("NO_ERROR after the response", always(|it| [answer(it), reset(it, NO_ERROR)].concat(), Then::Keep)),
+        broken("closed inside the body, over HTTP/2", always(|it| [head(it), body(it).0].concat(), Then::Close)),
+        broken("invalid HTTP/2 frames", always(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Then::Close)),
+        Row::new("silence over HTTP/2", silent(false))
             .tune(hasty)
             .read(gone(4, Timeout, Unknown))
             .create(gone(1, Timeout, Unknown)),
-        broken("silence by HTTP/2, also in answer to pings", silent(true)),
+        broken("silence over HTTP/2, also in response to pings", silent(true)),
     ];
     Part { name: "HTTP/2", rows }
 }

@@ -1,15 +1,15 @@
-//! The table itself: one row a fault.
+//! The table: one row per fault.
 
-mod answers;
 mod connections;
 #[cfg(feature = "http2")]
 mod http2;
+mod responses;
 mod statuses;
 
 use std::time::Duration;
 
-use actionlog::auth::{AuthError, Cached, Token, TokenSource};
-use actionlog::{ErrorKind, RequestOutcome};
+use actionlog::auth::{AuthError, Token, TokenCache, TokenSource};
+use actionlog::{ErrorKind, WriteOutcome};
 use async_trait::async_trait;
 
 use super::planted::said as planted;
@@ -29,30 +29,30 @@ pub(super) fn all() -> Vec<Part> {
         connections::connections(),
         #[cfg(feature = "rustls")]
         connections::tls(),
-        answers::heads(),
-        answers::bodies(),
+        responses::heads(),
+        responses::bodies(),
         statuses::statuses(),
         #[cfg(feature = "http2")]
         http2::http2(),
     ]
 }
 
-const NEVER_LEFT: &str = "no attempt left";
-const LIMITED: &str = "the user says that a 429 did nothing";
-const KEYED: &str = "the server tells them apart by their key";
-const NOT_SIGNED: &str = "the token was refused";
+const NEVER_LEFT: &str = "no attempt was sent";
+const LIMITED: &str = "the caller declared that a 429 changes nothing";
+const KEYED: &str = "the server recognises the idempotency key";
+const NOT_SIGNED: &str = "the server refused the token";
 #[cfg(feature = "http2")]
-const NOT_SEEN: &str = "the server says that it didn't look";
+const NOT_SEEN: &str = "the server reports that it didn't process the request";
 
 fn fine(attempts: u32) -> End {
     End::fine(attempts)
 }
 
-fn gone(attempts: u32, kind: ErrorKind, outcome: RequestOutcome) -> End {
+fn gone(attempts: u32, kind: ErrorKind, outcome: WriteOutcome) -> End {
     End::gone(attempts, kind, outcome)
 }
 
-fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: RequestOutcome) -> End {
+fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: WriteOutcome) -> End {
     End::said(attempts, status, kind, outcome)
 }
 
@@ -66,7 +66,7 @@ fn small(builder: Builder) -> Builder {
 }
 
 fn renewing(builder: Builder) -> Builder {
-    builder.authenticator(Cached::new(Tokens))
+    builder.authenticator(TokenCache::new(Tokens))
 }
 
 /// Gives a token, as often as it's asked for one.

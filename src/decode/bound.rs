@@ -1,0 +1,167 @@
+//! Limits on the records, lists and memory of a response, enforced while it is deserialized.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::decode::{DecodeError, Problem};
+
+/// The most elements of a list inside a record.
+const LIST: usize = 10_000;
+
+/// The memory that the lists of all records of a page may take, unless `max_body_bytes` is larger. An element of three
+/// bytes in a body may take several hundred in memory.
+const LISTS: usize = 16 * 1024 * 1024;
+
+/// Names the limit on memory in lists.
+pub(crate) const IN_LISTS: &str = "bytes in the lists of its records";
+
+/// The limits of a page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub(crate) records: usize,
+    /// The most bytes of the body.
+    pub(crate) body: usize,
+}
+
+thread_local! {
+    /// The limits that are left for the deserialization running on this thread. A thread-local, because serde can't
+    /// pass a custom argument through an envelope type that users have defined.
+    static ROOM: Cell<Room> = const { Cell::new(Room::without_end()) };
+}
+
+#[derive(Clone, Copy)]
+struct Room {
+    most: usize,
+    left: usize,
+    /// The most bytes that lists may take.
+    most_in_lists: usize,
+    left_in_lists: usize,
+    /// The limit that was exceeded: its name and its value.
+    over: Option<(&'static str, usize)>,
+}
+
+impl Room {
+    const fn without_end() -> Self {
+        let no_end = usize::MAX;
+        Self { most: no_end, left: no_end, most_in_lists: no_end, left_in_lists: no_end, over: None }
+    }
+}
+
+/// Restores the previous limits on drop, also after a panic.
+struct Before(Room);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        ROOM.set(self.0);
+    }
+}
+
+/// Deserializes with limits on the number of [`Counted`] records and on the memory of their lists.
+///
+/// # Errors
+///
+/// If a limit was exceeded. Other failures are part of the result.
+pub(crate) fn within<T>(most: Most, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
+    let (most, in_lists) = (most.records, LISTS.max(most.body));
+    let room = Room { most, left: most, most_in_lists: in_lists, left_in_lists: in_lists, over: None };
+    let _before = Before(ROOM.replace(room));
+    let result = read();
+    match ROOM.get().over {
+        Some((what, most)) => Err(Problem::TooMany { what, most }.into()),
+        None => Ok(result),
+    }
+}
+
+/// Records that a limit was exceeded, and returns the error that ends the deserialization.
+pub(crate) fn over<E: serde::de::Error>(what: &'static str, most: usize) -> E {
+    ROOM.set(Room { over: Some((what, most)), ..ROOM.get() });
+    E::custom(format_args!("more than {most} {what}"))
+}
+
+/// Whether a limit was exceeded. Then nothing that was read is kept.
+pub(crate) fn is_over() -> bool {
+    ROOM.get().over.is_some()
+}
+
+/// Deserializes a value, and releases the memory charged for its lists if that fails.
+pub(crate) fn freed_if_unfit<T, E>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let before = ROOM.get().left_in_lists;
+    let result = read();
+    if result.is_err() {
+        ROOM.set(Room { left_in_lists: before, ..ROOM.get() });
+    }
+    result
+}
+
+/// Charges the memory that a list grows by.
+fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
+    let room = ROOM.get();
+    let Some(left) = room.left_in_lists.checked_sub(bytes) else {
+        return Err(over(IN_LISTS, room.most_in_lists));
+    };
+    ROOM.set(Room { left_in_lists: left, ..room });
+    Ok(())
+}
+
+/// A record that is counted before it is deserialized.
+#[derive(Debug)]
+pub(crate) struct Counted<R>(pub(crate) R);
+
+impl<'de, R: DeserializeOwned> Deserialize<'de> for Counted<R> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let room = ROOM.get();
+        let Some(left) = room.left.checked_sub(1) else { return Err(over("records", room.most)) };
+        ROOM.set(Room { left, ..room });
+        R::deserialize(from).map(Self)
+    }
+}
+
+/// Deserializes a list inside a record, with limits on its length and memory.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    from.deserialize_seq(List(PhantomData))
+}
+
+/// Like [`list`], for a field that may be null.
+pub(crate) fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    struct Short<T>(Vec<T>);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            list(from).map(Self)
+        }
+    }
+
+    Option::<Short<T>>::deserialize(from).map(|it| it.map(|it| it.0))
+}
+
+struct List<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(part) = parts.next_element()? {
+            if list.len() >= LIST {
+                return Err(A::Error::custom(format_args!("more than {LIST} in a list")));
+            }
+            if list.len() == list.capacity() {
+                let more = list.capacity().max(4);
+                take(more.saturating_mul(size_of::<T>()))?;
+                list.reserve_exact(more);
+            }
+            list.push(part);
+        }
+        Ok(list)
+    }
+}

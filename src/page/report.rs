@@ -1,0 +1,133 @@
+//! What a stream of pages reports about itself: its cursor, its summary with the verdict, and the outcome of a part.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cursor::{Cursor, Learned};
+use crate::error::Error;
+use crate::page::Paginate;
+use crate::page::pages::{Pages, State};
+use crate::page::split::{Outcome, Part, PartRead};
+use crate::page::summary::{Cause, Doubt, End, Summary, Verdict};
+use crate::page::walk::since::Since;
+use crate::page::walk::toward_head::Direction;
+
+impl<Q: Paginate> Pages<Q> {
+    /// Returns the cursor behind the last page that was yielded. `None` if the query is invalid.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        let listing = self.listing.as_ref().ok()?.clone();
+        let resumed = self.extent.resume.as_ref();
+        let all = !self.counts.partial && !self.counts.skipped;
+        let whole = self.extent.plan.start == 0 && all && resumed.is_none_or(Cursor::is_whole);
+        let (anchors, totals) = match (&self.walk, resumed) {
+            (Direction::Down(walk), _) => (walk.anchors(), walk.counters().all_totals()),
+            // A scan towards the head learns nothing about the listing below it, so the cursor's totals stay.
+            (Direction::Up(_), cursor) => (&[][..], cursor.and_then(Cursor::totals)),
+        };
+        let unoverlapped = self.walk.unoverlapped() || resumed.is_some_and(Cursor::unoverlapped);
+        let many = self.walk.gives_many() || resumed.is_some_and(Cursor::gives_many);
+        Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped }))
+    }
+
+    /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for
+    /// [`merge`](crate::page::merge).
+    pub fn part_read(&self) -> Option<PartRead> {
+        let Direction::Down(walk) = &self.walk else { return None };
+        let ended = matches!(walk.end(), Some(End::Proved | End::Unproved | End::Stalled))
+            && matches!(self.state, State::Ended);
+        let tally = walk.counters();
+        Some(self.run.as_ref()?.read(Outcome {
+            ended: ended && !self.counts.cut,
+            doubt: walk.doubt_beside_total(),
+            totals: tally.totals,
+            has_total: tally.has_total(),
+            partial: self.counts.partial,
+            cut: match self.verdict() {
+                Verdict::Incomplete(cut) => Some(cut),
+                Verdict::Complete | Verdict::Unverified(_) => None,
+            },
+        }))
+    }
+
+    /// Returns the summary of the scan so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let tally = self.walk.counters();
+        Summary {
+            delivered: self.counts.delivered,
+            late: self.counts.late,
+            invalid: self.counts.invalid,
+            repeats: tally.repeats,
+            lost_positions: tally.lost_places,
+            totals: tally.totals,
+            requests: tally.requests + self.prefetcher.dropped(),
+            scanned_to_end: self.extent.since.as_ref().is_some_and(Since::reads_on),
+            verdict: self.verdict(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let part = self.extent.part.as_ref().is_some_and(Part::is_less);
+        let cut = match self.walk.end() {
+            _ if !matches!(self.state, State::Ended) => Some(Cause::NotFinished),
+            _ if self.counts.cut && self.run.is_some() => Some(Cause::Parts),
+            _ if self.counts.cut => Some(Cause::MaxItems),
+            None => Some(Cause::NotFinished),
+            Some(End::Lost) => Some(Cause::Lost),
+            Some(End::Emptied) => Some(Cause::Emptied),
+            Some(End::MaxItems) => Some(Cause::MaxItems),
+            Some(End::MaxPages) => Some(Cause::MaxPages),
+            Some(End::Failed) => Some(Cause::Failed),
+            Some(_) if self.counts.partial => Some(Cause::PartialErrors),
+            Some(_) if part => Some(Cause::Parts),
+            Some(_) if self.extent.plan.start > 0 => Some(Cause::StartOffset),
+            Some(_) if self.extent.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cause::EarlierPart),
+            Some(End::Proved | End::Unproved | End::Stalled | End::Since | End::Grew) => None,
+        };
+        if let Some(cut) = cut {
+            return Verdict::Incomplete(cut);
+        }
+        let before = self.extent.resume.as_ref().map_or(0, Cursor::delivered);
+        let doubt = match self.walk.end() {
+            Some(End::Since) => Some(Doubt::Since),
+            Some(End::Grew) => Some(Doubt::GrewAtEnd),
+            end => match &self.walk {
+                Direction::Down(walk) => walk.doubt(before),
+                Direction::Up(_) if end == Some(End::Unproved) => Some(Doubt::SingleRecords),
+                Direction::Up(_) => Some(Doubt::OnlyNewer),
+            },
+        };
+        doubt.map_or(Verdict::Complete, Verdict::Unverified)
+    }
+
+    /// Returns a handle to the summary, which stays with the caller when the stream is passed to an adaptor.
+    pub(crate) fn handle(&mut self) -> SummaryHandle {
+        let summary = self.summary();
+        self.handle.get_or_insert_with(|| SummaryHandle(Arc::new(Mutex::new(summary)))).clone()
+    }
+
+    pub(crate) fn report(&self) {
+        if let Some(handle) = &self.handle {
+            *handle.0.lock().unwrap_or_else(PoisonError::into_inner) = self.summary();
+        }
+    }
+
+    pub(crate) fn with_cursor(&self, error: Error) -> Error {
+        // A scan that can't start is to resume where it should have.
+        error.with_cursor(self.cursor().or_else(|| self.extent.resume.clone()))
+    }
+}
+
+/// A handle to the summary of a scan whose stream is elsewhere: see
+/// [`Items::summarised`](crate::page::Items::summarised).
+#[derive(Clone, Debug)]
+pub struct SummaryHandle(Arc<Mutex<Summary>>);
+
+impl SummaryHandle {
+    /// Returns the summary of the scan up to the last record that was yielded. Until the stream has returned `None`, or
+    /// the error that ends it, the verdict is [`NotFinished`](Cause::NotFinished).
+    #[must_use]
+    pub fn get(&self) -> Summary {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,200 @@
+//! Decides whether a page ends the listing (R4), and which doubt remains about completeness.
+
+use std::collections::HashSet;
+
+use crate::page::summary::{Doubt, End};
+use crate::page::walk::growing_end::Next;
+use crate::page::walk::observe::Seen;
+use crate::page::walk::recent::Known;
+use crate::page::walk::{Scan, Walk};
+use crate::page::{GrowingEnd, RecordKey, Stability, TotalScope};
+
+/// How many pages of the head are scanned again at most where the order is stable.
+const HEAD_PAGES: u32 = 8;
+
+/// How many pages in a row end with the same record before a scan without totals takes it for the last one.
+const STALLS: u32 = 6;
+
+impl Walk {
+    /// R4. Ends the pass if this page proves that nothing follows.
+    pub(crate) fn note_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
+        let rules = self.plan.rules;
+        let on_head = self.is_on_head();
+        let received = page.len() as u64;
+        let has_room = received < u64::from(self.plan.limit);
+        let alone = received == 1 && seen.last_known == Some(0) && !self.singles();
+        if alone && !on_head {
+            self.counters.end_denied = total.is_some_and(|total| total != seen.behind);
+        }
+        // A prefetched page may be older than the page before. A record that moved to the end in between is in neither.
+        let outdated = self.is_prefetched && self.counters.shifted && self.plan.order == Stability::Unstable;
+        if on_head {
+            self.head_pages += 1;
+        }
+        // In a stable order, records above the old head are newer than the scan, which doesn't promise them.
+        let is_enough = on_head && self.plan.order == Stability::Stable && self.head_pages >= HEAD_PAGES;
+        if on_head && self.head.is_met() {
+            self.end_head();
+        } else if is_enough {
+            self.end = self.proven_end;
+        } else if outdated {
+            // Requested again, the page is current.
+        } else if self.is_whole(page, total) || alone || (has_room && !rules.prove_end) {
+            self.reach_end(End::Proved);
+        } else if let Some(end) = self.stalled_end(page, seen, total) {
+            self.reach_end(end);
+        } else if !on_head && self.plan.growing_end == GrowingEnd::StopBehindStart {
+            self.note_growth(page, seen, total);
+        }
+    }
+
+    /// R4 for a listing that shifts before every request, so that the last record never stands alone. Pages in a row
+    /// with
+    /// room for more end with the record delivered last, and differ in length by at least two.
+    ///
+    /// With a total, that proves the end if the total counts nothing after the page. Without one, a server that cuts
+    /// pages
+    /// by their size does the same before a large record. Then the scan ends after several such pages, and says that
+    /// the
+    /// end isn't proved.
+    fn stalled_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) -> Option<End> {
+        let has_room = page.len() < self.plan.limit as usize;
+        // A page may end with another seen record because the server returns fewer records than before.
+        let known = self.scan.restarted.as_ref().unwrap_or(&self.scan.known);
+        let is_last = page.last().is_some_and(|last| known.distance(last) == Some(0));
+        let ends = has_room && !seen.is_news && !seen.singles && is_last;
+        let now = page.last().filter(|_| ends).map(|last| (last.fingerprint(), page.len()));
+        let before = std::mem::replace(&mut self.last_end, now);
+        let again = before.zip(now).filter(|(before, now)| before.0 == now.0);
+        self.stalls = if again.is_some() { self.stalls + 1 } else { 0 };
+        let differs = again.is_some_and(|(before, now)| before.1.abs_diff(now.1) > 1);
+        match total.filter(|_| self.plan.total != TotalScope::Page) {
+            Some(total) => (differs && total == seen.behind).then_some(End::Proved),
+            None => (differs && self.stalls >= STALLS).then_some(End::Stalled),
+        }
+    }
+
+    /// Whether the page is the whole listing: it begins at offset 0, has room for more, and the total counts exactly
+    /// its
+    /// records. One response is one view. Over several pages, a clamped offset or a row listed twice makes a total fit
+    /// by
+    /// chance.
+    pub(crate) fn is_whole(&self, page: &[RecordKey], total: Option<u64>) -> bool {
+        let known = self.plan.total == TotalScope::Listing || !self.plan.rules.doubt_total;
+        let has_room = page.len() < self.plan.limit as usize;
+        let is_all = has_room && total == Some(page.len() as u64) && self.last_page.map(|it| it.behind) == total;
+        known && is_all && page.iter().collect::<HashSet<_>>().len() == page.len()
+    }
+
+    /// Stops a scan whose listing grows at its end as fast as it is read.
+    pub(crate) fn note_growth(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
+        let has_room = page.len() < self.largest_page.min(self.plan.limit as usize);
+        self.chase.note_total(total, seen.behind);
+        let outrun = !self.counters.shifted
+            && !seen.singles
+            && self.chase.is_outrun(self.plan.total, self.counters.seen, self.plan.limit);
+        match self.chase.note(seen.offset, page, has_room, seen.is_news) {
+            Next::Stop => self.reach_end(End::Grew),
+            _ if outrun => self.reach_end(End::Grew),
+            Next::Again => {
+                self.scan.offset = seen.offset;
+                self.scan.expected = page.len() as u64 - 1;
+            }
+            Next::GoOn => {}
+        }
+    }
+
+    pub(crate) fn observe_empty(&mut self) {
+        let singles = self.singles();
+        let scan = &mut self.scan;
+        scan.drift.note_request();
+        if scan.drift.predicted() > 0 {
+            // The listing shifted less than predicted, and the window began after its end.
+            return scan.unpredict();
+        }
+        scan.empty += 1;
+        scan.beyond = Some(scan.beyond.map_or(scan.offset, |it| it.min(scan.offset)));
+        let first = scan.known.is_empty();
+        let offset = scan.offset;
+        let patience = if self.plan.rules.ask_twice { 1 } else { 0 };
+        if scan.empty <= patience && (scan.locator.is_none() || offset == 0) {
+            // An empty page may be a transient fault of the server. Ask again.
+        } else if first {
+            self.reach_end(if offset == 0 { End::Proved } else { End::Unproved });
+        } else if !self.plan.rules.prove_end {
+            self.reach_end(End::Proved);
+        } else if singles && scan.offset > 0 && !scan.on_known {
+            self.reach_end(End::Unproved);
+        } else if scan.offset == 0 {
+            if scan.empty > 2 * patience {
+                self.stop(End::Emptied);
+            }
+        } else {
+            scan.empty = 0;
+            self.locate(|locator, offset| locator.is_beyond(offset));
+        }
+    }
+
+    /// The end of the pass. If records may have moved to the head, or came there, the head is scanned a second time
+    /// first.
+    pub(crate) fn reach_end(&mut self, end: End) {
+        if self.first_pass.is_some() {
+            return self.end_head();
+        }
+        let may_have_moved = self.has_grown || self.plan.order == Stability::Unstable;
+        let from_head = self.plan.start == 0 && !self.head.anchors().is_empty();
+        if !(may_have_moved && from_head && self.plan.rules.read_head) {
+            self.end = Some(end);
+            return;
+        }
+        self.proven_end = Some(end);
+        let drift = self.scan.drift.clone();
+        self.last_end = None;
+        let scan = Scan { known: Known::new(self.plan.remembered), drift, ..Scan::default() };
+        let done = std::mem::replace(&mut self.scan, scan);
+        self.counters.forgot |= done.known.has_forgotten();
+        let mut given = done.known;
+        for id in done.restarted.into_iter().flat_map(Known::into_order) {
+            given.add(id);
+        }
+        self.first_pass = Some(given);
+        self.head.read_again();
+    }
+
+    pub(crate) fn end_head(&mut self) {
+        self.counters.reordered |= !self.head.is_same();
+        self.end = self.proven_end;
+    }
+
+    /// The doubt that remains although the end was proved.
+    pub(crate) fn doubt(&self, seen_before: u64) -> Option<Doubt> {
+        let distinct = seen_before.saturating_add(self.counters.seen);
+        if self.end == Some(End::Unproved) || self.counters.unoverlapped {
+            return Some(Doubt::SingleRecords);
+        }
+        if self.end == Some(End::Stalled) {
+            return Some(Doubt::EndUnproved);
+        }
+        self.counters.doubt_of_total(distinct).or_else(|| self.doubt_beside_total())
+    }
+
+    /// The doubt that remains whatever the total is.
+    pub(crate) fn doubt_beside_total(&self) -> Option<Doubt> {
+        let counters = &self.counters;
+        let forgot = counters.forgot || self.scan.known.has_forgotten();
+        let unsure = forgot || (self.resumed && counters.inserted + counters.lost_places + counters.late > 0);
+        match () {
+            () if self.end == Some(End::Unproved) || counters.unoverlapped => Some(Doubt::SingleRecords),
+            // If the server returned a short page, a record stood alone that isn't the last.
+            () if counters.end_denied => Some(Doubt::TotalDiffers),
+            () if self.end == Some(End::Stalled) => Some(Doubt::EndUnproved),
+            () if counters.alike => Some(Doubt::Alike),
+            () if counters.reordered || (counters.shifted && self.plan.order == Stability::Unstable) => {
+                Some(Doubt::Reordered)
+            }
+            () if unsure && counters.shifted => Some(Doubt::BeyondMemory),
+            () if self.plan.order == Stability::Unstable => Some(Doubt::OrderMayChange),
+            () => None,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Listings that grow at the end that a scan runs to: where the scan stops. Does no I/O.
+//!
+//! In such a listing every page brings new records, and the last already seen one never stands alone. The scan promises
+//! the records that stood there when it started. They have been delivered once the end is seen to move: a page with
+//! room for more is requested again, and starts with the same records, with others behind them. So the first response
+//! held all records up to the end.
+
+use crate::page::{RecordKey, TotalScope};
+
+/// How many pages in a row must bring records and have room for more before a page is requested again.
+const SUSPICIOUS: u32 = 3;
+
+/// How often in a row the same page must come with more records. Once may be a page that came short.
+const PROOF: u32 = 2;
+
+/// How many pages pass before a page is requested again, after one that hadn't grown.
+const CALM: u32 = 16;
+
+/// How many full pages beyond the first total are read, where the log grows faster than it is scanned.
+const PAGES_BEYOND: u64 = 8;
+
+/// Detects that the scan runs after an end that moves.
+#[derive(Debug, Default)]
+pub(crate) struct Chase {
+    in_a_row: u32,
+    /// The page that is requested again.
+    page: Option<(u64, Vec<RecordKey>)>,
+    grew: u32,
+    calm: u32,
+    /// The totals of the first and the last response.
+    totals: Option<(u64, u64)>,
+    /// A total fell, or was less than the number of records before it.
+    dubious: bool,
+}
+
+/// What the scan does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    GoOn,
+    /// Request the same page again.
+    Again,
+    /// Stop: every record that stood there at the start was delivered.
+    Stop,
+}
+
+impl Chase {
+    /// Notes a page, whether it had room for more, and whether its last record is new.
+    pub(crate) fn note(&mut self, offset: u64, page: &[RecordKey], has_room: bool, is_news: bool) -> Next {
+        if let Some((asked, before)) = self.page.take() {
+            // If records are removed at the other end, the first ones have left the page.
+            let rest = page.first().and_then(|first| before.iter().position(|it| it == first)).map(|it| &before[it..]);
+            let has_grown = asked == offset && rest.is_some_and(|it| page.len() > it.len() && page.starts_with(it));
+            self.grew = if has_grown { self.grew + 1 } else { 0 };
+            return match self.grew {
+                PROOF.. => Next::Stop,
+                1.. if has_room => self.again(offset, page),
+                _ => {
+                    (self.in_a_row, self.calm) = (0, CALM);
+                    Next::GoOn
+                }
+            };
+        }
+        self.calm = self.calm.saturating_sub(1);
+        self.in_a_row = if has_room && is_news { self.in_a_row + 1 } else { 0 };
+        if self.in_a_row >= SUSPICIOUS && self.calm == 0 { self.again(offset, page) } else { Next::GoOn }
+    }
+
+    fn again(&mut self, offset: u64, page: &[RecordKey]) -> Next {
+        self.page = Some((offset, page.to_vec()));
+        Next::Again
+    }
+
+    /// Notes the total of a response whose records end before the offset `behind`.
+    pub(crate) fn note_total(&mut self, total: Option<u64>, behind: u64) {
+        let Some(total) = total else {
+            self.dubious = true;
+            return;
+        };
+        let (first, last) = self.totals.unwrap_or((total, total));
+        self.dubious |= total < last || total < behind;
+        self.totals = Some((first, total));
+    }
+
+    /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total.
+    pub(crate) fn is_outrun(&self, meaning: TotalScope, delivered: u64, limit: u32) -> bool {
+        let beyond = PAGES_BEYOND * u64::from(limit);
+        self.totals.is_some_and(|(first, last)| {
+            !self.dubious && meaning != TotalScope::Page && last > first && delivered >= first.saturating_add(beyond)
+        })
+    }
+}

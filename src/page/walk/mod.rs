@@ -1,0 +1,328 @@
+//! The walk decides which window a scan requests next and which records of a page are new. It is pure: it never waits.
+//!
+//! A driver alternates two calls until [`Walk::end`] is set: [`Walk::window`] returns the next window, and
+//! [`Walk::observe`] takes the page that came for it.
+//!
+//! - `plan` holds what the scan was asked to do, and which rules are on.
+//! - `observe` handles one page: R1 to R3 of [`page`](crate::page).
+//! - `end` decides whether a page ends the listing (R4), and which doubt remains.
+//! - `position` finds the position again after the listing shifted by an unknown number of records.
+//! - `drift` predicts the shift of a listing that changes before every request.
+//! - `growing_end` stops a scan whose listing grows at the end that the scan runs to.
+//! - `head` remembers the first records; `recent` the records seen last.
+//! - `toward_head` is the walk in the other direction, for `newer_than`.
+
+mod drift;
+mod end;
+mod growing_end;
+pub(crate) mod head;
+#[cfg(all(test, feature = "testing"))]
+mod model;
+mod observe;
+pub(crate) mod plan;
+pub(crate) mod position;
+pub(crate) mod recent;
+pub(crate) mod since;
+pub(crate) mod toward_head;
+
+use crate::cursor::Cursor;
+use crate::page::fetch::prefetch::PrefetchHint;
+use crate::page::summary::{Counters, End};
+use crate::page::walk::drift::Drift;
+use crate::page::walk::growing_end::Chase;
+use crate::page::walk::head::Head;
+use crate::page::walk::plan::Plan;
+use crate::page::walk::position::{Locator, Memory};
+use crate::page::walk::recent::Known;
+use crate::page::{RecordKey, TotalScope, Window};
+
+/// A walk from an offset of a listing to its end.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    plan: Plan,
+    scan: Scan,
+    /// The records delivered before the head was scanned a second time. `None` until then.
+    first_pass: Option<Known>,
+    head: Head,
+    /// The next page was requested before the previous one arrived, so it may be the older view of the two.
+    is_prefetched: bool,
+    /// The largest page so far. The server returns at least so many records at once.
+    largest_page: usize,
+    last_page: Option<Latest>,
+    /// How the end was proved, while the head is scanned a second time.
+    proven_end: Option<End>,
+    end: Option<End>,
+    resumed: bool,
+    /// The position of the cursor isn't found yet.
+    is_resuming: bool,
+    /// What the cursor remembers of the records before its position.
+    before: Memory,
+    /// How many records were delivered before the scan was resumed.
+    delivered_before: u64,
+    chase: Chase,
+    /// Of the previous page, if it ended with the record delivered last and had room for more: that record, and the
+    /// page's
+    /// length.
+    last_end: Option<(u64, usize)>,
+    /// How many pages in a row ended like that.
+    stalls: u32,
+    /// The head was requested to see whether the server returns more than one record at once.
+    has_probed: bool,
+    /// Records were added before the position since the scan began.
+    has_grown: bool,
+    /// How many pages the second scan of the head took so far.
+    head_pages: u32,
+    counters: Counters,
+}
+
+/// The page received last.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    received: usize,
+    /// The offset after its last record.
+    behind: u64,
+    total: Option<u64>,
+    /// Whether it was as long as the request or the server allows.
+    full: bool,
+    is_first: bool,
+}
+
+/// One pass over the listing, towards its end. The second scan of the head is a pass of its own.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Where the next window begins.
+    offset: u64,
+    /// The offset at which the last seen record stood.
+    position: Option<u64>,
+    drift: Drift,
+    /// Set while the position is searched for.
+    locator: Option<Locator>,
+    /// The search failed: the next page is the head's, and the scan restarts there.
+    restart: bool,
+    /// The records seen on this pass. Everything before one of them was seen, too.
+    known: Known,
+    /// The records seen since the scan restarted from the head, until it comes to one of `known` again.
+    restarted: Option<Known>,
+    /// By how many records windows overlap beyond the one. It grows when the position is lost, as that tends to repeat.
+    extra_overlap: u64,
+    /// The index in the next page at which the last seen record stands if nothing changes.
+    expected: u64,
+    /// The position is lost.
+    is_lost: bool,
+    /// A page from this offset on was empty.
+    beyond: Option<u64>,
+    /// How many pages in a row were empty.
+    empty: u32,
+    /// Although pages have one record each, the window begins at a seen record, as it does after a cursor or a step
+    /// back.
+    on_known: bool,
+}
+
+/// What to do with a record of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Give {
+    /// Skip it: it was delivered before.
+    No,
+    /// Deliver it: it is the next one of the listing, at this offset.
+    Next(u64),
+    /// Deliver it late: it stands before records that were delivered.
+    Late,
+}
+
+impl Walk {
+    pub(crate) fn new(mut plan: Plan) -> Self {
+        plan.widen();
+        let scan = Scan { offset: plan.start, known: Known::new(plan.remembered), ..Scan::default() };
+        Self {
+            plan,
+            scan,
+            first_pass: None,
+            head: Head::default(),
+            is_prefetched: false,
+            largest_page: 0,
+            last_page: None,
+            proven_end: None,
+            end: None,
+            resumed: false,
+            is_resuming: false,
+            before: Memory::default(),
+            delivered_before: 0,
+            chase: Chase::default(),
+            last_end: None,
+            stalls: 0,
+            has_probed: false,
+            has_grown: false,
+            head_pages: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// A walk that resumes from a cursor.
+    pub(crate) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
+        if cursor.delivered() == 0 {
+            // Nothing was delivered: the scan begins where the first one would have.
+            plan.start = cursor.place();
+        }
+        let mut walk = Self::new(plan);
+        walk.scan.offset = cursor.place();
+        walk.largest_page = if cursor.gives_many() { 2 } else { 0 };
+        // The first page may have held more records than were delivered of it.
+        let delivered = usize::try_from(cursor.delivered()).unwrap_or(usize::MAX);
+        walk.head = Head::of(&cursor.head()[..cursor.head().len().min(delivered)]);
+        if cursor.delivered() == 0 {
+            return walk;
+        }
+        walk.resumed = true;
+        walk.delivered_before = cursor.delivered();
+        walk.is_resuming = true;
+        for id in cursor.known() {
+            walk.scan.known.add(id);
+        }
+        let memory = Memory::new(cursor.run(), cursor.landmarks());
+        let (place, depth) = (cursor.place(), cursor.delivered() - 1);
+        let locator =
+            Locator::new(memory.clone(), cursor.head().to_vec(), walk.plan.order, place, depth, walk.plan.limit);
+        walk.before = memory;
+        walk.scan.on_known = true;
+        walk.scan.position = Some(cursor.place());
+        walk.scan.locator = Some(locator);
+        walk.counters.resume(cursor.totals());
+        walk.counters.unoverlapped = cursor.unoverlapped();
+        walk
+    }
+
+    /// Whether the head is being scanned a second time.
+    pub(crate) fn is_on_head(&self) -> bool {
+        self.first_pass.is_some()
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// The seen record with the same raw JSON as an invalid one at the start of a page: the one expected there, or else
+    /// the
+    /// last.
+    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+        // Windows may overlap by several records with the same raw JSON. If the first of them were taken for the last,
+        // the
+        // others would count as new on every page.
+        let met = self.scan.restarted.as_ref().unwrap_or(&self.scan.known);
+        if let Some(expected) = met.nth_last(self.scan.expected).filter(|it| it.is_alike(id)) {
+            return Some(expected);
+        }
+        let restarted = self.scan.restarted.as_ref().and_then(|it| it.alike(id));
+        restarted.or_else(|| self.scan.known.alike(id)).or_else(|| self.first_pass.as_ref()?.alike(id))
+    }
+
+    pub(crate) fn anchors(&self) -> &[u64] {
+        self.head.anchors()
+    }
+
+    /// Whether records came one at a time, so that windows didn't overlap.
+    pub(crate) fn unoverlapped(&self) -> bool {
+        self.counters.unoverlapped
+    }
+
+    /// Notes that a record was recognised by its raw JSON alone.
+    pub(crate) fn guessed(&mut self) {
+        self.counters.alike = true;
+    }
+
+    pub(crate) fn gives_many(&self) -> bool {
+        self.largest_page > 1
+    }
+
+    /// Notes whether the next page was requested ahead.
+    pub(crate) fn comes_early(&mut self, is_prefetched: bool) {
+        self.is_prefetched = is_prefetched;
+    }
+
+    /// Ends the walk, unless it has ended.
+    pub(crate) fn stop(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    /// The window to request next. `None` once the walk has ended.
+    pub(crate) fn window(&self) -> Option<Window> {
+        self.end.is_none().then_some(Window { offset: self.scan.offset, limit: self.plan.limit })
+    }
+
+    /// Whether the scan restarted from the head, and hasn't come to a record seen before.
+    pub(crate) fn is_anew(&self) -> bool {
+        self.scan.restarted.is_some()
+    }
+
+    /// The windows after the next one if nothing changes. `None` before the first page, where the position is lost, and
+    /// at
+    /// the end.
+    pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {
+        let scan = &self.scan;
+        let steady = scan.restarted.is_none() && scan.expected == 0 && scan.empty == 0;
+        // In a listing that shifts by much before each request, every prefetched page would be from elsewhere.
+        let steady = steady && scan.locator.is_none() && scan.drift.is_calm(self.largest_page as u64);
+        let latest = self.last_page.filter(|_| steady && !self.is_on_head() && !self.singles())?;
+        let is_total = self.plan.total == TotalScope::Listing;
+        let end = latest.total.filter(|it| is_total || *it > latest.behind);
+        // A page shorter than the request and than the page before may be the last one, unless a total says more. The
+        // first
+        // page may be cut by the server; there, a number that may be a total is enough.
+        let more = latest.full || ((is_total || latest.is_first) && end.is_some_and(|it| it > latest.behind));
+        let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
+        Some(PrefetchHint { step, end })
+    }
+
+    /// Takes the page for [`window`](Self::window), and returns what to do with each of its records.
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Give> {
+        self.counters.came();
+        self.counters.note_total(self.plan.total, total, page.len());
+        self.largest_page = self.largest_page.max(page.len());
+        let full = page.len() as u64 >= u64::from(self.plan.limit)
+            || self.last_page.is_some_and(|latest| latest.received == page.len());
+        let behind = self.scan.offset.saturating_add(page.len() as u64);
+        let is_first = self.last_page.is_none();
+        self.last_page = Some(Latest { received: page.len(), behind, total, full, is_first });
+        let mut give = vec![Give::No; page.len()];
+        if page.is_empty() {
+            self.observe_empty();
+        } else {
+            self.observe_records(page, total, &mut give);
+        }
+        let given = give.iter().filter(|it| **it != Give::No).count() as u64;
+        self.counters.gave(given);
+        if self.counters.is_over(self.plan.max_unproductive_requests) {
+            if self.is_on_head() {
+                // Everything was delivered and the end is proved; only the records that were the head are gone.
+                self.counters.reordered = true;
+                self.end = self.proven_end;
+            } else {
+                self.stop(End::Lost);
+            }
+        }
+        give
+    }
+
+    /// Whether the server has returned no more than one record at once so far.
+    fn singles(&self) -> bool {
+        self.largest_page == 1 || self.plan.limit < 2
+    }
+}
+
+impl Scan {
+    /// Takes the prediction back: the next window begins where the last seen record stood.
+    fn unpredict(&mut self) {
+        self.drift.was_wrong();
+        if let Some(position) = self.position {
+            self.offset = position;
+        }
+        self.expected = 0;
+    }
+
+    fn knows(&self, id: &RecordKey) -> bool {
+        self.known.contains(id) || self.restarted.as_ref().is_some_and(|restarted| restarted.contains(id))
+    }
+}

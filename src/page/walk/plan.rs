@@ -1,0 +1,59 @@
+//! The plan of a scan: what it was asked to do, and which rules are on.
+
+use crate::page::{GrowingEnd, Stability, TotalScope};
+
+/// The settings of a walk.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) start: u64,
+    pub(crate) limit: u32,
+    pub(crate) total: TotalScope,
+    pub(crate) order: Stability,
+    /// How many record keys are remembered.
+    pub(crate) remembered: usize,
+    /// By how much requests without a new record may exceed those with one.
+    pub(crate) max_unproductive_requests: u64,
+    pub(crate) growing_end: GrowingEnd,
+    pub(crate) rules: Rules,
+}
+
+/// The rules that are on: all of them. Tests switch each one off alone, to show what it is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// R1: windows overlap by a record that was seen.
+    pub(crate) overlap: bool,
+    /// R2: the records after the last seen one are next, wherever in the page that one stands.
+    pub(crate) last_known: bool,
+    /// R3: search for the position if no record of the page was seen.
+    pub(crate) go_back: bool,
+    /// R4: only a seen record alone in its page ends a listing.
+    pub(crate) prove_end: bool,
+    /// A total ends a listing only if its scope is known to be the listing.
+    pub(crate) doubt_total: bool,
+    /// Scan the head a second time in the end.
+    pub(crate) read_head: bool,
+    /// Ask again after an empty page.
+    pub(crate) ask_twice: bool,
+}
+
+impl Rules {
+    pub(crate) const ALL: Self = Self {
+        overlap: true,
+        last_known: true,
+        go_back: true,
+        prove_end: true,
+        doubt_total: true,
+        read_head: true,
+        ask_twice: true,
+    };
+}
+
+impl Plan {
+    /// Raises the number of remembered keys to two pages. With fewer, a page that is returned again and again would
+    /// count as
+    /// new each time.
+    pub(crate) fn widen(&mut self) {
+        let two_pages = usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_mul(2);
+        self.remembered = self.remembered.max(two_pages);
+    }
+}

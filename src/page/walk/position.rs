@@ -1,0 +1,462 @@
+//! Finds a lost position in a listing that has shifted, where not all of the records before it are remembered. Does no
+//! I/O.
+//!
+//! A scan that resumed from a cursor, or that started at an offset, remembers the records that it delivered itself and
+//! a *run* of 64 before these. Records added at the head since push the position down, removed ones pull it up, and on
+//! either side there are records that the scan has never seen. So the search looks in both directions in turn, by steps
+//! that are as wide as possible without stepping over the run. Where it finds a record that is known to be some
+//! distance from the position, it estimates the position from that.
+
+use std::collections::HashMap;
+
+use crate::page::walk::recent::Known;
+use crate::page::{RecordKey, Stability};
+
+/// How many of the records that a scan delivered last are looked for.
+const RUN: usize = 4_096;
+
+/// How many records of the run must stand in their order to locate it, where records may move.
+const CHAIN: usize = 3;
+
+/// How many estimates are tried.
+const ESTIMATES: usize = 4;
+
+/// How many windows further up are looked at before the first one further down.
+const UPS_FIRST: u32 = 2;
+
+/// After so many windows in a row that start with the same record, the server is taken to clamp larger offsets.
+const CLAMPED: u32 = 3;
+
+/// How many of the last records may be gone in an unstable order.
+const FEW_GONE: u32 = 5;
+
+/// How many records of a run may be stepped over beside half of it.
+const FEW: u64 = 8;
+
+/// How far below its old offset a position is looked for in any case.
+const FAR: u64 = 1_024;
+
+/// The maximum number of requests of a search, however far the position is, and however few records the server returns
+/// at once.
+const MOST_REQUESTS: u64 = 4_096;
+
+/// The result of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The run, or what is left of it, is here: what follows its last record is next.
+    Ground,
+    /// The position isn't here: request this offset next.
+    Ask(u64),
+    /// The position is nowhere: scan the listing from its head.
+    Nowhere,
+}
+
+/// The remembered records before the position, with the distance of each from the last delivered one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    distances: HashMap<u64, u32>,
+    /// How many of the last records are remembered without a gap.
+    run: u32,
+}
+
+impl Memory {
+    /// `run`: the last delivered records without a gap, the last one first. `landmarks`: some that are further away.
+    pub(crate) fn new<'a>(run: &[u64], landmarks: impl Iterator<Item = (&'a RecordKey, u32)>) -> Self {
+        let far = landmarks.map(|(id, distance)| (id.fingerprint(), distance));
+        let near = run.iter().zip(0..).map(|(id, distance)| (*id, distance));
+        Self { distances: far.chain(near).collect(), run: u32::try_from(run.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// The records that a scan remembers itself, plus what it remembered at its start.
+    pub(crate) fn of(known: &Known, before: &Self) -> Self {
+        let mut memory = Self::default();
+        for id in known.iter_back().take(RUN) {
+            if let Some(distance) = known.distance(id).and_then(|it| u32::try_from(it).ok()) {
+                memory.distances.insert(id.fingerprint(), distance);
+                memory.run = memory.run.max(distance.saturating_add(1));
+            }
+        }
+        if u64::from(memory.run) == known.count() {
+            let count = memory.run;
+            for (id, distance) in &before.distances {
+                memory.distances.entry(*id).or_insert(distance.saturating_add(count));
+            }
+            memory.run = memory.run.saturating_add(before.run);
+        }
+        memory
+    }
+
+    pub(crate) fn contains(&self, id: &RecordKey) -> bool {
+        !self.distances.is_empty() && self.distances.contains_key(&id.fingerprint())
+    }
+
+    fn distance(&self, id: &RecordKey) -> Option<u32> {
+        self.distances.get(&id.fingerprint()).copied()
+    }
+}
+
+/// Returns how many requests may look for a position: twice as many as a scan from the head would take, plus a few.
+pub(crate) fn most_requests(origin: u64, limit: u32) -> u64 {
+    let stride = u64::from(limit).max(2) - 1;
+    (2 * (origin.saturating_add(FAR) / stride)).saturating_add(64).min(MOST_REQUESTS)
+}
+
+/// The search for a position.
+#[derive(Debug)]
+pub(crate) struct Locator {
+    memory: Memory,
+    head: Vec<u64>,
+    order: Stability,
+    /// The offset where the last record was.
+    origin: u64,
+    /// How many records behind the listing's first one the last record was delivered.
+    depth: u64,
+    /// The next windows in both directions. `None` where there is nothing further.
+    down: Option<u64>,
+    up: Option<u64>,
+    /// The direction of the last window.
+    way: Way,
+    /// Whether the last step of the alternating search went down.
+    last_was_down: bool,
+    /// How many windows lay further up.
+    ups: u32,
+    /// An offset behind the listing's end, by an empty response.
+    end: u64,
+    /// The step upwards while responses are empty.
+    stride: u64,
+    /// The most records in a response of this search.
+    size: u64,
+    /// The distance of the first record of the run that was found from the last delivered one.
+    found_from: u32,
+    /// The offset of the last record of the run that was found.
+    found_to: u64,
+    /// The offset where the listing's old head should be by that.
+    head_at: u64,
+    /// The estimates that were tried.
+    tried: Vec<u64>,
+    /// The first record of the last window on the way down, and how often in a row it was the same.
+    above: Option<u64>,
+    same: u32,
+    /// The known record outside of the run that is closest to the position: its distance, and its offset.
+    landmark: Option<(u32, u64)>,
+    left: u64,
+    limit: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// At the old offset of the position.
+    Origin,
+    Down,
+    Up,
+    /// At an estimate from the offset of a known record.
+    Estimate,
+    /// At a known record, because the run is gone.
+    Landmark,
+    /// At the offset where the old head should be, if the run that was found at this offset was pushed there.
+    Head(u64),
+    /// Back at the run.
+    Confirmed,
+}
+
+/// What the known records of a page show about the position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    Certain,
+    /// The run stands here in its order, so the last record should be at the offset `to`. But several records may have
+    /// moved together.
+    Shifted {
+        to: u64,
+        head: u64,
+    },
+}
+
+impl Locator {
+    /// Looks for the remembered records, starting at the offset `origin`, in pages of `limit`.
+    ///
+    /// `head` are the listing's first records at the start of the scan.
+    pub(crate) fn new(memory: Memory, head: Vec<u64>, order: Stability, origin: u64, depth: u64, limit: u32) -> Self {
+        let stride = u64::from(limit).max(2) - 1;
+        let left = most_requests(origin, limit);
+        // A page may have held more records than were delivered of it.
+        let head =
+            head.into_iter().take(usize::try_from(depth).map_or(usize::MAX, |it| it.saturating_add(1))).collect();
+        Self {
+            memory,
+            head,
+            order,
+            origin,
+            depth,
+            down: None,
+            up: None,
+            way: Way::Origin,
+            last_was_down: false,
+            ups: 0,
+            end: u64::MAX,
+            stride,
+            size: 0,
+            found_from: 0,
+            found_to: 0,
+            head_at: 0,
+            tried: Vec::new(),
+            above: None,
+            same: 0,
+            landmark: None,
+            left,
+            limit: limit.into(),
+        }
+    }
+
+    /// Examines the records that stand from `offset` on.
+    pub(crate) fn examine(&mut self, offset: u64, page: &[RecordKey]) -> Found {
+        let known: Vec<(usize, u32)> =
+            page.iter().enumerate().filter_map(|(index, id)| Some((index, self.memory.distance(id)?))).collect();
+        let ground = self.ground(&known, offset, page.len());
+        match (self.way, ground) {
+            (Way::Landmark | Way::Confirmed, _) if !known.is_empty() => return Found::Ground,
+            (Way::Head(found), _) => match self.head_shift(offset, page) {
+                // Up to so many of the run may be gone, or have been added since. A window that starts too far up
+                // confirms it, too.
+                Some(..=FEW) => {
+                    self.way = Way::Confirmed;
+                    return self.ask(self.found_to);
+                }
+                Some(shift) => {
+                    self.way = Way::Confirmed;
+                    // The listing goes on to shift as it did since the run was found. But the run mustn't be stepped
+                    // over.
+                    let next = shift.min(self.size / 2);
+                    return self.ask(found.saturating_add(shift).saturating_add(next));
+                }
+                // Some records between the head and the run may be gone: then the head stands a little further down.
+                None if offset.saturating_add(page.len() as u64) < self.head_at.saturating_add(FEW)
+                    && !page.is_empty() =>
+                {
+                    return self.ask(offset.saturating_add(page.len() as u64));
+                }
+                // Records moved there together; the listing didn't shift by as much.
+                None => {
+                    self.head.clear();
+                    return self.next();
+                }
+            },
+            (_, Some(Ground::Certain)) => return Found::Ground,
+            (_, Some(Ground::Shifted { to, head })) => {
+                // The records delivered before the run show whether only the run moved.
+                self.found_from = known.iter().map(|(_, distance)| *distance).max().unwrap_or_default();
+                // Going up re-reads records and skips none. And if all delivered records stand here together, the
+                // records that they passed stand at the head now.
+                if to <= self.origin || (!self.head.is_empty() && self.others().is_empty()) {
+                    return Found::Ground;
+                }
+                if !self.head.is_empty() {
+                    self.found_to = known.last().map_or(offset, |(index, _)| offset.saturating_add(*index as u64));
+                    self.head_at = head;
+                    self.way = Way::Head(offset);
+                    return self.ask(head);
+                }
+            }
+            (_, None) => {}
+        }
+        if self.order == Stability::Unstable && (self.memory.run as usize) < CHAIN {
+            // Too few records were delivered to tell a shift from a move. A scan from the head repeats only these.
+            return Found::Nowhere;
+        }
+        self.note_windows(offset, page.len() as u64);
+        if self.is_clamped(page) {
+            self.end = self.end.min(offset);
+        }
+        if self.way == Way::Estimate && known.is_empty() {
+            return self.doubt_estimate(offset);
+        }
+        if let Some(target) = self.estimate(offset, &known) {
+            self.way = Way::Estimate;
+            return self.ask(target);
+        }
+        self.next()
+    }
+
+    /// Returns whether the same page came for several windows further down: the server clamps larger offsets.
+    fn is_clamped(&mut self, page: &[RecordKey]) -> bool {
+        if self.way == Way::Down {
+            let first = page.first().map(RecordKey::fingerprint);
+            self.same = if std::mem::replace(&mut self.above, first) == first { self.same + 1 } else { 0 };
+        }
+        self.same >= CLAMPED
+    }
+
+    /// Takes an empty response at `offset`: the listing ends before it.
+    pub(crate) fn is_beyond(&mut self, offset: u64) -> Found {
+        self.end = self.end.min(offset);
+        self.down = None;
+        if self.way == Way::Estimate {
+            return self.doubt_estimate(offset);
+        }
+        match self.way {
+            // Everything here is behind the end: double the steps until a page has records.
+            Way::Origin | Way::Up if self.size == 0 => {
+                self.up = (offset > 0).then(|| offset.saturating_sub(self.stride));
+                self.stride = self.stride.saturating_mul(2);
+            }
+            _ => {}
+        }
+        self.next()
+    }
+
+    /// Returns what the known records of a page show about the position.
+    fn ground(&self, known: &[(usize, u32)], offset: u64, page_len: usize) -> Option<Ground> {
+        let mut run = known.iter().filter(|(_, distance)| *distance < self.memory.run);
+        let first = run.next()?;
+        // One record is enough where records keep their order, or if it is the first of a window, as predicted.
+        let begins = first.0 == 0 && matches!(self.way, Way::Origin | Way::Up);
+        // Below the position, several records that moved there together may begin a window as well.
+        let is_below = self.way == Way::Origin && offset.saturating_add(first.1.into()) > self.origin;
+        if self.order == Stability::Stable || (begins && !is_below) {
+            return Some(Ground::Certain);
+        }
+        // In order, and no further apart than they were: some between them may be gone.
+        let needed = if begins { CHAIN.min(first.1 as usize + 1) } else { CHAIN };
+        let (mut chain, mut from, mut last) = (1, first, first);
+        let mut ground = None;
+        for it in run {
+            let follows = it.1 < last.1 && it.0 - last.0 <= (last.1 - it.1) as usize;
+            (chain, from) = if follows { (chain + 1, from) } else { (1, it) };
+            last = it;
+            if chain >= needed {
+                let at = |(index, distance): (usize, u32)| offset.saturating_add(index as u64 + u64::from(distance));
+                ground = Some(Ground::Shifted { to: at(*last), head: at(*from).saturating_sub(self.depth) });
+            }
+        }
+        // If many of the last records are gone from where they should be, the others may have moved away from them.
+        let is_cut = last.0 + 1 < page_len && last.1 > FEW_GONE;
+        ground.filter(|_| !is_cut)
+    }
+
+    /// Returns the records of the head that were delivered before the part of the run that was found.
+    fn others(&self) -> Vec<u64> {
+        let is_of_run = |id: &u64| self.memory.distances.get(id).is_some_and(|it| *it <= self.found_from);
+        self.head.iter().copied().filter(|it| !is_of_run(it)).collect()
+    }
+
+    /// Returns by how much the listing was pushed down since the run was found, if what is left of its old head stands
+    /// in a page that starts where the head should be. `None` if it doesn't.
+    fn head_shift(&self, offset: u64, page: &[RecordKey]) -> Option<u64> {
+        let others = self.others();
+        let there = page.iter().zip(0u64..).filter_map(|(id, index)| {
+            let rank = others.iter().position(|it| *it == id.fingerprint())?;
+            Some((rank, index))
+        });
+        let there: Vec<_> = there.take(CHAIN).collect();
+        let (rank, index) = *there.first()?;
+        // Some of the run may be gone, so that the head is off by a few; and some of the head may lie in the part that
+        // isn't seen.
+        let room = page.len() - usize::try_from(index).ok()?;
+        let enough = there.len() >= 2.min(others.len()).min(room);
+        // The page shows the first of these records: later ones may have moved there together with the run.
+        let is_head = rank == 0 && enough && there.is_sorted();
+        // The head stands further up than that if several records moved down together past others.
+        if is_head { offset.saturating_add(index).checked_sub(self.head_at) } else { None }
+    }
+
+    /// Returns where the position should be by the lowest known record.
+    fn estimate(&mut self, offset: u64, known: &[(usize, u32)]) -> Option<u64> {
+        let (index, distance) = *known.last()?;
+        let at = offset.saturating_add(index as u64);
+        if self.landmark.is_none_or(|(closest, _)| distance < closest) {
+            self.landmark = Some((distance, at));
+        }
+        // Start some records before it, to see several of the run.
+        let lead = if self.order == Stability::Stable { 0 } else { CHAIN as u64 - 1 };
+        let target = at.saturating_add(distance.into()).saturating_sub(lead);
+        // If the records behind the known one are gone, look at those before it.
+        let above = at.saturating_sub(self.size.max(2) - 1);
+        let is_new = |it: &u64| *it != offset && *it < self.end && !self.tried.contains(it);
+        let target = [target, above].into_iter().find(is_new).filter(|_| self.tried.len() < ESTIMATES)?;
+        self.tried.push(target);
+        Some(target)
+    }
+
+    /// Sets the next windows in both directions, by the records of this one.
+    fn note_windows(&mut self, offset: u64, received: u64) {
+        let is_first = self.size == 0;
+        self.size = self.size.max(received);
+        // The run may reach from one window to the next, and half of it may be gone. But the first step up is short,
+        // because most shifts are.
+        let needed = if self.order == Stability::Stable { 1 } else { CHAIN as u64 };
+        let run = u64::from(self.memory.run);
+        let slack = run.min(run / 2 + FEW).saturating_sub(needed);
+        let near = self.size.max(2) - 1;
+        let below = offset.saturating_add(received.max(2) - 1).saturating_add(slack);
+        let step = if is_first { near } else { near.saturating_add(slack) };
+        let above = (offset > 0).then(|| offset.saturating_sub(step));
+        // A page with room for more is most likely the last one: look below it at the end of the search.
+        let is_last = received < self.limit;
+        let below = (below < self.end && !(is_first && is_last)).then_some(below);
+        match self.way {
+            _ if is_first => (self.down, self.up) = (below, above),
+            Way::Down => self.down = below,
+            Way::Up if self.ups == 1 => self.up = (offset > 0).then(|| offset.saturating_sub(near + near.min(slack))),
+            Way::Up => self.up = above,
+            _ => {}
+        }
+    }
+
+    fn next(&mut self) -> Found {
+        let down = self.down.filter(|it| *it < self.end);
+        let (way, target) = match (down, self.up) {
+            (Some(down), None) => (Way::Down, down),
+            (None, Some(up)) => (Way::Up, up),
+            (Some(down), Some(_)) if self.is_downs_turn() => (Way::Down, down),
+            (Some(_), Some(up)) => (Way::Up, up),
+            (None, None) => {
+                match self.landmark.filter(|_| self.order == Stability::Stable && self.way != Way::Landmark) {
+                    Some((_, at)) => (Way::Landmark, at),
+                    None => return Found::Nowhere,
+                }
+            }
+        };
+        self.last_was_down = way == Way::Down;
+        self.ups += u32::from(way == Way::Up);
+        match way {
+            Way::Down => self.down = None,
+            Way::Up => self.up = None,
+            _ => {}
+        }
+        self.way = way;
+        self.ask(target)
+    }
+
+    /// The run isn't at the estimate: tries further up, or starts at the landmark.
+    fn doubt_estimate(&mut self, offset: u64) -> Found {
+        // Some of its last records were removed: then it ends a little further up.
+        let above = offset.saturating_sub(self.size.max(2) - 1);
+        if !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
+            self.tried.push(above);
+            return self.ask(above);
+        }
+        match self.landmark.filter(|_| self.order == Stability::Stable) {
+            // The run is gone. Where records keep their order, what follows the landmark is what follows the run, too.
+            Some((_, at)) => {
+                self.way = Way::Landmark;
+                self.ask(at)
+            }
+            None => self.next(),
+        }
+    }
+
+    /// Alternates between the two directions, but goes up twice at first: the run reaches far up, so all of it is out
+    /// of sight only if some of its last records were removed, or if many were added.
+    fn is_downs_turn(&self) -> bool {
+        self.ups >= UPS_FIRST && !self.last_was_down
+    }
+
+    fn ask(&mut self, target: u64) -> Found {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Found::Ask(target)
+            }
+            None => Found::Nowhere,
+        }
+    }
+}

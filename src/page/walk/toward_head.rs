@@ -1,0 +1,391 @@
+//! The walk upwards: from an already seen record towards the head, the oldest record first. Does no I/O.
+//!
+//! It mirrors the rules of the walk down: windows reach below the first known record, what stands before the first
+//! known record of a page comes next, and a known record first at offset 0 proves the end. A record is *known* if the
+//! cursor holds it or this walk delivered it. If a page holds no known record, the position is looked for from the
+//! head, because this walk hasn't delivered what lies below the known records.
+
+use std::collections::HashSet;
+
+use crate::page::fetch::prefetch::PrefetchHint;
+use crate::page::summary::{Counters, End};
+use crate::page::walk::drift::Drift;
+use crate::page::walk::plan::{Plan, Rules};
+use crate::page::walk::recent::Known;
+use crate::page::walk::{Give, Walk};
+use crate::page::{RecordKey, Stability, Window};
+
+/// How many windows below the position are looked at before it is looked for from the head again.
+const BELOW: u32 = 32;
+
+/// How many windows in a row may come no closer to the head before the walk ends behind the record that was newest at
+/// its start.
+const OUTRUN: u32 = 8;
+
+/// The same limit if that record hasn't been seen again.
+const LONG_OUTRUN: u32 = 64;
+
+/// A walk from known records to the head of their listing.
+#[derive(Debug)]
+pub(crate) struct TowardHead {
+    plan: Plan,
+    /// The fingerprints of the cursor's head, and the records that this walk delivered.
+    known: HashSet<u64>,
+    given: Known,
+    stage: Stage,
+    /// The most records that were passed while looking for the position.
+    passed: u64,
+    /// The most records in a page so far.
+    largest: usize,
+    /// The page size to expect from the server; 0 if it isn't known.
+    size: usize,
+    empty: u32,
+    drift: Drift,
+    /// Where the first seen record stood last, while it is searched for below that.
+    left: Option<u64>,
+    /// The first record that was seen: the newest one at the start.
+    newest: Option<RecordKey>,
+    has_newest: bool,
+    /// The offset of the lowest known record that stood alone while the position was looked for.
+    lone: Option<u64>,
+    /// The lowest offset of a window on the way up, and how many windows since then came no lower.
+    highest: u64,
+    outrun: u32,
+    end: Option<End>,
+    tally: Counters,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Looks for the first known record from the head on; delivers nothing.
+    Locate(Box<Walk>),
+    /// The first known record was last seen at this offset.
+    TowardHead(u64),
+    /// The known record stands further down than it was seen: the next offset, and how many windows were looked at.
+    Below(u64, u32),
+    /// Only a known record that stands alone was found, at this offset.
+    Lone(u64),
+}
+
+impl TowardHead {
+    /// Starts from the fingerprints of the records that a cursor holds of the head, the first one first.
+    pub(crate) fn new(mut plan: Plan, head: &[u64]) -> Self {
+        plan.widen();
+        Self {
+            known: head.iter().copied().collect(),
+            given: Known::new(plan.remembered),
+            stage: Stage::locate(&plan),
+            plan,
+            passed: 0,
+            largest: 0,
+            size: 0,
+            empty: 0,
+            drift: Drift::default(),
+            left: None,
+            newest: None,
+            has_newest: false,
+            lone: None,
+            highest: u64::MAX,
+            outrun: 0,
+            end: None,
+            tally: Counters::default(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.tally
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    pub(crate) fn stop(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    pub(crate) fn gives_many(&self) -> bool {
+        self.largest > 1
+    }
+
+    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+        self.given.alike(id)
+    }
+
+    pub(crate) fn window(&self) -> Option<Window> {
+        let limit = self.plan.limit;
+        match (&self.end, &self.stage) {
+            (Some(_), _) => None,
+            (None, Stage::Locate(walk)) => walk.window(),
+            (None, Stage::TowardHead(position)) => {
+                let size = if self.size == 0 { u64::from(limit) } else { u64::from(limit).min(self.size as u64) };
+                // Reach some records below the known one: records added at the head meanwhile push it down.
+                let below = if size < 2 { 0 } else { (size / 4).max(1) };
+                let position = position.saturating_add_signed(self.drift.predicted());
+                Some(Window { offset: position.saturating_add(below).saturating_sub(size), limit })
+            }
+            (None, Stage::Below(offset, _) | Stage::Lone(offset)) => Some(Window { offset: *offset, limit }),
+        }
+    }
+
+    /// Takes the response to [`window`](Self::window). The records are to be delivered from the last to the first.
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Give> {
+        let mut give = vec![Give::No; page.len()];
+        let Some(window) = self.window() else { return give };
+        self.tally.came();
+        self.tally.note_total(self.plan.total, total, page.len());
+        self.drift.note_request();
+        if self.newest.is_none() {
+            self.newest = page.first().cloned();
+        }
+        self.largest = self.largest.max(page.len());
+        self.size = self.size.max(page.len());
+        let first_known = self.first_known(page);
+        match (&mut self.stage, first_known) {
+            (_, Some(first)) => self.climb(window.offset, page, first, &mut give),
+            (Stage::Locate(walk), None) => {
+                let _ = walk.observe(page, total);
+                // Passing unknown records on the way to the position is productive, but only once, however often it is
+                // looked for.
+                if walk.counters().seen > self.passed {
+                    self.passed = walk.counters().seen;
+                    self.tally.found();
+                }
+                let (end, passed) = (walk.end(), walk.counters().seen);
+                self.note_lone(window.offset, page);
+                self.end_locating(end, passed, window.offset, page, &mut give);
+            }
+            (Stage::TowardHead(_) | Stage::Below(..), None) if self.largest < 2 && !page.is_empty() => {
+                // Single records can't overlap: this one is taken for the next.
+                self.climb(window.offset, page, page.len(), &mut give);
+            }
+            (Stage::TowardHead(_) | Stage::Below(..) | Stage::Lone(_), None) => self.lose_position(window.offset, page),
+        }
+        let given = give.iter().filter(|it| **it != Give::No).count() as u64;
+        self.tally.gave(given);
+        if self.tally.is_over(self.plan.max_unproductive_requests) {
+            self.stop(End::Lost);
+        }
+        give
+    }
+
+    /// Notes the offset of the lowest known record that stood alone while the position was looked for.
+    fn note_lone(&mut self, offset: u64, page: &[RecordKey]) {
+        if let Some(index) = page.iter().rposition(|id| self.known.contains(&id.fingerprint())) {
+            self.lone = Some(offset.saturating_add(index as u64));
+        }
+    }
+
+    /// Takes the end of the listing, where the position wasn't found before it.
+    fn end_locating(&mut self, end: Option<End>, passed: u64, offset: u64, page: &[RecordKey], give: &mut [Give]) {
+        match end {
+            None => {}
+            // The listing was empty before: all records are new, from the end on.
+            Some(End::Proved | End::Unproved | End::Grew) if self.known.is_empty() => match page.len() {
+                0 if passed == 0 => self.stop(End::Proved),
+                // Single records end where nothing is behind them.
+                length => self.climb(offset, page, length, give),
+            },
+            // Start at the lowest record that stands alone: every unknown record above it is delivered, and none is
+            // skipped.
+            Some(End::Proved | End::Unproved | End::Grew) if self.lone.is_some() => {
+                self.stage = Stage::Lone(self.lone.take().unwrap_or_default());
+            }
+            Some(_) => self.stop(End::Lost),
+        }
+    }
+
+    /// Takes a page without a known record on the way up.
+    fn lose_position(&mut self, offset: u64, page: &[RecordKey]) {
+        self.empty += 1;
+        // An empty page may be a hiccup.
+        if page.is_empty() && self.empty < 2 {
+            return;
+        }
+        self.empty = 0;
+        self.tally.lost_places += 1;
+        self.tally.shifted = true;
+        if self.drift.predicted() != 0 {
+            self.drift.was_wrong();
+        }
+        if let Stage::TowardHead(position) = self.stage {
+            self.left = Some(position);
+        }
+        let looked = if let Stage::Below(_, looked) = self.stage { looked } else { 0 };
+        // Most likely records added at the head pushed the position down, and what stands here is newer.
+        self.stage = if page.len() > 1 && looked < BELOW && !matches!(self.stage, Stage::Lone(_)) {
+            Stage::Below(offset.saturating_add(page.len() as u64 - 1), looked + 1)
+        } else {
+            // The server may return less than before, so that the window ended above the position.
+            self.size = page.len();
+            Stage::locate(&self.plan)
+        };
+    }
+
+    /// Delivers what stands before the first known record.
+    fn climb(&mut self, offset: u64, page: &[RecordKey], first: usize, give: &mut [Give]) {
+        self.empty = 0;
+        // Where it stood before the position was lost counts, too, or the shift that loses it would never be seen.
+        let before = match self.stage {
+            Stage::TowardHead(position) => Some(position),
+            Stage::Below(..) => self.left,
+            _ => None,
+        };
+        self.left = None;
+        if let Some(position) = before {
+            let now = offset.saturating_add(first as u64);
+            self.drift.note_shift(now.cast_signed().wrapping_sub(position.cast_signed()));
+            self.tally.shifted |= now != position;
+        }
+        // Records inserted between those that this walk delivered are new as well. Records below them may be old.
+        let ours = page.iter().rposition(|id| self.given.contains(id)).unwrap_or(0);
+        let mut next = 0;
+        for (index, id) in page.iter().enumerate().rev() {
+            if self.knows(id) {
+                self.tally.repeats += 1;
+            } else if index < first || index < ours {
+                let is_next = index < first;
+                give[index] = if is_next { Give::Next(offset.saturating_add(index as u64)) } else { Give::Late };
+                next += u64::from(is_next);
+                self.tally.inserted += u64::from(!is_next);
+                self.given.add(id.clone());
+            }
+            self.has_newest |= self.newest.as_ref() == Some(id);
+        }
+        self.stage = Stage::TowardHead(offset);
+        self.drift.predict(next == 0 || before.is_some_and(|it| it < offset), self.size as u64);
+        if offset == 0 {
+            self.end = Some(if self.largest < 2 && page.len() < 2 && self.plan.limit > 1 {
+                End::Unproved
+            } else {
+                End::Proved
+            });
+            return;
+        }
+        // A log may grow faster than this walk climbs. Only what stood there at the start is promised.
+        self.outrun = if offset < self.highest { 0 } else { self.outrun + 1 };
+        self.highest = self.highest.min(offset);
+        if self.outrun >= if self.has_newest { OUTRUN } else { LONG_OUTRUN } {
+            // Without the record that was the newest at first, not all that stood there then was delivered.
+            self.stop(if self.has_newest { End::Grew } else { End::Lost });
+        }
+    }
+
+    /// Returns where the known records begin: at one with another known record behind it. Where records may move, one
+    /// that stands alone may have moved there.
+    fn first_known(&self, page: &[RecordKey]) -> Option<usize> {
+        let known: Vec<_> = page.iter().map(|id| self.knows(id)).collect();
+        let alone = known.iter().position(|it| *it);
+        if self.plan.order == Stability::Stable || matches!(self.stage, Stage::Lone(_)) {
+            return alone;
+        }
+        let pair = known.windows(2).position(|two| two[0] && two[1]);
+        let last = page.len().checked_sub(1)?;
+        pair.or_else(|| match self.stage {
+            // The record behind the last one isn't in this page. On the way up it was seen before, and in a listing of
+            // one there is none.
+            Stage::TowardHead(_) | Stage::Below(..) => known[last].then_some(last),
+            Stage::Locate(_) | Stage::Lone(_) => (known[last] && (last == 0 || self.known.len() == 1)).then_some(last),
+        })
+        .or_else(|| alone.filter(|_| self.known.len() == 1 && self.given.is_empty()))
+    }
+
+    fn knows(&self, id: &RecordKey) -> bool {
+        self.given.contains(id) || self.known.contains(&id.fingerprint())
+    }
+}
+
+impl Stage {
+    fn locate(plan: &Plan) -> Self {
+        // The rules of the walk down make sure that the position isn't passed unseen.
+        let rules = Rules { read_head: false, ..plan.rules };
+        Self::Locate(Box::new(Walk::new(Plan { start: 0, rules, ..plan.clone() })))
+    }
+}
+
+/// A walk in either direction.
+#[derive(Debug)]
+pub(crate) enum Direction {
+    Down(Box<Walk>),
+    Up(Box<TowardHead>),
+}
+
+macro_rules! either {
+    ($route:expr, $way:ident => $call:expr) => {
+        match $route {
+            Self::Down($way) => $call,
+            Self::Up($way) => $call,
+        }
+    };
+}
+
+impl Direction {
+    /// Predicts the windows behind the next one. The walk up can't predict them.
+    pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {
+        match self {
+            Self::Down(walk) => walk.prefetch_hint(),
+            Self::Up(_) => None,
+        }
+    }
+
+    /// Returns whether the scan restarted at the head and still looks for a record that it has already seen.
+    pub(crate) fn is_anew(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.is_anew())
+    }
+
+    pub(crate) fn comes_early(&mut self, early: bool) {
+        if let Self::Down(walk) = self {
+            walk.comes_early(early);
+        }
+    }
+
+    pub(crate) fn window(&self) -> Option<Window> {
+        either!(self, way => way.window())
+    }
+
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Give> {
+        either!(self, way => way.observe(page, total))
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        either!(self, way => way.end())
+    }
+
+    pub(crate) fn stop(&mut self, end: End) {
+        either!(self, way => way.stop(end));
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        either!(self, way => way.counters())
+    }
+
+    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+        either!(self, way => way.alike(id))
+    }
+
+    /// Returns whether records were read one at a time, without an overlap.
+    pub(crate) fn unoverlapped(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.unoverlapped())
+    }
+
+    /// Notes that a record was recognized by its raw JSON alone.
+    pub(crate) fn guessed(&mut self) {
+        if let Self::Down(walk) = self {
+            walk.guessed();
+        }
+    }
+
+    /// Returns whether the server has shown that it returns more than one record at once.
+    pub(crate) fn gives_many(&self) -> bool {
+        either!(self, way => way.gives_many())
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self, Self::Up(_))
+    }
+
+    /// Returns whether the head is being read again, at the end of the walk down.
+    pub(crate) fn is_on_head(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.is_on_head())
+    }
+}

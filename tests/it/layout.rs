@@ -1,0 +1,95 @@
+//! The layout of the source: folders don't depend on each other in circles, files and lines stay short.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Files end within so many lines.
+const LINES: usize = 500;
+
+/// Lines end within so many columns.
+const COLUMNS: usize = 120;
+
+fn files_in(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_in(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
+    found.sort();
+    found
+}
+
+/// The code of a file, without comments and without what stands behind its first test module.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().take_while(|it| !it.starts_with("#[cfg(test)]"));
+    lines.map(|it| it.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The names behind each `crate::` of some code.
+fn crate_paths(code: &str) -> impl Iterator<Item = &str> {
+    code.split("crate::")
+        .skip(1)
+        .map(|it| it.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+}
+
+/// Which top-level modules each one uses.
+fn uses() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let module = |path: &Path| {
+        let first = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
+        first.trim_end_matches(".rs").to_owned()
+    };
+    let files: Vec<_> = files("src").into_iter().filter(|it| *it != root.join("lib.rs")).collect();
+    let modules: BTreeSet<_> = files.iter().map(|it| module(it)).collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files.iter().filter(|it| !it.components().any(|it| it.as_os_str() == "model")) {
+        let (this, code) = (module(path), code(path));
+        let used = crate_paths(&code).filter(|it| modules.contains(*it) && **it != this).map(str::to_owned);
+        uses.entry(this.clone()).or_default().extend(used);
+    }
+    uses
+}
+
+#[test]
+fn no_two_modules_at_the_top_use_each_other_by_any_way() {
+    let uses = uses();
+    for start in uses.keys() {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![start]);
+        while let Some(module) = next.pop() {
+            for used in &uses[module] {
+                assert_ne!(used, start, "{start} is used by {module}, which it uses: {uses:#?}");
+                if reached.insert(used) {
+                    next.push(used);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_and_comments_are_short() {
+    // The model of the walk, which is compiled for tests only, is longer.
+    let files = files("src").into_iter().filter(|it| !it.components().any(|it| it.as_os_str() == "model"));
+    let long: Vec<_> = files
+        .filter_map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let is_wide = |line: &str| {
+                line.trim_start().starts_with("//") && !line.contains('|') && !line.contains(".http_client(")
+            };
+            let wide = text.lines().position(|it| it.chars().count() > COLUMNS && is_wide(it));
+            let lines = text.lines().count();
+            (lines > LINES || wide.is_some()).then(|| format!("{}: {lines} lines, wide {wide:?}", path.display()))
+        })
+        .collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
