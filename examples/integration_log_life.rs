@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             // An update replaces the record, so start from its current fields and change some.
             let log = logs.get(log.id.clone()).await?;
             let id = log.id.clone();
-            let update = log.into_draft().status(LogStatus::Success).clear_error_message().retry_count(1);
+            let update = log.into_input().status(LogStatus::Success).clear_error_message().retry_count(1);
             let log = logs.update(id, update).await?;
             println!("{} is {}, with {} retry", log.id, log.status, log.retry_count);
 

@@ -213,7 +213,7 @@ async fn write(client: &IntegrationClient) -> actionlog::Result<()> {
     });
     let log = client.logs().create(input.entity_id("quickstart")).await?;
     println!("\n  created   {}  {}", log.id, log.status);
-    let log = client.logs().update(&log.id, log.to_draft().status(LogStatus::Success)).await?;
+    let log = client.logs().update(&log.id, log.to_input().status(LogStatus::Success)).await?;
     println!("  updated   {}  {}", log.id, log.status);
     client.logs().delete(&log.id).await?;
     println!("  deleted   {}", log.id);

@@ -273,17 +273,17 @@ impl From<ActionLogFields> for ActionLogInput {
     }
 }
 
-/// As [`ActionLog::into_draft`].
+/// As [`ActionLog::into_input`].
 impl From<ActionLog> for ActionLogInput {
     fn from(log: ActionLog) -> Self {
         Self::of(log)
     }
 }
 
-/// As [`ActionLog::to_draft`].
+/// As [`ActionLog::to_input`].
 impl From<&ActionLog> for ActionLogInput {
     fn from(log: &ActionLog) -> Self {
-        log.to_draft()
+        log.to_input()
     }
 }
 

@@ -106,7 +106,7 @@ impl Logs {
     /// Replaces the record with this id, and returns it as stored.
     ///
     /// A field that the input doesn't set is removed from the record. To change some fields only, start from
-    /// [`into_draft`](ActionLog::into_draft) of the record.
+    /// [`into_input`](ActionLog::into_input) of the record.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Logs {
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
     /// let read = client.logs().get("some-id").with_response().await?;
     /// let etag = read.etag().map(str::to_owned);
-    /// let update = client.logs().update("some-id", read.value.into_draft().error_message("looked into"));
+    /// let update = client.logs().update("some-id", read.value.into_input().error_message("looked into"));
     /// let log = match etag {
     ///     Some(etag) => update.if_match(etag).await?,
     ///     None => update.await?,

@@ -149,17 +149,17 @@ impl ActionLog {
     /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
     /// let log = client.logs().get("60f7b1b3e4b0e8b3f8b3f8b3").await?;
     /// let id = log.id.clone();
-    /// client.logs().update(id, log.into_draft().status(LogStatus::Success)).await?;
+    /// client.logs().update(id, log.into_input().status(LogStatus::Success)).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn into_draft(self) -> ActionLogInput {
+    pub fn into_input(self) -> ActionLogInput {
         ActionLogInput::of(self)
     }
 
-    /// As [`into_draft`](Self::into_draft), but clones the record:
-    /// `update(&log.id, log.to_draft().status(LogStatus::Success))`.
-    pub fn to_draft(&self) -> ActionLogInput {
+    /// As [`into_input`](Self::into_input), but clones the record:
+    /// `update(&log.id, log.to_input().status(LogStatus::Success))`.
+    pub fn to_input(&self) -> ActionLogInput {
         ActionLogInput::of(self.clone())
     }
 }

@@ -17,7 +17,7 @@ use crate::page::report::SummaryHandle;
 use crate::page::split::{Part, Run};
 use crate::page::summary::End;
 use crate::page::walk::toward_head::{Direction, TowardHead};
-use crate::page::walk::{Give, Walk};
+use crate::page::walk::{Delivery, Walk};
 use crate::page::{InvalidRecord, ListPage, Page, Paginate, RecordKey, TotalScope, Window};
 use crate::transport::{CallOptions, Transport};
 
@@ -84,7 +84,7 @@ pub(crate) struct Candidate<T> {
     /// `None` if the record is older than `since`.
     entry: Option<Result<T, InvalidRecord>>,
     id: RecordKey,
-    give: Give,
+    give: Delivery,
     /// Whether the record came from the second look at the head.
     from_head: bool,
 }
@@ -214,14 +214,14 @@ impl<Q: Paginate> Pages<Q> {
             offset: window.offset,
             limit: window.limit,
             received,
-            new: give.iter().filter(|it| **it != Give::No).count(),
+            new: give.iter().filter(|it| **it != Delivery::Skip).count(),
             total: listed.total,
         }));
         let mut records: Vec<_> = ids
             .into_iter()
             .zip(listed.records)
             .zip(give)
-            .filter(|(_, give)| *give != Give::No)
+            .filter(|(_, give)| *give != Delivery::Skip)
             .map(|((id, entry), give)| Candidate { entry: Some(entry), id, give, from_head })
             .collect();
         if self.walk.is_up() {
@@ -241,7 +241,7 @@ impl<Q: Paginate> Pages<Q> {
                     _ => None,
                 };
                 match time {
-                    Some(time) if !since.wants(time, matches!(record.give, Give::Next(_))) => record.entry = None,
+                    Some(time) if !since.wants(time, matches!(record.give, Delivery::Next(_))) => record.entry = None,
                     Some(_) => {}
                     None => since.miss(),
                 }
@@ -265,16 +265,16 @@ impl<Q: Paginate> Pages<Q> {
             self.counts.passed_over = true;
             return None;
         };
-        self.counts.skipped |= self.counts.passed_over && matches!(candidate.give, Give::Next(_));
+        self.counts.skipped |= self.counts.passed_over && matches!(candidate.give, Delivery::Next(_));
         if let Some(run) = &mut self.run {
             match candidate.give {
-                Give::Next(_) if run.is_full() => {
+                Delivery::Next(_) if run.is_full() => {
                     run.note_beyond(&candidate.id);
                     self.counts.cut = true;
                     return None;
                 }
-                Give::Next(offset) => run.deliver(&candidate.id, offset),
-                Give::Late | Give::No => run.deliver_late(),
+                Delivery::Next(offset) => run.deliver(&candidate.id, offset),
+                Delivery::Late | Delivery::Skip => run.deliver_late(),
             }
         }
         // A scan that resumes from here delivers late records late again, and newer ones are outside of its count.
@@ -283,11 +283,11 @@ impl<Q: Paginate> Pages<Q> {
             self.position.seen = self.position.seen.saturating_add(1);
         }
         match candidate.give {
-            Give::Next(_) if up => self.position.rise(&candidate.id),
-            Give::Next(offset) => self.position.advance(candidate.id, offset),
-            Give::Late | Give::No => {}
+            Delivery::Next(_) if up => self.position.rise(&candidate.id),
+            Delivery::Next(offset) => self.position.advance(candidate.id, offset),
+            Delivery::Late | Delivery::Skip => {}
         }
-        let late = candidate.give == Give::Late && candidate.from_head;
+        let late = candidate.give == Delivery::Late && candidate.from_head;
         self.counts.delivered += 1;
         self.counts.late += u64::from(late);
         self.counts.invalid += u64::from(entry.is_err());

@@ -86,7 +86,7 @@ pub struct Merged {
     /// meet, and also after the whole listing had to be scanned as one part, whatever came of that: read `verdict`.
     pub again: Vec<Part>,
     /// How many records were delivered. A record that two parts delivered counts twice.
-    pub given: u64,
+    pub delivered: u64,
 }
 
 impl Part {
@@ -326,7 +326,7 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
         read.part.check(&any.part.listing)?;
     }
     let reads = once_each(reads);
-    let given = reads.iter().fold(0_u64, |given, it| given.saturating_add(it.delivered()));
+    let delivered = reads.iter().fold(0_u64, |delivered, it| delivered.saturating_add(it.delivered()));
     let chains = chains(&reads);
     // One chain from the head to the end is enough: the other runs hold records that are gone, or that this chain
     // delivered too.
@@ -347,7 +347,7 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
         }
         verdict => verdict,
     };
-    Ok(Merged { verdict, again, given })
+    Ok(Merged { verdict, again, delivered })
 }
 
 /// Drops duplicates, which would look like two runs that lie over each other.

@@ -63,7 +63,7 @@ async fn a_write_accepts_the_id_of_a_record_by_reference() {
     let newest = client.logs().list_all().page().await.unwrap().into_records().unwrap().remove(0);
     let log = client.logs().get(&newest.id).await.unwrap();
     assert_eq!(log, newest);
-    let log = client.logs().update(&log.id, log.to_draft().status(LogStatus::Failed)).await.unwrap();
+    let log = client.logs().update(&log.id, log.to_input().status(LogStatus::Failed)).await.unwrap();
     assert_eq!(log.status, "failed");
     client.logs().delete(&log.id).await.unwrap();
     let text = log.id.to_string();

@@ -81,7 +81,7 @@ async fn the_parts_of_an_unchanged_log_cover_it_and_yield_each_record_once() {
             let merged = merge(&reads).unwrap();
             let case = format!("{records} in {}", parts.len());
             assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete, &[][..]), "{case}");
-            assert_eq!((given.len(), merged.given), (records, records as u64), "{case}");
+            assert_eq!((given.len(), merged.delivered), (records, records as u64), "{case}");
             assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()), "{case}");
             // Each part is a few whole pages, and the last page of all may need a proof.
             let pages = server.requests().len() - before;
@@ -148,7 +148,7 @@ async fn records_added_between_the_parts_make_them_overlap() {
     }
     let merged = all(&listing, Vec::new(), &mut reads, &mut given).await;
     assert_eq!(merged.verdict, Verdict::Unverified(Doubt::TotalMoved));
-    assert_eq!(merged.given, 200 + 3 * 7);
+    assert_eq!(merged.delivered, 200 + 3 * 7);
     assert!(BTreeSet::from_iter(given).is_superset(&there));
 }
 
@@ -507,7 +507,7 @@ async fn a_part_that_is_merged_twice_counts_once() {
         let mut twice = reads.clone();
         twice.push(reads[which].clone());
         let merged = merge(&twice).unwrap();
-        assert_eq!((merged.verdict, merged.given), (Verdict::Complete, 100));
+        assert_eq!((merged.verdict, merged.delivered), (Verdict::Complete, 100));
     }
 }
 
@@ -527,7 +527,7 @@ async fn late_records_count_as_delivered() {
     let all = listing.clone().part(part).collect().await;
     let read = all.part_read.unwrap();
     assert!(all.summary.late > 0);
-    assert_eq!((read.delivered(), merge(&[read]).unwrap().given), (all.summary.delivered, all.items.len() as u64));
+    assert_eq!((read.delivered(), merge(&[read]).unwrap().delivered), (all.summary.delivered, all.items.len() as u64));
 }
 
 #[tokio::test]

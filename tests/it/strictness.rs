@@ -535,7 +535,7 @@ async fn a_repeated_optional_field_does_not_invalidate_a_record() {
 
     // It isn't written back before it is said which one is meant.
     let (client, memory) = client(move |_| format!(r#"{{"success": true, "data": {text}}}"#));
-    let draft = client.logs().get("1").await.unwrap().into_draft();
+    let draft = client.logs().get("1").await.unwrap().into_input();
     for missing in ["entityId", "retryCount"] {
         let draft = if missing == "entityId" { draft.clone().retry_count(3) } else { draft.clone().entity_id("6") };
         let error = client.logs().update("1", draft).await.unwrap_err();
@@ -567,7 +567,7 @@ async fn one_record_is_read_as_in_a_listing() {
     let got = client.logs().get("1").await.unwrap();
     assert_eq!(got, readable(&odd_log()));
     assert_eq!(got.omitted().len(), 3);
-    let created = client.logs().create(got.clone().into_draft()).await.unwrap();
+    let created = client.logs().create(got.clone().into_input()).await.unwrap();
     assert_eq!(created, got, "what was written isn't lost for a field");
 
     let (client, _) = self::client(|_| r#"{"success": true, "data": {"_id": "1", "retryCount": -1}}"#.to_owned());
@@ -581,7 +581,7 @@ async fn omitted_fields_are_written_back_unchanged() {
     let sent = || value(std::str::from_utf8(memory.seen().last().unwrap().body()).unwrap());
     let log = client.logs().get("1").await.unwrap();
 
-    let draft = log.clone().into_draft().status(LogStatus::Failed);
+    let draft = log.clone().into_input().status(LogStatus::Failed);
     let stored = serde_json::from_str(&serde_json::to_string(&draft).unwrap()).unwrap();
     assert_eq!(draft, stored);
     for draft in [draft, stored] {
@@ -594,11 +594,11 @@ async fn omitted_fields_are_written_back_unchanged() {
         assert_eq!(sent(), expected);
     }
     // Unless something else is said.
-    let draft = log.clone().into_draft().retry_count(3).clear_error_message();
+    let draft = log.clone().into_input().retry_count(3).clear_error_message();
     client.logs().update("1", draft).await.unwrap();
     assert_eq!(sent()["retryCount"], 3);
     assert!(sent().get("errorMessage").is_none() && sent().get(KEPT).is_none());
-    let draft = log.into_draft().error_message("it failed");
+    let draft = log.into_input().error_message("it failed");
     client.logs().update("1", draft).await.unwrap();
     assert_eq!((&sent()["errorMessage"], &sent()["retryCount"]), (&json!("it failed"), &json!(-1)));
 }

@@ -120,9 +120,9 @@ struct Scan {
 
 /// What to do with a record of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Give {
+pub(crate) enum Delivery {
     /// Skip it: it was delivered before.
-    No,
+    Skip,
     /// Deliver it: it is the next one of the listing, at this offset.
     Next(u64),
     /// Deliver it late: it stands before records that were delivered.
@@ -277,7 +277,7 @@ impl Walk {
     }
 
     /// Takes the page for [`window`](Self::window), and returns what to do with each of its records.
-    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Give> {
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         self.counters.came();
         self.counters.note_total(self.plan.total, total, page.len());
         self.largest_page = self.largest_page.max(page.len());
@@ -286,13 +286,13 @@ impl Walk {
         let behind = self.scan.offset.saturating_add(page.len() as u64);
         let is_first = self.last_page.is_none();
         self.last_page = Some(Latest { received: page.len(), behind, total, full, is_first });
-        let mut give = vec![Give::No; page.len()];
+        let mut give = vec![Delivery::Skip; page.len()];
         if page.is_empty() {
             self.observe_empty();
         } else {
             self.observe_records(page, total, &mut give);
         }
-        let given = give.iter().filter(|it| **it != Give::No).count() as u64;
+        let given = give.iter().filter(|it| **it != Delivery::Skip).count() as u64;
         self.counters.gave(given);
         if self.counters.is_over(self.plan.max_unproductive_requests) {
             if self.is_on_head() {

@@ -4,7 +4,7 @@
 use crate::page::walk::drift::Drift;
 use crate::page::walk::position::{Found, Locator, Memory};
 use crate::page::walk::recent::Known;
-use crate::page::walk::{Give, Walk};
+use crate::page::walk::{Delivery, Walk};
 use crate::page::{RecordKey, Stability};
 
 /// After so many pages of one record each, the head is requested once to see whether the server returns more at once.
@@ -30,7 +30,7 @@ pub(crate) struct Seen {
 }
 
 impl Walk {
-    pub(crate) fn observe_records(&mut self, page: &[RecordKey], total: Option<u64>, give: &mut [Give]) {
+    pub(crate) fn observe_records(&mut self, page: &[RecordKey], total: Option<u64>, give: &mut [Delivery]) {
         self.scan.empty = 0;
         self.scan.drift.note_request();
         if !self.is_on_ground(page) {
@@ -178,7 +178,7 @@ impl Walk {
     }
 
     /// R2. Decides for each record of a page whether it is delivered.
-    pub(crate) fn mark(&mut self, page: &[RecordKey], seen: &Seen, give: &mut [Give]) {
+    pub(crate) fn mark(&mut self, page: &[RecordKey], seen: &Seen, give: &mut [Delivery]) {
         let rules = self.plan.rules;
         let on_head = self.first_pass.is_some();
         let met = self.scan.restarted.is_some() && page.iter().any(|id| self.scan.known.contains(id));
@@ -195,11 +195,11 @@ impl Walk {
                 true if is_next => self.mark_next(id, seen.offset.saturating_add(index as u64)),
                 true => {
                     self.counters.inserted += 1;
-                    Give::Late
+                    Delivery::Late
                 }
-                false => Give::No,
+                false => Delivery::Skip,
             };
-            if *give == Give::No && Some(index) != seen.last_known && index >= seen.expected && !on_head {
+            if *give == Delivery::Skip && Some(index) != seen.last_known && index >= seen.expected && !on_head {
                 self.counters.repeats += 1;
             }
         }
@@ -223,23 +223,23 @@ impl Walk {
     }
 
     /// A new record after the last seen one: it is delivered, and kept if it belongs to the listing's head.
-    fn mark_next(&mut self, id: &RecordKey, offset: u64) -> Give {
+    fn mark_next(&mut self, id: &RecordKey, offset: u64) -> Delivery {
         if self.plan.start == 0 && self.scan.restarted.is_none() && !self.resumed {
             self.head.keep(id, self.plan.limit);
         }
-        Give::Next(offset)
+        Delivery::Next(offset)
     }
 
     /// A record on the second scan of the head: it is delivered unless the first pass or an earlier scan delivered it.
-    fn mark_on_head(&mut self, id: &RecordKey, is_new: bool) -> Give {
+    fn mark_on_head(&mut self, id: &RecordKey, is_new: bool) -> Delivery {
         // After the old head come the records delivered before the stop, and a cursor remembers few of them.
         let was_before = self.resumed && self.head.is_met();
         let was_delivered = was_before || self.head.contains(id) || self.before.contains(id);
         let delivered = self.first_pass.as_mut().filter(|it| !was_delivered && !it.contains(id));
-        let give = delivered.map_or(Give::No, |delivered| {
+        let give = delivered.map_or(Delivery::Skip, |delivered| {
             delivered.add(id.clone());
             self.counters.late += 1;
-            Give::Late
+            Delivery::Late
         });
         if is_new {
             self.head.meet(id);
@@ -250,7 +250,7 @@ impl Walk {
     /// R1. The next window begins at the last seen record: where it stands now, or where it will stand if the listing
     /// keeps
     /// shifting.
-    pub(crate) fn set_next_window(&mut self, page: &[RecordKey], seen: &Seen, give: &[Give]) {
+    pub(crate) fn set_next_window(&mut self, page: &[RecordKey], seen: &Seen, give: &[Delivery]) {
         let singles = self.singles();
         let overlap_rule = self.plan.rules.overlap;
         let overlaps = !singles && overlap_rule;
@@ -278,6 +278,6 @@ impl Walk {
             self.has_probed = true;
             scan.offset = 0;
         }
-        self.counters.unoverlapped |= seen.singles && !seen.is_first && give.contains(&Give::Next(seen.behind - 1));
+        self.counters.unoverlapped |= seen.singles && !seen.is_first && give.contains(&Delivery::Next(seen.behind - 1));
     }
 }

@@ -12,7 +12,7 @@ use crate::page::summary::{Counters, End};
 use crate::page::walk::drift::Drift;
 use crate::page::walk::plan::{Plan, Rules};
 use crate::page::walk::recent::Known;
-use crate::page::walk::{Give, Walk};
+use crate::page::walk::{Delivery, Walk};
 use crate::page::{RecordKey, Stability, Window};
 
 /// How many windows below the position are looked at before it is looked for from the head again.
@@ -129,8 +129,8 @@ impl TowardHead {
     }
 
     /// Takes the response to [`window`](Self::window). The records are to be delivered from the last to the first.
-    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Give> {
-        let mut give = vec![Give::No; page.len()];
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
+        let mut give = vec![Delivery::Skip; page.len()];
         let Some(window) = self.window() else { return give };
         self.tally.came();
         self.tally.note_total(self.plan.total, total, page.len());
@@ -161,7 +161,7 @@ impl TowardHead {
             }
             (Stage::TowardHead(_) | Stage::Below(..) | Stage::Lone(_), None) => self.lose_position(window.offset, page),
         }
-        let given = give.iter().filter(|it| **it != Give::No).count() as u64;
+        let given = give.iter().filter(|it| **it != Delivery::Skip).count() as u64;
         self.tally.gave(given);
         if self.tally.is_over(self.plan.max_unproductive_requests) {
             self.stop(End::Lost);
@@ -177,7 +177,7 @@ impl TowardHead {
     }
 
     /// Takes the end of the listing, where the position wasn't found before it.
-    fn end_locating(&mut self, end: Option<End>, passed: u64, offset: u64, page: &[RecordKey], give: &mut [Give]) {
+    fn end_locating(&mut self, end: Option<End>, passed: u64, offset: u64, page: &[RecordKey], give: &mut [Delivery]) {
         match end {
             None => {}
             // The listing was empty before: all records are new, from the end on.
@@ -223,7 +223,7 @@ impl TowardHead {
     }
 
     /// Delivers what stands before the first known record.
-    fn climb(&mut self, offset: u64, page: &[RecordKey], first: usize, give: &mut [Give]) {
+    fn climb(&mut self, offset: u64, page: &[RecordKey], first: usize, give: &mut [Delivery]) {
         self.empty = 0;
         // Where it stood before the position was lost counts, too, or the shift that loses it would never be seen.
         let before = match self.stage {
@@ -245,7 +245,8 @@ impl TowardHead {
                 self.tally.repeats += 1;
             } else if index < first || index < ours {
                 let is_next = index < first;
-                give[index] = if is_next { Give::Next(offset.saturating_add(index as u64)) } else { Give::Late };
+                give[index] =
+                    if is_next { Delivery::Next(offset.saturating_add(index as u64)) } else { Delivery::Late };
                 next += u64::from(is_next);
                 self.tally.inserted += u64::from(!is_next);
                 self.given.add(id.clone());
@@ -343,7 +344,7 @@ impl Direction {
         either!(self, way => way.window())
     }
 
-    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Give> {
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         either!(self, way => way.observe(page, total))
     }
 

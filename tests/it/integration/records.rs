@@ -23,7 +23,7 @@ async fn an_input_made_from_a_record_has_all_its_fields() {
     let logs = integration(&server).logs().clone();
     let log = logs.get(ID).await.unwrap();
     let id = log.id.clone();
-    logs.update(id, log.into_draft().status(LogStatus::Success)).await.unwrap();
+    logs.update(id, log.into_input().status(LogStatus::Success)).await.unwrap();
 
     let mut expected = stored;
     for field in ["_id", "createdAt", "updatedAt"] {
@@ -79,7 +79,7 @@ async fn unknown_enum_values_survive() {
     let log = integration(&server).logs().get("1").await.unwrap();
     assert_eq!(log.action_type, ActionType::Unknown("archive".into()));
     assert_eq!(log.status, LogStatus::Unknown("paused".into()));
-    let draft = serde_json::to_value(log.into_draft()).unwrap();
+    let draft = serde_json::to_value(log.into_input()).unwrap();
     assert_eq!((&draft["actionType"], &draft["status"]), (&json!("archive"), &json!("paused")));
 }
 
@@ -95,7 +95,7 @@ async fn times_may_have_fractions_and_offsets_and_durations_too() {
     assert_eq!(log.execution_time, Some(12.75));
     assert_eq!(log.took(), Some(Duration::from_micros(12_750)));
     assert_eq!(log.retry_count, 2);
-    assert_eq!(serde_json::to_value(log.into_draft()).unwrap()["executionTime"], json!(12.75));
+    assert_eq!(serde_json::to_value(log.into_input()).unwrap()["executionTime"], json!(12.75));
 }
 
 #[tokio::test]
