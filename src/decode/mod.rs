@@ -119,21 +119,21 @@ impl StdError for DecodeError {}
 
 /// Rejects success statuses that don't promise a complete response: a partial one (206), the changes to an earlier one
 /// (226), and one that must not have a body (205). Their bodies may well be JSON with the right structure.
-pub(crate) fn whole(answer: &HttpResponse) -> Result<(), DecodeError> {
-    match answer.status().as_u16() {
-        205 | 206 | 226 if !answer.body().is_empty() => Err(Problem::NotWhole(answer.status()).into()),
+pub(crate) fn whole(response: &HttpResponse) -> Result<(), DecodeError> {
+    match response.status().as_u16() {
+        205 | 206 | 226 if !response.body().is_empty() => Err(Problem::NotWhole(response.status()).into()),
         _ => Ok(()),
     }
 }
 
 /// Rejects success statuses that don't promise a complete page, such as a request accepted for later processing (202)
 /// or a response with several statuses (207).
-pub(crate) fn whole_page(answer: &HttpResponse) -> Result<(), DecodeError> {
-    match answer.status().as_u16() {
+pub(crate) fn whole_page(response: &HttpResponse) -> Result<(), DecodeError> {
+    match response.status().as_u16() {
         200 | 201 | 203 => Ok(()),
         // An empty body fails later, with an error that says so.
-        _ if answer.body().is_empty() => Ok(()),
-        _ => Err(Problem::NotWhole(answer.status()).into()),
+        _ if response.body().is_empty() => Ok(()),
+        _ => Err(Problem::NotWhole(response.status()).into()),
     }
 }
 

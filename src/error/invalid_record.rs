@@ -70,11 +70,11 @@ impl From<InvalidRecord> for Error {
 /// `_id` or `id`: a string or a number, and at most 64 bytes, the most that an id has.
 fn id_of(raw: &Json) -> Option<String> {
     #[derive(Deserialize)]
-    struct Resource {
+    struct Ids {
         id: Option<Json>,
         _id: Option<Json>,
     }
-    let Resource { id, _id } = raw.parse().ok()?;
+    let Ids { id, _id } = raw.parse().ok()?;
     let id = _id.or(id)?;
     let number = |id: &Json| id.as_str().bytes().all(|it| matches!(it, b'0'..=b'9' | b'-' | b'.'));
     let text = id.parse::<String>().ok().or_else(|| number(&id).then(|| id.as_str().to_owned()))?;

@@ -88,8 +88,7 @@ pub enum Doubt {
     /// started. See [`Listing::growing_end`](crate::page::Listing::growing_end).
     GrewAtEnd,
     /// The listing kept shifting, the last record never stood alone in a page, and there was no total: pages kept
-    /// ending with
-    /// it, which a server that limits pages by their size does before a large record, too.
+    /// ending with it, which a server that limits pages by their size does before a large record, too.
     EndUnproved,
     /// Parts overlap by an unknown number of records, so the number of distinct records is unknown.
     Overlap,

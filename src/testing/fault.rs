@@ -37,7 +37,7 @@ pub enum Fault {
 /// The reaction to a request.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    HttpResponse(HttpResponse),
+    Response(HttpResponse),
     /// No response.
     Hang,
     /// The connection is reset.
@@ -53,7 +53,7 @@ impl Fault {
     /// The reaction that the fault causes. `reject` makes an error response in the API's format.
     pub(crate) fn reply(self, reject: impl FnOnce(StatusCode) -> HttpResponse) -> Reply {
         let status = |number| StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Reply::HttpResponse(match self {
+        Reply::Response(match self {
             Self::Hang => return Reply::Hang,
             Self::Reset => return Reply::Reset,
             Self::StatusWith { status: number, headers, body } => {

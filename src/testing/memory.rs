@@ -60,7 +60,7 @@ impl HttpClient for InMemory {
             sleep(self.latency).await;
         }
         match reply {
-            Reply::HttpResponse(response) => Ok(response.map(Body::from)),
+            Reply::Response(response) => Ok(response.map(Body::from)),
             Reply::Hang => pending().await,
             Reply::Reset => Err(HttpError::sent(io::Error::from(io::ErrorKind::ConnectionReset))),
         }

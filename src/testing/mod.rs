@@ -119,8 +119,8 @@ impl State {
         match (self.store.fault(path), api) {
             (Some(fault), Some(api)) => fault.reply(|status| api.reject(status, "A fault that the test requested.")),
             (Some(fault), None) => fault.reply(|status| wire::json(status, "")),
-            (None, Some(api)) => Reply::HttpResponse(api.respond(&mut self.store, request)),
-            (None, None) => Reply::HttpResponse(wire::web_page(request)),
+            (None, Some(api)) => Reply::Response(api.respond(&mut self.store, request)),
+            (None, None) => Reply::Response(wire::web_page(request)),
         }
     }
 }
@@ -148,7 +148,7 @@ impl FakeServer {
     #[must_use]
     pub fn answer(&self, request: &Request<Bytes>) -> HttpResponse {
         match self.reply(request) {
-            Reply::HttpResponse(response) => response,
+            Reply::Response(response) => response,
             Reply::Hang | Reply::Reset => wire::json(StatusCode::GATEWAY_TIMEOUT, ""),
         }
     }
@@ -162,7 +162,7 @@ impl FakeServer {
         state.requests.push(ReceivedRequest::of(request));
         let reply = state.reply(request);
         drop(state);
-        let Reply::HttpResponse(mut response) = reply else { return reply };
+        let Reply::Response(mut response) = reply else { return reply };
         // A compressed body has no `Content-Length` and is sent in chunks, as by a server that compresses while it
         // sends.
         let is_chunked = response.headers().contains_key(CONTENT_ENCODING);
@@ -173,7 +173,7 @@ impl FakeServer {
         if request.method() == Method::HEAD {
             *response.body_mut() = Bytes::new();
         }
-        Reply::HttpResponse(response)
+        Reply::Response(response)
     }
 
     /// All requests so far, in order, from in-memory clients and from the network.

@@ -123,10 +123,10 @@ async fn respond(
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     match server.reply(&Request::from_parts(head, body)) {
-        Reply::HttpResponse(response) if response.headers().contains_key(CONTENT_ENCODING) => {
+        Reply::Response(response) if response.headers().contains_key(CONTENT_ENCODING) => {
             Ok(response.map(|body| Either::Right(in_chunks(body))))
         }
-        Reply::HttpResponse(response) => Ok(response.map(|body| Either::Left(Full::new(body)))),
+        Reply::Response(response) => Ok(response.map(|body| Either::Left(Full::new(body)))),
         Reply::Hang => pending().await,
         Reply::Reset => {
             reset.store(true, Ordering::Relaxed);

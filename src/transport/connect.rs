@@ -211,8 +211,7 @@ impl ReqwestClient {
 
     /// Creates an HTTP client from a reqwest builder, with the settings that the crate relies on applied on top: see
     /// [`ClientBuilder::reqwest`](crate::ClientBuilder::reqwest), which does the same for one client. Use this method
-    /// for
-    /// several clients that share connections.
+    /// for several clients that share connections.
     ///
     /// A proxy of the builder is used for every server, including one on this machine.
     ///

@@ -539,7 +539,7 @@ async fn credentials_are_never_shown() {
             let sent = request.headers()["authorization"].to_str().unwrap();
             let answer = json!({"name": sent, "id": sent, "message": format!("no such token: {sent}"),
             "details": [{"message": format!("you sent {sent}")}]});
-            Reply::HttpResponse(401, vec![("x-request-id", "top-secret-4711")], answer.to_string())
+            Reply::Response(401, vec![("x-request-id", "top-secret-4711")], answer.to_string())
         })
     };
     let source = || TokenCache::new(Source::new(|_| now(Ok(Token::new(SECRET).expires_in(HOUR)))));

@@ -77,7 +77,7 @@ async fn a_closed_port_is_unreachable() {
 
 #[tokio::test]
 async fn a_server_that_breaks_off_is_unreachable() {
-    let memory = Memory::new(|_, _| Reply::Cause);
+    let memory = Memory::new(|_, _| Reply::Cut);
     let client = UnleashClient::builder("https://unleash.example.com")
         .api_key(KEY)
         .retry(quick())

@@ -85,7 +85,7 @@ async fn by_default_a_failing_stream_waits_twelve_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_a_stream_continues_through_any_outage() {
-    let memory = Memory::new(|number, request| if number < 500 { Reply::Cause } else { events(request) });
+    let memory = Memory::new(|number, request| if number < 500 { Reply::Cut } else { events(request) });
     let (ids, errors, verdict) = read(&memory, |it| it.max_consecutive_errors(None)).await;
     assert_eq!((ids.len(), errors.len()), (8, 500));
     assert_eq!(verdict, Verdict::Unverified(Doubt::NoTotal));
@@ -93,7 +93,7 @@ async fn without_a_limit_a_stream_continues_through_any_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_successful_page_resets_the_error_count() {
-    let memory = Memory::new(|number, request| if number % 4 == 3 { events(request) } else { Reply::Cause });
+    let memory = Memory::new(|number, request| if number % 4 == 3 { events(request) } else { Reply::Cut });
     let (ids, errors, _) = read(&memory, |it| it.max_consecutive_errors(4)).await;
     assert_eq!(ids, (93..=100).rev().collect::<Vec<_>>());
     assert!(errors.len() > 4 && errors.iter().all(Error::is_transient));

@@ -19,7 +19,7 @@ fn unleash(token: &str, status: u16, body: &str) -> UnleashClient {
 
 fn integration(status: u16, headers: Vec<(&'static str, &'static str)>) -> IntegrationClient {
     let body = r#"{"success": false, "message": "no"}"#;
-    let memory = Memory::new(move |_, _| Reply::HttpResponse(status, headers.clone(), body.to_owned()));
+    let memory = Memory::new(move |_, _| Reply::Response(status, headers.clone(), body.to_owned()));
     IntegrationClient::builder("https://logs.example.com")
         .api_key(KEY)
         .retry(quick())

@@ -44,8 +44,8 @@ fn shown<'a>(told: &'a Told, names: &[&str]) -> Vec<Option<&'a str>> {
 async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
     let recorder = Recorder::default();
     let memory = first(|number| match number {
-        0 => Reply::Cause,
-        1 => Reply::HttpResponse(503, vec![("retry-after", "2")], String::new()),
+        0 => Reply::Cut,
+        1 => Reply::Response(503, vec![("retry-after", "2")], String::new()),
         _ => Reply::json(200, "{}"),
     });
     let client = builder(&memory).build().unwrap();
@@ -134,8 +134,8 @@ fn observed(events: &Arc<Mutex<Vec<String>>>) -> impl Fn(&Event<'_>) + Send + Sy
 async fn an_observer_gets_attempts_and_waits() {
     let events = Arc::default();
     let memory = first(|number| match number {
-        0 => Reply::After(S, Box::new(Reply::Cause)),
-        1 => Reply::HttpResponse(429, vec![("retry-after", "2")], String::new()),
+        0 => Reply::After(S, Box::new(Reply::Cut)),
+        1 => Reply::Response(429, vec![("retry-after", "2")], String::new()),
         2 => Reply::After(3 * S, Box::new(Reply::json(200, "{}"))),
         _ => Reply::Never,
     });
@@ -173,7 +173,7 @@ async fn an_observer_gets_the_servers_pause() {
     let kept = Arc::clone(&reasons);
     let memory = first(|number| {
         if number == 0 {
-            Reply::HttpResponse(429, vec![("retry-after", "5")], String::new())
+            Reply::Response(429, vec![("retry-after", "5")], String::new())
         } else {
             Reply::json(200, "{}")
         }
@@ -281,7 +281,7 @@ async fn a_listing_takes_headers_too() {
 #[tokio::test]
 async fn the_response_is_returned_next_to_the_value() {
     let memory = first(|number| match number {
-        0 => Reply::Cause,
+        0 => Reply::Cut,
         _ => {
             let headers = vec![
                 ("content-type", "application/json"),
@@ -289,7 +289,7 @@ async fn the_response_is_returned_next_to_the_value() {
                 ("x-ratelimit-remaining", "41"),
                 ("x-note", "secret-of-the-server"),
             ];
-            Reply::HttpResponse(200, headers, r#"{"a": 1}"#.to_owned())
+            Reply::Response(200, headers, r#"{"a": 1}"#.to_owned())
         }
     });
     let client = builder(&memory).jitter(|| 0.0).build().unwrap();
@@ -307,7 +307,7 @@ async fn the_response_is_returned_next_to_the_value() {
 #[tokio::test]
 async fn rate_limit_headers_are_in_the_error_and_kept_until_the_next_ones() {
     let memory = first(|number| match number {
-        0 => Reply::HttpResponse(429, vec![("ratelimit-limit", "10"), ("ratelimit-remaining", "0")], String::new()),
+        0 => Reply::Response(429, vec![("ratelimit-limit", "10"), ("ratelimit-remaining", "0")], String::new()),
         _ => Reply::json(200, "{}"),
     });
     let client = builder(&memory).retry(actionlog::RetryPolicy::never()).build().unwrap();
@@ -334,7 +334,7 @@ impl Authenticate for Appends {
 
 #[tokio::test]
 async fn a_header_that_collides_with_the_credentials_is_rejected() {
-    let memory = first(|_| Reply::Cause);
+    let memory = first(|_| Reply::Cut);
     let client = IntegrationClient::builder("http://localhost").authenticator(Appends).http_client(memory.clone());
     let error = client.build().unwrap().send(probe()).header("x-key", "users").await.unwrap_err();
     assert_eq!((error.kind(), memory.count()), (ErrorKind::InvalidRequest, 0), "{error}");
@@ -397,9 +397,8 @@ async fn the_start_of_a_secret_at_the_end_of_a_truncated_body_is_not_shown() {
 
 #[tokio::test]
 async fn no_header_is_shown_by_a_client_or_its_calls() {
-    let memory = first(|_| {
-        Reply::HttpResponse(200, vec![("set-cookie", "planted")], r#"{"success": true, "data": []}"#.to_owned())
-    });
+    let memory =
+        first(|_| Reply::Response(200, vec![("set-cookie", "planted")], r#"{"success": true, "data": []}"#.to_owned()));
     let client = builder(&memory).header("x-session", "planted").build().unwrap();
     let listing = client.logs().list(()).header("x-jwt", "planted");
     let call = client.send(probe()).header("x-jwt", "planted");

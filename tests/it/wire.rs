@@ -122,9 +122,9 @@ pub(crate) fn whole_story(error: &Error) -> String {
 
 /// The reaction of the in-memory client.
 pub(crate) enum Reply {
-    HttpResponse(u16, Vec<(&'static str, &'static str)>, String),
+    Response(u16, Vec<(&'static str, &'static str)>, String),
     /// The connection breaks before the response.
-    Cause,
+    Cut,
     /// The connection can't be established.
     NoConnection,
     /// No response.
@@ -135,7 +135,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
-        Self::HttpResponse(status, vec![("content-type", "application/json")], body.into())
+        Self::Response(status, vec![("content-type", "application/json")], body.into())
     }
 }
 
@@ -198,14 +198,14 @@ impl HttpClient for Memory {
         self.seen.lock().unwrap().push(request);
         loop {
             match reply {
-                Reply::HttpResponse(status, headers, body) => {
+                Reply::Response(status, headers, body) => {
                     let mut answer = http::Response::builder().status(status);
                     for (name, value) in headers {
                         answer = answer.header(name, value);
                     }
                     return Ok(answer.body(Body::from(Bytes::from(body))).unwrap());
                 }
-                Reply::Cause => return Err(HttpError::sent("cut")),
+                Reply::Cut => return Err(HttpError::sent("cut")),
                 Reply::NoConnection => return Err(HttpError::connect("nobody there")),
                 Reply::Never => std::future::pending().await,
                 Reply::After(wait, later) => {

@@ -49,14 +49,11 @@ impl Walk {
     }
 
     /// R4 for a listing that shifts before every request, so that the last record never stands alone. Pages in a row
-    /// with
-    /// room for more end with the record delivered last, and differ in length by at least two.
+    /// with room for more end with the record delivered last, and differ in length by at least two.
     ///
     /// With a total, that proves the end if the total counts nothing after the page. Without one, a server that cuts
-    /// pages
-    /// by their size does the same before a large record. Then the scan ends after several such pages, and says that
-    /// the
-    /// end isn't proved.
+    /// pages by their size does the same before a large record. Then the scan ends after several such pages, and says
+    /// that the end isn't proved.
     fn stalled_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) -> Option<End> {
         let has_room = page.len() < self.plan.limit as usize;
         // A page may end with another seen record because the server returns fewer records than before.
@@ -75,10 +72,8 @@ impl Walk {
     }
 
     /// Whether the page is the whole listing: it begins at offset 0, has room for more, and the total counts exactly
-    /// its
-    /// records. One response is one view. Over several pages, a clamped offset or a row listed twice makes a total fit
-    /// by
-    /// chance.
+    /// its records. One response is one view. Over several pages, a clamped offset or a row listed twice makes a total
+    /// fit by chance.
     pub(crate) fn is_whole(&self, page: &[RecordKey], total: Option<u64>) -> bool {
         let known = self.plan.total == TotalScope::Listing || !self.plan.rules.doubt_total;
         let has_room = page.len() < self.plan.limit as usize;

@@ -61,8 +61,7 @@ pub(crate) struct Walk {
     delivered_before: u64,
     chase: Chase,
     /// Of the previous page, if it ended with the record delivered last and had room for more: that record, and the
-    /// page's
-    /// length.
+    /// page's length.
     last_end: Option<(u64, usize)>,
     /// How many pages in a row ended like that.
     stalls: u32,
@@ -205,12 +204,10 @@ impl Walk {
     }
 
     /// The seen record with the same raw JSON as an invalid one at the start of a page: the one expected there, or else
-    /// the
-    /// last.
+    /// the last.
     pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
         // Windows may overlap by several records with the same raw JSON. If the first of them were taken for the last,
-        // the
-        // others would count as new on every page.
+        // the others would count as new on every page.
         let met = self.scan.restarted.as_ref().unwrap_or(&self.scan.known);
         if let Some(expected) = met.nth_last(self.scan.expected).filter(|it| it.is_alike(id)) {
             return Some(expected);
@@ -258,8 +255,7 @@ impl Walk {
     }
 
     /// The windows after the next one if nothing changes. `None` before the first page, where the position is lost, and
-    /// at
-    /// the end.
+    /// at the end.
     pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {
         let scan = &self.scan;
         let steady = scan.restarted.is_none() && scan.expected == 0 && scan.empty == 0;
@@ -269,8 +265,7 @@ impl Walk {
         let is_total = self.plan.total == TotalScope::Listing;
         let end = latest.total.filter(|it| is_total || *it > latest.behind);
         // A page shorter than the request and than the page before may be the last one, unless a total says more. The
-        // first
-        // page may be cut by the server; there, a number that may be a total is enough.
+        // first page may be cut by the server; there, a number that may be a total is enough.
         let more = latest.full || ((is_total || latest.is_first) && end.is_some_and(|it| it > latest.behind));
         let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
         Some(PrefetchHint { step, end })

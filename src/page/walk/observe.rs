@@ -91,8 +91,8 @@ impl Walk {
             return self.locate(|locator, offset| locator.examine(offset, page));
         }
         // In an unstable order, a seen record after unseen ones may have moved there, past others that are still to
-        // come. A
-        // page that begins with a seen record skips nothing. In a stable order, any seen record shows the position.
+        // come. A page that begins with a seen record skips nothing. In a stable order, any seen record shows the
+        // position.
         let may_be_elsewhere = self.plan.order == Stability::Unstable
             && self.scan.offset > 0
             && !page.first().is_some_and(|it| self.knows(it));
@@ -248,8 +248,7 @@ impl Walk {
     }
 
     /// R1. The next window begins at the last seen record: where it stands now, or where it will stand if the listing
-    /// keeps
-    /// shifting.
+    /// keeps shifting.
     pub(crate) fn set_next_window(&mut self, page: &[RecordKey], seen: &Seen, give: &[Delivery]) {
         let singles = self.singles();
         let overlap_rule = self.plan.rules.overlap;
@@ -258,8 +257,7 @@ impl Walk {
         let scan = &mut self.scan;
         scan.expected = if overlaps && seen.is_news { scan.extra_overlap.min(received - 1) } else { 0 };
         // If a page of seen records only ends before the record delivered last, the next window skips to that, unless
-        // an empty
-        // page showed that the listing ends earlier.
+        // an empty page showed that the listing ends earlier.
         scan.beyond = scan.beyond.filter(|it| *it >= seen.behind);
         let is_there = |further: &u64| scan.beyond.is_none_or(|it| (seen.behind - 1).saturating_add(*further) < it);
         let further = seen.further.filter(|_| overlaps && !seen.is_news).filter(is_there).unwrap_or_default();
@@ -271,8 +269,7 @@ impl Walk {
         let offset = (seen.behind - u64::from(overlaps) - scan.expected).saturating_add(further);
         scan.offset = offset.saturating_add_signed(shift);
         // A short log that grows while it is scanned shows one record at each offset, as a server does that returns
-        // single
-        // records. The head tells them apart.
+        // single records. The head tells them apart.
         let may_be_growth = seen.singles && !seen.is_first && (!seen.is_news || self.counters.requests == PROBE);
         if may_be_growth && self.plan.limit > 1 && self.plan.start == 0 && !self.has_probed && overlap_rule {
             self.has_probed = true;

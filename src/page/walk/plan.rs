@@ -50,8 +50,7 @@ impl Rules {
 
 impl Plan {
     /// Raises the number of remembered keys to two pages. With fewer, a page that is returned again and again would
-    /// count as
-    /// new each time.
+    /// count as new each time.
     pub(crate) fn widen(&mut self) {
         let two_pages = usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_mul(2);
         self.remembered = self.remembered.max(two_pages);

@@ -60,7 +60,7 @@ enum Stage {
     /// Looks for the first known record from the head on; delivers nothing.
     Locate(Box<Walk>),
     /// The first known record was last seen at this offset.
-    TowardHead(u64),
+    Up(u64),
     /// The known record stands further down than it was seen: the next offset, and how many windows were looked at.
     Below(u64, u32),
     /// Only a known record that stands alone was found, at this offset.
@@ -117,7 +117,7 @@ impl TowardHead {
         match (&self.end, &self.stage) {
             (Some(_), _) => None,
             (None, Stage::Locate(walk)) => walk.window(),
-            (None, Stage::TowardHead(position)) => {
+            (None, Stage::Up(position)) => {
                 let size = if self.size == 0 { u64::from(limit) } else { u64::from(limit).min(self.size as u64) };
                 // Reach some records below the known one: records added at the head meanwhile push it down.
                 let below = if size < 2 { 0 } else { (size / 4).max(1) };
@@ -155,11 +155,11 @@ impl TowardHead {
                 self.note_lone(window.offset, page);
                 self.end_locating(end, passed, window.offset, page, &mut give);
             }
-            (Stage::TowardHead(_) | Stage::Below(..), None) if self.largest < 2 && !page.is_empty() => {
+            (Stage::Up(_) | Stage::Below(..), None) if self.largest < 2 && !page.is_empty() => {
                 // Single records can't overlap: this one is taken for the next.
                 self.climb(window.offset, page, page.len(), &mut give);
             }
-            (Stage::TowardHead(_) | Stage::Below(..) | Stage::Lone(_), None) => self.lose_position(window.offset, page),
+            (Stage::Up(_) | Stage::Below(..) | Stage::Lone(_), None) => self.lose_position(window.offset, page),
         }
         let given = give.iter().filter(|it| **it != Delivery::Skip).count() as u64;
         self.tally.gave(given);
@@ -208,7 +208,7 @@ impl TowardHead {
         if self.drift.predicted() != 0 {
             self.drift.was_wrong();
         }
-        if let Stage::TowardHead(position) = self.stage {
+        if let Stage::Up(position) = self.stage {
             self.left = Some(position);
         }
         let looked = if let Stage::Below(_, looked) = self.stage { looked } else { 0 };
@@ -227,7 +227,7 @@ impl TowardHead {
         self.empty = 0;
         // Where it stood before the position was lost counts, too, or the shift that loses it would never be seen.
         let before = match self.stage {
-            Stage::TowardHead(position) => Some(position),
+            Stage::Up(position) => Some(position),
             Stage::Below(..) => self.left,
             _ => None,
         };
@@ -253,7 +253,7 @@ impl TowardHead {
             }
             self.has_newest |= self.newest.as_ref() == Some(id);
         }
-        self.stage = Stage::TowardHead(offset);
+        self.stage = Stage::Up(offset);
         self.drift.predict(next == 0 || before.is_some_and(|it| it < offset), self.size as u64);
         if offset == 0 {
             self.end = Some(if self.largest < 2 && page.len() < 2 && self.plan.limit > 1 {
@@ -285,7 +285,7 @@ impl TowardHead {
         pair.or_else(|| match self.stage {
             // The record behind the last one isn't in this page. On the way up it was seen before, and in a listing of
             // one there is none.
-            Stage::TowardHead(_) | Stage::Below(..) => known[last].then_some(last),
+            Stage::Up(_) | Stage::Below(..) => known[last].then_some(last),
             Stage::Locate(_) | Stage::Lone(_) => (known[last] && (last == 0 || self.known.len() == 1)).then_some(last),
         })
         .or_else(|| alone.filter(|_| self.known.len() == 1 && self.given.is_empty()))

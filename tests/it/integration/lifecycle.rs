@@ -149,7 +149,7 @@ async fn an_update_can_require_the_version_that_was_read() {
         if changed {
             Reply::json(412, r#"{"message": "not v7"}"#)
         } else {
-            Reply::HttpResponse(200, headers.clone(), stored.clone())
+            Reply::Response(200, headers.clone(), stored.clone())
         }
     });
     let client = in_memory(&memory);
@@ -188,7 +188,7 @@ async fn an_update_can_require_the_version_that_was_read() {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_with_a_412_after_a_lost_response_has_an_unknown_outcome() {
-    let memory = Memory::new(|number, _| if number == 0 { Reply::Cause } else { Reply::json(412, "{}") });
+    let memory = Memory::new(|number, _| if number == 0 { Reply::Cut } else { Reply::json(412, "{}") });
     let error = in_memory(&memory).logs().update(ID, minimal()).if_match("\"v7\"").await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::PreconditionFailed, 2));
     assert_eq!(error.outcome(), WriteOutcome::Unknown);

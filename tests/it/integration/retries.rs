@@ -11,7 +11,7 @@ use crate::wire::{KEY, Memory, Reply, integration, json, quick, requests, server
 #[tokio::test]
 async fn a_create_whose_response_is_lost_is_not_retried() {
     let lost: [(fn() -> Reply, ErrorKind); 4] = [
-        (|| Reply::Cause, ErrorKind::Transport),
+        (|| Reply::Cut, ErrorKind::Transport),
         (|| Reply::Never, ErrorKind::Timeout),
         (|| Reply::json(500, ""), ErrorKind::Server),
         (|| Reply::json(502, ""), ErrorKind::Server),
@@ -72,11 +72,11 @@ async fn a_server_that_stores_and_then_responds_503_stores_once() {
 #[tokio::test]
 async fn idempotent_requests_are_retried_until_they_succeed() {
     let failures: [fn() -> Reply; 5] = [
-        || Reply::Cause,
+        || Reply::Cut,
         || Reply::NoConnection,
         || Reply::json(500, ""),
         || Reply::json(503, ""),
-        || Reply::HttpResponse(429, vec![("retry-after", "0")], String::new()),
+        || Reply::Response(429, vec![("retry-after", "0")], String::new()),
     ];
     for reply in failures {
         let memory = Memory::new(move |number, _| if number % 2 == 0 { reply() } else { Reply::json(200, GET) });

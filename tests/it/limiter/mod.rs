@@ -41,7 +41,7 @@ pub(crate) fn status(status: u16) -> Reply {
 }
 
 pub(crate) fn turned_away(retry_after: &'static str) -> Reply {
-    Reply::HttpResponse(429, vec![("retry-after", retry_after)], String::new())
+    Reply::Response(429, vec![("retry-after", retry_after)], String::new())
 }
 
 pub(crate) fn probe() -> Request<()> {

@@ -168,11 +168,11 @@ proptest! {
             let memory = Memory::endless(move |number, _| {
                 let (status, retry_after, wait) = pattern[number % pattern.len()];
                 let reply = match status {
-                    0 => Reply::Cause,
+                    0 => Reply::Cut,
                     1 => Reply::NoConnection,
                     status => {
                         let wait = retry_after.map(|it| ("retry-after-ms", leak(it)));
-                        Reply::HttpResponse(status, wait.into_iter().collect(), "{}".to_owned())
+                        Reply::Response(status, wait.into_iter().collect(), "{}".to_owned())
                     }
                 };
                 Reply::After(Duration::from_millis(wait), Box::new(reply))
@@ -216,9 +216,9 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
     let memory = Memory::endless(|number, _| {
         let reply = match number % 5 {
             0 => status(500),
-            1 => Reply::Cause,
+            1 => Reply::Cut,
             2 => turned_away("0"),
-            3 => Reply::HttpResponse(401, Vec::new(), String::new()),
+            3 => Reply::Response(401, Vec::new(), String::new()),
             _ => status(200),
         };
         Reply::After(Duration::from_millis(number as u64 % 97), Box::new(reply))

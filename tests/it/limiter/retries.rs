@@ -25,8 +25,8 @@ async fn a_create_is_retried_only_if_it_cannot_be_applied_twice() {
         (|| Reply::NoConnection, (4, NotSent)),
         // It may have been stored first, and turned away then.
         (|| turned_away("1"), (1, Unknown)),
-        (|| Reply::HttpResponse(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
-        (|| Reply::Cause, (1, Unknown)),
+        (|| Reply::Response(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
+        (|| Reply::Cut, (1, Unknown)),
         (|| status(500), (1, Unknown)),
         (|| status(503), (1, Unknown)),
         (|| status(408), (1, Unknown)),
@@ -40,7 +40,7 @@ async fn a_create_is_retried_only_if_it_cannot_be_applied_twice() {
         assert_eq!(memory.count(), expected.0 as usize);
     }
     // Once it may have happened, nothing that follows makes it safe again.
-    let (memory, _) = timed(|number| if number == 0 { Reply::NoConnection } else { Reply::Cause });
+    let (memory, _) = timed(|number| if number == 0 { Reply::NoConnection } else { Reply::Cut });
     let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
     assert_eq!(created(&error), (2, Unknown));
 }
@@ -49,13 +49,13 @@ async fn a_create_is_retried_only_if_it_cannot_be_applied_twice() {
 async fn a_create_is_retried_after_a_429_only_by_choice_and_never_after_a_503() {
     use WriteOutcome::{NotApplied, Unknown};
     let knowing = RetryPolicy::default().retry_writes_after_429();
-    let busy = || Reply::HttpResponse(503, vec![("retry-after", "1")], String::new());
+    let busy = || Reply::Response(503, vec![("retry-after", "1")], String::new());
     type Case = (fn(usize) -> Reply, (u32, WriteOutcome));
     let cases: [Case; 4] = [
         (|_| turned_away("1"), (4, NotApplied)),
         (|_| status(429), (4, NotApplied)),
-        (|number| if number == 0 { turned_away("1") } else { Reply::Cause }, (2, Unknown)),
-        (|_| Reply::HttpResponse(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
+        (|number| if number == 0 { turned_away("1") } else { Reply::Cut }, (2, Unknown)),
+        (|_| Reply::Response(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
     ];
     for (reply, expected) in cases {
         for of_the_call in [false, true] {
@@ -77,7 +77,7 @@ async fn a_create_is_retried_after_a_429_only_by_choice_and_never_after_a_503() 
 
 #[tokio::test(start_paused = true)]
 async fn a_server_with_idempotency_keys_gets_one_and_writes_are_retried() {
-    let (memory, _) = timed(|number| if number % 3 < 2 { Reply::Cause } else { status(200) });
+    let (memory, _) = timed(|number| if number % 3 < 2 { Reply::Cut } else { status(200) });
     let client = builder(&memory, 0.0).idempotency_header("Idempotency-Key").build().unwrap();
     for _ in 0..2 {
         client.send(write()).await.unwrap();

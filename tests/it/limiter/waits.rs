@@ -31,12 +31,12 @@ async fn backoff_doubles_up_to_its_maximum_with_jitter() {
 async fn retry_after_is_waited_with_jitter_on_top() {
     let date = || {
         let headers = vec![("date", "Sat, 21 Nov 2026 20:18:31 GMT"), ("retry-after", "Sat, 21 Nov 2026 20:18:41 GMT")];
-        Reply::HttpResponse(503, headers, String::new())
+        Reply::Response(503, headers, String::new())
     };
     let answers: [(fn() -> Reply, u64); 4] = [
         (|| turned_away("7"), 7_000),
         (|| turned_away("0.25"), 250),
-        (|| Reply::HttpResponse(429, vec![("retry-after-ms", "40"), ("retry-after", "9")], String::new()), 40),
+        (|| Reply::Response(429, vec![("retry-after-ms", "40"), ("retry-after", "9")], String::new()), 40),
         (date, 10_000),
     ];
     for (answer, wait) in answers {
@@ -161,7 +161,7 @@ async fn a_huge_retry_after_exceeds_the_limit() {
         ("retry-after-ms", "99999999999999999999999"),
         ("retry-after", "1e300"),
     ] {
-        let (memory, _) = timed(move |_| Reply::HttpResponse(503, vec![(header, value)], String::new()));
+        let (memory, _) = timed(move |_| Reply::Response(503, vec![(header, value)], String::new()));
         let client = builder(&memory, 1.0).build().unwrap();
         let began = Instant::now();
         let first = call(&client).await.unwrap_err();

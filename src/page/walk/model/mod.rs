@@ -401,8 +401,7 @@ impl Case {
             // The same page of records that can't be told apart, wherever it's asked for: a listing without an end.
             let endless = changing.seen.alike && changing.seen.clamped;
             // Nor has one that grows at its end by as much as is read, or anywhere by nearly as much as a page brings,
-            // or of
-            // which only the growing part can be reached. (One that moves there is another one again, once it's
+            // or of which only the growing part can be reached. (One that moves there is another one again, once it's
             // forgotten.)
             let growth = match self.steady {
                 Some(Event::Grow(count)) => u64::from(count),
