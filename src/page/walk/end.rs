@@ -21,7 +21,6 @@ impl Walk {
         let rules = self.plan.rules;
         let on_head = self.is_on_head();
         let received = page.len() as u64;
-        let has_room = received < u64::from(self.plan.limit);
         let alone = received == 1 && seen.last_known == Some(0) && !self.singles();
         if alone && !on_head {
             self.counters.end_denied = total.is_some_and(|total| total != seen.behind);
@@ -39,7 +38,7 @@ impl Walk {
             self.end = self.proven_end;
         } else if outdated {
             // Requested again, the page is current.
-        } else if self.is_whole(page, total) || alone || (has_room && !rules.prove_end) {
+        } else if self.is_whole(page, total) || alone || (self.has_room(page) && !rules.prove_end) {
             self.reach_end(End::Proved);
         } else if let Some(end) = self.stalled_end(page, seen, total) {
             self.reach_end(end);
@@ -55,11 +54,9 @@ impl Walk {
     /// pages by their size does the same before a large record. Then the scan ends after several such pages, and says
     /// that the end isn't proved.
     fn stalled_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) -> Option<End> {
-        let has_room = page.len() < self.plan.limit as usize;
         // A page may end with another seen record because the server returns fewer records than before.
-        let known = self.scan.restarted.as_ref().unwrap_or(&self.scan.known);
-        let is_last = page.last().is_some_and(|last| known.distance(last) == Some(0));
-        let ends = has_room && !seen.is_news && !seen.singles && is_last;
+        let is_last = page.last().is_some_and(|last| self.scan.current().distance(last) == Some(0));
+        let ends = self.has_room(page) && !seen.is_news && !seen.singles && is_last;
         let now = page.last().filter(|_| ends).map(|last| (last.fingerprint(), page.len()));
         let before = std::mem::replace(&mut self.last_end, now);
         let again = before.zip(now).filter(|(before, now)| before.0 == now.0);
@@ -76,8 +73,8 @@ impl Walk {
     /// fit by chance.
     pub(crate) fn is_whole(&self, page: &[RecordKey], total: Option<u64>) -> bool {
         let known = self.plan.total == TotalScope::Listing || !self.plan.rules.doubt_total;
-        let has_room = page.len() < self.plan.limit as usize;
-        let is_all = has_room && total == Some(page.len() as u64) && self.last_page.map(|it| it.behind) == total;
+        let is_all =
+            self.has_room(page) && total == Some(page.len() as u64) && self.last_page.map(|it| it.behind) == total;
         known && is_all && page.iter().collect::<HashSet<_>>().len() == page.len()
     }
 
@@ -146,13 +143,10 @@ impl Walk {
         let drift = self.scan.drift.clone();
         self.last_end = None;
         let scan = Scan { known: Known::new(self.plan.remembered), drift, ..Scan::default() };
-        let done = std::mem::replace(&mut self.scan, scan);
+        let mut done = std::mem::replace(&mut self.scan, scan);
         self.counters.forgot |= done.known.has_forgotten();
-        let mut given = done.known;
-        for id in done.restarted.into_iter().flat_map(Known::into_order) {
-            given.add(id);
-        }
-        self.first_pass = Some(given);
+        done.rejoin();
+        self.first_pass = Some(done.known);
         self.head.read_again();
     }
 

@@ -180,7 +180,7 @@ impl Walk {
         let memory = Memory::new(cursor.run(), cursor.landmarks());
         let (place, depth) = (cursor.place(), cursor.delivered() - 1);
         let locator =
-            Locator::new(memory.clone(), cursor.head().to_vec(), walk.plan.order, place, depth, walk.plan.limit);
+            Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, place, depth, walk.plan.limit);
         walk.before = memory;
         walk.scan.on_known = true;
         walk.scan.position = Some(cursor.place());
@@ -208,8 +208,7 @@ impl Walk {
     pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
         // Windows may overlap by several records with the same raw JSON. If the first of them were taken for the last,
         // the others would count as new on every page.
-        let met = self.scan.restarted.as_ref().unwrap_or(&self.scan.known);
-        if let Some(expected) = met.nth_last(self.scan.expected).filter(|it| it.is_alike(id)) {
+        if let Some(expected) = self.scan.current().nth_last(self.scan.expected).filter(|it| it.is_alike(id)) {
             return Some(expected);
         }
         let restarted = self.scan.restarted.as_ref().and_then(|it| it.alike(id));
@@ -301,6 +300,11 @@ impl Walk {
         give
     }
 
+    /// Whether the server could have returned more records than the page has.
+    fn has_room(&self, page: &[RecordKey]) -> bool {
+        page.len() < self.plan.limit as usize
+    }
+
     /// Whether the server has returned no more than one record at once so far.
     fn singles(&self) -> bool {
         self.largest_page == 1 || self.plan.limit < 2
@@ -315,6 +319,18 @@ impl Scan {
             self.offset = position;
         }
         self.expected = 0;
+    }
+
+    /// The keys by which this pass numbers its records: those since the restart, if it restarted.
+    fn current(&self) -> &Known {
+        self.restarted.as_ref().unwrap_or(&self.known)
+    }
+
+    /// Ends a restart: its records stand before those of the pass.
+    fn rejoin(&mut self) {
+        for id in self.restarted.take().into_iter().flat_map(Known::into_order) {
+            self.known.add(id);
+        }
     }
 
     fn knows(&self, id: &RecordKey) -> bool {

@@ -62,7 +62,7 @@ impl Walk {
 
     /// How far after the last record of `known` the one delivered last stands. `None` if unknown.
     pub(crate) fn further(&self, known: &[RecordKey]) -> Option<u64> {
-        let all = self.scan.restarted.as_ref().unwrap_or(&self.scan.known);
+        let all = self.scan.current();
         let (last, before) = known.split_last()?;
         let distance = all.distance(last)?;
         // A record without its neighbour may have moved on its own.
@@ -206,9 +206,7 @@ impl Walk {
         if met {
             // The restarted pass has come to a record of the first one. All records of the restarted pass stand before
             // it.
-            for id in self.scan.restarted.take().into_iter().flat_map(Known::into_order) {
-                self.scan.known.add(id);
-            }
+            self.scan.rejoin();
         }
     }
 
