@@ -8,17 +8,7 @@ use actionlog::page::{Doubt, GrowingEnd, Growth, Stability, TotalScope, merge};
 use actionlog::testing::{FakeServer, FakeTotal};
 use actionlog::{IntegrationClient, Summary, UnleashClient, Verdict};
 
-fn text(id: u64) -> String {
-    format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
-}
-
-fn server(records: u64) -> FakeServer {
-    let server = FakeServer::new();
-    for id in 1..=records {
-        server.integration().add_raw(text(id));
-    }
-    server
-}
+use crate::support::{fake_with_logs, log_text};
 
 fn client(server: &FakeServer, total: TotalScope) -> IntegrationClient {
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
@@ -59,7 +49,7 @@ struct Way {
 /// Scans 230 records, with something done before each request but the first. Which of those that stood throughout are
 /// missing, and how it went.
 async fn scan(way: Way, steady: Option<Steady>) -> (Vec<u64>, Summary, Option<String>) {
-    let server = server(230);
+    let server = fake_with_logs(230);
     let mut next = 231;
     let mut first = true;
     server.before_each(move |server| {
@@ -71,7 +61,7 @@ async fn scan(way: Way, steady: Option<Steady>) -> (Vec<u64>, Summary, Option<St
             None => {}
             Some(Steady::Grow(count)) => {
                 for _ in 0..count {
-                    log.add_raw(text(next));
+                    log.add_raw(log_text(next));
                     next += 1;
                 }
             }
@@ -185,11 +175,11 @@ async fn a_scan_toward_a_growing_end_stops_behind_the_records_of_its_start() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_follows_a_growing_end_by_choice() {
-    let server = server(230);
+    let server = fake_with_logs(230);
     let mut next = 231;
     server.before_each(move |server| {
         if next <= 1_000 {
-            server.integration().add_raw(text(next));
+            server.integration().add_raw(log_text(next));
             next += 1;
         }
     });
@@ -202,16 +192,16 @@ async fn a_scan_follows_a_growing_end_by_choice() {
 async fn newer_records_of_a_log_that_grows_before_every_request_are_delivered() {
     for fixed in [Stability::Stable, Stability::Unstable] {
         for (page_size, count) in [(10, 1), (10, 2), (10, 7), (50, 30), (50, 7), (100, 30), (3, 1)] {
-            let server = server(200);
+            let server = fake_with_logs(200);
             let listing = client(&server, TotalScope::Unknown).logs().list(()).page_size(page_size).stability(fixed);
             let cursor = listing.clone().collect().await.cursor.unwrap();
             for id in 201..=300 {
-                server.integration().add_raw(text(id));
+                server.integration().add_raw(log_text(id));
             }
             let mut next = 301;
             server.before_each(move |server| {
                 for _ in 0..count {
-                    server.integration().add_raw(text(next));
+                    server.integration().add_raw(log_text(next));
                     next += 1;
                 }
             });
@@ -255,14 +245,14 @@ async fn events_added_before_every_request_do_not_stall_a_scan() {
 async fn parts_of_a_log_that_grows_before_every_request_cover_it_and_end() {
     for page_size in [10, 50] {
         for count in [1, 2, 7] {
-            let server = server(230);
+            let server = fake_with_logs(230);
             let listing =
                 client(&server, TotalScope::Listing).logs().list(()).page_size(page_size).stability(Stability::Stable);
             let mut parts = listing.split(3).await.unwrap();
             let mut next = 231;
             server.before_each(move |server| {
                 for _ in 0..count {
-                    server.integration().add_raw(text(next));
+                    server.integration().add_raw(log_text(next));
                     next += 1;
                 }
             });
@@ -294,7 +284,7 @@ async fn parts_of_a_log_that_grows_before_every_request_cover_it_and_end() {
 async fn a_row_that_is_listed_twice_ends_nothing() {
     let server = FakeServer::new();
     for id in [2, 3, 3, 1] {
-        server.integration().add_raw(text(id));
+        server.integration().add_raw(log_text(id));
     }
     // [1, 3, 3] of 3, as the server counts distinct records, and a page has three.
     server.integration().total_scope(FakeTotal::Always(3));
@@ -305,7 +295,7 @@ async fn a_row_that_is_listed_twice_ends_nothing() {
 
 #[tokio::test]
 async fn new_records_are_not_looked_for_where_they_do_not_come() {
-    let server = server(20);
+    let server = fake_with_logs(20);
     let client = client(&server, TotalScope::Unknown);
     let cursor = |query: LogsQuery| {
         let listing = client.logs().list(query);

@@ -2,23 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use actionlog::IntegrationClient;
 use actionlog::integration::{LogsQuery, SortOrder};
 use actionlog::page::Stability;
 use actionlog::testing::FakeServer;
 
-fn text(id: u64) -> String {
-    format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
-}
+use crate::support::{fake_with_logs, integration, log_text};
 
 #[tokio::test]
 async fn what_moves_to_the_head_while_a_scan_is_stopped_is_delivered_though_the_first_page_held_it() {
-    let world = FakeServer::new();
-    for id in 1..=200 {
-        world.integration().add_raw(text(id));
-    }
-    let client =
-        IntegrationClient::builder("http://localhost").api_key("any").http_client(world.http_client()).build().unwrap();
+    let world = fake_with_logs(200);
+    let client = integration(&world);
     let listing = client.logs().list(()).page_size(40).stability(Stability::Unstable).prefetch(1);
     let first = listing.clone().max_items(8).collect().await;
     world.integration().log().move_to_head(39);
@@ -31,24 +24,17 @@ async fn what_is_newer_is_all_delivered_or_the_verdict_says_so() {
     for (page_size, grown, count) in
         [(100, 5_000, 30), (100, 5_000, 25), (10, 300, 2), (50, 2_000, 12), (20, 1_000, 7), (3, 300, 1)]
     {
-        let world = FakeServer::new();
-        for id in 1..=200 {
-            world.integration().add_raw(text(id));
-        }
-        let client = IntegrationClient::builder("http://localhost")
-            .api_key("any")
-            .http_client(world.http_client())
-            .build()
-            .unwrap();
+        let world = fake_with_logs(200);
+        let client = integration(&world);
         let listing = client.logs().list(()).page_size(page_size).stability(Stability::Stable);
         let cursor = listing.clone().collect().await.cursor.unwrap();
         for id in 1_000..1_000 + grown {
-            world.integration().add_raw(text(id));
+            world.integration().add_raw(log_text(id));
         }
         let mut next = 100_000;
         world.before_each(move |world| {
             for _ in 0..count {
-                world.integration().add_raw(text(next));
+                world.integration().add_raw(log_text(next));
                 next += 1;
             }
         });
@@ -67,12 +53,8 @@ async fn what_is_newer_is_all_delivered_or_the_verdict_says_so() {
 async fn a_block_that_moved_down_past_others_while_stopped_hides_none_of_them() {
     // 62 delivered; the last 31 of them move past the eight behind them.
     let (n, stop, block, past) = (185u64, 62usize, 31usize, 8usize);
-    let world = FakeServer::new();
-    for id in 1..=n {
-        world.integration().add_raw(text(id));
-    }
-    let client =
-        IntegrationClient::builder("http://localhost").api_key("any").http_client(world.http_client()).build().unwrap();
+    let world = fake_with_logs(n);
+    let client = integration(&world);
     let listing = client.logs().list(()).page_size(22).stability(Stability::Unstable).prefetch(1);
     let first = listing.clone().max_items(stop as u64).collect().await;
     let log = world.integration().log();
@@ -90,13 +72,12 @@ async fn a_block_that_moved_down_past_others_while_stopped_hides_none_of_them() 
 #[tokio::test]
 async fn a_log_of_one_record_that_grows_before_every_request_is_scanned_to_its_end() {
     let world = FakeServer::new();
-    world.integration().add_raw(text(1));
-    let client =
-        IntegrationClient::builder("http://localhost").api_key("any").http_client(world.http_client()).build().unwrap();
+    world.integration().add_raw(log_text(1));
+    let client = integration(&world);
     let (mut first, mut next) = (true, 2);
     world.before_each(move |world| {
         if !std::mem::take(&mut first) {
-            world.integration().add_raw(text(next));
+            world.integration().add_raw(log_text(next));
             next += 1;
         }
     });
@@ -106,16 +87,12 @@ async fn a_log_of_one_record_that_grows_before_every_request_is_scanned_to_its_e
 
 #[tokio::test]
 async fn a_log_of_steady_length_listed_oldest_first_is_scanned_to_its_end() {
-    let world = FakeServer::new();
-    for id in 1..=230 {
-        world.integration().add_raw(text(id));
-    }
-    let client =
-        IntegrationClient::builder("http://localhost").api_key("any").http_client(world.http_client()).build().unwrap();
+    let world = fake_with_logs(230);
+    let client = integration(&world);
     let mut next = 231;
     world.before_each(move |world| {
         let log = world.integration().log();
-        log.add_raw(text(next));
+        log.add_raw(log_text(next));
         next += 1;
         log.remove(log.len() - 1);
     });

@@ -9,6 +9,8 @@ use actionlog::{Cursor, ErrorKind, IntegrationClient, UnleashClient, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
+use crate::support::{fake_with_logs, log_text};
+
 /// A scan that was stopped, a log that changed meanwhile, and a scan that resumed.
 #[derive(Clone, Copy, Debug)]
 struct Stop {
@@ -32,10 +34,6 @@ struct Resumed {
     verdict: Verdict,
 }
 
-fn text(id: u64) -> String {
-    format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
-}
-
 impl Stop {
     /// The same without changes meanwhile.
     fn undisturbed(self) -> Self {
@@ -43,10 +41,7 @@ impl Stop {
     }
 
     async fn resume(self) -> Resumed {
-        let fake = FakeServer::new();
-        for id in 1..=self.records {
-            fake.integration().add_raw(text(id));
-        }
+        let fake = fake_with_logs(self.records);
         let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
         let listing =
             client.build().unwrap().logs().list(()).page_size(self.page_size).stability(self.order).prefetch(1);
@@ -65,7 +60,7 @@ impl Stop {
             fake.integration().log().remove(usize::try_from(index).unwrap());
         }
         for id in 0..self.growth {
-            fake.integration().add_raw(text(self.records + 1 + id));
+            fake.integration().add_raw(log_text(self.records + 1 + id));
         }
         let read = listing.resume(serde_json::from_str::<Cursor>(&cursor).unwrap()).collect().await;
         assert!(read.error.is_none(), "{self:?}: {:?}", read.error);
@@ -167,10 +162,7 @@ async fn events_added_since_do_not_restart_a_resumed_scan() {
 
 #[tokio::test]
 async fn a_backfill_that_is_killed_after_each_page_finishes_while_the_log_grows() {
-    let fake = FakeServer::new();
-    for id in 1..=500 {
-        fake.integration().add_raw(text(id));
-    }
+    let fake = fake_with_logs(500);
     let mut next = 501;
     let client =
         IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
@@ -190,7 +182,7 @@ async fn a_backfill_that_is_killed_after_each_page_finishes_while_the_log_grows(
         }
         cursor = read.cursor;
         for _ in 0..5 {
-            fake.integration().add_raw(text(next));
+            fake.integration().add_raw(log_text(next));
             next += 1;
         }
         assert!(kills < 60, "{delivered} delivered");
@@ -248,10 +240,7 @@ async fn newer_records_are_found_while_one_record_of_the_old_head_remains() {
     for records in [20, 500] {
         for order in [Stability::Stable, Stability::Unstable] {
             for expired in [1, 4, 10, 15] {
-                let fake = FakeServer::new();
-                for id in 1..=records {
-                    fake.integration().add_raw(text(id));
-                }
+                let fake = fake_with_logs(records);
                 let client =
                     IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
                 let listing = client.build().unwrap().logs().list(()).page_size(10).stability(order);
@@ -260,7 +249,7 @@ async fn newer_records_are_found_while_one_record_of_the_old_head_remains() {
                     fake.integration().log().remove(0);
                 }
                 for id in 0..7 {
-                    fake.integration().add_raw(text(1_000 + id));
+                    fake.integration().add_raw(log_text(1_000 + id));
                 }
                 let sent = fake.requests().len();
                 let newer = listing.newer_than(cursor).collect().await;
@@ -279,12 +268,12 @@ async fn newer_records_are_found_if_only_one_already_seen_record_remains() {
         for order in [Stability::Stable, Stability::Unstable] {
             let fake = FakeServer::new();
             // Newest first: [2, 1]. Then 2 expires, and 3 comes.
-            fake.integration().add_raw(text(1)).add_raw(text(2));
+            fake.integration().add_raw(log_text(1)).add_raw(log_text(2));
             let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
             let listing = client.total_scope(total).build().unwrap().logs().list(()).stability(order);
             let cursor = listing.clone().collect().await.cursor.unwrap();
             fake.integration().log().remove(0);
-            fake.integration().add_raw(text(3));
+            fake.integration().add_raw(log_text(3));
             let newer = listing.newer_than(cursor).collect().await;
             let ids: Vec<_> = newer.items.iter().map(|it| it.id.to_string()).collect();
             assert_eq!(ids, ["3"], "{order:?} {total:?}: {:?} {:?}", newer.error, newer.summary);
@@ -298,13 +287,13 @@ async fn more_than_a_page_of_newer_records_is_no_failure_whatever_the_total() {
         for (before, after) in [(0, 1), (0, 250), (1, 101), (3, 101), (150, 1), (150, 1_001)] {
             let fake = FakeServer::new();
             for id in 0..before {
-                fake.integration().add_raw(text(id + 1));
+                fake.integration().add_raw(log_text(id + 1));
             }
             let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
             let listing = client.total_scope(total).build().unwrap().logs().list(());
             let cursor = listing.clone().collect().await.cursor.unwrap();
             for id in 0..after {
-                fake.integration().add_raw(text(10_000 + id));
+                fake.integration().add_raw(log_text(10_000 + id));
             }
             let newer = listing.newer_than(cursor).collect().await;
             let why = format!("{after} after {before}, {total:?}: {:?} {:?}", newer.error, newer.summary);
@@ -316,16 +305,13 @@ async fn more_than_a_page_of_newer_records_is_no_failure_whatever_the_total() {
 
 #[tokio::test]
 async fn a_dedup_window_below_two_pages_does_not_make_the_search_for_the_head_endless() {
-    let fake = FakeServer::new();
-    for id in 1..=100 {
-        fake.integration().add_raw(text(id));
-    }
+    let fake = fake_with_logs(100);
     let client =
         IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client()).build().unwrap();
     let listing = client.logs().list(()).page_size(10).dedup_window(1);
     let cursor = listing.clone().collect().await.cursor.unwrap();
     for id in 101..=300 {
-        fake.integration().add_raw(text(id));
+        fake.integration().add_raw(log_text(id));
     }
     let sent = fake.requests().len();
     let newer = listing.newer_than(cursor).collect().await;
@@ -335,10 +321,7 @@ async fn a_dedup_window_below_two_pages_does_not_make_the_search_for_the_head_en
 
 #[tokio::test]
 async fn a_clamped_offset_ends_no_listing_by_its_total() {
-    let fake = FakeServer::new();
-    for id in 1..=18 {
-        fake.integration().add_raw(text(id));
-    }
+    let fake = fake_with_logs(18);
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
     let client = client.total_scope(actionlog::page::TotalScope::Listing).build().unwrap();
     let mut turn = 0;
@@ -350,9 +333,9 @@ async fn a_clamped_offset_ends_no_listing_by_its_total() {
                 log.remove(0);
             }
             // 19 stands behind 9, and four come at the end.
-            log.insert_raw(5, text(19));
+            log.insert_raw(5, log_text(19));
             for id in [20, 21, 22, 23] {
-                log.insert_raw(log.len(), text(id));
+                log.insert_raw(log.len(), log_text(id));
             }
         }
     });

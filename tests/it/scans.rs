@@ -14,13 +14,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-fn integration(server: &FakeServer) -> IntegrationClient {
-    IntegrationClient::builder("http://localhost")
-        .bearer("a good token")
-        .http_client(server.http_client())
-        .build()
-        .unwrap()
-}
+use crate::support::integration;
 
 fn arklow(server: &FakeServer, key: &str) -> ArklowClient {
     ArklowClient::builder("4711").api_key(key).http_client(server.http_client()).build().unwrap()

@@ -6,15 +6,9 @@ use std::time::Duration;
 use actionlog::integration::LogsQuery;
 use actionlog::page::{Cause, Stability};
 use actionlog::testing::FakeServer;
-use actionlog::{Cursor, ErrorKind, IntegrationClient, UnleashClient, Verdict};
+use actionlog::{Cursor, ErrorKind, UnleashClient, Verdict};
 
-fn integration(server: &FakeServer) -> IntegrationClient {
-    IntegrationClient::builder("http://localhost")
-        .bearer("a good token")
-        .http_client(server.http_client())
-        .build()
-        .unwrap()
-}
+use crate::support::integration;
 
 #[tokio::test]
 async fn since_with_max_items_skips_nothing() {

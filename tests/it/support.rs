@@ -10,7 +10,9 @@ use std::time::Duration;
 use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
 use actionlog::testing::FakeServer;
 use actionlog::unleash::ActionSetEvent;
-use actionlog::{Body, ClientBuilder, Error, HttpClient, HttpError, Page, Result, RetryPolicy, UnleashClient};
+use actionlog::{
+    Body, ClientBuilder, Error, HttpClient, HttpError, IntegrationClient, Page, Result, RetryPolicy, UnleashClient,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,6 +40,25 @@ pub(crate) fn builder(url: impl Into<String>) -> ClientBuilder<UnleashClient> {
 
 pub(crate) fn client(url: impl Into<String>) -> UnleashClient {
     builder(url).build().unwrap()
+}
+
+/// An integration log with this id and nothing but the required fields.
+pub(crate) fn log_text(id: u64) -> String {
+    format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
+}
+
+/// A fake server with so many integration logs, with the ids from 1 on: the newest comes first.
+pub(crate) fn fake_with_logs(records: u64) -> FakeServer {
+    let server = FakeServer::new();
+    for id in 1..=records {
+        server.integration().add_raw(log_text(id));
+    }
+    server
+}
+
+/// A client of the fake integration API, with nothing set but its key.
+pub(crate) fn integration(server: &FakeServer) -> IntegrationClient {
+    IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client()).build().unwrap()
 }
 
 /// The first page of the events of action set 1.
