@@ -140,13 +140,13 @@ impl FakeServer {
     /// use bytes::Bytes;
     ///
     /// let request = http::Request::get("/api/admin/projects/default/actions/1/events").body(Bytes::new())?;
-    /// let response = FakeServer::new().answer(&request);
+    /// let response = FakeServer::new().respond(&request);
     /// assert_eq!(response.status(), 200);
     /// assert_eq!(response.body(), r#"{"actionSetEvents":[]}"#);
     /// # Ok::<(), http::Error>(())
     /// ```
     #[must_use]
-    pub fn answer(&self, request: &Request<Bytes>) -> HttpResponse {
+    pub fn respond(&self, request: &Request<Bytes>) -> HttpResponse {
         match self.reply(request) {
             Reply::Response(response) => response,
             Reply::Hang | Reply::Reset => wire::json(StatusCode::GATEWAY_TIMEOUT, ""),
@@ -248,7 +248,7 @@ impl FakeServer {
     /// Sets a hook that is called before each response, for example to change the records between two pages. In the
     /// hook, [`requests`](Self::requests) has the earlier requests only. A second call replaces the hook.
     ///
-    /// The hook may change all records and settings. It must not call [`answer`](Self::answer) or `before_each`: that
+    /// The hook may change all records and settings. It must not call [`respond`](Self::respond) or `before_each`: that
     /// deadlocks.
     ///
     /// ```

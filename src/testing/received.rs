@@ -41,7 +41,7 @@ impl ReceivedRequest {
     /// use bytes::Bytes;
     ///
     /// let server = FakeServer::new();
-    /// let _ = server.answer(&http::Request::get("/any?filter=a%20b").body(Bytes::new())?);
+    /// let _ = server.respond(&http::Request::get("/any?filter=a%20b").body(Bytes::new())?);
     /// assert_eq!(server.requests()[0].parameter("filter").as_deref(), Some("a b"));
     /// # Ok::<(), http::Error>(())
     /// ```

@@ -139,7 +139,7 @@ impl FakeUnleash {
     /// let events = "/api/admin/projects/default/actions/1/events";
     /// let with = http::Request::get(events).header("Authorization", "Bearer user:secret").body(Bytes::new())?;
     /// let without = http::Request::get(events).body(Bytes::new())?;
-    /// assert_eq!((server.answer(&with).status().as_u16(), server.answer(&without).status().as_u16()), (200, 401));
+    /// assert_eq!((server.respond(&with).status().as_u16(), server.respond(&without).status().as_u16()), (200, 401));
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn accept_token(&self, token: impl Into<String>) -> &Self {

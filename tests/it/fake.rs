@@ -268,7 +268,7 @@ fn send(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (head, body) = fake.answer(&request.body(body.to_owned().into()).unwrap()).into_parts();
+    let (head, body) = fake.respond(&request.body(body.to_owned().into()).unwrap()).into_parts();
     (head.status.as_u16(), head.headers, body)
 }
 

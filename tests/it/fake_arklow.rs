@@ -24,7 +24,7 @@ fn client(fake: &FakeServer) -> ArklowClient {
 }
 
 fn get(fake: &FakeServer, target: &str) -> (u16, Value) {
-    let answer = fake.answer(&Request::get(target).body(Default::default()).unwrap());
+    let answer = fake.respond(&Request::get(target).body(Default::default()).unwrap());
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
 }
 

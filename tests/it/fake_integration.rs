@@ -28,7 +28,7 @@ fn client(server: &FakeServer) -> IntegrationClient {
 
 fn send(server: &FakeServer, method: Method, target: &str, body: &str) -> (u16, Value) {
     let request = Request::builder().method(method).uri(target).body(body.to_owned().into()).unwrap();
-    let answer = server.answer(&request);
+    let answer = server.respond(&request);
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
 }
 
@@ -306,7 +306,7 @@ async fn a_write_after_a_later_change_is_rejected_by_its_timestamp() {
     logs.update(&id, draft()).if_unmodified_since(time).if_match(etag).await.unwrap();
     // What nobody can read as a time says nothing.
     let request = Request::delete(format!("{PATH}/{id}")).header("if-unmodified-since", "soon");
-    assert_eq!(server.answer(&request.body(Vec::new().into()).unwrap()).status(), 200);
+    assert_eq!(server.respond(&request.body(Vec::new().into()).unwrap()).status(), 200);
 }
 
 #[tokio::test]

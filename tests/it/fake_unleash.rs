@@ -36,7 +36,7 @@ fn request(target: &str, credentials: Option<&str>) -> Request<Bytes> {
 }
 
 fn get(fake: &FakeServer, target: &str, credentials: Option<&str>) -> (u16, Value) {
-    let answer = fake.answer(&request(target, credentials));
+    let answer = fake.respond(&request(target, credentials));
     assert_eq!(answer.headers()[CONTENT_TYPE], "application/json; charset=utf-8", "{target}");
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
 }
@@ -252,7 +252,7 @@ fn an_unknown_path_of_the_api_is_not_found_and_slashes_are_collapsed() {
     }
     let mut post = request(EVENTS, None);
     *post.method_mut() = Method::POST;
-    assert_eq!(fake.answer(&post).status(), 404);
+    assert_eq!(fake.respond(&post).status(), 404);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_path_outside_of_api_is_a_web_page_without_authentication() {
     let fake = fake(1);
     fake.unleash().accept_token("user:good");
     for path in ["/", "/admin/projects/default/actions/1/events", "/apis"] {
-        let answer = fake.answer(&request(path, None));
+        let answer = fake.respond(&request(path, None));
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
     }
@@ -271,7 +271,7 @@ fn a_head_request_gets_the_length_without_the_body() {
     let fake = fake(3);
     let mut head = request(EVENTS, None);
     *head.method_mut() = Method::HEAD;
-    let (head, whole) = (fake.answer(&head), fake.answer(&request(EVENTS, None)));
+    let (head, whole) = (fake.respond(&head), fake.respond(&request(EVENTS, None)));
     assert!(head.body().is_empty());
     assert_eq!(head.headers(), whole.headers());
     assert_eq!(whole.headers()[CONTENT_LENGTH], whole.body().len().to_string());
@@ -281,7 +281,7 @@ fn a_head_request_gets_the_length_without_the_body() {
 fn received_requests_have_no_credentials() {
     let fake = FakeServer::new();
     fake.unleash().accept_token("user:secret");
-    drop(fake.answer(&request(&format!("{EVENTS}?limit=2&offset=1"), Some("user:secret"))));
+    drop(fake.respond(&request(&format!("{EVENTS}?limit=2&offset=1"), Some("user:secret"))));
     let seen = &fake.requests()[0];
     assert_eq!((&seen.method, seen.path.as_str()), (&Method::GET, EVENTS));
     assert_eq!(seen.query, "limit=2&offset=1");

@@ -90,7 +90,7 @@ impl HttpClient for Slow {
             *times -= 1;
             return Err(HttpError::sent("broken"));
         }
-        Ok(self.server.answer(&request).map(Body::from))
+        Ok(self.server.respond(&request).map(Body::from))
     }
 }
 

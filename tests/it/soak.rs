@@ -177,7 +177,7 @@ impl Serving {
 
     /// What a server does that does as it's asked.
     fn answer(&self, request: &http::Request<Bytes>) -> (u16, String) {
-        let answer = self.fake.lock().unwrap().answer(request);
+        let answer = self.fake.lock().unwrap().respond(request);
         if request.method() == http::Method::POST {
             let body = String::from_utf8_lossy(request.body()).into_owned();
             let mut created = self.counts.created.lock().unwrap();

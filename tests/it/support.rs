@@ -261,7 +261,7 @@ impl Late {
 impl HttpClient for Late {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         self.delay().await;
-        let answer = self.fake.answer(&request).map(Body::from);
+        let answer = self.fake.respond(&request).map(Body::from);
         self.delay().await;
         Ok(answer)
     }
