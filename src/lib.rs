@@ -134,8 +134,13 @@
 //! Calls need a tokio runtime, single-threaded or multi-threaded. Several runtimes may share one client, as long as
 //! each runtime is driven: the runtime that opened a connection drives it. Once a single-threaded runtime has left its
 //! `block_on`, nothing drives its connections; a request from another runtime that reuses one ends with the attempt's
-//! time limit. (A token that is [being fetched](auth::TokenCache) there is fetched again elsewhere.) A blocking facade
-//! therefore builds a client for each runtime, or keeps one runtime that is always driven.
+//! time limit. (A token that is [being fetched](auth::TokenCache) there is fetched again elsewhere.) A custom blocking
+//! facade therefore builds a client for each runtime, or keeps one runtime that is always driven, as the feature
+//! `blocking` does.
+//!
+//! With the feature `blocking`, calls and streams also work without a runtime: `call.blocking()?`, and
+//! `listing.items().blocking()`, an iterator.
+#![cfg_attr(feature = "blocking", doc = "See [`blocking`].")]
 //!
 //! # Credentials
 //!
@@ -172,14 +177,18 @@
 //!
 //! - `rustls`, `http2`, `gzip`, `system-proxy`, on by default: TLS, HTTP/2, gzip, and the proxy settings of macOS and
 //!   Windows. (Proxies set by environment variables apply with or without `system-proxy`.)
+//! - `blocking`: blocking calls and iterators, for programs without an async runtime.
 //! - `testing`: the fake server.
 //!
 //! # What it doesn't do
 //!
 //! It doesn't wait for new records. It doesn't throttle requests, except by the limit on requests in flight and by
-//! `Retry-After`. It doesn't promise that each record comes exactly once. It needs tokio; there is no blocking
-//! interface, and no wasm.
+//! `Retry-After`. It doesn't promise that each record comes exactly once. It needs tokio, and there is no
+//! wasm.
 
+mod any_record;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod client;
 mod cursor;
 mod decode;
@@ -193,10 +202,12 @@ pub mod auth;
 pub mod integration;
 pub mod observe;
 pub mod page;
+pub mod record;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod unleash;
 
+pub use any_record::AnyRecord;
 pub use arklow::ArklowClient;
 pub use client::builder::{Client, ClientBuilder};
 pub use client::call::Call;
@@ -208,6 +219,7 @@ pub use error::{ApiError, Error, ErrorKind, InvalidRecord, Result, WriteOutcome}
 pub use integration::IntegrationClient;
 pub use page::check::{CheckCall, CheckReport, CheckStatus};
 pub use page::{Collected, Cursor, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
+pub use record::LogRecord;
 pub use request::{Idempotency, Request};
 pub use transport::RetryPolicy;
 pub use transport::http_client::{Body, HttpClient, HttpError, HttpErrorKind, ReqwestClient};

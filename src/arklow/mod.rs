@@ -7,6 +7,7 @@
 //! Start with [`ArklowClient`]; its calls are the methods of [`Records`].
 
 mod failure;
+mod log_record;
 mod models;
 mod records;
 

@@ -134,6 +134,19 @@ impl<T> Call<T> {
         self.transport.send(&self.request, &self.options).await
     }
 
+    /// Makes the call, and blocks until its response is there: see [`blocking`](crate::blocking).
+    ///
+    /// # Errors
+    ///
+    /// As for the call itself; [`CannotBlock`](crate::ErrorKind::CannotBlock) inside of an async runtime.
+    #[cfg(feature = "blocking")]
+    pub fn blocking(self) -> Result<T>
+    where
+        T: Send + 'static,
+    {
+        crate::blocking::wait(self)?
+    }
+
     /// The request that awaiting this call sends.
     pub fn request(&self) -> &Request<T> {
         &self.request

@@ -25,6 +25,14 @@ pub enum ErrorKind {
     /// The message names the argument: an id that is empty, `.` or `..`; a page size outside the API's range; a body or
     /// a filter that can't be serialized as JSON.
     InvalidRequest,
+    /// A blocking call can't wait here; nothing was sent.
+    ///
+    /// # Troubleshooting
+    ///
+    /// The call was made inside of an async runtime, where it would stop other tasks: use `.await`, or
+    /// `tokio::task::spawn_blocking`. Or the background thread of blocking calls couldn't be started; the error's
+    /// source says why.
+    CannotBlock,
     /// The authenticator returned no credentials; nothing was sent.
     ///
     /// # Troubleshooting
@@ -191,6 +199,7 @@ impl ErrorKind {
         match self {
             Self::Configuration => "configuration",
             Self::InvalidRequest => "invalid_request",
+            Self::CannotBlock => "cannot_block",
             Self::Credentials => "credentials",
             Self::Connect => "connect",
             Self::Transport => "transport",
@@ -231,6 +240,7 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::Configuration => "configuration",
             Self::InvalidRequest => "invalid request",
+            Self::CannotBlock => "can't block here",
             Self::Credentials => "no credentials",
             Self::Connect => "no connection",
             Self::Transport => "connection broken",

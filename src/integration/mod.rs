@@ -9,6 +9,7 @@
 
 mod failure;
 mod input;
+mod log_record;
 mod logged;
 mod logs;
 mod models;

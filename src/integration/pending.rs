@@ -28,9 +28,10 @@ use crate::integration::{ActionLog, ActionLogInput, LogStatus};
 /// - If an end was reported but not stored, the task writes that end again.
 /// - If no end was reported, the record becomes `failed`, with the message `cancelled`.
 ///
-/// A `tracing` event of level `WARN` reports the drop, and another one a failure of that write. Without a runtime, or
-/// if the program exits before the task has run, the record stays pending. [`on_drop`](Self::on_drop) can reduce this
-/// to the warning; after [`leave_pending`](Self::leave_pending) a drop does nothing.
+/// A `tracing` event of level `WARN` reports the drop, and another one a failure of that write. Without a runtime (the
+/// one of blocking calls counts), or if the program exits before the task has run, the record stays pending.
+/// [`on_drop`](Self::on_drop) can reduce this to the warning; after [`leave_pending`](Self::leave_pending) a drop does
+/// nothing.
 #[derive(Debug)]
 #[must_use = "call `succeed`, `succeed_with` or `fail`: dropped without one, the record becomes `failed`"]
 pub struct PendingLog {
@@ -161,8 +162,8 @@ impl Drop for PendingLog {
     fn drop(&mut self) {
         let (Some(on_drop), Some((input, why))) = (self.on_drop, self.unwritten()) else { return };
         let id = self.log.id.clone();
-        match (on_drop, Handle::try_current()) {
-            (OnDrop::Write, Ok(runtime)) => {
+        match (on_drop, runtime()) {
+            (OnDrop::Write, Some(runtime)) => {
                 tracing::warn!(target: "actionlog", %id, "a pending log was dropped: {why}; writing it now");
                 let write = self.logs.update(&id, input);
                 runtime.spawn(FutureExt::map(write, move |result| {
@@ -176,4 +177,12 @@ impl Drop for PendingLog {
             }
         }
     }
+}
+
+/// The runtime to write in: the current one, or the one of blocking calls.
+fn runtime() -> Option<Handle> {
+    let current = Handle::try_current().ok();
+    #[cfg(feature = "blocking")]
+    let current = current.or_else(crate::blocking::started);
+    current
 }

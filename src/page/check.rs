@@ -83,6 +83,19 @@ impl<T> CheckCall<T> {
     }
 }
 
+#[cfg(feature = "blocking")]
+impl<T: Send + 'static> CheckCall<Page<T>> {
+    /// Makes the check, and blocks until it is done: see [`blocking`](crate::blocking).
+    ///
+    /// # Errors
+    ///
+    /// [`CannotBlock`](crate::ErrorKind::CannotBlock) inside of an async runtime. Whatever the check finds is in its
+    /// report.
+    pub fn blocking(self) -> crate::Result<CheckReport> {
+        crate::blocking::wait(self)
+    }
+}
+
 impl<T: Send + 'static> IntoFuture for CheckCall<Page<T>> {
     type Output = CheckReport;
     type IntoFuture = BoxFuture<'static, CheckReport>;

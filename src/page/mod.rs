@@ -21,6 +21,8 @@
 //! states what a scan promises and what it doesn't, the conditions of its *verdict* (whether it is known to be
 //! complete), and the costs.
 
+#[cfg(feature = "blocking")]
+mod blocking;
 pub(crate) mod check;
 mod collected;
 mod cursor_errors;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::decode;
 use crate::decode::omitted::OmittedField;
 use crate::page::{Growth, PageSizes, Paginate, RecordKey, Stability, TotalScope, Window};
+use crate::record::{LogRecord, forward_log_record};
 use crate::request::Request;
 use crate::values::json::Json;
 
@@ -39,6 +40,15 @@ impl<T> Raw<T> {
     pub fn into_parts(self) -> (T, Json) {
         (self.record, self.raw)
     }
+
+    /// Converts the record, and keeps the raw JSON beside it.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Raw<U> {
+        Raw { record: convert(self.record), raw: self.raw }
+    }
+}
+
+impl<T: LogRecord> LogRecord for Raw<T> {
+    forward_log_record!(|it| it.record);
 }
 
 impl<T> Deref for Raw<T> {

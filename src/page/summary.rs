@@ -135,6 +135,30 @@ impl Verdict {
     pub fn is_incomplete(&self) -> bool {
         matches!(self, Self::Incomplete(_))
     }
+
+    /// Returns the worse of two verdicts: incomplete is worse than unverified, which is worse than complete. If both
+    /// are equally bad, returns this one.
+    ///
+    /// ```
+    /// use actionlog::page::{Cause, Doubt, Verdict};
+    ///
+    /// let (doubt, cause) = (Verdict::Unverified(Doubt::NoTotal), Verdict::Incomplete(Cause::MaxItems));
+    /// assert_eq!(Verdict::Complete.worse(doubt), doubt);
+    /// assert_eq!(doubt.worse(cause), cause);
+    /// assert_eq!(cause.worse(doubt), cause);
+    /// ```
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        if other.badness() > self.badness() { other } else { self }
+    }
+
+    fn badness(&self) -> u8 {
+        match self {
+            _ if self.is_complete() => 0,
+            _ if self.is_incomplete() => 2,
+            _ => 1,
+        }
+    }
 }
 
 impl fmt::Display for Verdict {

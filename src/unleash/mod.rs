@@ -7,6 +7,7 @@
 
 mod action_set_events;
 mod failure;
+mod log_record;
 mod models;
 
 pub use action_set_events::{ActionSetEvents, EventsQuery};

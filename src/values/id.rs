@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::values::ident::Ident;
 use crate::values::record_key::RecordKey;
 
 /// A type that has ids, usually a model.
@@ -29,7 +30,7 @@ mod sealed {
     use serde::{Deserializer, Serialize};
 
     use super::{Infallible, ParseIntError};
-    use crate::values::record_key::RecordKey;
+    use crate::values::ident::Ident;
 
     pub trait Key: Serialize + Sized + 'static {
         type ParseError: std::error::Error + Send + Sync + 'static;
@@ -38,7 +39,7 @@ mod sealed {
 
         fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
 
-        fn record_key(&self) -> RecordKey;
+        fn ident(&self) -> Ident<'_>;
     }
 
     impl Key for i64 {
@@ -52,8 +53,8 @@ mod sealed {
             crate::values::integer::required::deserialize(from)
         }
 
-        fn record_key(&self) -> RecordKey {
-            (*self).into()
+        fn ident(&self) -> Ident<'_> {
+            Ident::Number(*self)
         }
     }
 
@@ -68,8 +69,8 @@ mod sealed {
             super::text(from)
         }
 
-        fn record_key(&self) -> RecordKey {
-            (&**self).into()
+        fn ident(&self) -> Ident<'_> {
+            Ident::Text(self)
         }
     }
 }
@@ -324,7 +325,13 @@ compared_as_strings!(str, &str, String);
 
 impl<T: Resource> From<&Id<T>> for RecordKey {
     fn from(id: &Id<T>) -> Self {
-        sealed::Key::record_key(&id.0)
+        Ident::from(id).into()
+    }
+}
+
+impl<'a, T: Resource> From<&'a Id<T>> for Ident<'a> {
+    fn from(id: &'a Id<T>) -> Self {
+        sealed::Key::ident(&id.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Types of single values on the wire: ids, integers, times, JSON of any form, enums that grow, and record keys.
 
 pub(crate) mod id;
+pub(crate) mod ident;
 pub(crate) mod integer;
 pub(crate) mod json;
 pub(crate) mod open_enum;

@@ -5,6 +5,7 @@
 mod arklow;
 mod auth;
 mod bad_input;
+mod blocking;
 mod busy;
 mod check;
 mod conformance;
@@ -23,6 +24,7 @@ mod integration;
 mod layout;
 mod leaks;
 mod limiter;
+mod log_record;
 mod losses;
 mod observed;
 mod parts;

@@ -35,6 +35,7 @@ fn features() -> Vec<&'static str> {
         ("http2", cfg!(feature = "http2")),
         ("gzip", cfg!(feature = "gzip")),
         ("system-proxy", cfg!(feature = "system-proxy")),
+        ("blocking", cfg!(feature = "blocking")),
         ("testing", cfg!(feature = "testing")),
     ]
     .into_iter()
