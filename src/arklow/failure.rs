@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::transport::{Dialect, HintContext};
 use crate::values::json::Json;
 
-pub(crate) static DIALECT: Dialect =
+pub(super) static DIALECT: Dialect =
     Dialect { name: "arklow", read_error, no_such_api: |_| false, auth_grace: Duration::ZERO, hint };
 
 /// An error body. Its format is undocumented; this assumes the envelope of a page.

@@ -23,16 +23,16 @@ use crate::values::json::Json;
 /// An organisation's action records: see [`ArklowClient::records`](crate::arklow::ArklowClient::records).
 #[derive(Clone, Copy, Debug)]
 pub struct Records<'a> {
-    pub(crate) transport: &'a Transport,
-    pub(crate) setting: &'a Setting,
+    pub(super) transport: &'a Transport,
+    pub(super) setting: &'a Setting,
 }
 
 /// The server's settings, from the client's builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Setting {
-    pub(crate) org_id: Arc<str>,
-    pub(crate) search: SearchEncoding,
-    pub(crate) count: TotalScope,
+pub(super) struct Setting {
+    pub(super) org_id: Arc<str>,
+    pub(super) search: SearchEncoding,
+    pub(super) count: TotalScope,
 }
 
 impl Records<'_> {

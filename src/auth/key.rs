@@ -54,7 +54,7 @@ impl HeaderKey {
 }
 
 /// Checks a key. The message never contains the key.
-pub(crate) fn check(key: &str) -> Result<(), &'static str> {
+pub(super) fn check(key: &str) -> Result<(), &'static str> {
     if key.is_empty() {
         Err("the key is empty")
     } else if key.trim() != key {
@@ -69,7 +69,7 @@ pub(crate) fn check(key: &str) -> Result<(), &'static str> {
 }
 
 /// Rejects a bearer token that already begins with the scheme: no server accepts `Bearer Bearer ..`.
-pub(crate) fn check_bare(token: &str) -> Result<(), &'static str> {
+pub(super) fn check_bare(token: &str) -> Result<(), &'static str> {
     let scheme = token.split_ascii_whitespace().next().unwrap_or_default();
     if scheme.eq_ignore_ascii_case("bearer") {
         Err("the token begins with `Bearer`, which the client adds itself: pass the token alone")
@@ -78,7 +78,7 @@ pub(crate) fn check_bare(token: &str) -> Result<(), &'static str> {
     }
 }
 
-pub(crate) fn sensitive(text: &Secret) -> Result<HeaderValue, AuthError> {
+pub(super) fn sensitive(text: &Secret) -> Result<HeaderValue, AuthError> {
     let mut value = HeaderValue::from_str(text.expose())
         .map_err(|_| AuthError::new("the key contains a character that a header value can't contain"))?;
     value.set_sensitive(true);

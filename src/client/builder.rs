@@ -62,7 +62,7 @@ pub struct ClientBuilder<C: Client> {
     http_client: Option<Arc<dyn HttpClient>>,
     settings: Settings,
     idempotency: Option<Result<HeaderName>>,
-    pub(crate) connect: Connect,
+    pub(super) connect: Connect,
     pub(crate) options: C::Options,
 }
 

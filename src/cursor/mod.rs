@@ -1,6 +1,6 @@
 //! Positions in a listing from which a scan resumes.
 
-pub(crate) mod canonical;
+mod canonical;
 mod format;
 
 use std::borrow::Cow;

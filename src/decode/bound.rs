@@ -65,7 +65,7 @@ impl Drop for Before {
 /// # Errors
 ///
 /// If a limit was exceeded. Other failures are part of the result.
-pub(crate) fn within<T>(most: Most, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
+pub(super) fn within<T>(most: Most, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
     let (most, in_lists) = (most.records, LISTS.max(most.body));
     let room = Room { most, left: most, most_in_lists: in_lists, left_in_lists: in_lists, over: None };
     let _before = Before(ROOM.replace(room));
@@ -77,18 +77,18 @@ pub(crate) fn within<T>(most: Most, read: impl FnOnce() -> T) -> Result<T, Decod
 }
 
 /// Records that a limit was exceeded, and returns the error that ends the deserialization.
-pub(crate) fn over<E: serde::de::Error>(what: &'static str, most: usize) -> E {
+pub(super) fn over<E: serde::de::Error>(what: &'static str, most: usize) -> E {
     ROOM.set(Room { over: Some((what, most)), ..ROOM.get() });
     E::custom(format_args!("more than {most} {what}"))
 }
 
 /// Whether a limit was exceeded. Then nothing that was read is kept.
-pub(crate) fn is_over() -> bool {
+pub(super) fn is_over() -> bool {
     ROOM.get().over.is_some()
 }
 
 /// Deserializes a value, and releases the memory charged for its lists if that fails.
-pub(crate) fn freed_if_unfit<T, E>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+pub(super) fn freed_if_unfit<T, E>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let before = ROOM.get().left_in_lists;
     let result = read();
     if result.is_err() {
@@ -109,7 +109,7 @@ fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
 
 /// A record that is counted before it is deserialized.
 #[derive(Debug)]
-pub(crate) struct Counted<R>(pub(crate) R);
+pub(super) struct Counted<R>(pub(super) R);
 
 impl<'de, R: DeserializeOwned> Deserialize<'de> for Counted<R> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -126,7 +126,7 @@ pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> R
 }
 
 /// Like [`list`], for a field that may be null.
-pub(crate) fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
     struct Short<T>(Vec<T>);

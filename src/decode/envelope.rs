@@ -58,7 +58,7 @@ impl<R> ListPage<R> {
         &self.errors
     }
 
-    pub(crate) fn map<S>(self, change: impl FnMut(R) -> S) -> ListPage<S> {
+    pub(super) fn map<S>(self, change: impl FnMut(R) -> S) -> ListPage<S> {
         ListPage { records: self.records.into_iter().map(change).collect(), total: self.total, errors: self.errors }
     }
 }

@@ -26,7 +26,7 @@ const LONGEST: usize = 1024 * 1024;
 /// # Errors
 ///
 /// Why the record is invalid even without these fields. `None` if the reason is the original one.
-pub(crate) fn read<R: DeserializeOwned>(text: &str) -> Result<(R, Vec<OmittedField>), Option<Unfit>> {
+pub(super) fn read<R: DeserializeOwned>(text: &str) -> Result<(R, Vec<OmittedField>), Option<Unfit>> {
     if text.len() > LONGEST {
         return Err(None);
     }
@@ -73,9 +73,9 @@ pub(crate) fn read<R: DeserializeOwned>(text: &str) -> Result<(R, Vec<OmittedFie
 
 /// An error and its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unfit {
-    pub(crate) path: String,
-    pub(crate) reason: String,
+pub(super) struct Unfit {
+    pub(super) path: String,
+    pub(super) reason: String,
 }
 
 type Path = Vec<Step>;

@@ -143,7 +143,7 @@ pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, DecodeError> 
 }
 
 /// Deserializes a string. An error contains the path to the value that doesn't fit.
-pub(crate) fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
+fn typed<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     let read = bound::freed_if_unfit(|| serde_json::from_str::<Named<T>>(text));
     read.map(|it| it.0).map_err(|error| located::<T>(text, &error))
 }

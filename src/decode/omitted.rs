@@ -15,7 +15,7 @@ pub struct OmittedField {
 }
 
 impl OmittedField {
-    pub(crate) fn new(path: String, reason: String, raw: Json) -> Self {
+    pub(super) fn new(path: String, reason: String, raw: Json) -> Self {
         Self { path, reason, raw }
     }
 

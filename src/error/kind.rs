@@ -225,7 +225,7 @@ impl ErrorKind {
     }
 
     /// Whether every failure of this kind is transient. [`is_transient_status`] covers those that depend on the status.
-    pub(crate) fn is_transient(self) -> bool {
+    pub(super) fn is_transient(self) -> bool {
         matches!(self, Self::Connect | Self::Transport | Self::Timeout | Self::RateLimited)
     }
 }

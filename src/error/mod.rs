@@ -296,7 +296,7 @@ impl Error {
         self.with(|it| it.api = api)
     }
 
-    pub(crate) fn with_record(self, record: InvalidRecord) -> Self {
+    fn with_record(self, record: InvalidRecord) -> Self {
         self.with(|it| it.record = Some(Arc::new(record)))
     }
 

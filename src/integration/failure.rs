@@ -11,29 +11,29 @@ use crate::error::ApiError;
 use crate::transport::{Dialect, HintContext};
 use crate::values::json::Json;
 
-pub(crate) static DIALECT: Dialect =
+pub(super) static DIALECT: Dialect =
     Dialect { name: "integration", read_error, no_such_api: |_| false, auth_grace: Duration::ZERO, hint };
 
 /// The part of a response body that reports success or failure. The format of an error body is undocumented; by analogy
 /// with the documented responses this expects `success: false` with `message` or `error`.
 #[derive(Debug, Deserialize)]
-pub(crate) struct ApiStatus {
-    pub(crate) success: Option<bool>,
+pub(super) struct ApiStatus {
+    pub(super) success: Option<bool>,
     #[serde(default, deserialize_with = "error_text::short")]
-    pub(crate) message: Option<Json>,
+    pub(super) message: Option<Json>,
     #[serde(default, deserialize_with = "error_text::short")]
-    pub(crate) error: Option<Json>,
+    pub(super) error: Option<Json>,
     #[serde(default, deserialize_with = "error_text::short")]
-    pub(crate) errors: Option<Json>,
+    pub(super) errors: Option<Json>,
 }
 
 impl ApiStatus {
     /// An error for `success: false`, whatever the HTTP status.
-    pub(crate) fn check(&self) -> Result<(), DecodeError> {
+    pub(super) fn check(&self) -> Result<(), DecodeError> {
         if self.success == Some(false) { Err(DecodeError::refused(self.reason())) } else { Ok(()) }
     }
 
-    pub(crate) fn message(&self) -> Option<String> {
+    pub(super) fn message(&self) -> Option<String> {
         error_text::text(self.message.as_ref())
     }
 

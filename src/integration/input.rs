@@ -124,7 +124,7 @@ impl ActionLogInput {
         Self::new(ActionLogFields { integration_id, action_type, entity_type, status: LogStatus::Pending })
     }
 
-    pub(crate) fn of(log: ActionLog) -> Self {
+    pub(super) fn of(log: ActionLog) -> Self {
         Self {
             integration_id: log.integration_id,
             action_type: log.action_type,
@@ -149,7 +149,7 @@ impl ActionLogInput {
     }
 
     /// The request body, including the omitted fields under their names.
-    pub(crate) fn as_sent(&self) -> impl Serialize {
+    pub(super) fn as_sent(&self) -> impl Serialize {
         AsSent(self)
     }
 
@@ -220,7 +220,7 @@ impl ActionLogInput {
     }
 
     /// The response of an action that has already run. Any value is accepted, as an error would come too late.
-    pub(crate) fn any_response(mut self, response: &impl Serialize) -> Self {
+    pub(super) fn any_response(mut self, response: &impl Serialize) -> Self {
         let text = match Json::from_serialize(response) {
             Ok(json) if json.is_null() => return self,
             Ok(json) if json.as_str().starts_with('{') => return Self { response: Some(json), ..self },
@@ -232,7 +232,7 @@ impl ActionLogInput {
     }
 
     /// Makes the input invalid unless its status is pending, as that of a starting action must be.
-    pub(crate) fn starting(mut self) -> Self {
+    pub(super) fn starting(mut self) -> Self {
         if self.status != LogStatus::Pending {
             let why = format!("an action starts with the status pending, and the input has the status {}", self.status);
             self.problem.get_or_insert(why);
@@ -251,7 +251,7 @@ impl ActionLogInput {
         None
     }
 
-    pub(crate) fn problem(&self) -> Option<Cow<'_, str>> {
+    pub(super) fn problem(&self) -> Option<Cow<'_, str>> {
         let repeated = || {
             let field = self.omitted.twice()?;
             Some(format!("the record that this input was made from has `{field}` twice: set the field to the value that you want to keep").into())

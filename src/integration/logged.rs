@@ -43,7 +43,7 @@ pub struct Logged<T, E> {
 }
 
 impl<'a, T, E> LoggedAction<'a, T, E> {
-    pub(crate) fn new(
+    pub(super) fn new(
         logs: Logs,
         draft: ActionLogInput,
         action: impl Future<Output = Result<T, E>> + Send + 'a,

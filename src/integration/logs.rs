@@ -24,17 +24,17 @@ use crate::values::json::Json;
 /// The records of the log: see [`IntegrationClient::logs`](crate::integration::IntegrationClient::logs).
 #[derive(Clone, Debug)]
 pub struct Logs {
-    pub(crate) transport: Transport,
-    pub(crate) setting: Arc<Setting>,
+    pub(super) transport: Transport,
+    pub(super) setting: Arc<Setting>,
 }
 
 /// The server's settings, from the client's builder.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Setting {
+pub(super) struct Setting {
     /// The path of the collection below the base URL, with encoded segments.
-    pub(crate) collection: String,
-    pub(crate) update: UpdateMethod,
-    pub(crate) total: TotalScope,
+    pub(super) collection: String,
+    pub(super) update: UpdateMethod,
+    pub(super) total: TotalScope,
 }
 
 impl Logs {

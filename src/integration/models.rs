@@ -170,7 +170,7 @@ fn retries<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 }
 
 /// Serialises a whole number as `12` and not as `12.0`, so that a record is sent back as it was received.
-pub(crate) fn milliseconds<S: serde::Serializer>(time: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn milliseconds<S: serde::Serializer>(time: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
     #[allow(clippy::cast_possible_truncation)]
     match *time {
         Some(time) if time.fract() == 0.0 && time.abs() < 9e15 => to.serialize_i64(time as i64),

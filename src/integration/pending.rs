@@ -66,7 +66,7 @@ pub enum OnDrop {
 }
 
 impl PendingLog {
-    pub(crate) fn start(logs: &Logs, input: ActionLogInput) -> Call<Self> {
+    pub(super) fn start(logs: &Logs, input: ActionLogInput) -> Call<Self> {
         let input = input.starting();
         let logs = logs.clone();
         logs.create(&input).map(move |log| Self {
@@ -119,7 +119,7 @@ impl PendingLog {
     }
 
     /// Records the end that `how` sets.
-    pub(crate) fn ended(&self, how: impl FnOnce(ActionLogInput) -> ActionLogInput) -> Call<ActionLog> {
+    pub(super) fn ended(&self, how: impl FnOnce(ActionLogInput) -> ActionLogInput) -> Call<ActionLog> {
         self.end(how(self.input.clone()))
     }
 

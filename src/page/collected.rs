@@ -25,7 +25,7 @@ pub struct Collected<T> {
 }
 
 impl<T> Collected<T> {
-    pub(crate) async fn of<Q: Paginate<Item = T>>(mut entries: WithInvalid<Q>) -> Self {
+    pub(super) async fn of<Q: Paginate<Item = T>>(mut entries: WithInvalid<Q>) -> Self {
         let (mut items, mut invalid, mut partial, mut failure) = (Vec::new(), Vec::new(), Vec::new(), None);
         while let Some(entry) = entries.next().await {
             match entry {

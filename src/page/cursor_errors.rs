@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::transport::base_url::Base;
 
 impl Fingerprint {
-    pub(crate) fn of<T>(origin: String, request: &Request<T>) -> Result<Self> {
+    pub(super) fn of<T>(origin: String, request: &Request<T>) -> Result<Self> {
         Ok(Self::new(origin, request.path()?.to_owned(), request.selects()))
     }
 }
@@ -56,7 +56,7 @@ impl Cursor {
     }
 
     /// Checks that the cursor belongs to this listing and is consistent.
-    pub(crate) fn check(&self, listing: &Fingerprint) -> Result<()> {
+    pub(super) fn check(&self, listing: &Fingerprint) -> Result<()> {
         let problem = self.problem(listing).map(|problem| Error::new(ErrorKind::InvalidRequest, problem));
         problem.map_or(Ok(()), Err)
     }

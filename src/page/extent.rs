@@ -10,25 +10,25 @@ use crate::page::{Growth, Paginate};
 
 /// How much of a listing to scan, and from where.
 #[derive(Clone, Debug)]
-pub(crate) struct Extent {
-    pub(crate) plan: Plan,
-    pub(crate) max_items: Option<u64>,
-    pub(crate) max_pages: Option<u64>,
-    pub(crate) since: Option<Since>,
-    pub(crate) resume: Option<Cursor>,
+pub(super) struct Extent {
+    pub(super) plan: Plan,
+    pub(super) max_items: Option<u64>,
+    pub(super) max_pages: Option<u64>,
+    pub(super) since: Option<Since>,
+    pub(super) resume: Option<Cursor>,
     /// Whether to scan from the cursor's head upwards, instead of resuming behind its position.
-    pub(crate) up: bool,
+    pub(super) up: bool,
     /// At which end new records are added, where the caller set it.
-    pub(crate) growth: Option<Growth>,
-    pub(crate) part: Option<Part>,
+    pub(super) growth: Option<Growth>,
+    pub(super) part: Option<Part>,
     /// How many requests may be in flight.
-    pub(crate) prefetch: Option<usize>,
-    pub(crate) endurance: Endurance,
+    pub(super) prefetch: Option<usize>,
+    pub(super) endurance: Endurance,
 }
 
 impl Extent {
     /// Checks that the cursor and the part belong to this listing, and that the settings go together.
-    pub(crate) fn check<Q: Paginate>(&self, query: &Q, listing: &Fingerprint) -> Result<()> {
+    pub(super) fn check<Q: Paginate>(&self, query: &Q, listing: &Fingerprint) -> Result<()> {
         let resume = self.resume.as_ref();
         self.part.as_ref().map_or(Ok(()), |part| part.check(listing))?;
         resume.map_or(Ok(()), |cursor| cursor.check(listing))?;

@@ -29,7 +29,7 @@ pub struct Items<Q: Paginate> {
 }
 
 impl<Q: Paginate> Items<Q> {
-    pub(crate) fn new(pages: Pages<Q>) -> Self {
+    pub(super) fn new(pages: Pages<Q>) -> Self {
         Self { entries: WithInvalid { pages, ready: VecDeque::new(), errors: Vec::new() } }
     }
 

@@ -35,7 +35,7 @@ pub struct Listing<Q: Paginate> {
 
 /// The settings of a listing. They don't depend on the record type, so that `with_raw` can pass them on.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     options: CallOptions,
     page_size: Option<u32>,
     start: u64,
@@ -351,7 +351,7 @@ impl<Q: Paginate> Listing<Q> {
     }
 
     #[cfg(all(test, feature = "testing"))]
-    pub(crate) fn rules(mut self, rules: Rules) -> Self {
+    pub(super) fn rules(mut self, rules: Rules) -> Self {
         self.settings.rules = rules;
         self
     }

@@ -27,7 +27,7 @@ pub(crate) mod check;
 mod collected;
 mod cursor_errors;
 mod extent;
-pub(crate) mod fetch;
+mod fetch;
 mod items;
 mod listing;
 mod listing_parts;
@@ -36,7 +36,7 @@ mod raw;
 mod report;
 mod split;
 mod summary;
-pub(crate) mod walk;
+mod walk;
 
 use std::fmt;
 
@@ -186,7 +186,7 @@ pub struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSizes {
     pub(crate) usual: u32,
-    pub(crate) largest: Option<u32>,
+    largest: Option<u32>,
 }
 
 impl PageSizes {

@@ -70,17 +70,17 @@ pub(super) enum State<T> {
 }
 
 /// The new records of one response.
-pub(crate) struct Batch<T> {
+pub(super) struct Batch<T> {
     window: Window,
-    pub(crate) records: Vec<Candidate<T>>,
+    pub(super) records: Vec<Candidate<T>>,
     /// How many records the response had, already seen ones included.
     received: usize,
     total: Option<u64>,
-    pub(crate) errors: Vec<ApiError>,
+    pub(super) errors: Vec<ApiError>,
 }
 
 /// A record to be delivered, and how it moves the cursor.
-pub(crate) struct Candidate<T> {
+pub(super) struct Candidate<T> {
     /// `None` if the record is older than `since`.
     entry: Option<Result<T, InvalidRecord>>,
     id: RecordKey,
@@ -90,7 +90,7 @@ pub(crate) struct Candidate<T> {
 }
 
 impl<Q: Paginate> Pages<Q> {
-    pub(crate) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
+    pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
         let requester = Requester::new(transport, query, options, extent.plan.limit, extent.endurance);
         let listing = requester.listing().and_then(|it| extent.check(requester.query(), &it).map(|()| it));
         let (walk, position) = match &extent.resume {
@@ -254,7 +254,7 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// Delivers a record: from here on the cursor stands behind it. Returns `None` if there is nothing to deliver.
-    pub(crate) fn deliver(&mut self, candidate: Candidate<Q::Item>) -> Option<Result<Q::Item, InvalidRecord>> {
+    pub(super) fn deliver(&mut self, candidate: Candidate<Q::Item>) -> Option<Result<Q::Item, InvalidRecord>> {
         // Once a record was withheld, nothing behind it is delivered, so that the cursor stays before it.
         self.counts.cut |= candidate.entry.is_some() && self.has_all_items();
         if self.counts.cut {
@@ -305,7 +305,7 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// Polls for the next page with new records or new errors of the server.
-    pub(crate) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch<Q::Item>>>> {
+    pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch<Q::Item>>>> {
         loop {
             match &mut self.state {
                 State::Ended => return Poll::Ready(None),

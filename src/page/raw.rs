@@ -78,7 +78,7 @@ impl<T> Serialize for Raw<T> {
 pub struct WithRaw<Q>(Q);
 
 impl<Q> WithRaw<Q> {
-    pub(crate) fn new(query: Q) -> Self {
+    pub(super) fn new(query: Q) -> Self {
         Self(query)
     }
 }

@@ -101,18 +101,18 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// Returns a handle to the summary, which stays with the caller when the stream is passed to an adaptor.
-    pub(crate) fn handle(&mut self) -> SummaryHandle {
+    pub(super) fn handle(&mut self) -> SummaryHandle {
         let summary = self.summary();
         self.handle.get_or_insert_with(|| SummaryHandle(Arc::new(Mutex::new(summary)))).clone()
     }
 
-    pub(crate) fn report(&self) {
+    pub(super) fn report(&self) {
         if let Some(handle) = &self.handle {
             *handle.0.lock().unwrap_or_else(PoisonError::into_inner) = self.summary();
         }
     }
 
-    pub(crate) fn with_cursor(&self, error: Error) -> Error {
+    pub(super) fn with_cursor(&self, error: Error) -> Error {
         // A scan that can't start is to resume where it should have.
         error.with_cursor(self.cursor().or_else(|| self.extent.resume.clone()))
     }

@@ -90,7 +90,7 @@ pub struct Merged {
 }
 
 impl Part {
-    pub(crate) fn new(listing: Fingerprint, offset: u64, records: Option<u64>) -> Self {
+    pub(super) fn new(listing: Fingerprint, offset: u64, records: Option<u64>) -> Self {
         Self { version: VERSION, listing, offset, records, round: 0 }
     }
 
@@ -107,12 +107,12 @@ impl Part {
     }
 
     /// Returns whether this is less than the whole listing.
-    pub(crate) fn is_less(&self) -> bool {
+    pub(super) fn is_less(&self) -> bool {
         self.offset > 0 || self.records.is_some()
     }
 
     /// Checks that the part belongs to this listing.
-    pub(crate) fn check(&self, listing: &Fingerprint) -> Result<()> {
+    pub(super) fn check(&self, listing: &Fingerprint) -> Result<()> {
         if self.version != VERSION {
             let message = format!(
                 "the part has version {}, and this crate reads version {VERSION}: cut the listing again",
@@ -158,14 +158,14 @@ impl Part {
 
 /// The outcome of a part while it is scanned.
 #[derive(Clone, Debug)]
-pub(crate) struct Run {
+pub(super) struct Run {
     read: PartRead,
     /// How many records were delivered before the cursor that the scan resumed from.
     before: u64,
 }
 
 impl Run {
-    pub(crate) fn new(part: Part, order: Stability) -> Self {
+    pub(super) fn new(part: Part, order: Stability) -> Self {
         let from = part.offset;
         let read = PartRead {
             part,
@@ -189,7 +189,7 @@ impl Run {
     }
 
     /// Resumes behind the record `known`, the last one of `before` that were delivered.
-    pub(crate) fn resume(&mut self, known: Option<RecordKey>, offset: u64, before: u64) {
+    pub(super) fn resume(&mut self, known: Option<RecordKey>, offset: u64, before: u64) {
         self.read.resumed = known.is_some();
         self.read.first.extend(known);
         // If nothing was delivered yet, the run starts where the interrupted scan would have started.
@@ -199,16 +199,16 @@ impl Run {
     }
 
     /// Returns how many records of the part are still to come.
-    pub(crate) fn left(&self) -> Option<u64> {
+    pub(super) fn left(&self) -> Option<u64> {
         Some(self.read.part.records?.saturating_sub(self.before).saturating_sub(self.read.seen))
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.left() == Some(0)
     }
 
     /// Counts a record that was delivered in order, at this offset.
-    pub(crate) fn deliver(&mut self, id: &RecordKey, offset: u64) {
+    pub(super) fn deliver(&mut self, id: &RecordKey, offset: u64) {
         let edge = self.read.part.edge();
         if (self.read.first.len() as u64) < edge {
             self.read.first.push(id.clone());
@@ -222,16 +222,16 @@ impl Run {
     }
 
     /// Counts a record that was delivered late.
-    pub(crate) fn deliver_late(&mut self) {
+    pub(super) fn deliver_late(&mut self) {
         self.read.late += 1;
     }
 
     /// Notes the first record behind the part. It isn't delivered.
-    pub(crate) fn note_beyond(&mut self, id: &RecordKey) {
+    pub(super) fn note_beyond(&mut self, id: &RecordKey) {
         self.read.beyond.get_or_insert_with(|| id.clone());
     }
 
-    pub(crate) fn read(&self, outcome: Outcome) -> PartRead {
+    pub(super) fn read(&self, outcome: Outcome) -> PartRead {
         let Outcome { ended, doubt, totals, has_total, partial, cut } = outcome;
         PartRead { ended, doubt, totals, has_total, partial, cut, ..self.read.clone() }
     }
@@ -239,13 +239,13 @@ impl Run {
 
 /// How the scan of a part went.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) ended: bool,
-    pub(crate) doubt: Option<Doubt>,
-    pub(crate) totals: Option<(u64, u64)>,
-    pub(crate) has_total: bool,
-    pub(crate) partial: bool,
-    pub(crate) cut: Option<Cause>,
+pub(super) struct Outcome {
+    pub(super) ended: bool,
+    pub(super) doubt: Option<Doubt>,
+    pub(super) totals: Option<(u64, u64)>,
+    pub(super) has_total: bool,
+    pub(super) partial: bool,
+    pub(super) cut: Option<Cause>,
 }
 
 impl PartRead {

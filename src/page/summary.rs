@@ -205,7 +205,7 @@ impl fmt::Display for Verdict {
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(super) enum End {
     /// An already seen record stood alone where there was room, or a reliable total confirmed the end.
     Proved,
     /// Nothing more came, and the server sends single records, which can't overlap.
@@ -230,46 +230,46 @@ pub(crate) enum End {
 
 /// The counters of a walk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) requests: u64,
+pub(super) struct Counters {
+    pub(super) requests: u64,
     /// Productive requests: those that brought a new record.
     fruitful: u64,
     /// Whether the last request was counted as productive.
     counted: bool,
     /// Requests that looked for the position of a cursor. They don't count as unproductive.
-    pub(crate) excused: u64,
-    pub(crate) seen: u64,
-    pub(crate) late: u64,
+    pub(super) excused: u64,
+    pub(super) seen: u64,
+    pub(super) late: u64,
     /// Delivered although they stand before a record that was already seen.
-    pub(crate) inserted: u64,
-    pub(crate) repeats: u64,
-    pub(crate) lost_places: u64,
-    pub(crate) totals: Option<(u64, u64)>,
+    pub(super) inserted: u64,
+    pub(super) repeats: u64,
+    pub(super) lost_places: u64,
+    pub(super) totals: Option<(u64, u64)>,
     /// A response had no total.
     without_total: bool,
     /// The total counts the listing: it is documented, or it once differed from the count of its page.
     is_total: bool,
     /// A record stood elsewhere than where it was seen before.
-    pub(crate) shifted: bool,
+    pub(super) shifted: bool,
     /// The head had changed when it was read again.
-    pub(crate) reordered: bool,
-    pub(crate) forgot: bool,
+    pub(super) reordered: bool,
+    pub(super) forgot: bool,
     /// Invalid records with the same raw JSON came, or may have.
-    pub(crate) alike: bool,
+    pub(super) alike: bool,
     /// Records were read one at a time, without an overlap.
-    pub(crate) unoverlapped: bool,
+    pub(super) unoverlapped: bool,
     /// The end was proved by a record that stood where, by the total, another one follows it.
-    pub(crate) end_denied: bool,
+    pub(super) end_denied: bool,
 }
 
 impl Counters {
     /// Counts a response.
-    pub(crate) fn came(&mut self) {
+    pub(super) fn came(&mut self) {
         self.requests += 1;
         self.counted = false;
     }
 
-    pub(crate) fn note_total(&mut self, meaning: TotalScope, total: Option<u64>, received: usize) {
+    pub(super) fn note_total(&mut self, meaning: TotalScope, total: Option<u64>, received: usize) {
         let Some(total) = total else {
             self.without_total = true;
             return;
@@ -284,7 +284,7 @@ impl Counters {
     }
 
     /// Counts the new records of a response.
-    pub(crate) fn gave(&mut self, records: u64) {
+    pub(super) fn gave(&mut self, records: u64) {
         self.seen += records;
         if records > 0 {
             self.found();
@@ -292,33 +292,33 @@ impl Counters {
     }
 
     /// Counts the last response as productive, even where nothing of it is delivered.
-    pub(crate) fn found(&mut self) {
+    pub(super) fn found(&mut self) {
         self.fruitful += u64::from(!self.counted);
         self.counted = true;
     }
 
     /// Returns whether the unproductive requests exceed the productive ones by more than this.
-    pub(crate) fn is_over(&self, max_unproductive_requests: u64) -> bool {
+    pub(super) fn is_over(&self, max_unproductive_requests: u64) -> bool {
         self.requests > max_unproductive_requests.saturating_add(2 * self.fruitful).saturating_add(self.excused)
     }
 
     /// Returns the smallest and the largest total, if every response had one.
-    pub(crate) fn all_totals(&self) -> Option<(u64, u64)> {
+    pub(super) fn all_totals(&self) -> Option<(u64, u64)> {
         self.totals.filter(|_| !self.without_total)
     }
 
     /// Sets the totals that the scan had seen before the cursor it resumes from.
-    pub(crate) fn resume(&mut self, totals: Option<(u64, u64)>) {
+    pub(super) fn resume(&mut self, totals: Option<(u64, u64)>) {
         self.totals = totals;
         self.without_total = totals.is_none();
     }
 
     /// Returns whether the server's total counts the listing and came with every response.
-    pub(crate) fn has_total(&self) -> bool {
+    pub(super) fn has_total(&self) -> bool {
         self.is_total && self.all_totals().is_some()
     }
 
-    pub(crate) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {
+    pub(super) fn doubt_of_total(&self, distinct: u64) -> Option<Doubt> {
         match self.totals {
             None => Some(Doubt::NoTotal),
             _ if self.without_total || !self.is_total => Some(Doubt::NoTotal),

@@ -76,7 +76,7 @@ pub enum FakeOrder {
 
 /// The settings of the fake Arklow server.
 #[derive(Default)]
-pub(crate) struct State {
+pub(super) struct State {
     accepted: Vec<String>,
     largest_page: Option<u32>,
     search: SearchEncoding,
@@ -88,7 +88,7 @@ pub(crate) struct State {
 }
 
 impl FakeArklow {
-    pub(crate) fn of(server: FakeServer) -> Self {
+    pub(super) fn of(server: FakeServer) -> Self {
         Self { server }
     }
 

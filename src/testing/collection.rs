@@ -12,7 +12,7 @@ use crate::testing::{FakeServer, sample};
 
 /// Identifies a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Name {
+pub(super) enum Name {
     /// The events of an action set, by the decoded project and id of a path.
     Unleash { project: String, action_set: String },
     /// The action records of an organisation.
@@ -22,15 +22,15 @@ pub(crate) enum Name {
 }
 
 /// A record: the string that a page contains, and its JSON value.
-pub(crate) struct Record {
-    pub(crate) text: String,
+pub(super) struct Record {
+    pub(super) text: String,
     /// Parsed on first use: most records are only copied into pages.
     value: OnceLock<Value>,
 }
 
 impl Record {
     /// The JSON value; null if the text isn't JSON.
-    pub(crate) fn value(&self) -> &Value {
+    pub(super) fn value(&self) -> &Value {
         self.value.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
     }
 }
@@ -43,15 +43,15 @@ impl From<String> for Record {
 
 /// The records of one listing, from its head.
 #[derive(Default)]
-pub(crate) struct Collection {
-    pub(crate) records: Vec<Record>,
+pub(super) struct Collection {
+    pub(super) records: Vec<Record>,
     /// The number of samples added so far, so that no id is used twice.
     samples: usize,
 }
 
 /// The collections of all APIs, and the queued faults.
 #[derive(Default)]
-pub(crate) struct Store {
+pub(super) struct Store {
     collections: HashMap<Name, Collection>,
     /// Each fault with the path prefix of the requests that it applies to.
     faults: VecDeque<(String, Fault)>,
@@ -60,20 +60,20 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn collection(&mut self, name: &Name) -> &mut Collection {
+    pub(super) fn collection(&mut self, name: &Name) -> &mut Collection {
         self.collections.entry(name.clone()).or_default()
     }
 
-    pub(crate) fn records(&self, name: &Name) -> &[Record] {
+    pub(super) fn records(&self, name: &Name) -> &[Record] {
         self.collections.get(name).map_or(&[], |it| &it.records)
     }
 
-    pub(crate) fn fail_next(&mut self, path: String, fault: Fault) {
+    pub(super) fn fail_next(&mut self, path: String, fault: Fault) {
         self.faults.push_back((path, fault));
     }
 
     /// Takes the next fault for this path from the queue, if it replaces the response.
-    pub(crate) fn fault(&mut self, path: &str) -> Option<Fault> {
+    pub(super) fn fault(&mut self, path: &str) -> Option<Fault> {
         path.clone_into(&mut self.path);
         let next = self.next_fault()?;
         if self.faults[next].1.replaces_response() { self.faults.remove(next).map(|it| it.1) } else { None }
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// The number of records of the page. A queued fault of pages changes `limit` and is removed from the queue.
-    pub(crate) fn page_size(&mut self, limit: usize) -> usize {
+    pub(super) fn page_size(&mut self, limit: usize) -> usize {
         let Some(next) = self.next_fault() else { return limit };
         let size = match self.faults[next].1 {
             Fault::EmptyOnce => 0,
@@ -112,7 +112,7 @@ pub enum FakeTotal {
 }
 
 impl FakeTotal {
-    pub(crate) fn of(self, all: usize, page: usize) -> Option<u64> {
+    pub(super) fn of(self, all: usize, page: usize) -> Option<u64> {
         match self {
             Self::All => Some(all as u64),
             Self::OfPage => Some(page as u64),
@@ -142,7 +142,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(server: FakeServer, name: Name) -> Self {
+    pub(super) fn new(server: FakeServer, name: Name) -> Self {
         Self { server, name }
     }
 

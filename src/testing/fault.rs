@@ -36,7 +36,7 @@ pub enum Fault {
 
 /// The reaction to a request.
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub(super) enum Reply {
     Response(HttpResponse),
     /// No response.
     Hang,
@@ -46,12 +46,12 @@ pub(crate) enum Reply {
 
 impl Fault {
     /// Whether the fault replaces any response, and doesn't only change a page.
-    pub(crate) fn replaces_response(&self) -> bool {
+    pub(super) fn replaces_response(&self) -> bool {
         matches!(self, Self::Status(_) | Self::StatusWith { .. } | Self::Hang | Self::Reset)
     }
 
     /// The reaction that the fault causes. `reject` makes an error response in the API's format.
-    pub(crate) fn reply(self, reject: impl FnOnce(StatusCode) -> HttpResponse) -> Reply {
+    pub(super) fn reply(self, reject: impl FnOnce(StatusCode) -> HttpResponse) -> Reply {
         let status = |number| StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Reply::Response(match self {
             Self::Hang => return Reply::Hang,

@@ -67,7 +67,7 @@ pub struct FakeIntegration {
 }
 
 /// The settings of the fake server of integration action logs.
-pub(crate) struct State {
+pub(super) struct State {
     accepted: Vec<String>,
     collection: String,
     largest_page: Option<u32>,
@@ -96,7 +96,7 @@ impl Default for State {
 }
 
 impl FakeIntegration {
-    pub(crate) fn of(server: FakeServer) -> Self {
+    pub(super) fn of(server: FakeServer) -> Self {
         Self { server }
     }
 

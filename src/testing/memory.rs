@@ -21,7 +21,7 @@ pub struct InMemory {
 }
 
 impl InMemory {
-    pub(crate) fn new(server: FakeServer) -> Self {
+    pub(super) fn new(server: FakeServer) -> Self {
         Self { server, latency: Duration::ZERO }
     }
 

@@ -25,10 +25,10 @@ const COMPRESSED_FROM: usize = 1024;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The rate limit, and the requests counted in the current period.
-pub(crate) struct Rate {
-    pub(crate) limit: u32,
+pub(super) struct Rate {
+    pub(super) limit: u32,
     /// Whether requests above the limit are rejected.
-    pub(crate) is_enforced: bool,
+    pub(super) is_enforced: bool,
     started: Option<Instant>,
     used: u32,
 }
@@ -41,16 +41,16 @@ impl Default for Rate {
 }
 
 /// The state of the rate limit after a request, for the headers of its response.
-pub(crate) struct RateStatus {
+pub(super) struct RateStatus {
     limit: u32,
     remaining: u32,
     reset: u64,
-    pub(crate) is_over: bool,
+    pub(super) is_over: bool,
 }
 
 impl Rate {
     /// Counts a request.
-    pub(crate) fn count(&mut self) -> RateStatus {
+    pub(super) fn count(&mut self) -> RateStatus {
         let now = Instant::now();
         let started = self.started.filter(|it| now.duration_since(*it) < WINDOW).unwrap_or_else(|| {
             self.used = 0;
@@ -71,14 +71,14 @@ impl Rate {
 
 impl RateStatus {
     /// The response to a request above the limit.
-    pub(crate) fn rejection(&self) -> HttpResponse {
+    pub(super) fn rejection(&self) -> HttpResponse {
         let text = "Too many requests, please try again later.";
         let mut response = wire::response(StatusCode::TOO_MANY_REQUESTS, "text/html; charset=utf-8", text);
         response.headers_mut().insert(RETRY_AFTER, self.reset.into());
         response
     }
 
-    pub(crate) fn put_on(&self, headers: &mut HeaderMap) {
+    pub(super) fn put_on(&self, headers: &mut HeaderMap) {
         let limit = self.limit;
         let policy = HeaderValue::try_from(format!("{limit};w={}", WINDOW.as_secs()));
         headers.extend(policy.ok().map(|it| (HeaderName::from_static("ratelimit-policy"), it)));
@@ -90,7 +90,7 @@ impl RateStatus {
 
 /// Finishes a response: adds an ETag, replaces it by 304 if the client has the same body, and compresses it if the
 /// client accepts that.
-pub(crate) fn finish(mut response: HttpResponse, request: &Request<Bytes>) -> HttpResponse {
+pub(super) fn finish(mut response: HttpResponse, request: &Request<Bytes>) -> HttpResponse {
     let tag = etag(response.body());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_current = response.status() == StatusCode::OK && is_read && has_current_version(request.headers(), &tag);

@@ -24,7 +24,7 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
-    pub(crate) fn of(request: &Request<Bytes>) -> Self {
+    pub(super) fn of(request: &Request<Bytes>) -> Self {
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),

@@ -50,7 +50,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(server: FakeServer, address: SocketAddr) -> io::Result<Self> {
+    pub(super) async fn start(server: FakeServer, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (alive, gone) = oneshot::channel();

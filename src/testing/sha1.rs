@@ -1,7 +1,7 @@
 //! SHA-1, for ETags like those of the recorded server. It protects no secret.
 
 /// The SHA-1 hash of the bytes.
-pub(crate) fn sha1(bytes: &[u8]) -> [u8; 20] {
+pub(super) fn sha1(bytes: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     let (blocks, rest) = bytes.as_chunks::<64>();
     for block in blocks {

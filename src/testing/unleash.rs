@@ -65,7 +65,7 @@ pub enum Oversized {
 }
 
 /// The settings of the fake Unleash server.
-pub(crate) struct State {
+pub(super) struct State {
     accepted: Vec<String>,
     wrong_kind: Vec<String>,
     without_permission: Vec<String>,
@@ -92,7 +92,7 @@ impl Default for State {
 }
 
 impl FakeUnleash {
-    pub(crate) fn of(server: FakeServer) -> Self {
+    pub(super) fn of(server: FakeServer) -> Self {
         Self { server }
     }
 

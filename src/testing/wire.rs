@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use crate::decode::HttpResponse;
 
-pub(crate) fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
+pub(super) fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = HttpResponse::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -15,13 +15,13 @@ pub(crate) fn response(status: StatusCode, content_type: &'static str, body: imp
     response
 }
 
-pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
+pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
     response(status, "application/json; charset=utf-8", body)
 }
 
 /// The response of a server with a web UI to a path that belongs to no API: a page, with status 200 and without
 /// authentication. A client whose base URL has a wrong path gets this.
-pub(crate) fn web_page(request: &Request<Bytes>) -> HttpResponse {
+pub(super) fn web_page(request: &Request<Bytes>) -> HttpResponse {
     let html = "text/html; charset=utf-8";
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         let page = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>A fake server</title></head></html>\n";
@@ -33,27 +33,27 @@ pub(crate) fn web_page(request: &Request<Bytes>) -> HttpResponse {
 }
 
 /// Whether the header has one of the accepted values. An empty list accepts every request.
-pub(crate) fn is_accepted(accepted: &[String], headers: &HeaderMap, name: &str) -> bool {
+pub(super) fn is_accepted(accepted: &[String], headers: &HeaderMap, name: &str) -> bool {
     let sent = headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
     accepted.is_empty() || accepted.iter().any(|it| it.as_bytes() == sent)
 }
 
 /// The decoded parameters of a query.
-pub(crate) struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(crate) fn of(request: &Request<Bytes>) -> Self {
+    pub(super) fn of(request: &Request<Bytes>) -> Self {
         let query = request.uri().query().unwrap_or_default();
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
     /// The first value of this name.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// An integer from `least` to `most`, or the message that rejects it.
-    pub(crate) fn number(&self, name: &str, default: u64, least: u64, most: u64) -> Result<u64, String> {
+    pub(super) fn number(&self, name: &str, default: u64, least: u64, most: u64) -> Result<u64, String> {
         let Some(text) = self.get(name) else { return Ok(default) };
         match text.parse() {
             Ok(number) if (least..=most).contains(&number) => Ok(number),
@@ -62,7 +62,7 @@ impl Query {
         }
     }
 
-    pub(crate) fn is_true(&self, name: &str) -> bool {
+    pub(super) fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }
 }

@@ -65,7 +65,7 @@ impl Base {
     }
 
     /// The server's host and port.
-    pub(crate) fn server(&self) -> (&str, u16) {
+    pub(super) fn server(&self) -> (&str, u16) {
         (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default().unwrap_or_default())
     }
 
@@ -89,7 +89,7 @@ impl Base {
     }
 
     /// Appends an encoded path and query to the base URL.
-    pub(crate) fn join(&self, path: &str, query: &str) -> Result<Uri> {
+    pub(super) fn join(&self, path: &str, query: &str) -> Result<Uri> {
         let base = self.url.as_str().trim_end_matches('/');
         let mut uri = String::with_capacity(base.len() + path.len() + query.len() + 2);
         uri.push_str(base);

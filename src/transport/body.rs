@@ -15,7 +15,7 @@ use crate::transport::http_client::Body;
 /// The most bytes that are read of an error body: the status is what matters, and a proxy's error page may have any
 /// size. The client's own `max_body_bytes` doesn't apply: the redaction can't recognize a secret that is cut in the
 /// middle.
-pub(crate) const ERROR_BODY: usize = 64 * 1024;
+pub(super) const ERROR_BODY: usize = 64 * 1024;
 
 /// The longest wait for an error body.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
@@ -29,13 +29,13 @@ const SLICE: usize = 256 * 1024;
 
 /// Marks an error response whose body is incomplete.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BrokenOff;
+pub(super) struct BrokenOff;
 
 /// Reads a response to its end, or to the cap, which counts bytes after decompression.
 ///
 /// A successful response must be complete; the caller limits the time for that. An error response counts by its status,
 /// even with an incomplete body. itself.
-pub(crate) async fn whole(
+pub(super) async fn whole(
     response: http::Response<Body>,
     cap: usize,
     deadline: Option<Instant>,

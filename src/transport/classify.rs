@@ -41,10 +41,10 @@ pub struct Dialect {
 
 /// What a request was sent with: base URL, conditions and credentials.
 #[derive(Clone, Copy)]
-pub(crate) struct Sent<'a> {
-    pub(crate) base: &'a Base,
-    pub(crate) conditions: Conditions,
-    pub(crate) credentials: &'a SentCredentials,
+pub(super) struct Sent<'a> {
+    pub(super) base: &'a Base,
+    pub(super) conditions: Conditions,
+    pub(super) credentials: &'a SentCredentials,
 }
 
 /// The facts that a hint is chosen by.
@@ -57,27 +57,27 @@ pub(crate) struct HintContext<'a> {
     pub(crate) web_page: bool,
     pub(crate) method: &'a Method,
     /// Whether sending the request twice has the same effect as sending it once.
-    pub(crate) repeat: Idempotency,
+    pub(super) repeat: Idempotency,
     /// Whether the request is one of this crate's own. What custom requests ask for is unknown.
     pub(crate) own: bool,
     /// Whether the base URL ends with the segments that the request path begins with.
-    pub(crate) doubled: bool,
+    pub(super) doubled: bool,
     conditions: Conditions,
     credentials: &'a SentCredentials,
 }
 
 impl HintContext<'_> {
     /// The server's message. Empty if there is none.
-    pub(crate) fn message(&self) -> &str {
+    pub(super) fn message(&self) -> &str {
         self.api.and_then(ApiError::message).unwrap_or_default()
     }
 
-    pub(crate) fn conditions(&self) -> Conditions {
+    pub(super) fn conditions(&self) -> Conditions {
         self.conditions
     }
 
     /// Whether the request was sent without any credentials.
-    pub(crate) fn is_unsigned(&self) -> bool {
+    pub(super) fn is_unsigned(&self) -> bool {
         self.credentials.is_empty()
     }
 
@@ -88,7 +88,7 @@ impl HintContext<'_> {
 }
 
 /// Turns a response into the value that it contains, or into an error.
-pub(crate) fn judge<T>(
+pub(super) fn judge<T>(
     dialect: &Dialect,
     request: &Request<T>,
     sent: Sent<'_>,
@@ -177,16 +177,16 @@ pub(crate) fn judge<T>(
 
 /// The conditional headers of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Conditions {
+pub(super) struct Conditions {
     /// `If-None-Match` or `If-Modified-Since`: only if the resource has changed or doesn't exist yet.
-    pub(crate) if_changed: bool,
+    pub(super) if_changed: bool,
     /// `If-Match` or `If-Unmodified-Since`: only if the resource hasn't changed.
-    pub(crate) if_unchanged: bool,
+    pub(super) if_unchanged: bool,
 }
 
 impl Conditions {
     /// The conditions that these headers set.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
             if_changed: [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|it| headers.contains_key(it)),
             if_unchanged: [IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|it| headers.contains_key(it)),
@@ -272,7 +272,7 @@ fn coding(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whether the response is a web page: by its content type if there is one, otherwise by its first character.
-pub(crate) fn is_web_page(response: &HttpResponse) -> bool {
+pub(super) fn is_web_page(response: &HttpResponse) -> bool {
     match response.headers().get(CONTENT_TYPE) {
         Some(kind) => kind.to_str().is_ok_and(|it| {
             let kind = it.split(';').next().unwrap_or_default().trim();
@@ -293,7 +293,7 @@ fn target(location: &str) -> Option<String> {
     Some(if origin == base.origin() { path } else { format!("{}{path}", origin.ascii_serialization()) })
 }
 
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     ["x-request-id", "x-correlation-id"].into_iter().find_map(|name| Some(headers.get(name)?.to_str().ok()?.to_owned()))
 }
 

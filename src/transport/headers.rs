@@ -54,7 +54,7 @@ const TELLING: [&str; 14] = [
 const TELLING_WORDS: [&str; 9] = ["sid", "pin", "otp", "pat", "sig", "mac", "hmac", "saml", "csrf"];
 
 /// Whether a header or parameter carries a secret, judged by its lower-case name.
-pub(crate) fn is_telling(name: &str) -> bool {
+pub(super) fn is_telling(name: &str) -> bool {
     // These headers aren't secret, and error messages are about them.
     let harmless = ["idempot", "access-control-", "bypass"].iter().any(|it| name.contains(it));
     let words = || name.split(|it: char| !it.is_ascii_alphanumeric());
@@ -86,7 +86,7 @@ impl Headers {
         self.map.insert(name, value);
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.map.keys()
     }
 
@@ -97,7 +97,7 @@ impl Headers {
     /// # Errors
     ///
     /// The first header that can't be sent, and why.
-    pub(crate) fn checked(&self, kind: ErrorKind) -> Result<&HeaderMap, Error> {
+    pub(super) fn checked(&self, kind: ErrorKind) -> Result<&HeaderMap, Error> {
         match &self.problem {
             Some(why) => Err(Error::new(kind, why.clone())),
             None => Ok(&self.map),

@@ -8,12 +8,12 @@ use crate::transport::classify::{Dialect, HintContext};
 
 /// The most specific hint wins: mistakes in the base URL or the credentials first, then what the API's [`Dialect`]
 /// knows of its own requests, then what holds for any HTTP server.
-pub(crate) fn hint(dialect: &Dialect, here: &HintContext<'_>) -> Option<&'static str> {
+pub(super) fn hint(dialect: &Dialect, here: &HintContext<'_>) -> Option<&'static str> {
     doubled(here).or_else(|| unsigned(here)).or_else(|| (dialect.hint)(here)).or_else(|| general(here))
 }
 
 /// The hint for a response that exceeds a size limit, either by its bytes or by the memory that its lists take.
-pub(crate) fn too_large(is_page: bool) -> &'static str {
+pub(super) fn too_large(is_page: bool) -> &'static str {
     if is_page { "request smaller pages (page_size), or raise max_body_bytes" } else { "raise max_body_bytes" }
 }
 

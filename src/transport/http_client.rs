@@ -115,7 +115,7 @@ impl HttpError {
         self.kind
     }
 
-    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
+    pub(super) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
         self.source
     }
 }

@@ -25,7 +25,7 @@ const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The state that the clones of a client share.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub(super) struct Limiter {
     /// One permit for each request that may be in flight. `None` means no limit.
     permits: Option<Semaphore>,
     pause: Mutex<Option<Pause>>,
@@ -45,24 +45,24 @@ struct Pause {
 
 /// How long a call is willing to wait for pauses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(super) struct Patience {
     /// The most time that the call spends in pauses.
-    pub(crate) longest: Duration,
+    pub(super) longest: Duration,
     /// Added to each pause, so that not all clients return at the same moment.
-    pub(crate) jitter: Duration,
+    pub(super) jitter: Duration,
     /// The call's deadline.
-    pub(crate) deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
 }
 
 /// The right to have one request in flight, until the permit is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit<'a> {
+pub(super) struct Permit<'a> {
     _permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Limiter {
     /// Allows `most` requests at once; 0 counts as 1.
-    pub(crate) fn new(most: Option<usize>) -> Self {
+    pub(super) fn new(most: Option<usize>) -> Self {
         let permits = most.map(|most| Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         Self { permits, pause: Mutex::default(), last: Mutex::default() }
     }
@@ -71,7 +71,7 @@ impl Limiter {
     ///
     /// A call waits for a pause *without* holding a permit, so that sleeping calls don't block the client's other
     /// requests. A pause may therefore begin while a call waits for its permit; the loop then waits for that pause too.
-    pub(crate) async fn enter(
+    pub(super) async fn enter(
         &self,
         patience: Patience,
         waiting: &(dyn Fn(WaitReason, Option<Duration>) + Sync),
@@ -110,7 +110,7 @@ impl Limiter {
 
     /// The delay after the end of the pause at which the calling request may start. `room` is the most time that the
     /// caller has for this delay.
-    pub(crate) fn turn(&self, room: Option<Duration>) -> Duration {
+    pub(super) fn turn(&self, room: Option<Duration>) -> Duration {
         let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(pause) = pause.as_mut() else { return Duration::ZERO };
         let before = pause.waiting;
@@ -127,7 +127,7 @@ impl Limiter {
     }
 
     /// Starts a pause for as long as the server asks, or extends the current one if that ends earlier.
-    pub(crate) fn pause_for(&self, wait: Duration) {
+    pub(super) fn pause_for(&self, wait: Duration) {
         let now = Instant::now();
         let until = now + wait.min(LONGEST_PAUSE);
         // A wait that overflows `Instant` is longer than any call waits.
@@ -142,13 +142,13 @@ impl Limiter {
     }
 
     /// Stores the rate-limit headers of a response, if there are any.
-    pub(crate) fn learn(&self, headers: &HeaderMap) -> Option<RateLimit> {
+    pub(super) fn learn(&self, headers: &HeaderMap) -> Option<RateLimit> {
         let limit = RateLimit::read(headers)?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(limit);
         Some(limit)
     }
 
-    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+    pub(super) fn rate_limit(&self) -> Option<RateLimit> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
 //! The request path: authenticate, acquire a permit, send, read the response, classify it, and retry.
 
 pub(crate) mod base_url;
-pub(crate) mod body;
-pub(crate) mod classify;
+mod body;
+mod classify;
 pub(crate) mod connect;
 mod deadline;
 pub(crate) mod env;
@@ -14,7 +14,7 @@ mod obstacle;
 mod options;
 mod proxy;
 mod reading;
-pub(crate) mod redact;
+mod redact;
 mod renewal;
 pub(crate) mod response;
 mod retry;

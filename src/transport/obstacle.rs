@@ -6,7 +6,7 @@ use std::io;
 /// The reason that a connection couldn't be established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
-pub(crate) enum Obstacle {
+pub(super) enum Obstacle {
     /// The server's certificate isn't trusted; the field is the hint. A retry fails the same way.
     Certificate(&'static str),
     /// The server doesn't speak TLS.
@@ -19,7 +19,7 @@ pub(crate) enum Obstacle {
 
 impl Obstacle {
     /// Finds the reason among the sources of an error.
-    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
+    pub(super) fn of(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut cause = Some(error);
         let mut found = None;
         while let Some(error) = cause {
@@ -29,7 +29,7 @@ impl Obstacle {
         found
     }
 
-    pub(crate) fn message(self) -> &'static str {
+    pub(super) fn message(self) -> &'static str {
         match self {
             Self::Certificate(_) => "the server's certificate isn't trusted",
             Self::NotTls => "the server can't be reached: it doesn't speak TLS",
@@ -38,7 +38,7 @@ impl Obstacle {
         }
     }
 
-    pub(crate) fn hint(self) -> &'static str {
+    pub(super) fn hint(self) -> &'static str {
         match self {
             Self::Certificate(hint) => hint,
             Self::NotTls => "check that the port serves https; for plain http, begin the base URL with http://",

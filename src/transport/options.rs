@@ -72,7 +72,7 @@ impl Default for Jitter {
 
 impl Jitter {
     /// A random part of a duration.
-    pub(crate) fn part_of(&self, time: Duration) -> Duration {
+    pub(super) fn part_of(&self, time: Duration) -> Duration {
         let part = (self.0)();
         time.mul_f64(if part.is_finite() { part.clamp(0.0, 1.0) } else { 1.0 })
     }
@@ -86,7 +86,7 @@ impl fmt::Debug for Jitter {
 
 /// A unique idempotency key: a random UUID. From the operating system each time, because a generator inside the process
 /// has the same state after a fork in the parent and in the child.
-pub(crate) fn idempotency_key() -> Result<HeaderValue> {
+pub(super) fn idempotency_key() -> Result<HeaderValue> {
     let unusable =
         |error| Error::new(ErrorKind::InvalidRequest, "the idempotency key can't be generated").with_source(error);
     let mut random = [0; 16];

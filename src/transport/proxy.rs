@@ -17,7 +17,7 @@ const VARIABLES: [[&str; 2]; 3] =
 /// # Errors
 ///
 /// The message names the variable, and not its value, which may contain a password.
-pub(crate) fn check() -> Result<()> {
+pub(super) fn check() -> Result<()> {
     check_in(|name| env::var_os(name))
 }
 
@@ -44,7 +44,7 @@ fn check_in(variable: impl Fn(&str) -> Option<OsString>) -> Result<()> {
 }
 
 /// Why the HTTP stack can't use this proxy, if it can't.
-pub(crate) fn problem(value: &str) -> Option<&'static str> {
+pub(super) fn problem(value: &str) -> Option<&'static str> {
     let Ok(uri) = value.parse::<Uri>() else { return Some("isn't a URL") };
     match uri.scheme_str() {
         // Without a scheme the stack assumes http.

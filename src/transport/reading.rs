@@ -19,22 +19,22 @@ use crate::transport::response::Response;
 const LARGE: usize = 128 * 1024;
 
 /// A complete response, and everything needed to decode it.
-pub(crate) struct ResponseDecoder<T> {
-    pub(crate) transport: Arc<Inner>,
-    pub(crate) request: Request<T>,
-    pub(crate) conditions: Conditions,
+pub(super) struct ResponseDecoder<T> {
+    pub(super) transport: Arc<Inner>,
+    pub(super) request: Request<T>,
+    pub(super) conditions: Conditions,
     /// The credentials of this attempt and of the call's earlier ones.
-    pub(crate) credentials: Arc<SentCredentials>,
-    pub(crate) secrets: Secrets,
-    pub(crate) rate_limit: Option<RateLimit>,
+    pub(super) credentials: Arc<SentCredentials>,
+    pub(super) secrets: Secrets,
+    pub(super) rate_limit: Option<RateLimit>,
     /// Whether an earlier attempt of the call may have taken effect.
-    pub(crate) may_have_been_done: bool,
-    pub(crate) response: HttpResponse,
+    pub(super) may_have_been_done: bool,
+    pub(super) response: HttpResponse,
 }
 
 impl<T: Send + 'static> ResponseDecoder<T> {
     /// Decodes the response. A large one is decoded on the blocking pool, where it delays no other task and no timer.
-    pub(crate) async fn decode_off_thread(self) -> Result<Response<T>> {
+    pub(super) async fn decode_off_thread(self) -> Result<Response<T>> {
         if self.response.body().len() < LARGE || Handle::try_current().is_err() {
             return self.decode();
         }

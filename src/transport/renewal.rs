@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Without this state, a server that rejects everybody would get two requests from each call, and the token source one,
 /// for ever: neither is charged to the retry budget.
 #[derive(Debug, Default)]
-pub(crate) struct Renewal {
+pub(super) struct Renewal {
     state: Mutex<State>,
 }
 
@@ -27,13 +27,13 @@ struct State {
 
 impl Renewal {
     /// How long renewals are still suspended, if they are.
-    pub(crate) fn rests(&self) -> Option<Duration> {
+    pub(super) fn rests(&self) -> Option<Duration> {
         let until = self.state.lock().unwrap_or_else(PoisonError::into_inner).not_before?;
         until.checked_duration_since(Instant::now()).filter(|it| !it.is_zero())
     }
 
     /// Renewed credentials were rejected. Of concurrent rejections, only the first counts.
-    pub(crate) fn failed(&self) {
+    pub(super) fn failed(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if state.not_before.is_none_or(|it| it <= now) {
@@ -44,7 +44,7 @@ impl Renewal {
 
     /// The server accepted credentials. It may keep rejecting the same ones on another path, so the suspension isn't
     /// lifted at once, but soon.
-    pub(crate) fn worked(&self) {
+    pub(super) fn worked(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = state.not_before {
             let soon = Instant::now() + PAUSE;

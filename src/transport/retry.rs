@@ -174,7 +174,7 @@ impl RetryPolicy {
     }
 
     /// The error of an attempt, with the user's classifier applied.
-    pub(crate) fn classified(&self, error: Error) -> Error {
+    pub(super) fn classified(&self, error: Error) -> Error {
         match self.classifier.as_ref().and_then(|it| it.0(&error)) {
             Some(transient) => error.with_transient(transient),
             None => error,
@@ -193,13 +193,13 @@ impl RetryPolicy {
     }
 
     /// Whether a failed attempt certainly had no effect.
-    pub(crate) fn had_no_effect(&self, error: &Error) -> bool {
+    pub(super) fn had_no_effect(&self, error: &Error) -> bool {
         had_no_effect(error) || (self.writes_after_429 && error.status() == Some(StatusCode::TOO_MANY_REQUESTS))
     }
 
     /// An attempt's error, with an outcome that claims no more than is certain. `safe`: whether the request is
     /// idempotent.
-    pub(crate) fn weigh(&self, error: Error, safe: bool) -> Error {
+    pub(super) fn weigh(&self, error: Error, safe: bool) -> Error {
         // A server may store the record first and count the request afterwards.
         if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) && !safe && !self.writes_after_429 {
             return error.with_outcome(WriteOutcome::Unknown);
@@ -208,17 +208,17 @@ impl RetryPolicy {
     }
 
     /// The upper bound of the random wait after attempt number `attempts`.
-    pub(crate) fn jitter(&self, attempts: u32) -> Duration {
+    pub(super) fn jitter(&self, attempts: u32) -> Duration {
         self.initial_backoff.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(self.max_backoff).min(A_DAY)
     }
 
     /// The longest `Retry-After` that the client waits for.
-    pub(crate) fn longest(&self) -> Duration {
+    pub(super) fn longest(&self) -> Duration {
         self.max_retry_after
     }
 
     /// What to do after attempt number `attempts` has failed. `repeatable`: whether a second execution does no harm.
-    pub(crate) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
+    pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
         // Token sources retry by themselves: `TokenCache` spaces out their failures.
         let transient = error.is_transient() && error.kind() != ErrorKind::Credentials;
         if !transient || attempts >= self.max_attempts || !(repeatable || self.had_no_effect(error)) {
@@ -240,7 +240,7 @@ fn had_no_effect(error: &Error) -> bool {
 }
 
 /// The `Retry-After` of an overloaded server (429 or 503).
-pub(crate) fn overload_wait(error: &Error) -> Option<Duration> {
+pub(super) fn overload_wait(error: &Error) -> Option<Duration> {
     matches!(error.status()?.as_u16(), 429 | 503).then(|| error.retry_after())?
 }
 
@@ -249,7 +249,7 @@ const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(super) enum Decision {
     /// Fail the call with this error.
     GiveUp,
     /// Retry after `least` plus a random part of `jitter`.
@@ -259,14 +259,14 @@ pub(crate) enum Decision {
 /// The retries that a client and its clones may still make. Without a budget, a server that fails under load would get
 /// four times the load.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(super) struct Budget {
     tokens: Mutex<u32>,
 }
 
 const TOKENS: u32 = 500;
 
 impl Budget {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { tokens: Mutex::new(TOKENS) }
     }
 
@@ -276,7 +276,7 @@ impl Budget {
     }
 
     /// The cost of a retry after this error. A timeout costs more, as it has held a connection for long.
-    pub(crate) fn cost(error: &Error) -> u32 {
+    pub(super) fn cost(error: &Error) -> u32 {
         if error.kind() == ErrorKind::Timeout { 10 } else { 5 }
     }
 
@@ -298,7 +298,7 @@ impl Budget {
 /// A call that is dropped returns only the tokens for a retry that wasn't sent. If it returned all of them, callers
 /// with their own timeouts would send several requests per call to an unresponsive server, for ever.
 #[derive(Debug)]
-pub(crate) struct Spent<'a> {
+pub(super) struct Spent<'a> {
     budget: &'a Budget,
     /// Tokens for retries that were sent.
     used: u32,
@@ -307,24 +307,24 @@ pub(crate) struct Spent<'a> {
 }
 
 impl<'a> Spent<'a> {
-    pub(crate) fn nothing_of(budget: &'a Budget) -> Self {
+    pub(super) fn nothing_of(budget: &'a Budget) -> Self {
         Self { budget, used: 0, taken: 0 }
     }
 
     /// Takes the cost of a retry. `false` if the budget doesn't have enough tokens.
-    pub(crate) fn take(&mut self, cost: u32) -> bool {
+    pub(super) fn take(&mut self, cost: u32) -> bool {
         let taken = self.budget.take(cost);
         self.taken += if taken { cost } else { 0 };
         taken
     }
 
     /// An attempt is sent: the tokens taken for it are used.
-    pub(crate) fn sent(&mut self) {
+    pub(super) fn sent(&mut self) {
         self.used += std::mem::take(&mut self.taken);
     }
 
     /// The call is over. A successful call returns the tokens that it took, and at least one.
-    pub(crate) fn settle(mut self, succeeded: bool) {
+    pub(super) fn settle(mut self, succeeded: bool) {
         if succeeded {
             self.taken = (self.taken + self.used).max(1);
         }
@@ -339,7 +339,7 @@ impl Drop for Spent<'_> {
 
 /// The wait that the server asks for: `retry-after-ms`, or `Retry-After` in seconds or as a date. A date is compared
 /// with the response's own `Date`, so that a wrong clock on either side makes no difference.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
     // A number that overflows counts as the longest duration.
     let counted = |number: f64, scale: f64| {

@@ -12,7 +12,7 @@ use crate::observe::{AttemptEnded, AttemptResult, Event, Observer, WaitReason, W
 /// Reports the end of an attempt, however it ends. If it is dropped without [`end`](Self::end), the attempt was
 /// cancelled.
 #[derive(Debug)]
-pub(crate) struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     call: &'a CallContext,
     observer: &'a Observer,
     span: Span,
@@ -26,13 +26,13 @@ pub(crate) struct Attempt<'a> {
 
 /// The span of a call. If it is dropped without [`end`](Self::end), the call was cancelled.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(super) struct Call {
     span: Span,
     ended: bool,
 }
 
 impl Call {
-    pub(crate) fn begin(call: &CallContext) -> Self {
+    pub(super) fn begin(call: &CallContext) -> Self {
         let span = info_span!(
             target: "actionlog",
             "actionlog.call",
@@ -48,11 +48,11 @@ impl Call {
         Self { span, ended: false }
     }
 
-    pub(crate) fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    pub(crate) fn end(mut self, attempts: u32, error: Option<&Error>) {
+    pub(super) fn end(mut self, attempts: u32, error: Option<&Error>) {
         self.ended = true;
         self.span.record("actionlog.attempts", attempts);
         if let Some(error) = error {
@@ -75,7 +75,7 @@ fn fail(span: &Span, error_type: &'static str) {
 }
 
 /// Reports a wait that starts.
-pub(crate) fn waiting(call: &CallContext, observer: &Observer, reason: WaitReason, wait: Option<Duration>) {
+pub(super) fn waiting(call: &CallContext, observer: &Observer, reason: WaitReason, wait: Option<Duration>) {
     let milliseconds = wait.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
     match reason {
         WaitReason::Pause => {
@@ -90,7 +90,7 @@ pub(crate) fn waiting(call: &CallContext, observer: &Observer, reason: WaitReaso
 }
 
 /// Reports that a failed attempt will be retried.
-pub(crate) fn again(attempt: u32, error: &Error) {
+pub(super) fn again(attempt: u32, error: &Error) {
     warn!(
         target: "actionlog",
         attempt,
@@ -101,7 +101,7 @@ pub(crate) fn again(attempt: u32, error: &Error) {
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn begin(call: &'a CallContext, observer: &'a Observer, server: (&str, u16), number: u32) -> Self {
+    pub(super) fn begin(call: &'a CallContext, observer: &'a Observer, server: (&str, u16), number: u32) -> Self {
         let span = info_span!(
             target: "actionlog",
             "actionlog.attempt",
@@ -129,19 +129,19 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    pub(crate) fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 
     /// Records the status of the response.
-    pub(crate) fn responded(&mut self, status: StatusCode, version: Version) {
+    pub(super) fn responded(&mut self, status: StatusCode, version: Version) {
         self.status = Some(status);
         self.took = Some(self.began.elapsed());
         self.span.record("http.response.status_code", status.as_u16());
         self.span.record("network.protocol.version", protocol(version));
     }
 
-    pub(crate) fn end(mut self, error: Option<&Error>) {
+    pub(super) fn end(mut self, error: Option<&Error>) {
         self.end = error.map_or(AttemptResult::Done, |error| AttemptResult::Failed(error.kind()));
     }
 }

@@ -19,7 +19,7 @@ use crate::values::json::Json;
 /// [`UnleashClient::action_set_events`](crate::unleash::UnleashClient::action_set_events).
 #[derive(Clone, Copy, Debug)]
 pub struct ActionSetEvents<'a> {
-    pub(crate) transport: &'a Transport,
+    pub(super) transport: &'a Transport,
 }
 
 impl ActionSetEvents<'_> {

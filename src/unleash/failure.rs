@@ -10,7 +10,7 @@ use crate::error::{ApiError, ErrorKind};
 use crate::transport::{Dialect, HintContext};
 use crate::values::json::Json;
 
-pub(crate) static DIALECT: Dialect =
+pub(super) static DIALECT: Dialect =
     Dialect { name: "unleash", read_error, no_such_api, auth_grace: Duration::from_secs(600), hint };
 
 /// An error body. In the errors that a real server sends, every field but the message is missing at times.

@@ -39,7 +39,7 @@ impl Visitor<'_> for Integer {
 }
 
 /// For `#[serde(with = "crate::values::integer::required")]`.
-pub(crate) mod required {
+pub(super) mod required {
     use super::{Deserializer, Integer, Serializer};
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {

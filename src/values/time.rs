@@ -35,7 +35,7 @@ fn parse_usual(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_hms_nano_opt(hour, minute, second, nanoseconds)?.and_utc())
 }
 
-pub(crate) fn format(time: &DateTime<Utc>) -> String {
+fn format(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 

@@ -19,23 +19,23 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::page::Window;
 
 /// The maximum number of requests in flight for one listing.
-pub(crate) const MAX_IN_FLIGHT: usize = 32;
+pub(in crate::page) const MAX_IN_FLIGHT: usize = 32;
 
 /// For how many windows nothing is prefetched after two wrong predictions in a row.
 const CALM: u32 = 16;
 
 /// The windows behind the next one, if the listing stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PrefetchHint {
+pub(in crate::page) struct PrefetchHint {
     /// The distance from one window to the next.
-    pub(crate) step: u64,
+    pub(in crate::page) step: u64,
     /// The end of the listing, if it is known. Nothing is requested beyond it.
-    pub(crate) end: Option<u64>,
+    pub(in crate::page) end: Option<u64>,
 }
 
 /// Prefetched pages, in the order of their windows.
 #[derive(Debug)]
-pub(crate) struct Prefetcher<T> {
+pub(in crate::page) struct Prefetcher<T> {
     /// How many requests may be in flight, including the one that is wanted.
     most: usize,
     /// How many windows to prefetch: halved after each wrong prediction, and one more after each right one. So the
@@ -51,18 +51,18 @@ pub(crate) struct Prefetcher<T> {
 }
 
 impl<T: Send + Unpin + 'static> Prefetcher<T> {
-    pub(crate) fn new(most: usize) -> Self {
+    pub(in crate::page) fn new(most: usize) -> Self {
         Self { most, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
     }
 
     /// Returns how many requests were wasted because their pages weren't wanted.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub(in crate::page) fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// Returns the request for this window, if it was prefetched. If another window was prefetched, the prediction was
     /// wrong, and all of them are dropped.
-    pub(crate) fn take(&mut self, window: Window) -> Option<Task<T>> {
+    pub(in crate::page) fn take(&mut self, window: Window) -> Option<Task<T>> {
         self.calm = self.calm.saturating_sub(1);
         match self.tasks.pop_front() {
             Some((prefetched, task)) if prefetched == window => {
@@ -88,12 +88,12 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 
     /// Drops the requests in flight.
-    pub(crate) fn clear(&mut self) {
+    pub(in crate::page) fn clear(&mut self) {
         self.dropped += self.tasks.drain(..).filter(|(_, task)| task.was_sent()).count() as u64;
     }
 
     /// Requests up to `windows` windows behind `wanted`.
-    pub(crate) fn prefetch<F>(
+    pub(in crate::page) fn prefetch<F>(
         &mut self,
         wanted: Window,
         prefetch_hint: PrefetchHint,
@@ -120,7 +120,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
 
     /// Requests the windows again that have failed by now with a transient error. A page has come since, so their
     /// errors are outdated when their turn comes.
-    pub(crate) fn retry_failed<F>(&mut self, request: impl Fn(Window, Sent) -> F)
+    pub(in crate::page) fn retry_failed<F>(&mut self, request: impl Fn(Window, Sent) -> F)
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
@@ -142,7 +142,7 @@ type Sent = Arc<AtomicBool>;
 /// A request in a task of its own: it progresses whatever the consumer of the stream does meanwhile. It is aborted on
 /// drop.
 #[derive(Debug)]
-pub(crate) struct Task<T> {
+pub(in crate::page) struct Task<T> {
     state: State<T>,
     sent: Sent,
 }

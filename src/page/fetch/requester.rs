@@ -33,11 +33,11 @@ fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
 
 /// Which errors a scan tolerates.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Endurance {
+pub(in crate::page) struct Endurance {
     /// How many transient errors in a row, or `None` for any number.
-    pub(crate) errors: Option<u32>,
+    pub(in crate::page) errors: Option<u32>,
     /// For how long a 401 or 403 counts as transient after a page has succeeded. `None` for the default of the API.
-    pub(crate) auth_grace: Option<Duration>,
+    pub(in crate::page) auth_grace: Option<Duration>,
 }
 
 impl Default for Endurance {
@@ -47,10 +47,10 @@ impl Default for Endurance {
 }
 
 /// A page request in flight.
-pub(crate) type PageRequest<T> = BoxFuture<'static, Result<ListPage<Result<T, InvalidRecord>>>>;
+pub(in crate::page) type PageRequest<T> = BoxFuture<'static, Result<ListPage<Result<T, InvalidRecord>>>>;
 
 /// Requests windows of one listing, after a wait if the last request failed.
-pub(crate) struct Requester<Q: Paginate> {
+pub(in crate::page) struct Requester<Q: Paginate> {
     transport: Transport,
     query: Q,
     options: CallOptions,
@@ -68,7 +68,13 @@ pub(crate) struct Requester<Q: Paginate> {
 }
 
 impl<Q: Paginate> Requester<Q> {
-    pub(crate) fn new(transport: Transport, query: Q, options: CallOptions, limit: u32, endurance: Endurance) -> Self {
+    pub(in crate::page) fn new(
+        transport: Transport,
+        query: Q,
+        options: CallOptions,
+        limit: u32,
+        endurance: Endurance,
+    ) -> Self {
         let request = request(&query, limit);
         let call = request.operation(transport.api());
         Self {
@@ -86,28 +92,28 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Returns the identity of the listing.
-    pub(crate) fn listing(&self) -> Result<Fingerprint> {
+    pub(in crate::page) fn listing(&self) -> Result<Fingerprint> {
         Fingerprint::of(self.transport.base().origin(), &self.request)
     }
 
-    pub(crate) fn query(&self) -> &Q {
+    pub(in crate::page) fn query(&self) -> &Q {
         &self.query
     }
 
-    pub(crate) fn transport(&self) -> &Transport {
+    pub(in crate::page) fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    pub(crate) fn call(&self) -> Operation<'_> {
+    pub(in crate::page) fn call(&self) -> Operation<'_> {
         self.call.name()
     }
 
-    pub(crate) fn request(&self, window: Window) -> PageRequest<Q::Item> {
+    pub(in crate::page) fn request(&self, window: Window) -> PageRequest<Q::Item> {
         self.request_with(window, self.options.clone())
     }
 
     /// Prefetches a window: `sent` is set when the request is sent.
-    pub(crate) fn prefetch(&self, window: Window, sent: Arc<AtomicBool>) -> PageRequest<Q::Item> {
+    pub(in crate::page) fn prefetch(&self, window: Window, sent: Arc<AtomicBool>) -> PageRequest<Q::Item> {
         self.request_with(window, CallOptions { sent: Some(sent), ..self.options.clone() })
     }
 
@@ -125,7 +131,7 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Notes a page. Returns whether the request before it failed.
-    pub(crate) fn note_success(&mut self) -> bool {
+    pub(in crate::page) fn note_success(&mut self) -> bool {
         let failed = self.is_failing();
         self.errors_in_a_row = 0;
         self.has_succeeded = true;
@@ -135,7 +141,7 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Notes an error, and returns it as the scan yields it: transient if the scan continues, and not if it ends.
-    pub(crate) fn note_error(&mut self, error: Error) -> Error {
+    pub(in crate::page) fn note_error(&mut self, error: Error) -> Error {
         self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         self.retry_after = error.retry_after();
         let transient = error.is_transient() || self.is_in_auth_grace(&error);
@@ -158,13 +164,16 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Returns whether the last request failed.
-    pub(crate) fn is_failing(&self) -> bool {
+    pub(in crate::page) fn is_failing(&self) -> bool {
         self.errors_in_a_row > 0
     }
 }
 
 /// Returns the request for a listing without a window. It is invalid if the API doesn't take the page size.
-pub(crate) fn request<Q: Paginate>(query: &Q, limit: u32) -> Request<ListPage<Result<Q::Item, InvalidRecord>>> {
+pub(in crate::page) fn request<Q: Paginate>(
+    query: &Q,
+    limit: u32,
+) -> Request<ListPage<Result<Q::Item, InvalidRecord>>> {
     let request = query.request();
     let request = match query.page_sizes().largest {
         _ if limit == 0 => request.invalid("the page size is 0: set at least 1"),

@@ -12,7 +12,7 @@ const PAUSE: u32 = 4;
 
 /// The shift of a listing, in records per request: positive if records are added at the head.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Drift {
+pub(super) struct Drift {
     /// The last two shifts, the newer one last.
     seen: [Option<i64>; 2],
     /// By how much the last window was moved down.
@@ -25,13 +25,13 @@ pub(crate) struct Drift {
 
 impl Drift {
     /// Counts a response.
-    pub(crate) fn note_request(&mut self) {
+    pub(super) fn note_request(&mut self) {
         self.since = self.since.saturating_add(1);
         self.pause = self.pause.saturating_sub(1);
     }
 
     /// Notes that the last already seen record was found this much further down than before.
-    pub(crate) fn note_shift(&mut self, shift: i64) {
+    pub(super) fn note_shift(&mut self, shift: i64) {
         let per_request = shift.div_euclid(i64::from(self.since.max(1)));
         self.seen = [self.seen[1], Some(per_request)];
         self.since = 0;
@@ -39,7 +39,7 @@ impl Drift {
 
     /// Returns by how much to move the next window down, in pages of `size` records. `stalled`: the last response
     /// brought no new record.
-    pub(crate) fn predict(&mut self, stalled: bool, size: u64) -> i64 {
+    pub(super) fn predict(&mut self, stalled: bool, size: u64) -> i64 {
         self.predicted = match self.seen {
             _ if self.pause > 0 => 0,
             // Without progress, the latest shift is the best guess.
@@ -61,18 +61,18 @@ impl Drift {
     }
 
     /// Returns by how much the last window was moved down.
-    pub(crate) fn predicted(&self) -> i64 {
+    pub(super) fn predicted(&self) -> i64 {
         self.predicted
     }
 
     /// Returns whether the listing shifts by little, if at all, in pages of `size` records.
-    pub(crate) fn is_calm(&self, size: u64) -> bool {
+    pub(super) fn is_calm(&self, size: u64) -> bool {
         let latest = self.seen[1].unwrap_or_default().unsigned_abs();
         self.predicted == 0 && self.pause == 0 && latest.saturating_mul(WORTH) < size
     }
 
     /// Notes that the window lay beyond the already seen record, because the listing shifted less than predicted.
-    pub(crate) fn was_wrong(&mut self) {
+    pub(super) fn was_wrong(&mut self) {
         *self = Self { pause: PAUSE, ..Self::default() };
     }
 }

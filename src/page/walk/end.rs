@@ -17,7 +17,7 @@ const STALLS: u32 = 6;
 
 impl Walk {
     /// R4. Ends the pass if this page proves that nothing follows.
-    pub(crate) fn note_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
+    pub(super) fn note_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
         let rules = self.plan.rules;
         let on_head = self.is_on_head();
         let received = page.len() as u64;
@@ -71,7 +71,7 @@ impl Walk {
     /// Whether the page is the whole listing: it begins at offset 0, has room for more, and the total counts exactly
     /// its records. One response is one view. Over several pages, a clamped offset or a row listed twice makes a total
     /// fit by chance.
-    pub(crate) fn is_whole(&self, page: &[RecordKey], total: Option<u64>) -> bool {
+    fn is_whole(&self, page: &[RecordKey], total: Option<u64>) -> bool {
         let known = self.plan.total == TotalScope::Listing || !self.plan.rules.doubt_total;
         let is_all =
             self.has_room(page) && total == Some(page.len() as u64) && self.last_page.map(|it| it.behind) == total;
@@ -79,7 +79,7 @@ impl Walk {
     }
 
     /// Stops a scan whose listing grows at its end as fast as it is read.
-    pub(crate) fn note_growth(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
+    fn note_growth(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
         let has_room = page.len() < self.largest_page.min(self.plan.limit as usize);
         self.chase.note_total(total, seen.behind);
         let outrun = !self.counters.shifted
@@ -96,7 +96,7 @@ impl Walk {
         }
     }
 
-    pub(crate) fn observe_empty(&mut self) {
+    pub(super) fn observe_empty(&mut self) {
         let singles = self.singles();
         let scan = &mut self.scan;
         scan.drift.note_request();
@@ -129,7 +129,7 @@ impl Walk {
 
     /// The end of the pass. If records may have moved to the head, or came there, the head is scanned a second time
     /// first.
-    pub(crate) fn reach_end(&mut self, end: End) {
+    fn reach_end(&mut self, end: End) {
         if self.first_pass.is_some() {
             return self.end_head();
         }
@@ -150,13 +150,13 @@ impl Walk {
         self.head.read_again();
     }
 
-    pub(crate) fn end_head(&mut self) {
+    fn end_head(&mut self) {
         self.counters.reordered |= !self.head.is_same();
         self.end = self.proven_end;
     }
 
     /// The doubt that remains although the end was proved.
-    pub(crate) fn doubt(&self, seen_before: u64) -> Option<Doubt> {
+    pub(in crate::page) fn doubt(&self, seen_before: u64) -> Option<Doubt> {
         let distinct = seen_before.saturating_add(self.counters.seen);
         if self.end == Some(End::Unproved) || self.counters.unoverlapped {
             return Some(Doubt::SingleRecords);
@@ -168,7 +168,7 @@ impl Walk {
     }
 
     /// The doubt that remains whatever the total is.
-    pub(crate) fn doubt_beside_total(&self) -> Option<Doubt> {
+    pub(in crate::page) fn doubt_beside_total(&self) -> Option<Doubt> {
         let counters = &self.counters;
         let forgot = counters.forgot || self.scan.known.has_forgotten();
         let unsure = forgot || (self.resumed && counters.inserted + counters.lost_places + counters.late > 0);

@@ -21,7 +21,7 @@ const PAGES_BEYOND: u64 = 8;
 
 /// Detects that the scan runs after an end that moves.
 #[derive(Debug, Default)]
-pub(crate) struct Chase {
+pub(super) struct Chase {
     in_a_row: u32,
     /// The page that is requested again.
     page: Option<(u64, Vec<RecordKey>)>,
@@ -35,7 +35,7 @@ pub(crate) struct Chase {
 
 /// What the scan does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(super) enum Next {
     GoOn,
     /// Request the same page again.
     Again,
@@ -45,7 +45,7 @@ pub(crate) enum Next {
 
 impl Chase {
     /// Notes a page, whether it had room for more, and whether its last record is new.
-    pub(crate) fn note(&mut self, offset: u64, page: &[RecordKey], has_room: bool, is_news: bool) -> Next {
+    pub(super) fn note(&mut self, offset: u64, page: &[RecordKey], has_room: bool, is_news: bool) -> Next {
         if let Some((asked, before)) = self.page.take() {
             // If records are removed at the other end, the first ones have left the page.
             let rest = page.first().and_then(|first| before.iter().position(|it| it == first)).map(|it| &before[it..]);
@@ -71,7 +71,7 @@ impl Chase {
     }
 
     /// Notes the total of a response whose records end before the offset `behind`.
-    pub(crate) fn note_total(&mut self, total: Option<u64>, behind: u64) {
+    pub(super) fn note_total(&mut self, total: Option<u64>, behind: u64) {
         let Some(total) = total else {
             self.dubious = true;
             return;
@@ -82,7 +82,7 @@ impl Chase {
     }
 
     /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total.
-    pub(crate) fn is_outrun(&self, meaning: TotalScope, delivered: u64, limit: u32) -> bool {
+    pub(super) fn is_outrun(&self, meaning: TotalScope, delivered: u64, limit: u32) -> bool {
         let beyond = PAGES_BEYOND * u64::from(limit);
         self.totals.is_some_and(|(first, last)| {
             !self.dubious && meaning != TotalScope::Page && last > first && delivered >= first.saturating_add(beyond)

@@ -5,14 +5,14 @@ use crate::page::RecordKey;
 /// How many of the listing's first records are kept at least, to recognize the head when it is read again, and for a
 /// later scan from the head upwards. If the first page is longer, all of it is kept: when it is read again, none of it
 /// counts as new.
-pub(crate) const ANCHORS: usize = 65;
+pub(super) const ANCHORS: usize = 65;
 
 /// How many of them must stand where they stood for the head to be unchanged.
 const SAME: usize = 4;
 
 /// The first records of a listing (the anchors), and which of them were found when the head was read again.
 #[derive(Debug, Default)]
-pub(crate) struct Head {
+pub(super) struct Head {
     /// The fingerprints of the anchors, in order.
     anchors: Vec<u64>,
     /// How many records the second look has seen, and whether they were the anchors, in order.
@@ -23,32 +23,32 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn of(anchors: &[u64]) -> Self {
+    pub(super) fn of(anchors: &[u64]) -> Self {
         Self { anchors: anchors.to_vec(), ..Self::default() }
     }
 
-    pub(crate) fn anchors(&self) -> &[u64] {
+    pub(super) fn anchors(&self) -> &[u64] {
         &self.anchors
     }
 
-    pub(crate) fn contains(&self, id: &RecordKey) -> bool {
+    pub(super) fn contains(&self, id: &RecordKey) -> bool {
         self.anchors.contains(&id.fingerprint())
     }
 
     /// Keeps the next record of the first look, unless there are enough.
-    pub(crate) fn keep(&mut self, id: &RecordKey, page_size: u32) {
+    pub(super) fn keep(&mut self, id: &RecordKey, page_size: u32) {
         if self.anchors.len() < ANCHORS.max(page_size as usize) {
             self.anchors.push(id.fingerprint());
         }
     }
 
     /// Starts the second look.
-    pub(crate) fn read_again(&mut self) {
+    pub(super) fn read_again(&mut self) {
         self.same = true;
     }
 
     /// Notes the next record of the second look.
-    pub(crate) fn meet(&mut self, id: &RecordKey) {
+    pub(super) fn meet(&mut self, id: &RecordKey) {
         if self.is_met() {
             return;
         }
@@ -62,12 +62,12 @@ impl Head {
     }
 
     /// Returns whether the second look has reached the old head.
-    pub(crate) fn is_met(&self) -> bool {
+    pub(super) fn is_met(&self) -> bool {
         self.last_anchor == Some(usize::MAX) || self.is_same()
     }
 
     /// Returns whether the head is unchanged.
-    pub(crate) fn is_same(&self) -> bool {
+    pub(super) fn is_same(&self) -> bool {
         self.same && self.met >= self.must_meet()
     }
 

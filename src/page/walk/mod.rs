@@ -15,15 +15,15 @@
 mod drift;
 mod end;
 mod growing_end;
-pub(crate) mod head;
+mod head;
 #[cfg(all(test, feature = "testing"))]
 mod model;
 mod observe;
-pub(crate) mod plan;
-pub(crate) mod position;
-pub(crate) mod recent;
-pub(crate) mod since;
-pub(crate) mod toward_head;
+pub(super) mod plan;
+mod position;
+mod recent;
+pub(super) mod since;
+pub(super) mod toward_head;
 
 use crate::cursor::Cursor;
 use crate::page::fetch::prefetch::PrefetchHint;
@@ -38,7 +38,7 @@ use crate::page::{RecordKey, TotalScope, Window};
 
 /// A walk from an offset of a listing to its end.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(super) struct Walk {
     plan: Plan,
     scan: Scan,
     /// The records delivered before the head was scanned a second time. `None` until then.
@@ -119,7 +119,7 @@ struct Scan {
 
 /// What to do with a record of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub(super) enum Delivery {
     /// Skip it: it was delivered before.
     Skip,
     /// Deliver it: it is the next one of the listing, at this offset.
@@ -129,7 +129,7 @@ pub(crate) enum Delivery {
 }
 
 impl Walk {
-    pub(crate) fn new(mut plan: Plan) -> Self {
+    pub(super) fn new(mut plan: Plan) -> Self {
         plan.widen();
         let scan = Scan { offset: plan.start, known: Known::new(plan.remembered), ..Scan::default() };
         Self {
@@ -157,7 +157,7 @@ impl Walk {
     }
 
     /// A walk that resumes from a cursor.
-    pub(crate) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
+    pub(super) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
         if cursor.delivered() == 0 {
             // Nothing was delivered: the scan begins where the first one would have.
             plan.start = cursor.place();
@@ -191,21 +191,21 @@ impl Walk {
     }
 
     /// Whether the head is being scanned a second time.
-    pub(crate) fn is_on_head(&self) -> bool {
+    fn is_on_head(&self) -> bool {
         self.first_pass.is_some()
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    pub(crate) fn end(&self) -> Option<End> {
+    pub(super) fn end(&self) -> Option<End> {
         self.end
     }
 
     /// The seen record with the same raw JSON as an invalid one at the start of a page: the one expected there, or else
     /// the last.
-    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+    fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
         // Windows may overlap by several records with the same raw JSON. If the first of them were taken for the last,
         // the others would count as new on every page.
         if let Some(expected) = self.scan.current().nth_last(self.scan.expected).filter(|it| it.is_alike(id)) {
@@ -215,47 +215,47 @@ impl Walk {
         restarted.or_else(|| self.scan.known.alike(id)).or_else(|| self.first_pass.as_ref()?.alike(id))
     }
 
-    pub(crate) fn anchors(&self) -> &[u64] {
+    pub(super) fn anchors(&self) -> &[u64] {
         self.head.anchors()
     }
 
     /// Whether records came one at a time, so that windows didn't overlap.
-    pub(crate) fn unoverlapped(&self) -> bool {
+    fn unoverlapped(&self) -> bool {
         self.counters.unoverlapped
     }
 
     /// Notes that a record was recognised by its raw JSON alone.
-    pub(crate) fn guessed(&mut self) {
+    fn guessed(&mut self) {
         self.counters.alike = true;
     }
 
-    pub(crate) fn gives_many(&self) -> bool {
+    fn gives_many(&self) -> bool {
         self.largest_page > 1
     }
 
     /// Notes whether the next page was requested ahead.
-    pub(crate) fn comes_early(&mut self, is_prefetched: bool) {
+    fn comes_early(&mut self, is_prefetched: bool) {
         self.is_prefetched = is_prefetched;
     }
 
     /// Ends the walk, unless it has ended.
-    pub(crate) fn stop(&mut self, end: End) {
+    fn stop(&mut self, end: End) {
         self.end.get_or_insert(end);
     }
 
     /// The window to request next. `None` once the walk has ended.
-    pub(crate) fn window(&self) -> Option<Window> {
+    fn window(&self) -> Option<Window> {
         self.end.is_none().then_some(Window { offset: self.scan.offset, limit: self.plan.limit })
     }
 
     /// Whether the scan restarted from the head, and hasn't come to a record seen before.
-    pub(crate) fn is_anew(&self) -> bool {
+    fn is_anew(&self) -> bool {
         self.scan.restarted.is_some()
     }
 
     /// The windows after the next one if nothing changes. `None` before the first page, where the position is lost, and
     /// at the end.
-    pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {
+    fn prefetch_hint(&self) -> Option<PrefetchHint> {
         let scan = &self.scan;
         let steady = scan.restarted.is_none() && scan.expected == 0 && scan.empty == 0;
         // In a listing that shifts by much before each request, every prefetched page would be from elsewhere.
@@ -271,7 +271,7 @@ impl Walk {
     }
 
     /// Takes the page for [`window`](Self::window), and returns what to do with each of its records.
-    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
+    fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         self.counters.came();
         self.counters.note_total(self.plan.total, total, page.len());
         self.largest_page = self.largest_page.max(page.len());

@@ -12,25 +12,25 @@ const PROBE: u64 = 8;
 
 /// Where a page stands, and which of its records were seen before.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub(crate) offset: u64,
-    pub(crate) behind: u64,
+pub(super) struct Seen {
+    pub(super) offset: u64,
+    pub(super) behind: u64,
     /// No record was seen before this page.
-    pub(crate) is_first: bool,
+    is_first: bool,
     /// Its last record is new.
-    pub(crate) is_news: bool,
+    pub(super) is_news: bool,
     /// All pages so far had one record, this one included.
-    pub(crate) singles: bool,
+    pub(super) singles: bool,
     /// The index at which the last seen record was expected.
-    pub(crate) expected: usize,
+    expected: usize,
     /// The index of the last record that was seen before.
-    pub(crate) last_known: Option<usize>,
+    pub(super) last_known: Option<usize>,
     /// How far after that one the record delivered last stands, as a page may end before it. `None` if unknown.
-    pub(crate) further: Option<u64>,
+    further: Option<u64>,
 }
 
 impl Walk {
-    pub(crate) fn observe_records(&mut self, page: &[RecordKey], total: Option<u64>, give: &mut [Delivery]) {
+    pub(super) fn observe_records(&mut self, page: &[RecordKey], total: Option<u64>, give: &mut [Delivery]) {
         self.scan.empty = 0;
         self.scan.drift.note_request();
         if !self.is_on_ground(page) {
@@ -44,7 +44,7 @@ impl Walk {
     }
 
     /// Compares a page with the records seen so far.
-    pub(crate) fn see(&self, page: &[RecordKey]) -> Seen {
+    fn see(&self, page: &[RecordKey]) -> Seen {
         let last_known = page.iter().rposition(|id| self.knows(id));
         let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
         Seen {
@@ -61,7 +61,7 @@ impl Walk {
     }
 
     /// How far after the last record of `known` the one delivered last stands. `None` if unknown.
-    pub(crate) fn further(&self, known: &[RecordKey]) -> Option<u64> {
+    fn further(&self, known: &[RecordKey]) -> Option<u64> {
         let all = self.scan.current();
         let (last, before) = known.split_last()?;
         let distance = all.distance(last)?;
@@ -70,13 +70,13 @@ impl Walk {
         if distance > 0 && is_alone && self.plan.order == Stability::Unstable { None } else { Some(distance) }
     }
 
-    pub(crate) fn knows(&self, id: &RecordKey) -> bool {
+    fn knows(&self, id: &RecordKey) -> bool {
         // On the second scan of the head, only records seen on that pass count.
         self.scan.knows(id) || (self.first_pass.is_none() && self.before.contains(id))
     }
 
     /// R3. Whether the page shows where the scan stands. If it doesn't, the next window is set.
-    pub(crate) fn is_on_ground(&mut self, page: &[RecordKey]) -> bool {
+    fn is_on_ground(&mut self, page: &[RecordKey]) -> bool {
         let singles = self.singles();
         let scan = &mut self.scan;
         if std::mem::take(&mut scan.restart) {
@@ -108,7 +108,7 @@ impl Walk {
     }
 
     /// Runs a step of the search for the position. Returns whether it was found.
-    pub(crate) fn locate(&mut self, look: impl FnOnce(&mut Locator, u64) -> Found) -> bool {
+    pub(super) fn locate(&mut self, look: impl FnOnce(&mut Locator, u64) -> Found) -> bool {
         let (order, limit, scan) = (self.plan.order, self.plan.limit, &mut self.scan);
         let locator = scan.locator.get_or_insert_with(|| {
             let memory = match &scan.restarted {
@@ -156,7 +156,7 @@ impl Walk {
     }
 
     /// Notes by how much the last seen record moved since the previous page.
-    pub(crate) fn note_shift(&mut self, seen: &Seen) {
+    fn note_shift(&mut self, seen: &Seen) {
         let scan = &mut self.scan;
         let found = seen.last_known.zip(seen.further);
         let found = found.map(|(index, further)| seen.offset.saturating_add(index as u64).saturating_add(further));
@@ -178,7 +178,7 @@ impl Walk {
     }
 
     /// R2. Decides for each record of a page whether it is delivered.
-    pub(crate) fn mark(&mut self, page: &[RecordKey], seen: &Seen, give: &mut [Delivery]) {
+    fn mark(&mut self, page: &[RecordKey], seen: &Seen, give: &mut [Delivery]) {
         let rules = self.plan.rules;
         let on_head = self.first_pass.is_some();
         let met = self.scan.restarted.is_some() && page.iter().any(|id| self.scan.known.contains(id));
@@ -247,7 +247,7 @@ impl Walk {
 
     /// R1. The next window begins at the last seen record: where it stands now, or where it will stand if the listing
     /// keeps shifting.
-    pub(crate) fn set_next_window(&mut self, page: &[RecordKey], seen: &Seen, give: &[Delivery]) {
+    fn set_next_window(&mut self, page: &[RecordKey], seen: &Seen, give: &[Delivery]) {
         let singles = self.singles();
         let overlap_rule = self.plan.rules.overlap;
         let overlaps = !singles && overlap_rule;

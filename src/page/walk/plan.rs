@@ -4,40 +4,40 @@ use crate::page::{GrowingEnd, Stability, TotalScope};
 
 /// The settings of a walk.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) start: u64,
-    pub(crate) limit: u32,
-    pub(crate) total: TotalScope,
-    pub(crate) order: Stability,
+pub(in crate::page) struct Plan {
+    pub(in crate::page) start: u64,
+    pub(in crate::page) limit: u32,
+    pub(in crate::page) total: TotalScope,
+    pub(in crate::page) order: Stability,
     /// How many record keys are remembered.
-    pub(crate) remembered: usize,
+    pub(in crate::page) remembered: usize,
     /// By how much requests without a new record may exceed those with one.
-    pub(crate) max_unproductive_requests: u64,
-    pub(crate) growing_end: GrowingEnd,
-    pub(crate) rules: Rules,
+    pub(in crate::page) max_unproductive_requests: u64,
+    pub(in crate::page) growing_end: GrowingEnd,
+    pub(in crate::page) rules: Rules,
 }
 
 /// The rules that are on: all of them. Tests switch each one off alone, to show what it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rules {
+pub(in crate::page) struct Rules {
     /// R1: windows overlap by a record that was seen.
-    pub(crate) overlap: bool,
+    pub(super) overlap: bool,
     /// R2: the records after the last seen one are next, wherever in the page that one stands.
-    pub(crate) last_known: bool,
+    pub(super) last_known: bool,
     /// R3: search for the position if no record of the page was seen.
-    pub(crate) go_back: bool,
+    pub(super) go_back: bool,
     /// R4: only a seen record alone in its page ends a listing.
-    pub(crate) prove_end: bool,
+    pub(super) prove_end: bool,
     /// A total ends a listing only if its scope is known to be the listing.
-    pub(crate) doubt_total: bool,
+    pub(super) doubt_total: bool,
     /// Scan the head a second time in the end.
-    pub(crate) read_head: bool,
+    pub(super) read_head: bool,
     /// Ask again after an empty page.
-    pub(crate) ask_twice: bool,
+    pub(super) ask_twice: bool,
 }
 
 impl Rules {
-    pub(crate) const ALL: Self = Self {
+    pub(in crate::page) const ALL: Self = Self {
         overlap: true,
         last_known: true,
         go_back: true,
@@ -51,7 +51,7 @@ impl Rules {
 impl Plan {
     /// Raises the number of remembered keys to two pages. With fewer, a page that is returned again and again would
     /// count as new each time.
-    pub(crate) fn widen(&mut self) {
+    pub(super) fn widen(&mut self) {
         let two_pages = usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_mul(2);
         self.remembered = self.remembered.max(two_pages);
     }

@@ -42,7 +42,7 @@ const MOST_REQUESTS: u64 = 4_096;
 
 /// The result of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(super) enum Found {
     /// The run, or what is left of it, is here: what follows its last record is next.
     Ground,
     /// The position isn't here: request this offset next.
@@ -53,7 +53,7 @@ pub(crate) enum Found {
 
 /// The remembered records before the position, with the distance of each from the last delivered one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory {
+pub(super) struct Memory {
     distances: HashMap<u64, u32>,
     /// How many of the last records are remembered without a gap.
     run: u32,
@@ -61,14 +61,14 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// `run`: the last delivered records without a gap, the last one first. `landmarks`: some that are further away.
-    pub(crate) fn new<'a>(run: &[u64], landmarks: impl Iterator<Item = (&'a RecordKey, u32)>) -> Self {
+    pub(super) fn new<'a>(run: &[u64], landmarks: impl Iterator<Item = (&'a RecordKey, u32)>) -> Self {
         let far = landmarks.map(|(id, distance)| (id.fingerprint(), distance));
         let near = run.iter().zip(0..).map(|(id, distance)| (*id, distance));
         Self { distances: far.chain(near).collect(), run: u32::try_from(run.len()).unwrap_or(u32::MAX) }
     }
 
     /// The records that a scan remembers itself, plus what it remembered at its start.
-    pub(crate) fn of(known: &Known, before: &Self) -> Self {
+    pub(super) fn of(known: &Known, before: &Self) -> Self {
         let mut memory = Self::default();
         for id in known.iter_back().take(RUN) {
             if let Some(distance) = known.distance(id).and_then(|it| u32::try_from(it).ok()) {
@@ -86,7 +86,7 @@ impl Memory {
         memory
     }
 
-    pub(crate) fn contains(&self, id: &RecordKey) -> bool {
+    pub(super) fn contains(&self, id: &RecordKey) -> bool {
         !self.distances.is_empty() && self.distances.contains_key(&id.fingerprint())
     }
 
@@ -96,14 +96,14 @@ impl Memory {
 }
 
 /// Returns how many requests may look for a position: twice as many as a scan from the head would take, plus a few.
-pub(crate) fn most_requests(origin: u64, limit: u32) -> u64 {
+pub(super) fn most_requests(origin: u64, limit: u32) -> u64 {
     let stride = u64::from(limit).max(2) - 1;
     (2 * (origin.saturating_add(FAR) / stride)).saturating_add(64).min(MOST_REQUESTS)
 }
 
 /// The search for a position.
 #[derive(Debug)]
-pub(crate) struct Locator {
+pub(super) struct Locator {
     memory: Memory,
     head: Vec<u64>,
     order: Stability,
@@ -175,7 +175,7 @@ impl Locator {
     /// Looks for the remembered records, starting at the offset `origin`, in pages of `limit`.
     ///
     /// `head` are the listing's first records at the start of the scan.
-    pub(crate) fn new(memory: Memory, head: Vec<u64>, order: Stability, origin: u64, depth: u64, limit: u32) -> Self {
+    pub(super) fn new(memory: Memory, head: Vec<u64>, order: Stability, origin: u64, depth: u64, limit: u32) -> Self {
         let stride = u64::from(limit).max(2) - 1;
         let left = most_requests(origin, limit);
         // A page may have held more records than were delivered of it.
@@ -208,7 +208,7 @@ impl Locator {
     }
 
     /// Examines the records that stand from `offset` on.
-    pub(crate) fn examine(&mut self, offset: u64, page: &[RecordKey]) -> Found {
+    pub(super) fn examine(&mut self, offset: u64, page: &[RecordKey]) -> Found {
         let known: Vec<(usize, u32)> =
             page.iter().enumerate().filter_map(|(index, id)| Some((index, self.memory.distance(id)?))).collect();
         let ground = self.ground(&known, offset, page.len());
@@ -286,7 +286,7 @@ impl Locator {
     }
 
     /// Takes an empty response at `offset`: the listing ends before it.
-    pub(crate) fn is_beyond(&mut self, offset: u64) -> Found {
+    pub(super) fn is_beyond(&mut self, offset: u64) -> Found {
         self.end = self.end.min(offset);
         self.down = None;
         if self.way == Way::Estimate {

@@ -7,7 +7,7 @@ use crate::page::walk::head::ANCHORS;
 
 /// The keys of the records that were seen last: a bounded number, in the order in which they were seen.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(super) struct Known {
     /// Each key with its number among the records that followed one another. `None` for a record that stands elsewhere.
     numbers: HashMap<RecordKey, Option<u64>>,
     /// How many records followed one another.
@@ -18,46 +18,46 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { most: most.max(1), ..Self::default() }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
     /// Returns the keys, the last one first.
-    pub(crate) fn iter_back(&self) -> impl Iterator<Item = &RecordKey> {
+    pub(super) fn iter_back(&self) -> impl Iterator<Item = &RecordKey> {
         self.order.iter().rev()
     }
 
     /// Returns the fingerprints of the records that were seen first, or none if they are forgotten.
-    pub(crate) fn first_ones(&self) -> Vec<u64> {
+    pub(super) fn first_ones(&self) -> Vec<u64> {
         let some = if self.forgotten { 0 } else { ANCHORS };
         self.order.iter().take(some).map(RecordKey::fingerprint).collect()
     }
 
-    pub(crate) fn contains(&self, id: &RecordKey) -> bool {
+    pub(super) fn contains(&self, id: &RecordKey) -> bool {
         self.numbers.contains_key(id)
     }
 
     /// Returns the last key with the same raw JSON.
-    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+    pub(super) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
         self.order.iter().rev().find(|it| it.is_alike(id))
     }
 
     /// Returns the key that was seen `before` keys before the last.
-    pub(crate) fn nth_last(&self, before: u64) -> Option<&RecordKey> {
+    pub(super) fn nth_last(&self, before: u64) -> Option<&RecordKey> {
         self.order.iter().nth_back(usize::try_from(before).ok()?)
     }
 
     /// Adds a record that stands somewhere before the last.
-    pub(crate) fn add(&mut self, id: RecordKey) {
+    pub(super) fn add(&mut self, id: RecordKey) {
         self.insert(id, None);
     }
 
     /// Adds the record that stands right behind the last.
-    pub(crate) fn add_next(&mut self, id: RecordKey) {
+    pub(super) fn add_next(&mut self, id: RecordKey) {
         let number = self.next;
         self.next += 1;
         self.insert(id, Some(number));
@@ -85,22 +85,22 @@ impl Known {
     }
 
     /// Returns how many records followed one another, forgotten ones included.
-    pub(crate) fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.next
     }
 
     /// Returns how far before the last record this one stands, if that is known.
-    pub(crate) fn distance(&self, id: &RecordKey) -> Option<u64> {
+    pub(super) fn distance(&self, id: &RecordKey) -> Option<u64> {
         let number = self.numbers.get(id).copied().flatten()?;
         Some((self.next - 1).saturating_sub(number))
     }
 
     /// Returns whether more records were seen than are remembered.
-    pub(crate) fn has_forgotten(&self) -> bool {
+    pub(super) fn has_forgotten(&self) -> bool {
         self.forgotten
     }
 
-    pub(crate) fn into_order(self) -> VecDeque<RecordKey> {
+    pub(super) fn into_order(self) -> VecDeque<RecordKey> {
         self.order
     }
 }

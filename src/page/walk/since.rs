@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Filters records by their timestamps, and detects when no more can be new enough.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Since {
+pub(in crate::page) struct Since {
     after: DateTime<Utc>,
     slack: Duration,
     /// The timestamp of the last record, and whether no record so far was newer than the one before it.
@@ -19,19 +19,19 @@ pub(crate) struct Since {
 }
 
 impl Since {
-    pub(crate) const SLACK: Duration = Duration::from_secs(300);
+    pub(in crate::page) const SLACK: Duration = Duration::from_secs(300);
 
-    pub(crate) fn new(after: DateTime<Utc>, slack: Duration) -> Self {
+    pub(in crate::page) fn new(after: DateTime<Utc>, slack: Duration) -> Self {
         Self { after, slack, last: None, in_order: true, descended: false, timeless: false }
     }
 
-    pub(crate) fn with_slack(self, slack: Duration) -> Self {
+    pub(in crate::page) fn with_slack(self, slack: Duration) -> Self {
         Self { slack, ..self }
     }
 
     /// Notes the timestamp of a record, and returns whether the record is new enough. `next`: the record comes next in
     /// the listing, and not late.
-    pub(crate) fn wants(&mut self, time: DateTime<Utc>, next: bool) -> bool {
+    pub(in crate::page) fn wants(&mut self, time: DateTime<Utc>, next: bool) -> bool {
         if next {
             self.in_order &= self.last.is_none_or(|last| time <= last);
             self.descended |= self.last.is_some_and(|last| time < last);
@@ -41,17 +41,17 @@ impl Since {
     }
 
     /// Notes a record without a timestamp.
-    pub(crate) fn miss(&mut self) {
+    pub(in crate::page) fn miss(&mut self) {
         self.timeless = true;
     }
 
     /// Returns whether all further records are too old.
-    pub(crate) fn is_past(&self) -> bool {
+    pub(in crate::page) fn is_past(&self) -> bool {
         self.in_order && self.descended && self.is_beyond()
     }
 
     /// Returns whether the scan has to go to the listing's end, because there is no order to stop by.
-    pub(crate) fn reads_on(&self) -> bool {
+    pub(in crate::page) fn reads_on(&self) -> bool {
         let no_time = self.timeless && self.last.is_none();
         !self.in_order || no_time || (self.is_beyond() && !self.is_past())
     }

@@ -27,7 +27,7 @@ const LONG_OUTRUN: u32 = 64;
 
 /// A walk from known records to the head of their listing.
 #[derive(Debug)]
-pub(crate) struct TowardHead {
+pub(in crate::page) struct TowardHead {
     plan: Plan,
     /// The fingerprints of the cursor's head, and the records that this walk delivered.
     known: HashSet<u64>,
@@ -69,7 +69,7 @@ enum Stage {
 
 impl TowardHead {
     /// Starts from the fingerprints of the records that a cursor holds of the head, the first one first.
-    pub(crate) fn new(mut plan: Plan, head: &[u64]) -> Self {
+    pub(in crate::page) fn new(mut plan: Plan, head: &[u64]) -> Self {
         plan.widen();
         Self {
             known: head.iter().copied().collect(),
@@ -92,27 +92,27 @@ impl TowardHead {
         }
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
+    fn counters(&self) -> &Counters {
         &self.tally
     }
 
-    pub(crate) fn end(&self) -> Option<End> {
+    fn end(&self) -> Option<End> {
         self.end
     }
 
-    pub(crate) fn stop(&mut self, end: End) {
+    fn stop(&mut self, end: End) {
         self.end.get_or_insert(end);
     }
 
-    pub(crate) fn gives_many(&self) -> bool {
+    fn gives_many(&self) -> bool {
         self.largest > 1
     }
 
-    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+    fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
         self.given.alike(id)
     }
 
-    pub(crate) fn window(&self) -> Option<Window> {
+    fn window(&self) -> Option<Window> {
         let limit = self.plan.limit;
         match (&self.end, &self.stage) {
             (Some(_), _) => None,
@@ -129,7 +129,7 @@ impl TowardHead {
     }
 
     /// Takes the response to [`window`](Self::window). The records are to be delivered from the last to the first.
-    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
+    fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         let mut give = vec![Delivery::Skip; page.len()];
         let Some(window) = self.window() else { return give };
         self.tally.came();
@@ -306,7 +306,7 @@ impl Stage {
 
 /// A walk in either direction.
 #[derive(Debug)]
-pub(crate) enum Direction {
+pub(in crate::page) enum Direction {
     Down(Box<Walk>),
     Up(Box<TowardHead>),
 }
@@ -322,7 +322,7 @@ macro_rules! either {
 
 impl Direction {
     /// Predicts the windows behind the next one. The walk up can't predict them.
-    pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {
+    pub(in crate::page) fn prefetch_hint(&self) -> Option<PrefetchHint> {
         match self {
             Self::Down(walk) => walk.prefetch_hint(),
             Self::Up(_) => None,
@@ -330,63 +330,63 @@ impl Direction {
     }
 
     /// Returns whether the scan restarted at the head and still looks for a record that it has already seen.
-    pub(crate) fn is_anew(&self) -> bool {
+    pub(in crate::page) fn is_anew(&self) -> bool {
         matches!(self, Self::Down(walk) if walk.is_anew())
     }
 
-    pub(crate) fn comes_early(&mut self, early: bool) {
+    pub(in crate::page) fn comes_early(&mut self, early: bool) {
         if let Self::Down(walk) = self {
             walk.comes_early(early);
         }
     }
 
-    pub(crate) fn window(&self) -> Option<Window> {
+    pub(in crate::page) fn window(&self) -> Option<Window> {
         either!(self, way => way.window())
     }
 
-    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
+    pub(in crate::page) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         either!(self, way => way.observe(page, total))
     }
 
-    pub(crate) fn end(&self) -> Option<End> {
+    pub(in crate::page) fn end(&self) -> Option<End> {
         either!(self, way => way.end())
     }
 
-    pub(crate) fn stop(&mut self, end: End) {
+    pub(in crate::page) fn stop(&mut self, end: End) {
         either!(self, way => way.stop(end));
     }
 
-    pub(crate) fn counters(&self) -> &Counters {
+    pub(in crate::page) fn counters(&self) -> &Counters {
         either!(self, way => way.counters())
     }
 
-    pub(crate) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
+    pub(in crate::page) fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
         either!(self, way => way.alike(id))
     }
 
     /// Returns whether records were read one at a time, without an overlap.
-    pub(crate) fn unoverlapped(&self) -> bool {
+    pub(in crate::page) fn unoverlapped(&self) -> bool {
         matches!(self, Self::Down(walk) if walk.unoverlapped())
     }
 
     /// Notes that a record was recognized by its raw JSON alone.
-    pub(crate) fn guessed(&mut self) {
+    pub(in crate::page) fn guessed(&mut self) {
         if let Self::Down(walk) = self {
             walk.guessed();
         }
     }
 
     /// Returns whether the server has shown that it returns more than one record at once.
-    pub(crate) fn gives_many(&self) -> bool {
+    pub(in crate::page) fn gives_many(&self) -> bool {
         either!(self, way => way.gives_many())
     }
 
-    pub(crate) fn is_up(&self) -> bool {
+    pub(in crate::page) fn is_up(&self) -> bool {
         matches!(self, Self::Up(_))
     }
 
     /// Returns whether the head is being read again, at the end of the walk down.
-    pub(crate) fn is_on_head(&self) -> bool {
+    pub(in crate::page) fn is_on_head(&self) -> bool {
         matches!(self, Self::Down(walk) if walk.is_on_head())
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::testing::sample::{remove, time};
 
 /// The record with this number, from 1, with all its fields.
-pub(crate) fn record(number: usize, org: &str) -> Value {
+pub(in crate::testing) fn record(number: usize, org: &str) -> Value {
     let id = (880_000_000_000 + number * 17).to_string();
     let kind = &KINDS[number % KINDS.len()];
     let course = Course::of(number);
@@ -186,7 +186,7 @@ fn events(number: usize, org: &str, record: &str, course: &Course) -> Vec<Value>
 }
 
 /// The record as another version of the server might send it.
-pub(crate) fn odd_record(number: usize, mut record: Value) -> Value {
+pub(in crate::testing) fn odd_record(number: usize, mut record: Value) -> Value {
     if number % 5 == 3 {
         // An undocumented status.
         record["state"]["status"] = json!("paused");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::testing::sample::{BEGIN, remove, small, time};
 
 /// The log with this number, from 1.
-pub(crate) fn log(number: usize) -> Value {
+pub(in crate::testing) fn log(number: usize) -> Value {
     let (entity, integration) = [
         ("product", "60f7b1b3e4b0e8b3f8b3f8b4"),
         ("order", "60f7b1b3e4b0e8b3f8b3f8b4"),
@@ -44,7 +44,7 @@ pub(crate) fn log(number: usize) -> Value {
 }
 
 /// The log as another version of the server or of an integration might write it.
-pub(crate) fn odd_log(number: usize, mut log: Value) -> Value {
+pub(in crate::testing) fn odd_log(number: usize, mut log: Value) -> Value {
     if number % 5 == 3 {
         // An undocumented status and type.
         log["status"] = json!("skipped");

@@ -12,9 +12,9 @@ mod unleash;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::Value;
 
-pub(crate) use arklow::{odd_record, record};
-pub(crate) use integration::{log, odd_log};
-pub(crate) use unleash::{event, odd_event};
+pub(super) use arklow::{odd_record, record};
+pub(super) use integration::{log, odd_log};
+pub(super) use unleash::{event, odd_event};
 
 /// 2025-03-03T06:00:00Z, the time of the oldest record. The others follow every few minutes.
 const BEGIN: i64 = 1_740_981_600;

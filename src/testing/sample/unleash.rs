@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::testing::sample::{remove, time};
 
 /// The event with this number, from 1.
-pub(crate) fn event(number: usize, project: &str, action_set: i64) -> Value {
+pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -> Value {
     let outcome = Outcome::of(number);
     let started = time(number, 0);
     let signal_id = 4200 + number * 3;
@@ -150,7 +150,7 @@ fn signal(number: usize, id: usize) -> Value {
 }
 
 /// The event as another version of the server might send it.
-pub(crate) fn odd_event(number: usize, mut event: Value) -> Value {
+pub(in crate::testing) fn odd_event(number: usize, mut event: Value) -> Value {
     if number % 5 == 3 {
         // An undocumented state.
         event["state"] = json!("throttled");

@@ -6,14 +6,14 @@ use zeroize::Zeroizing;
 const ROUNDS: usize = 8;
 
 /// A string, and its form after each round of decoding.
-pub(crate) struct Decoded {
-    pub(crate) views: Vec<Zeroizing<String>>,
+pub(super) struct Decoded {
+    pub(super) views: Vec<Zeroizing<String>>,
     /// Whether the string decodes further after the last round.
-    pub(crate) unfinished: bool,
+    pub(super) unfinished: bool,
 }
 
 impl Decoded {
-    pub(crate) fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut views = vec![Zeroizing::new(text.to_owned())];
         for _ in 0..ROUNDS {
             let Some(next) = views.last().and_then(|it| decode(it)) else { return Self { views, unfinished: false } };
@@ -25,7 +25,7 @@ impl Decoded {
 }
 
 /// Bytes as a string, whatever their charset: UTF-8 where they are valid, and ISO 8859-1 where they aren't.
-pub(crate) fn lenient(bytes: &[u8]) -> String {
+pub(in crate::transport) fn lenient(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());

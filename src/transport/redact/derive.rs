@@ -40,14 +40,14 @@ const AT_ENDS: usize = 16;
 
 /// A string that must not be shown, nor a long run of its characters.
 #[derive(Clone)]
-pub(crate) struct Part {
-    pub(crate) text: Zeroizing<String>,
+pub(super) struct Part {
+    pub(super) text: Zeroizing<String>,
     /// The length in bytes of the name at its start: `default:production.` in an Unleash token.
-    pub(crate) name: usize,
+    pub(super) name: usize,
 }
 
 /// The parts of a credential from a header, a query, or elsewhere.
-pub(crate) fn parts(credential: &str, in_authorization: bool) -> Vec<Part> {
+pub(super) fn parts(credential: &str, in_authorization: bool) -> Vec<Part> {
     let credential = credential.trim();
     let (scheme, rest) = scheme(credential, in_authorization);
     if scheme.is_some_and(|it| it.eq_ignore_ascii_case("basic"))

@@ -3,7 +3,7 @@
 mod decoded;
 mod derive;
 mod needles;
-pub(crate) mod proxy;
+pub(super) mod proxy;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,7 +13,7 @@ use http::header::{AUTHORIZATION, DATE, HOST, PROXY_AUTHORIZATION};
 use http::{HeaderName, Uri};
 use url::form_urlencoded;
 
-pub(crate) use decoded::lenient;
+pub(super) use decoded::lenient;
 use needles::Needles;
 
 use crate::auth::{Credentials, Secret};
@@ -30,11 +30,11 @@ const LONGEST: usize = 2_000;
 const RECENT: usize = 32;
 
 /// Replaces a withheld message.
-pub(crate) const WITHHELD: &str = "[withheld: contains part of a credential]";
+const WITHHELD: &str = "[withheld: contains part of a credential]";
 
 /// The credentials of a request, in its headers, its URL, or elsewhere.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SentCredentials {
+pub(super) struct SentCredentials {
     list: Vec<Credential>,
 }
 
@@ -59,7 +59,7 @@ impl SentCredentials {
     /// Collects every header and URL part that authentication added or changed, every other one that is marked as
     /// sensitive or has a secret's name, and the secrets that the authenticator names. Marks these headers as
     /// sensitive, so that the HTTP stack doesn't print them either.
-    pub(crate) fn of(
+    pub(super) fn of(
         unsigned: &http::Request<Bytes>,
         signed: &mut http::Request<Bytes>,
         credentials: &Credentials,
@@ -81,19 +81,19 @@ impl SentCredentials {
     }
 
     /// Whether the request is sent without credentials.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Whether any credential has this prefix, either directly or after its scheme.
-    pub(crate) fn begin_with(&self, start: &str) -> bool {
+    pub(super) fn begin_with(&self, start: &str) -> bool {
         self.list.iter().map(|it| it.text.expose()).any(|it| {
             it.starts_with(start) || it.split_once(' ').is_some_and(|(_, token)| token.trim().starts_with(start))
         })
     }
 
     /// Adds the credentials of another attempt.
-    pub(crate) fn add(&mut self, others: Self) {
+    pub(super) fn add(&mut self, others: Self) {
         for new in others.list {
             if !self.list.iter().any(|it| it.is(&new)) {
                 self.list.push(new);
@@ -127,7 +127,7 @@ fn in_url(unsigned: &Uri, signed: &Uri) -> Vec<String> {
 }
 
 /// The credentials that a client knows. Its clones share them.
-pub(crate) struct Redactor {
+pub(super) struct Redactor {
     /// Secrets that appear in no request: the passwords of the environment's proxies, and those that the builder names.
     fixed: Vec<Credential>,
     recent: Mutex<Recent>,
@@ -141,13 +141,13 @@ struct Recent {
 }
 
 impl Redactor {
-    pub(crate) fn new(secrets: &[Secret]) -> Self {
+    pub(super) fn new(secrets: &[Secret]) -> Self {
         let fixed = secrets.iter().cloned().chain(proxy::of_environment()).map(Credential::new).collect();
         Self { fixed, recent: Mutex::default() }
     }
 
     /// Remembers the credentials of an attempt.
-    pub(crate) fn remember(&self, credentials: &SentCredentials) {
+    pub(super) fn remember(&self, credentials: &SentCredentials) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         for new in &credentials.list {
             match recent.list.iter().position(|it| it.is(new)) {
@@ -164,7 +164,7 @@ impl Redactor {
     }
 
     /// A filter for these credentials, the recent ones, and the fixed ones.
-    pub(crate) fn look_for(self: &Arc<Self>, credentials: &Arc<SentCredentials>) -> Secrets {
+    pub(super) fn look_for(self: &Arc<Self>, credentials: &Arc<SentCredentials>) -> Secrets {
         Secrets { redactor: Arc::clone(self), credentials: Arc::clone(credentials), filter: OnceLock::new() }
     }
 
@@ -201,7 +201,7 @@ impl Filter {
 
 /// Passes or withholds server messages. Prepared lazily, at the first message.
 #[derive(Clone)]
-pub(crate) struct Secrets {
+pub(super) struct Secrets {
     redactor: Arc<Redactor>,
     credentials: Arc<SentCredentials>,
     filter: OnceLock<Arc<Filter>>,
@@ -214,7 +214,7 @@ impl Secrets {
 
     /// The message, cut to the maximum length and without control characters; or [`WITHHELD`] if it contains a part of
     /// a credential.
-    pub(crate) fn clean(&self, mut text: String) -> String {
+    pub(super) fn clean(&self, mut text: String) -> String {
         if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
             text.truncate(cut);
             text.push('…');
@@ -226,7 +226,7 @@ impl Secrets {
     }
 
     /// Removes the credentials from the error's server messages and from its sources.
-    pub(crate) fn scrub(&self, error: Error) -> Error {
+    pub(super) fn scrub(&self, error: Error) -> Error {
         let error = error.map_text(|text| self.clean(text));
         let mut beneath = String::new();
         let mut source = std::error::Error::source(&error);
@@ -243,7 +243,7 @@ impl Secrets {
 
     /// Removes the start of a credential from the end of an incomplete error body: without the rest, the filter can't
     /// recognize it. A body that ends inside a UTF-8 character counts as incomplete too.
-    pub(crate) fn complete(&self, mut response: HttpResponse) -> HttpResponse {
+    pub(super) fn complete(&self, mut response: HttpResponse) -> HttpResponse {
         if response.status().is_success() {
             return response;
         }

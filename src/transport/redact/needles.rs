@@ -29,7 +29,7 @@ const WORDS: &str = "accesstoken administrator application authenticated authent
 
 /// Secrets, prepared for searching.
 #[derive(Default)]
-pub(crate) struct Needles {
+pub(super) struct Needles {
     /// Runs by their length, from [`SHORTEST_RUN`] to [`RUN`]. Each is packed into a number, and all are sorted.
     runs: [Zeroizing<Vec<u64>>; RUN - SHORTEST_RUN + 1],
     /// Secrets that are searched for as a whole, in lower case.
@@ -41,7 +41,7 @@ pub(crate) struct Needles {
 }
 
 impl Needles {
-    pub(crate) fn of(parts: &[Part]) -> Self {
+    pub(super) fn of(parts: &[Part]) -> Self {
         let mut needles = Self::default();
         let words = words();
         for part in parts {
@@ -120,7 +120,7 @@ impl Needles {
     }
 
     /// Whether a string, or anything that it decodes to, contains a part of a secret.
-    pub(crate) fn show_in(&self, text: &str) -> bool {
+    pub(super) fn show_in(&self, text: &str) -> bool {
         let decoded = Decoded::of(text);
         decoded.unfinished || decoded.views.iter().any(|it| self.show_as_they_are(it))
     }
@@ -154,7 +154,7 @@ impl Needles {
     }
 
     /// Whether a word is the start of a secret, with at least 4 characters.
-    pub(crate) fn begin_with(&self, word: &str) -> bool {
+    pub(super) fn begin_with(&self, word: &str) -> bool {
         Decoded::of(word).views.iter().any(|it| {
             let word = fold(it, false);
             word.len() >= 4 && self.letters.iter().any(|it| it.starts_with(&word))
@@ -168,7 +168,7 @@ fn too_many_of(letters: usize) -> usize {
 }
 
 /// The number of ASCII letters and digits.
-pub(crate) fn letters(text: &str) -> usize {
+pub(super) fn letters(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_alphanumeric).count()
 }
 

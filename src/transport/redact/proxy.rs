@@ -10,13 +10,13 @@ use crate::transport::redact::decoded::lenient;
 const VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
 
 /// The passwords of the environment's proxies, whether the client uses them or not.
-pub(crate) fn of_environment() -> Vec<Secret> {
+pub(super) fn of_environment() -> Vec<Secret> {
     VARIABLES.into_iter().filter_map(env::var_os).flat_map(|it| of(&it.to_string_lossy())).collect()
 }
 
 /// The password of `http://user:password@host`, both as written and percent-decoded. A user name without a password may
 /// be a key, so it counts as one.
-pub(crate) fn of(proxy: &str) -> Vec<Secret> {
+pub(in crate::transport) fn of(proxy: &str) -> Vec<Secret> {
     let behind = proxy.split_once("://").map_or(proxy, |it| it.1);
     let Some((pair, _)) = behind.rsplit_once('@') else { return Vec::new() };
     let (user, password) = pair.split_once(':').unwrap_or((pair, ""));

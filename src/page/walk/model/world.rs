@@ -14,7 +14,7 @@ use crate::page::walk::model::Event;
 use crate::testing::{FakeServer, Fault, InMemory, Log};
 use crate::{Body, HttpClient, HttpError};
 
-pub(crate) fn text(id: u64) -> String {
+fn text(id: u64) -> String {
     format!(r#"{{"_id":"{id}","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}}"#)
 }
 
@@ -23,10 +23,10 @@ fn spoilt(id: u64) -> String {
 }
 
 /// The id in the text of records that can't be read and can't be told apart.
-pub(crate) const ALIKE: u64 = 0;
+pub(super) const ALIKE: u64 = 0;
 
 /// The id of a record, readable or not.
-pub(crate) fn id_of(text: &str) -> u64 {
+pub(super) fn id_of(text: &str) -> u64 {
     let digits: String = text.chars().skip_while(|it| !it.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }
@@ -36,20 +36,20 @@ fn is_readable(text: &str) -> bool {
 }
 
 /// The world of a case, and what is known of it.
-pub(crate) struct Changing {
-    pub(crate) log: Log,
+pub(super) struct Changing {
+    log: Log,
     order: SortOrder,
     next: u64,
     /// For a climb: up to this one they are known to it.
     oldest: u64,
     /// Those that were there from the beginning to now.
-    pub(crate) throughout: BTreeSet<u64>,
+    pub(super) throughout: BTreeSet<u64>,
     hidden: Vec<(usize, String)>,
-    pub(crate) given: HashSet<u64>,
+    pub(super) given: HashSet<u64>,
     largest_page: u64,
     largest_offset: u64,
     spoilt_alike: bool,
-    pub(crate) changes: u32,
+    pub(super) changes: u32,
     /// How many requests were answered, and when each record arrived somewhere, by that.
     turn: u64,
     arrivals: HashMap<u64, Vec<u64>>,
@@ -57,9 +57,9 @@ pub(crate) struct Changing {
     on_the_way: HashMap<u64, Response>,
     asked: u64,
     /// How many requests came to the server in this part, and how many of them failed.
-    pub(crate) requests: u64,
-    pub(crate) failed: u64,
-    pub(crate) seen: Seen,
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+    pub(super) seen: Seen,
 }
 
 /// An answer as the server gave it. It counts from when the reader comes to it, which may be never.
@@ -78,7 +78,7 @@ struct Response {
 /// What the changes and the answers did, as far as it bears on what a reader can know: in the order in which the reader
 /// came to the answers, without those that it dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(super) struct Seen {
     /// Answers that came so far with records in them.
     answers: u64,
     /// What came in this part.
@@ -88,15 +88,15 @@ pub(crate) struct Seen {
     /// How far down the listing anything came from.
     reach: usize,
     /// An answer was smaller, or from elsewhere, because the server allows no more.
-    pub(crate) clamped: bool,
+    pub(super) clamped: bool,
     /// An answer was from elsewhere than asked for, because the server takes no larger offset.
-    pub(crate) misplaced: bool,
+    pub(super) misplaced: bool,
     /// A record moved while it was read.
-    pub(crate) moved: HashSet<u64>,
+    pub(super) moved: HashSet<u64>,
     /// A record was removed, or moved, from before the place of a reader who was under way.
-    pub(crate) pulled: bool,
+    pulled: bool,
     /// A record that had come was seen, as it had moved between the two answers, behind one that hadn't been given.
-    pub(crate) went_behind: bool,
+    went_behind: bool,
     /// Known records that were put above one that is newer and hadn't been given.
     passed_newer: HashSet<u64>,
     /// A record came, went or moved.
@@ -104,23 +104,23 @@ pub(crate) struct Seen {
     /// An answer had more than one record.
     many: bool,
     /// An answer had one record, and there was more, or no more was asked for.
-    pub(crate) lone: bool,
+    pub(super) lone: bool,
     /// An answer had one record, and more was there and asked for, after the server had shown that it gives more.
-    pub(crate) lone_after_many: bool,
+    lone_after_many: bool,
     /// Where the last answer was cut, if it was, and at which length.
     cut_at: Option<(u64, usize)>,
     empty_in_a_row: u32,
     /// Two answers in a row were empty where there was something.
-    pub(crate) empty_twice: bool,
+    empty_twice: bool,
     /// More than one record became one of the same text that can't be read.
-    pub(crate) alike: bool,
+    pub(super) alike: bool,
     /// What stood before each unreadable record, and before that if it can't be read either: in this part.
     before: HashMap<u64, HashSet<String>>,
 }
 
 impl Seen {
     /// Another part begins: what came before isn't known to it.
-    pub(crate) fn begin_part(&mut self) {
+    fn begin_part(&mut self) {
         self.sent.clear();
         self.before.clear();
         self.reach = 0;
@@ -128,7 +128,7 @@ impl Seen {
 
     /// Why a record that kept its place may be missed by a reader that isn't told so. Each breaks an assumption of the
     /// rules, and is in `guarantees`.
-    pub(crate) fn excuse(&self) -> Option<&'static str> {
+    pub(super) fn excuse(&self) -> Option<&'static str> {
         match () {
             // R4: a known record alone looks like the end.
             () if self.lone_after_many => Some("a server that gave two at once gave one where it had more"),
@@ -146,7 +146,7 @@ impl Seen {
     }
 
     /// Why a record that kept its place may be missed on the way up, by a reader that isn't told so.
-    pub(crate) fn excuse_of_a_climb(&self) -> Option<&'static str> {
+    pub(super) fn excuse_of_a_climb(&self) -> Option<&'static str> {
         match () {
             // Answers of one record can't overlap: what stands above the place is taken for the next, also if more came
             // between.
@@ -161,13 +161,13 @@ impl Seen {
     }
 
     /// As how many records an unreadable one came in this part.
-    pub(crate) fn faces(&self, id: u64) -> usize {
+    pub(super) fn faces(&self, id: u64) -> usize {
         self.before.get(&id).map_or(0, HashSet::len)
     }
 }
 
 impl Changing {
-    pub(crate) fn new(log: Log, order: SortOrder, records: u64) -> Self {
+    pub(super) fn new(log: Log, order: SortOrder, records: u64) -> Self {
         for id in 1..=records {
             log.add_raw(text(id));
         }
@@ -194,7 +194,7 @@ impl Changing {
     }
 
     /// Another part of the reading begins: what was on its way for the one before isn't waited for.
-    pub(crate) fn begin_part(&mut self) {
+    pub(super) fn begin_part(&mut self) {
         self.on_the_way.clear();
         self.requests = 0;
         self.failed = 0;
@@ -202,7 +202,7 @@ impl Changing {
     }
 
     /// The ids of the records, in the order in which they are read.
-    pub(crate) fn ids(&self) -> Vec<u64> {
+    fn ids(&self) -> Vec<u64> {
         let mut ids: Vec<_> = self.log.texts().iter().map(|it| id_of(it)).collect();
         if self.order == SortOrder::Asc {
             ids.reverse();
@@ -211,7 +211,7 @@ impl Changing {
     }
 
     /// New records at the head, which a climb has to give; what was there is known to it.
-    pub(crate) fn grow_for_a_climb(&mut self, count: u64) {
+    pub(super) fn grow_for_a_climb(&mut self, count: u64) {
         self.oldest = self.next;
         self.throughout = (self.next + 1..=self.next + count).collect();
         for _ in 0..count {
@@ -222,7 +222,7 @@ impl Changing {
     }
 
     /// The reader was given this.
-    pub(crate) fn give(&mut self, id: &str) -> u64 {
+    pub(super) fn give(&mut self, id: &str) -> u64 {
         let id = id.parse().unwrap();
         self.given.insert(id);
         id
@@ -258,7 +258,7 @@ impl Changing {
         self.log.remove(index)
     }
 
-    pub(crate) fn apply(&mut self, world: &FakeServer, event: Event) {
+    pub(super) fn apply(&mut self, world: &FakeServer, event: Event) {
         let length = self.log.len();
         let at = |place: u8| usize::from(place) * length / 256;
         self.changes += u32::from(!matches!(event, Event::Nothing));
@@ -358,7 +358,7 @@ impl Changing {
     }
 
     /// The reader came to the answer from there.
-    pub(crate) fn came_to(&mut self, asked: u64) {
+    pub(super) fn came_to(&mut self, asked: u64) {
         let answer = self.on_the_way.remove(&asked).expect("an answer that was given");
         let Response { turn, asked, offset, limit, largest_page, records, ids, .. } = answer;
         let there = ids.len();
@@ -428,11 +428,11 @@ impl Changing {
 /// The world's door, with a server before it that takes no offset above some number, and ways to and fro that take what
 /// time they like.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    pub(crate) door: InMemory,
-    pub(crate) changing: Arc<Mutex<Changing>>,
+pub(super) struct Watched {
+    pub(super) door: InMemory,
+    pub(super) changing: Arc<Mutex<Changing>>,
     /// What the times come from. `None` for none.
-    pub(crate) delays: Option<Mutex<u64>>,
+    pub(super) delays: Option<Mutex<u64>>,
 }
 
 impl Watched {
