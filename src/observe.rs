@@ -201,7 +201,7 @@ impl Observer {
 
     /// Calls the observer and catches its panics. Events are also emitted from `drop` during unwinding, where a second
     /// panic would abort the process.
-    pub(crate) fn tell(&self, event: Event<'_>) {
+    pub(crate) fn emit(&self, event: Event<'_>) {
         let Some(observe) = &self.0 else { return };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observe(&event))) {
             // Dropping the payload might panic again.

@@ -31,8 +31,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) max_records: MostRecords,
     /// How many bytes the body may have.
     pub(crate) max_body: usize,
-    /// How many records were requested, where that's known.
-    pub(crate) asked: Option<u32>,
+    /// The requested page size, for a page of a listing.
+    pub(crate) page_size: Option<u32>,
 }
 
 /// How many records a response may hold.
@@ -45,10 +45,10 @@ pub(crate) struct MostRecords {
 impl MostRecords {
     /// At least as many as were requested. Servers may return more: some ignore a page size that they don't support and
     /// use their default.
-    fn of(self, asked: Option<u32>) -> usize {
-        let asked = asked.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
-        let usual = asked.map_or(10_000, |it| it.saturating_mul(10).max(1_000));
-        self.set.unwrap_or(usual).max(asked.unwrap_or(0))
+    fn of(self, page_size: Option<u32>) -> usize {
+        let page_size = page_size.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+        let usual = page_size.map_or(10_000, |it| it.saturating_mul(10).max(1_000));
+        self.set.unwrap_or(usual).max(page_size.unwrap_or(0))
     }
 }
 
@@ -73,8 +73,8 @@ pub struct Request<T> {
     parts: Arc<RequestParts>,
     /// The encoded parameters that change how the records are shown, or which window of them.
     view: String,
-    /// How many records were requested, where that's known.
-    asked: Option<u32>,
+    /// The requested page size, for a page of a listing.
+    page_size: Option<u32>,
     decode: Decode<T>,
     gone: Option<Arc<dyn Fn() -> T + Send + Sync>>,
 }
@@ -136,7 +136,13 @@ impl Request<()> {
             idempotency,
             own: false,
         };
-        Self { parts: Arc::new(parts), view: String::new(), asked: None, decode: Arc::new(|_, _| Ok(())), gone: None }
+        Self {
+            parts: Arc::new(parts),
+            view: String::new(),
+            page_size: None,
+            decode: Arc::new(|_, _| Ok(())),
+            gone: None,
+        }
     }
 }
 
@@ -224,18 +230,18 @@ impl<T> Request<T> {
         self,
         decode: impl Fn(&HttpResponse, &Reader<'_>) -> Result<U, DecodeError> + Send + Sync + 'static,
     ) -> Request<U> {
-        Request { parts: self.parts, view: self.view, asked: self.asked, decode: Arc::new(decode), gone: None }
+        Request { parts: self.parts, view: self.view, page_size: self.page_size, decode: Arc::new(decode), gone: None }
     }
 
-    /// Sets how many records are requested at most.
-    pub(crate) fn asks_for(mut self, records: u32) -> Self {
-        self.asked = Some(records);
+    /// Sets the page size that the request asks for.
+    pub(crate) fn with_page_size(mut self, records: u32) -> Self {
+        self.page_size = Some(records);
         self
     }
 
     /// Returns whether this requests a page, so that a smaller page could be requested instead.
     pub(crate) fn is_of_page(&self) -> bool {
-        self.asked.is_some()
+        self.page_size.is_some()
     }
 
     /// Maps the decoded value.
@@ -329,12 +335,12 @@ impl<T> Request<T> {
     /// [`DecodeError`] for what doesn't fit.
     pub fn decode(&self, response: &HttpResponse) -> Result<T, DecodeError> {
         let max_body = response.body().len();
-        let reader = Reader { clean: &|text| text, max_records: MostRecords::default(), max_body, asked: None };
+        let reader = Reader { clean: &|text| text, max_records: MostRecords::default(), max_body, page_size: None };
         self.decode_by(response, &reader)
     }
 
     pub(crate) fn decode_by(&self, response: &HttpResponse, reader: &Reader<'_>) -> Result<T, DecodeError> {
-        (self.decode)(response, &Reader { asked: reader.asked.or(self.asked), ..*reader })
+        (self.decode)(response, &Reader { page_size: reader.page_size.or(self.page_size), ..*reader })
     }
 
     pub(crate) fn operation(&self, api: &'static str) -> CallContext {
@@ -348,7 +354,7 @@ pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     omit: decode::Omit<R>,
 ) -> Result<ListPage<Result<R, InvalidRecord>>, DecodeError> {
     decode::whole_page(response)?;
-    let most = Most { records: reader.max_records.of(reader.asked), body: reader.max_body };
+    let most = Most { records: reader.max_records.of(reader.page_size), body: reader.max_body };
     let mut listed = decode::page::<E, R>(response.body(), most, omit)?;
     listed.errors = listed.errors.into_iter().map(|it| it.map_text(reader.clean)).collect();
     listed.records.iter_mut().filter_map(|it| it.as_mut().err()).for_each(|it| it.change_reason(reader.clean));
@@ -435,7 +441,7 @@ impl<T> Clone for Request<T> {
         Self {
             parts: Arc::clone(&self.parts),
             view: self.view.clone(),
-            asked: self.asked,
+            page_size: self.page_size,
             decode: Arc::clone(&self.decode),
             gone: self.gone.clone(),
         }

@@ -149,7 +149,7 @@ impl Credentials {
         self
     }
 
-    /// Numbers the credentials, so that a late rejection of old ones can be told from a rejection of the current ones.
+    /// Numbers the credentials, so that a late rejection of old ones isn't taken for a rejection of the current ones.
     #[must_use = "returns the changed credentials"]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.generation = generation;

@@ -101,7 +101,7 @@ impl<'a> Tree<'a> {
                 // Writing to a string can't fail.
                 Step::Name(name) => drop(write!(out, "{name:?}:")),
                 Step::Value(index) => match self.nodes.get(index) {
-                    Some(Node::Verbatim(place)) => out.push_str(&self.text[place.clone()]),
+                    Some(Node::Verbatim(range)) => out.push_str(&self.text[range.clone()]),
                     Some(Node::List(items)) => {
                         out.push('[');
                         steps.push(Step::Text("]"));

@@ -1,4 +1,4 @@
-//! The stored form of a cursor: its serde implementations and its string, told apart by version.
+//! The stored form of a cursor: its serde implementations, its string, and how the version selects the form.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::cursor::{Cursor, Kept, RUN, Run, VERSION};
+use crate::cursor::{Content, Cursor, RUN, Run, VERSION};
 
 const FIELDS: &[&str] = &[
     "version",
     "listing",
-    "place",
-    "known",
+    "offset",
+    "keys",
     "distances",
     "run",
     "head",
-    "seen",
+    "delivered",
     "totals",
     "whole",
     "many",
     "unoverlapped",
 ];
 
-impl Kept {
+impl Content {
     fn of_version(version: u32) -> Self {
         Self { version, ..Self::default() }
     }
@@ -75,14 +75,14 @@ impl<'de> Deserialize<'de> for Cursor {
 struct ByVersion;
 
 impl<'de> Visitor<'de> for ByVersion {
-    type Value = Kept;
+    type Value = Content;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a cursor")
     }
 
-    /// Collects the fields that stand before the version until the version is known.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kept, A::Error> {
+    /// Collects the fields that stand before the version.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
         let (mut version, mut fields) = (None, serde_json::Map::new());
         while let Some(name) = map.next_key::<String>()? {
             if version.is_some_and(|it| it != VERSION) {
@@ -96,21 +96,21 @@ impl<'de> Visitor<'de> for ByVersion {
             }
         }
         match version {
-            Some(version) if version != VERSION => Ok(Kept::of_version(version)),
-            _ => Kept::deserialize(serde_json::Value::Object(fields)).map_err(serde::de::Error::custom),
+            Some(version) if version != VERSION => Ok(Content::of_version(version)),
+            _ => Content::deserialize(serde_json::Value::Object(fields)).map_err(serde::de::Error::custom),
         }
     }
 
     /// In formats without field names the version comes first.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Kept, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Content, A::Error> {
         match fields.next_element::<u32>()? {
             Some(version) if version != VERSION => {
-                // Skip the rest where the format allows it: some formats can't tell where a value of an unknown form
+                // Skip the rest where the format allows it: some formats can't find where a value of an unknown form
                 // ends.
                 while let Ok(Some(IgnoredAny)) = fields.next_element() {}
-                Ok(Kept::of_version(version))
+                Ok(Content::of_version(version))
             }
-            version => Kept::deserialize(SeqAccessDeserializer::new(Put { back: version, fields })),
+            version => Content::deserialize(SeqAccessDeserializer::new(Put { back: version, fields })),
         }
     }
 }

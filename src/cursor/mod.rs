@@ -62,18 +62,18 @@ const NEAR: usize = 5;
 /// # #[cfg(not(feature = "testing"))] fn main() {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(Kept);
+pub struct Cursor(Content);
 
 /// The content of a cursor. Of another version, only the version is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "Cursor")]
-struct Kept {
+struct Content {
     version: u32,
     listing: Fingerprint,
     /// The offset of the last delivered record.
-    place: u64,
+    offset: u64,
     /// The last delivered record and some before it, the last one first.
-    known: Vec<RecordKey>,
+    keys: Vec<RecordKey>,
     /// The distance of each of these records from the last one.
     distances: Vec<u32>,
     /// The last delivered records without a gap, the last one first.
@@ -81,7 +81,7 @@ struct Kept {
     /// The first records of the listing without a gap, the first one first.
     head: Run,
     /// How many distinct records were delivered.
-    seen: u64,
+    delivered: u64,
     /// The smallest and the largest total, if every response had one.
     totals: Option<(u64, u64)>,
     /// Whether every record up to here was delivered.
@@ -146,14 +146,14 @@ impl Cursor {
             return Some(another_version(self.0.version));
         }
         let broken = match () {
-            () if self.0.seen > 0 && self.0.known.is_empty() => {
+            () if self.0.delivered > 0 && self.0.keys.is_empty() => {
                 "it holds no record key, although records were delivered"
             }
-            () if self.0.known.len() != self.0.distances.len() => {
+            () if self.0.keys.len() != self.0.distances.len() => {
                 "it doesn't hold a distance for each of its record keys"
             }
             // A cursor that doesn't start at the head isn't whole, and one that does starts at offset 0.
-            () if self.0.seen == 0 && self.0.place > 0 && self.0.whole => {
+            () if self.0.delivered == 0 && self.0.offset > 0 && self.0.whole => {
                 "no record was delivered, although its position isn't the first"
             }
             () => "",
@@ -169,16 +169,16 @@ impl Cursor {
     /// Returns how many distinct records were delivered up to here. 0 for a cursor of another version.
     #[must_use]
     pub fn delivered(&self) -> u64 {
-        self.0.seen
+        self.0.delivered
     }
 
-    pub(crate) fn place(&self) -> u64 {
-        self.0.place
+    pub(crate) fn offset(&self) -> u64 {
+        self.0.offset
     }
 
     /// Returns the full keys, the last record last.
-    pub(crate) fn known(&self) -> Vec<RecordKey> {
-        self.0.known.iter().rev().cloned().collect()
+    pub(crate) fn keys(&self) -> Vec<RecordKey> {
+        self.0.keys.iter().rev().cloned().collect()
     }
 
     /// Returns the fingerprints of the last delivered records, the last one first.
@@ -188,7 +188,7 @@ impl Cursor {
 
     /// Returns the full keys with their distances from the last record. Some are further away than the run reaches.
     pub(crate) fn landmarks(&self) -> impl Iterator<Item = (&RecordKey, u32)> {
-        self.0.known.iter().zip(self.0.distances.iter().copied())
+        self.0.keys.iter().zip(self.0.distances.iter().copied())
     }
 
     /// Returns the fingerprints of the listing's first records.
@@ -198,10 +198,10 @@ impl Cursor {
 
     /// Returns whether the cursor stands at the head, before any record.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.0.seen == 0 && self.0.place == 0
+        self.0.delivered == 0 && self.0.offset == 0
     }
 
-    pub(crate) fn gives_many(&self) -> bool {
+    pub(crate) fn returns_many(&self) -> bool {
         self.0.many
     }
 
@@ -234,7 +234,7 @@ struct Run(Vec<u64>);
 /// The position of a stream. It moves with each record that is delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct Position {
-    place: u64,
+    offset: u64,
     /// The fingerprints of the last delivered records, the last one last.
     run: VecDeque<u64>,
     /// The full keys of the last few records and of some before them, each with the number of records up to it.
@@ -244,24 +244,24 @@ pub(crate) struct Position {
     /// The fingerprints of the listing's first records, from a cursor or from a scan towards the head; the first one
     /// last.
     head: Option<VecDeque<u64>>,
-    pub(crate) seen: u64,
+    pub(crate) delivered: u64,
 }
 
 impl Position {
-    pub(crate) fn at(place: u64) -> Self {
-        Self { place, run: VecDeque::new(), landmarks: VecDeque::new(), passed: 0, head: None, seen: 0 }
+    pub(crate) fn at(offset: u64) -> Self {
+        Self { offset, run: VecDeque::new(), landmarks: VecDeque::new(), passed: 0, head: None, delivered: 0 }
     }
 
     pub(crate) fn resume(cursor: &Cursor) -> Self {
         // A cursor from before the first record knows no head: the scan still has to see it.
         let head = (cursor.delivered() > 0).then(|| cursor.head().iter().rev().copied().collect());
-        // Counted from the furthest known record: the cursor doesn't show how many there were before it.
+        // Counted from the furthest landmark: the cursor doesn't show how many there were before it.
         let passed = u64::from(cursor.landmarks().map(|(_, distance)| distance).max().unwrap_or_default());
         let mut landmarks: VecDeque<_> =
             cursor.landmarks().map(|(id, distance)| (passed.saturating_sub(distance.into()), id.clone())).collect();
         landmarks.make_contiguous().sort_by_key(|(passed, _)| *passed);
         let run = cursor.run().iter().rev().copied().collect();
-        Self { place: cursor.place(), run, landmarks, passed, head, seen: cursor.delivered() }
+        Self { offset: cursor.offset(), run, landmarks, passed, head, delivered: cursor.delivered() }
     }
 
     /// Notes a delivered record that stands before all others that were seen.
@@ -274,8 +274,8 @@ impl Position {
     }
 
     /// Moves behind a delivered record at this offset.
-    pub(crate) fn advance(&mut self, id: RecordKey, place: u64) {
-        self.place = place;
+    pub(crate) fn advance(&mut self, id: RecordKey, offset: u64) {
+        self.offset = offset;
         self.passed += 1;
         self.run.push_back(id.fingerprint());
         if self.run.len() > RUN {
@@ -296,8 +296,8 @@ impl Position {
 
     /// Returns the cursor for this position. `anchors` are the fingerprints of the listing's first records, as the walk
     /// saw them.
-    pub(crate) fn cursor(&self, listing: Fingerprint, anchors: &[u64], known: Learned) -> Cursor {
-        let Learned { totals, whole, many, unoverlapped } = known;
+    pub(crate) fn cursor(&self, listing: Fingerprint, anchors: &[u64], learned: Learned) -> Cursor {
+        let Learned { totals, whole, many, unoverlapped } = learned;
         let head = match &self.head {
             Some(head) => head.iter().rev().copied().collect(),
             None => anchors.iter().take(RUN).copied().collect(),
@@ -310,15 +310,15 @@ impl Position {
                 distances.push(distance);
             }
         }
-        Cursor(Kept {
+        Cursor(Content {
             version: VERSION,
             listing,
-            place: self.place,
-            known: ids,
+            offset: self.offset,
+            keys: ids,
             distances,
             run: Run(self.run.iter().rev().copied().collect()),
             head: Run(head),
-            seen: self.seen,
+            delivered: self.delivered,
             totals,
             whole,
             many,

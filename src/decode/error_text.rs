@@ -73,7 +73,7 @@ pub(crate) fn short<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, 
 }
 
 /// Deserializes errors that a page contains beside its records. Fails for more than [`MOST`] of them: with so many
-/// errors nobody can tell which records the page is missing.
+/// errors it is unknown which records the page is missing.
 pub(crate) fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Json>, D::Error> {
     struct Few;
 

@@ -243,8 +243,8 @@ fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Decode
         // A nested deserialization has put its own path into the message; the line and column that the outer one
         // appends are those of its own end.
         Some((inner, reason)) => {
-            let places = reason.matches(" at line ").count();
-            let reason = reason.rsplit_once(" at line ").filter(|_| places > 1).map_or(reason, |(reason, _)| reason);
+            let positions = reason.matches(" at line ").count();
+            let reason = reason.rsplit_once(" at line ").filter(|_| positions > 1).map_or(reason, |(reason, _)| reason);
             DecodeError::unfit(inner, unquoted(reason))
         }
         None => DecodeError::unfit(path, reason(error)),

@@ -166,7 +166,7 @@ impl CheckReport {
             CheckStatus::Unreachable => "check that the server is up, and the base URL's host and port",
             CheckStatus::WrongBaseUrl => "check the base URL, with every segment of its path",
             CheckStatus::BadCredentials => "check that the token is correct and hasn't expired",
-            CheckStatus::NotAllowed => "give the token, or its user, the permission to read these logs",
+            CheckStatus::NotAllowed => "grant the token, or its user, the permission to read these logs",
             CheckStatus::NoSuchApi => {
                 "check that the base URL names the right server, and that its version or edition has this API"
             }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -365,40 +366,31 @@ impl<Q: Paginate> WithInvalid<Q> {
     pub fn summary(&self) -> Summary {
         self.pages.summary()
     }
-
-    #[expect(clippy::type_complexity, reason = "a stream of results, each with a valid or an invalid record")]
-    fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Result<Q::Item, InvalidRecord>>>> {
-        loop {
-            while let Some(candidate) = self.ready.pop_front() {
-                if let Some(entry) = self.pages.deliver(candidate) {
-                    return Poll::Ready(Some(Ok(entry)));
-                }
-            }
-            // The records come first, so that an adaptor that stops at the error has them.
-            if !self.errors.is_empty() {
-                let errors = std::mem::take(&mut self.errors);
-                let error = Error::new(ErrorKind::Partial, "the server sent errors beside the records")
-                    .with_api(Some(ApiError::first_of(errors)));
-                return Poll::Ready(Some(Err(self.pages.with_cursor(error))));
-            }
-            match ready!(self.pages.poll_batch(cx)) {
-                Some(Ok(batch)) => {
-                    self.ready = batch.records.into();
-                    self.errors = batch.errors;
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
 }
 
 impl<Q: Paginate> Stream for WithInvalid<Q> {
     type Item = Result<Result<Q::Item, InvalidRecord>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let entry = ready!(self.poll_entry(cx));
-        self.pages.report();
+        let Self { pages, ready, errors } = &mut *self;
+        let entry = loop {
+            let next = iter::from_fn(|| ready.pop_front()).find_map(|it| pages.deliver(it));
+            if let Some(entry) = next {
+                break Some(Ok(entry));
+            }
+            // The records come first, so that an adaptor that stops at the error has them.
+            if !errors.is_empty() {
+                let error = Error::new(ErrorKind::Partial, "the server sent errors beside the records")
+                    .with_api(Some(ApiError::first_of(std::mem::take(errors))));
+                break Some(Err(pages.with_cursor(error)));
+            }
+            match ready!(pages.poll_batch(cx)) {
+                Some(Ok(batch)) => (*ready, *errors) = (batch.records.into(), batch.errors),
+                Some(Err(error)) => break Some(Err(error)),
+                None => break None,
+            }
+        };
+        pages.report();
         Poll::Ready(entry)
     }
 }

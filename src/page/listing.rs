@@ -6,19 +6,12 @@ use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue};
 
 use crate::client::call::Call;
-use crate::page::extent::Extent;
-use crate::page::fetch::requester::{Endurance, request};
-use crate::page::split::Part;
-use crate::page::walk::plan::{Plan, Rules};
-use crate::page::walk::since::Since;
+use crate::page::fetch::requester::request;
+use crate::page::settings::Settings;
+#[cfg(all(test, feature = "testing"))]
+use crate::page::walk::plan::Rules;
 use crate::page::{Collected, Cursor, GrowingEnd, Growth, Items, Page, Pages, Paginate, Stability, Window, WithRaw};
-use crate::transport::{CallOptions, RetryPolicy, Transport};
-
-/// How many record keys a scan remembers by default.
-const REMEMBERED: usize = 10_000;
-
-/// How many unproductive requests a scan may make beyond its productive ones by default.
-const BUDGET: u64 = 200;
+use crate::transport::{RetryPolicy, Transport};
 
 /// A listing endpoint with its settings. It sends nothing yet.
 ///
@@ -33,53 +26,9 @@ pub struct Listing<Q: Paginate> {
     pub(super) settings: Settings,
 }
 
-/// The settings of a listing. They don't depend on the record type, so that `with_raw` can pass them on.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    options: CallOptions,
-    page_size: Option<u32>,
-    start: u64,
-    max_items: Option<u64>,
-    max_pages: Option<u64>,
-    since: Option<Since>,
-    /// Kept beside `since`, so that the caller can set the two in either order.
-    slack: Option<Duration>,
-    resume: Option<Cursor>,
-    up: bool,
-    remembered: usize,
-    max_unproductive_requests: u64,
-    order: Option<Stability>,
-    pub(super) part: Option<Part>,
-    prefetch: Option<usize>,
-    endurance: Endurance,
-    growing_end: GrowingEnd,
-    growth: Option<Growth>,
-    rules: Rules,
-}
-
 impl<Q: Paginate> Listing<Q> {
     pub(crate) fn new(transport: Transport, query: Q) -> Self {
-        let settings = Settings {
-            options: CallOptions::default(),
-            page_size: None,
-            start: 0,
-            max_items: None,
-            max_pages: None,
-            since: None,
-            slack: None,
-            resume: None,
-            up: false,
-            remembered: REMEMBERED,
-            max_unproductive_requests: BUDGET,
-            order: None,
-            part: None,
-            prefetch: None,
-            endurance: Endurance::default(),
-            growing_end: GrowingEnd::default(),
-            growth: None,
-            rules: Rules::ALL,
-        };
-        Self { transport, query, settings }
+        Self { transport, query, settings: Settings::default() }
     }
 
     /// Sets how many records to request per page. The default is the largest page size that the API documents, or 50
@@ -168,7 +117,7 @@ impl<Q: Paginate> Listing<Q> {
     /// A listing whose records have no timestamp fails with [`InvalidRequest`](crate::ErrorKind::InvalidRequest),
     /// before anything is sent.
     pub fn since(mut self, time: DateTime<Utc>) -> Self {
-        self.settings.since = Some(Since::new(time, self.settings.slack.unwrap_or(Since::SLACK)));
+        self.settings.since = Some(time);
         self
     }
 
@@ -176,9 +125,8 @@ impl<Q: Paginate> Listing<Q> {
     /// 5 minutes.
     ///
     /// Servers that run on several clocks log records slightly out of order.
-    pub fn since_tolerance(mut self, slack: Duration) -> Self {
-        self.settings.slack = Some(slack);
-        self.settings.since = self.settings.since.map(|it| it.with_slack(slack));
+    pub fn since_tolerance(mut self, tolerance: Duration) -> Self {
+        self.settings.since_tolerance = tolerance;
         self
     }
 
@@ -194,7 +142,7 @@ impl<Q: Paginate> Listing<Q> {
     /// older records before it, a scan that resumes from the cursor is not `Complete`.
     pub fn resume(mut self, cursor: Cursor) -> Self {
         self.settings.resume = Some(cursor);
-        self.settings.up = false;
+        self.settings.toward_head = false;
         self
     }
 
@@ -240,7 +188,7 @@ impl<Q: Paginate> Listing<Q> {
     /// ```
     pub fn newer_than(mut self, cursor: Cursor) -> Self {
         self.settings.resume = Some(cursor);
-        self.settings.up = true;
+        self.settings.toward_head = true;
         self
     }
 
@@ -256,7 +204,7 @@ impl<Q: Paginate> Listing<Q> {
     /// by a key that five share each, most scans that were set to `Stable` lost some. With a total the verdict was
     /// [`TotalDiffers`](crate::page::Doubt::TotalDiffers); without one nothing reported the loss.
     pub fn stability(mut self, stability: Stability) -> Self {
-        self.settings.order = Some(stability);
+        self.settings.stability = Some(stability);
         self
     }
 
@@ -265,7 +213,7 @@ impl<Q: Paginate> Listing<Q> {
     /// This bounds the memory of the scan. If records move back and forth over a longer distance, one may be yielded
     /// twice.
     pub fn dedup_window(mut self, records: usize) -> Self {
-        self.settings.remembered = records;
+        self.settings.dedup_window = records;
         self
     }
 
@@ -310,7 +258,7 @@ impl<Q: Paginate> Listing<Q> {
     /// it, and its cursor says where to resume. Each error stands for one page with all of its attempts. A page that
     /// succeeds resets the count.
     pub fn max_consecutive_errors(mut self, errors: impl Into<Option<u32>>) -> Self {
-        self.settings.endurance.errors = errors.into();
+        self.settings.error_tolerance.errors = errors.into();
         self
     }
 
@@ -320,7 +268,7 @@ impl<Q: Paginate> Listing<Q> {
     /// The time starts at the first 401 or 403 after a page that succeeded. The number of errors in a row is
     /// [limited separately](Self::max_consecutive_errors).
     pub fn auth_grace(mut self, time: Duration) -> Self {
-        self.settings.endurance.auth_grace = Some(time);
+        self.settings.error_tolerance.auth_grace = Some(time);
         self
     }
 
@@ -373,9 +321,9 @@ impl<Q: Paginate> Listing<Q> {
     /// # }
     /// ```
     pub fn page(self) -> Call<Page<Q::Item>> {
-        let window = Window { offset: self.settings.start, limit: self.limit() };
+        let window = Window { offset: self.settings.start, limit: self.settings.limit(&self.query) };
         let total = self.query.total_scope();
-        let request = self.query.window(request(&self.query, window.limit), window).asks_for(window.limit);
+        let request = self.query.window(request(&self.query, window.limit), window).with_page_size(window.limit);
         let request = request.map(move |listed| {
             let received = listed.records.len();
             Page::of(window, listed, received, total)
@@ -385,35 +333,7 @@ impl<Q: Paginate> Listing<Q> {
 
     /// Scans all pages, as a stream. Nothing is sent until it is polled.
     pub fn pages(self) -> Pages<Q> {
-        let limit = self.limit();
-        let Settings {
-            options,
-            start,
-            max_items,
-            max_pages,
-            since,
-            resume,
-            up,
-            remembered,
-            max_unproductive_requests,
-            order,
-            part,
-            prefetch,
-            endurance,
-            growing_end,
-            growth,
-            rules,
-            ..
-        } = self.settings;
-        let (total, order) = (self.query.total_scope(), order.unwrap_or(self.query.stability()));
-        let start = part.as_ref().map_or(start, Part::offset);
-        let plan = Plan { start, limit, total, order, remembered, max_unproductive_requests, growing_end, rules };
-        Pages::new(
-            self.transport,
-            self.query,
-            options,
-            Extent { plan, max_items, max_pages, since, resume, up, growth, part, prefetch, endurance },
-        )
+        Pages::new(self.transport, self.query, self.settings)
     }
 
     /// Scans all records, as a stream. Nothing is sent until it is polled.
@@ -472,9 +392,5 @@ impl<Q: Paginate> Listing<Q> {
     /// ```
     pub fn with_raw(self) -> Listing<WithRaw<Q>> {
         Listing { transport: self.transport, query: WithRaw::new(self.query), settings: self.settings }
-    }
-
-    fn limit(&self) -> u32 {
-        self.settings.page_size.unwrap_or(self.query.page_sizes().usual)
     }
 }

@@ -10,16 +10,18 @@ use futures_util::StreamExt;
 use crate::cursor::{Fingerprint, Position};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::observe::{Event, PageRead};
-use crate::page::extent::Extent;
 use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher};
 use crate::page::fetch::requester::{PageRequest, Requester};
 use crate::page::report::SummaryHandle;
-use crate::page::split::{Part, Run};
+use crate::page::settings::Settings;
+use crate::page::split::Run;
 use crate::page::summary::End;
+use crate::page::walk::plan::Plan;
+use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::{Direction, TowardHead};
 use crate::page::walk::{Delivery, Walk};
 use crate::page::{InvalidRecord, ListPage, Page, Paginate, RecordKey, TotalScope, Window};
-use crate::transport::{CallOptions, Transport};
+use crate::transport::Transport;
 
 /// A scan of a listing, as a stream of pages. It follows the rules of [the module](crate::page).
 ///
@@ -29,7 +31,9 @@ use crate::transport::{CallOptions, Transport};
 #[must_use = "streams do nothing unless polled: call `next`"]
 pub struct Pages<Q: Paginate> {
     requester: Requester<Q>,
-    pub(super) extent: Extent,
+    pub(super) settings: Settings,
+    pub(super) plan: Plan,
+    pub(super) since: Option<Since>,
     /// The identity of the listing, or why it can't be requested.
     pub(super) listing: Result<Fingerprint>,
     pub(super) walk: Direction,
@@ -84,37 +88,39 @@ pub(super) struct Candidate<T> {
     /// `None` if the record is older than `since`.
     entry: Option<Result<T, InvalidRecord>>,
     id: RecordKey,
-    give: Delivery,
+    delivery: Delivery,
     /// Whether the record came from the second look at the head.
     from_head: bool,
 }
 
 impl<Q: Paginate> Pages<Q> {
-    pub(super) fn new(transport: Transport, query: Q, options: CallOptions, extent: Extent) -> Self {
-        let requester = Requester::new(transport, query, options, extent.plan.limit, extent.endurance);
-        let listing = requester.listing().and_then(|it| extent.check(requester.query(), &it).map(|()| it));
-        let (walk, position) = match &extent.resume {
-            Some(cursor) if extent.up => {
-                (Direction::Up(Box::new(TowardHead::new(extent.plan.clone(), cursor.head()))), Position::resume(cursor))
+    pub(super) fn new(transport: Transport, query: Q, settings: Settings) -> Self {
+        let plan = settings.plan(&query);
+        let requester =
+            Requester::new(transport, query, settings.options.clone(), plan.limit, settings.error_tolerance);
+        let listing = requester.listing().and_then(|it| settings.check(&requester.query, &it).map(|()| it));
+        let (walk, position) = match &settings.resume {
+            Some(cursor) if settings.toward_head => {
+                (Direction::Up(Box::new(TowardHead::new(plan.clone(), cursor.head()))), Position::resume(cursor))
             }
-            Some(cursor) => {
-                (Direction::Down(Box::new(Walk::resume(extent.plan.clone(), cursor))), Position::resume(cursor))
-            }
-            None => (Direction::Down(Box::new(Walk::new(extent.plan.clone()))), Position::at(extent.plan.start)),
+            Some(cursor) => (Direction::Down(Box::new(Walk::resume(plan.clone(), cursor))), Position::resume(cursor)),
+            None => (Direction::Down(Box::new(Walk::new(plan.clone()))), Position::at(plan.start)),
         };
-        let run = extent.part.clone().map(|part| {
-            let mut run = Run::new(part, extent.plan.order);
-            if let Some(cursor) = &extent.resume {
-                run.resume(cursor.known().pop(), cursor.place(), cursor.delivered());
+        let run = settings.part.clone().map(|part| {
+            let mut run = Run::new(part, plan.order);
+            if let Some(cursor) = &settings.resume {
+                run.resume(cursor.keys().pop(), cursor.offset(), cursor.delivered());
             }
             run
         });
         // A reliable total shows where to stop; without one, what is prefetched at the end is wasted.
-        let usual = if extent.plan.total == TotalScope::Listing { 4 } else { 2 };
-        let prefetcher = Prefetcher::new(extent.prefetch.unwrap_or(usual).clamp(1, MAX_IN_FLIGHT));
+        let usual = if plan.total == TotalScope::Listing { 4 } else { 2 };
+        let prefetcher = Prefetcher::new(settings.prefetch.unwrap_or(usual).clamp(1, MAX_IN_FLIGHT));
         Self {
             requester,
-            extent,
+            since: settings.since.map(|after| Since::new(after, settings.since_tolerance)),
+            settings,
+            plan,
             prefetcher,
             run,
             listing,
@@ -160,38 +166,73 @@ impl<Q: Paginate> Pages<Q> {
     fn request(&mut self, window: Window) -> PageRequest<Q::Item> {
         if self.requester.is_failing() {
             // Only the page that failed is requested again. The prefetched pages behind it stay.
-            self.walk.comes_early(false);
-            return self.requester.request(window);
+            self.walk.note_prefetched(false);
+            return self.requester.request(window, None);
         }
         let early = self.prefetcher.take(window);
-        self.walk.comes_early(early.is_some());
+        self.walk.note_prefetched(early.is_some());
         if let Some(prefetch_hint) = self.walk.prefetch_hint() {
             let windows = self.windows_left(prefetch_hint.step);
             self.prefetcher
-                .prefetch(window, prefetch_hint, windows, |window, sent| self.requester.prefetch(window, sent));
+                .prefetch(window, prefetch_hint, windows, |window, sent| self.requester.request(window, Some(sent)));
         }
         match early {
             Some(task) => Box::pin(task),
-            None => self.requester.request(window),
+            None => self.requester.request(window, None),
         }
     }
 
     /// Returns how many more windows are wanted behind the next one, if each brings `step` records.
     fn windows_left(&self, step: u64) -> u64 {
-        let pages = self.extent.max_pages.map(|most| most.saturating_sub(self.pages + 1));
+        let pages = self.settings.max_pages.map(|most| most.saturating_sub(self.pages + 1));
         // One record more than the part has, to see which one follows it.
         let part = self.run.as_ref().and_then(Run::left).map(|left| left / step);
         let items =
-            self.extent.max_items.map(|most| most.saturating_sub(self.counts.delivered).saturating_sub(1) / step);
+            self.settings.max_items.map(|most| most.saturating_sub(self.counts.delivered).saturating_sub(1) / step);
         [pages, part, items].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
     /// Picks the new records of a response.
     fn take(&mut self, window: Window, listed: ListPage<Result<Q::Item, InvalidRecord>>) -> Batch<Q::Item> {
         self.counts.partial |= !listed.errors.is_empty();
-        let mut ids: Vec<RecordKey> = Vec::with_capacity(listed.records.len());
-        for entry in &listed.records {
-            ids.push(match entry {
+        let ids = self.keys(window, &listed.records);
+        let received = ids.len();
+        let from_head = self.walk.is_on_head();
+        let deliveries = self.walk.observe(&ids, listed.total);
+        self.requester.transport.emit(Event::PageRead(PageRead {
+            call: self.requester.call.name(),
+            offset: window.offset,
+            limit: window.limit,
+            received,
+            new: deliveries.iter().filter(|it| **it != Delivery::Skip).count(),
+            total: listed.total,
+        }));
+        let mut records: Vec<_> = ids
+            .into_iter()
+            .zip(listed.records)
+            .zip(deliveries)
+            .filter(|(_, delivery)| *delivery != Delivery::Skip)
+            .map(|((id, entry), delivery)| Candidate { entry: Some(entry), id, delivery, from_head })
+            .collect();
+        if self.walk.is_up() {
+            // The walk up delivers the oldest record first, which is the last of its page.
+            records.reverse();
+        }
+        if self.settings.is_part() && self.walk.has_restarted() {
+            // The scan restarted at the head. Its records aren't of this part and don't follow those that were
+            // delivered. So the part ends here, and `merge` asks to scan the rest of it again.
+            self.counts.cut = true;
+            records.clear();
+        }
+        self.pass_over_old(&mut records);
+        Batch { window, records, received, total: listed.total, errors: listed.errors }
+    }
+
+    /// Returns the keys of the records of a page.
+    fn keys(&mut self, window: Window, records: &[Result<Q::Item, InvalidRecord>]) -> Vec<RecordKey> {
+        let mut ids: Vec<RecordKey> = Vec::with_capacity(records.len());
+        for record in records {
+            ids.push(match record {
                 Ok(record) => Q::record_key(record),
                 Err(record) => {
                     let id = RecordKey::of_raw(record.raw(), ids.last());
@@ -200,57 +241,32 @@ impl<Q: Paginate> Pages<Q> {
                     let unseen = ids.is_empty() && window.offset > 0;
                     let same = self.walk.alike(&id).filter(|_| unseen).cloned();
                     if same.is_some() {
-                        self.walk.guessed();
+                        self.walk.note_alike();
                     }
                     same.unwrap_or(id)
                 }
             });
         }
-        let received = ids.len();
-        let from_head = self.walk.is_on_head();
-        let give = self.walk.observe(&ids, listed.total);
-        self.requester.transport().tell(Event::PageRead(PageRead {
-            call: self.requester.call(),
-            offset: window.offset,
-            limit: window.limit,
-            received,
-            new: give.iter().filter(|it| **it != Delivery::Skip).count(),
-            total: listed.total,
-        }));
-        let mut records: Vec<_> = ids
-            .into_iter()
-            .zip(listed.records)
-            .zip(give)
-            .filter(|(_, give)| *give != Delivery::Skip)
-            .map(|((id, entry), give)| Candidate { entry: Some(entry), id, give, from_head })
-            .collect();
-        if self.walk.is_up() {
-            // The walk up delivers the oldest record first, which is the last of its page.
-            records.reverse();
-        }
-        if self.extent.part.as_ref().is_some_and(Part::is_less) && self.walk.is_anew() {
-            // The scan restarted at the head. Its records aren't of this part and don't follow those that were
-            // delivered. So the part ends here, and `merge` asks to scan the rest of it again.
-            self.counts.cut = true;
-            records.clear();
-        }
-        if let Some(since) = &mut self.extent.since {
-            for record in &mut records {
-                let time = match &record.entry {
-                    Some(Ok(record)) => Q::timestamp(record),
-                    _ => None,
-                };
-                match time {
-                    Some(time) if !since.wants(time, matches!(record.give, Delivery::Next(_))) => record.entry = None,
-                    Some(_) => {}
-                    None => since.miss(),
-                }
-            }
-            if since.is_past() {
-                self.walk.stop(End::Since);
+        ids
+    }
+
+    /// Withholds the records that are older than `since`, and ends the scan once all further records are.
+    fn pass_over_old(&mut self, records: &mut [Candidate<Q::Item>]) {
+        let Some(since) = &mut self.since else { return };
+        for record in records {
+            let time = match &record.entry {
+                Some(Ok(record)) => Q::timestamp(record),
+                _ => None,
+            };
+            match time {
+                Some(time) if !since.wants(time, matches!(record.delivery, Delivery::Next(_))) => record.entry = None,
+                Some(_) => {}
+                None => since.miss(),
             }
         }
-        Batch { window, records, received, total: listed.total, errors: listed.errors }
+        if since.is_past() {
+            self.walk.stop(End::Since);
+        }
     }
 
     /// Delivers a record: from here on the cursor stands behind it. Returns `None` if there is nothing to deliver.
@@ -265,9 +281,9 @@ impl<Q: Paginate> Pages<Q> {
             self.counts.passed_over = true;
             return None;
         };
-        self.counts.skipped |= self.counts.passed_over && matches!(candidate.give, Delivery::Next(_));
+        self.counts.skipped |= self.counts.passed_over && matches!(candidate.delivery, Delivery::Next(_));
         if let Some(run) = &mut self.run {
-            match candidate.give {
+            match candidate.delivery {
                 Delivery::Next(_) if run.is_full() => {
                     run.note_beyond(&candidate.id);
                     self.counts.cut = true;
@@ -280,14 +296,14 @@ impl<Q: Paginate> Pages<Q> {
         // A scan that resumes from here delivers late records late again, and newer ones are outside of its count.
         let up = self.walk.is_up();
         if !candidate.from_head && !up {
-            self.position.seen = self.position.seen.saturating_add(1);
+            self.position.delivered = self.position.delivered.saturating_add(1);
         }
-        match candidate.give {
+        match candidate.delivery {
             Delivery::Next(_) if up => self.position.rise(&candidate.id),
             Delivery::Next(offset) => self.position.advance(candidate.id, offset),
             Delivery::Late | Delivery::Skip => {}
         }
-        let late = candidate.give == Delivery::Late && candidate.from_head;
+        let late = candidate.delivery == Delivery::Late && candidate.from_head;
         self.counts.delivered += 1;
         self.counts.late += u64::from(late);
         self.counts.invalid += u64::from(entry.is_err());
@@ -295,81 +311,88 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     fn has_all_items(&self) -> bool {
-        self.extent.max_items.is_some_and(|most| self.counts.delivered >= most)
+        self.settings.max_items.is_some_and(|most| self.counts.delivered >= most)
     }
 
     /// Returns how the scan ends if it has reached one of its limits.
     fn is_full(&self) -> Option<End> {
-        let pages = self.extent.max_pages.is_some_and(|most| self.pages >= most);
+        let pages = self.settings.max_pages.is_some_and(|most| self.pages >= most);
         self.has_all_items().then_some(End::MaxItems).or(pages.then_some(End::MaxPages))
     }
 
     /// Polls for the next page with new records or new errors of the server.
     pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch<Q::Item>>>> {
         loop {
-            match &mut self.state {
+            let batch = match &mut self.state {
                 State::Ended => return Poll::Ready(None),
-                State::Idle => {
-                    if let Err(error) = &self.listing {
-                        // The query, the cursor or the part is invalid: this is reported before anything is sent.
-                        let error = error.clone();
-                        self.walk.stop(End::Failed);
-                        self.state = State::Ended;
-                        return Poll::Ready(Some(Err(self.with_cursor(error))));
-                    }
-                    if self.walk.end().is_none()
-                        && let Some(end) = self.is_full()
-                    {
-                        self.walk.stop(end);
-                    }
-                    match self.walk.window() {
-                        Some(window) if !self.counts.cut => {
-                            self.state = State::Requesting(window, self.request(window))
-                        }
-                        _ => {
-                            // The walk has ended, or the rest is withheld: what was prefetched isn't wanted.
-                            self.prefetcher.clear();
-                            self.state = State::Ended;
-                            if let Some(error) = self.walk.end().and_then(incomplete) {
-                                return Poll::Ready(Some(Err(self.with_cursor(error))));
-                            }
-                        }
-                    }
-                }
+                State::Idle => self.request_next().map(Err),
                 State::Requesting(window, request) => {
                     let window = *window;
                     let response = ready!(request.as_mut().poll(cx));
                     self.state = State::Idle;
                     match response {
-                        Ok(listed) => {
-                            if self.requester.note_success() {
-                                // The outage is over: prefetched pages that failed in it are part of the same error.
-                                self.prefetcher.retry_failed(|window, sent| self.requester.prefetch(window, sent));
-                            }
-                            let batch = self.take(window, listed);
-                            let is_reported = self.reported == batch.errors;
-                            self.reported.clone_from(&batch.errors);
-                            // A page without new records yields nothing, unless the server's errors are new.
-                            if !batch.records.is_empty() || !is_reported {
-                                self.pages += 1;
-                                return Poll::Ready(Some(Ok(batch)));
-                            }
-                        }
-                        Err(error) => {
-                            let error = self.requester.note_error(error);
-                            if !error.is_transient() {
-                                // The scan ends here. After a transient error it stays idle, and asks again when
-                                // polled.
-                                self.prefetcher.clear();
-                                self.walk.stop(End::Failed);
-                                self.state = State::Ended;
-                            }
-                            return Poll::Ready(Some(Err(self.with_cursor(error))));
-                        }
+                        Ok(listed) => self.take_new(window, listed).map(Ok),
+                        Err(error) => Some(Err(self.note_error(error))),
                     }
                 }
+            };
+            if let Some(batch) = batch {
+                return Poll::Ready(Some(batch.map_err(|error| self.with_cursor(error))));
             }
         }
+    }
+
+    /// Requests the next window, or ends the stream. Returns the error that the stream ends with, if any.
+    fn request_next(&mut self) -> Option<Error> {
+        if let Err(error) = &self.listing {
+            // The query, the cursor or the part is invalid: this is reported before anything is sent.
+            let error = error.clone();
+            self.walk.stop(End::Failed);
+            self.state = State::Ended;
+            return Some(error);
+        }
+        if self.walk.end().is_none()
+            && let Some(end) = self.is_full()
+        {
+            self.walk.stop(end);
+        }
+        if let Some(window) = self.walk.window().filter(|_| !self.counts.cut) {
+            self.state = State::Requesting(window, self.request(window));
+            return None;
+        }
+        // The walk has ended, or the rest is withheld: what was prefetched isn't wanted.
+        self.prefetcher.clear();
+        self.state = State::Ended;
+        self.walk.end().and_then(incomplete)
+    }
+
+    /// Takes a response. Returns its new records, or `None` if there is nothing to yield.
+    fn take_new(&mut self, window: Window, listed: ListPage<Result<Q::Item, InvalidRecord>>) -> Option<Batch<Q::Item>> {
+        if self.requester.note_success() {
+            // The outage is over: prefetched pages that failed in it are part of the same error.
+            self.prefetcher.retry_failed(|window, sent| self.requester.request(window, Some(sent)));
+        }
+        let batch = self.take(window, listed);
+        let is_reported = self.reported == batch.errors;
+        self.reported.clone_from(&batch.errors);
+        // A page without new records yields nothing, unless the server's errors are new.
+        if batch.records.is_empty() && is_reported {
+            return None;
+        }
+        self.pages += 1;
+        Some(batch)
+    }
+
+    /// Notes the error of a request, and returns it as the scan yields it.
+    fn note_error(&mut self, error: Error) -> Error {
+        let error = self.requester.note_error(error);
+        // After a transient error the scan stays idle, and requests the window again when it is polled.
+        if !error.is_transient() {
+            self.prefetcher.clear();
+            self.walk.stop(End::Failed);
+            self.state = State::Ended;
+        }
+        error
     }
 }
 
@@ -386,12 +409,7 @@ impl<Q: Paginate> Stream for Pages<Q> {
                         continue;
                     }
                     let listed = ListPage { records: delivered, total: batch.total, errors: batch.errors };
-                    break Some(Ok(Page::of(
-                        batch.window,
-                        listed,
-                        batch.received,
-                        this.requester.query().total_scope(),
-                    )));
+                    break Some(Ok(Page::of(batch.window, listed, batch.received, this.plan.total)));
                 }
                 Some(Err(error)) => break Some(Err(error)),
                 None => break None,
@@ -415,7 +433,7 @@ fn incomplete(end: End) -> Option<Error> {
 impl<Q: Paginate> fmt::Debug for Pages<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages")
-            .field("query", self.requester.query())
+            .field("query", &self.requester.query)
             .field("summary", &self.summary())
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use crate::cursor::{Cursor, Learned};
 use crate::error::Error;
 use crate::page::Paginate;
 use crate::page::pages::{Pages, State};
-use crate::page::split::{Outcome, Part, PartRead};
+use crate::page::split::{Outcome, PartRead};
 use crate::page::summary::{Cause, Doubt, End, Summary, Verdict};
 use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::Direction;
@@ -16,16 +16,16 @@ impl<Q: Paginate> Pages<Q> {
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         let listing = self.listing.as_ref().ok()?.clone();
-        let resumed = self.extent.resume.as_ref();
+        let resumed = self.settings.resume.as_ref();
         let all = !self.counts.partial && !self.counts.skipped;
-        let whole = self.extent.plan.start == 0 && all && resumed.is_none_or(Cursor::is_whole);
+        let whole = self.plan.start == 0 && all && resumed.is_none_or(Cursor::is_whole);
         let (anchors, totals) = match (&self.walk, resumed) {
             (Direction::Down(walk), _) => (walk.anchors(), walk.counters().all_totals()),
             // A scan towards the head learns nothing about the listing below it, so the cursor's totals stay.
             (Direction::Up(_), cursor) => (&[][..], cursor.and_then(Cursor::totals)),
         };
         let unoverlapped = self.walk.unoverlapped() || resumed.is_some_and(Cursor::unoverlapped);
-        let many = self.walk.gives_many() || resumed.is_some_and(Cursor::gives_many);
+        let many = self.walk.returns_many() || resumed.is_some_and(Cursor::returns_many);
         Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped }))
     }
 
@@ -35,12 +35,12 @@ impl<Q: Paginate> Pages<Q> {
         let Direction::Down(walk) = &self.walk else { return None };
         let ended = matches!(walk.end(), Some(End::Proved | End::Unproved | End::Stalled))
             && matches!(self.state, State::Ended);
-        let tally = walk.counters();
+        let counters = walk.counters();
         Some(self.run.as_ref()?.read(Outcome {
             ended: ended && !self.counts.cut,
             doubt: walk.doubt_beside_total(),
-            totals: tally.totals,
-            has_total: tally.has_total(),
+            totals: counters.totals,
+            has_total: counters.has_total(),
             partial: self.counts.partial,
             cut: match self.verdict() {
                 Verdict::Incomplete(cut) => Some(cut),
@@ -52,22 +52,22 @@ impl<Q: Paginate> Pages<Q> {
     /// Returns the summary of the scan so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let tally = self.walk.counters();
+        let counters = self.walk.counters();
         Summary {
             delivered: self.counts.delivered,
             late: self.counts.late,
             invalid: self.counts.invalid,
-            repeats: tally.repeats,
-            lost_positions: tally.lost_places,
-            totals: tally.totals,
-            requests: tally.requests + self.prefetcher.dropped(),
-            scanned_to_end: self.extent.since.as_ref().is_some_and(Since::reads_on),
+            repeats: counters.repeats,
+            lost_positions: counters.lost_positions,
+            totals: counters.totals,
+            requests: counters.requests + self.prefetcher.dropped(),
+            scanned_to_end: self.since.as_ref().is_some_and(Since::scans_to_end),
             verdict: self.verdict(),
         }
     }
 
     fn verdict(&self) -> Verdict {
-        let part = self.extent.part.as_ref().is_some_and(Part::is_less);
+        let part = self.settings.is_part();
         let cut = match self.walk.end() {
             _ if !matches!(self.state, State::Ended) => Some(Cause::NotFinished),
             _ if self.counts.cut && self.run.is_some() => Some(Cause::Parts),
@@ -80,14 +80,14 @@ impl<Q: Paginate> Pages<Q> {
             Some(End::Failed) => Some(Cause::Failed),
             Some(_) if self.counts.partial => Some(Cause::PartialErrors),
             Some(_) if part => Some(Cause::Parts),
-            Some(_) if self.extent.plan.start > 0 => Some(Cause::StartOffset),
-            Some(_) if self.extent.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cause::EarlierPart),
+            Some(_) if self.plan.start > 0 => Some(Cause::StartOffset),
+            Some(_) if self.settings.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cause::EarlierPart),
             Some(End::Proved | End::Unproved | End::Stalled | End::Since | End::Grew) => None,
         };
         if let Some(cut) = cut {
             return Verdict::Incomplete(cut);
         }
-        let before = self.extent.resume.as_ref().map_or(0, Cursor::delivered);
+        let before = self.settings.resume.as_ref().map_or(0, Cursor::delivered);
         let doubt = match self.walk.end() {
             Some(End::Since) => Some(Doubt::Since),
             Some(End::Grew) => Some(Doubt::GrewAtEnd),
@@ -114,7 +114,7 @@ impl<Q: Paginate> Pages<Q> {
 
     pub(super) fn with_cursor(&self, error: Error) -> Error {
         // A scan that can't start is to resume where it should have.
-        error.with_cursor(self.cursor().or_else(|| self.extent.resume.clone()))
+        error.with_cursor(self.cursor().or_else(|| self.settings.resume.clone()))
     }
 }
 

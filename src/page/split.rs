@@ -188,10 +188,10 @@ impl Run {
         Self { read, before: 0 }
     }
 
-    /// Resumes behind the record `known`, the last one of `before` that were delivered.
-    pub(super) fn resume(&mut self, known: Option<RecordKey>, offset: u64, before: u64) {
-        self.read.resumed = known.is_some();
-        self.read.first.extend(known);
+    /// Resumes behind the record `last`, the last one of `before` that were delivered.
+    pub(super) fn resume(&mut self, last: Option<RecordKey>, offset: u64, before: u64) {
+        self.read.resumed = last.is_some();
+        self.read.first.extend(last);
         // If nothing was delivered yet, the run starts where the interrupted scan would have started.
         self.read.from = offset.saturating_add(u64::from(self.read.resumed));
         self.read.to = self.read.from;
@@ -387,7 +387,7 @@ fn chains<'a>(reads: &[&'a PartRead]) -> Vec<Vec<&'a PartRead>> {
             merged_into[one] = other;
         }
     }
-    // In the order of `reads`, so that the same outcomes always give the same result.
+    // In the order of `reads`, so that the same outcomes always have the same result.
     let mut chains: BTreeMap<usize, Vec<&PartRead>> = BTreeMap::new();
     for (at, read) in reads.iter().enumerate().filter(|(_, read)| !read.is_empty()) {
         chains.entry(root(&merged_into, at)).or_default().push(read);

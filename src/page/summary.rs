@@ -233,7 +233,7 @@ pub(super) enum End {
 pub(super) struct Counters {
     pub(super) requests: u64,
     /// Productive requests: those that brought a new record.
-    fruitful: u64,
+    productive: u64,
     /// Whether the last request was counted as productive.
     counted: bool,
     /// Requests that looked for the position of a cursor. They don't count as unproductive.
@@ -243,7 +243,7 @@ pub(super) struct Counters {
     /// Delivered although they stand before a record that was already seen.
     pub(super) inserted: u64,
     pub(super) repeats: u64,
-    pub(super) lost_places: u64,
+    pub(super) lost_positions: u64,
     pub(super) totals: Option<(u64, u64)>,
     /// A response had no total.
     without_total: bool,
@@ -253,7 +253,7 @@ pub(super) struct Counters {
     pub(super) shifted: bool,
     /// The head had changed when it was read again.
     pub(super) reordered: bool,
-    pub(super) forgot: bool,
+    pub(super) has_forgotten: bool,
     /// Invalid records with the same raw JSON came, or may have.
     pub(super) alike: bool,
     /// Records were read one at a time, without an overlap.
@@ -264,7 +264,7 @@ pub(super) struct Counters {
 
 impl Counters {
     /// Counts a response.
-    pub(super) fn came(&mut self) {
+    pub(super) fn note_response(&mut self) {
         self.requests += 1;
         self.counted = false;
     }
@@ -284,22 +284,22 @@ impl Counters {
     }
 
     /// Counts the new records of a response.
-    pub(super) fn gave(&mut self, records: u64) {
+    pub(super) fn note_delivered(&mut self, records: u64) {
         self.seen += records;
         if records > 0 {
-            self.found();
+            self.note_productive();
         }
     }
 
     /// Counts the last response as productive, even where nothing of it is delivered.
-    pub(super) fn found(&mut self) {
-        self.fruitful += u64::from(!self.counted);
+    pub(super) fn note_productive(&mut self) {
+        self.productive += u64::from(!self.counted);
         self.counted = true;
     }
 
     /// Returns whether the unproductive requests exceed the productive ones by more than this.
     pub(super) fn is_over(&self, max_unproductive_requests: u64) -> bool {
-        self.requests > max_unproductive_requests.saturating_add(2 * self.fruitful).saturating_add(self.excused)
+        self.requests > max_unproductive_requests.saturating_add(2 * self.productive).saturating_add(self.excused)
     }
 
     /// Returns the smallest and the largest total, if every response had one.

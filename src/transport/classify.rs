@@ -57,7 +57,7 @@ pub(crate) struct HintContext<'a> {
     pub(crate) web_page: bool,
     pub(crate) method: &'a Method,
     /// Whether sending the request twice has the same effect as sending it once.
-    pub(super) repeat: Idempotency,
+    pub(super) idempotency: Idempotency,
     /// Whether the request is one of this crate's own. What custom requests ask for is unknown.
     pub(crate) own: bool,
     /// Whether the base URL ends with the segments that the request path begins with.
@@ -95,57 +95,72 @@ pub(super) fn judge<T>(
     response: &HttpResponse,
     reader: &Reader<'_>,
 ) -> Result<T> {
-    let clean = reader.clean;
-    let mut too_large = None;
-    let error = match refusal(dialect, response, clean) {
+    let error = match refusal(dialect, response, reader.clean) {
         Some(error) => error,
         None => match request.decode_by(response, reader) {
             Ok(value) => return Ok(value),
-            Err(error) => match error.into_problem() {
-                Problem::Empty => Error::new(ErrorKind::NotJson, "the response body is empty"),
-                Problem::NotWhole(_) => Error::new(
-                    ErrorKind::UnexpectedStatus,
-                    format!("the server returned {}, which isn't a complete response", response.status()),
-                ),
-                Problem::TooMany { what: what @ "records", most } => Error::new(
-                    ErrorKind::TooLarge,
-                    format!("the response contains more than {most} {what} (raise max_page_records to accept more)"),
-                ),
-                Problem::TooMany { what, most } => {
-                    too_large = (what == IN_LISTS).then(|| hint::too_large(request.is_of_page()));
-                    Error::new(ErrorKind::TooLarge, format!("the response contains more than {most} {what}"))
-                }
-                Problem::Refused(api) => {
-                    Error::new(ErrorKind::ApiFailure, "the API reported a failure").with_api(Some(api))
-                }
-                Problem::PartialCount(count, api) => {
-                    let message =
-                        format!("the server counted {count} but also reported errors: the count may be too low");
-                    Error::new(ErrorKind::Partial, message).with_api(Some(api)).with_partial_count(count)
-                }
-                Problem::Unfit { .. } if !begins_as_json(response.body()) => {
-                    Error::new(ErrorKind::NotJson, "the response isn't JSON")
-                }
-                // The path contains field names that the server chose, and the reason may come from a user-defined
-                // function: either may contain a credential.
-                Problem::Unfit { path, reason } => {
-                    let at = if path.is_empty() { String::new() } else { format!("at {}: ", clean(path)) };
-                    let reason = clean(reason);
-                    Error::new(ErrorKind::Decode, format!("unexpected response body: {at}{reason}"))
-                }
-            },
+            Err(error) => {
+                let problem = error.into_problem();
+                let has_long_lists = matches!(problem, Problem::TooMany { what, .. } if what == IN_LISTS);
+                let hint = has_long_lists.then(|| hint::too_large(request.is_of_page()));
+                unfit(problem, response, reader.clean).with_hint(hint)
+            }
         },
     };
-    let status = response.status();
     let error = match error.kind() {
         // The body may be an error in an undocumented format: then its message is worth showing.
         ErrorKind::Decode if error.api().is_none() => {
             let text = if response.body().len() > ERROR_BODY { None } else { error_text(response) };
-            let said = text.and_then(|it| (dialect.read_error)(&it)).filter(|it| !it.is_empty());
-            error.with_api(said)
+            let api = text.and_then(|it| (dialect.read_error)(&it)).filter(|it| !it.is_empty());
+            error.with_api(api)
         }
         _ => error,
     };
+    Err(complete(error, dialect, request, sent, response))
+}
+
+/// The error for a response of success that the request couldn't decode.
+fn unfit(problem: Problem, response: &HttpResponse, clean: &dyn Fn(String) -> String) -> Error {
+    match problem {
+        Problem::Empty => Error::new(ErrorKind::NotJson, "the response body is empty"),
+        Problem::NotWhole(_) => Error::new(
+            ErrorKind::UnexpectedStatus,
+            format!("the server returned {}, which isn't a complete response", response.status()),
+        ),
+        Problem::TooMany { what: what @ "records", most } => Error::new(
+            ErrorKind::TooLarge,
+            format!("the response contains more than {most} {what} (raise max_page_records to accept more)"),
+        ),
+        Problem::TooMany { what, most } => {
+            Error::new(ErrorKind::TooLarge, format!("the response contains more than {most} {what}"))
+        }
+        Problem::Refused(api) => Error::new(ErrorKind::ApiFailure, "the API reported a failure").with_api(Some(api)),
+        Problem::PartialCount(count, api) => {
+            let message = format!("the server counted {count} but also reported errors: the count may be too low");
+            Error::new(ErrorKind::Partial, message).with_api(Some(api)).with_partial_count(count)
+        }
+        Problem::Unfit { .. } if !begins_as_json(response.body()) => {
+            Error::new(ErrorKind::NotJson, "the response isn't JSON")
+        }
+        // The path contains field names that the server chose, and the reason may come from a user-defined function:
+        // either may contain a credential.
+        Problem::Unfit { path, reason } => {
+            let at = if path.is_empty() { String::new() } else { format!("at {}: ", clean(path)) };
+            let reason = clean(reason);
+            Error::new(ErrorKind::Decode, format!("unexpected response body: {at}{reason}"))
+        }
+    }
+}
+
+/// Adds to an error what its response and its request show: the hint, the status, the outcome, and so on.
+fn complete<T>(
+    error: Error,
+    dialect: &Dialect,
+    request: &Request<T>,
+    sent: Sent<'_>,
+    response: &HttpResponse,
+) -> Error {
+    let status = response.status();
     let api = error.api().cloned();
     let here = HintContext {
         kind: error.kind(),
@@ -153,26 +168,25 @@ pub(super) fn judge<T>(
         api: api.as_ref(),
         web_page: is_web_page(response),
         method: request.method(),
-        repeat: request.get_idempotency(),
+        idempotency: request.get_idempotency(),
         own: request.is_own(),
         doubled: sent.base.repeats_beginning_of(request.template()),
         conditions: sent.conditions,
         credentials: sent.credentials,
     };
-    let coded = error.kind() == ErrorKind::NotJson && coding(response.headers()).is_some();
-    let hint = hint::hint(dialect, &here).filter(|_| !coded).or(too_large);
+    let is_coded = error.kind() == ErrorKind::NotJson && coding(response.headers()).is_some();
+    let hint = hint::hint(dialect, &here).filter(|_| !is_coded);
     let no_such_api = here.own && api.as_ref().is_some_and(dialect.no_such_api);
-    let wait = retry_after(response.headers());
     let outcome = outcome(&error, request.method(), status);
     let transient = error.is_transient() || is_transient_status(status);
-    Err(error
-        .with_hint(hint)
+    let error = if hint.is_some() { error.with_hint(hint) } else { error };
+    error
         .with_no_such_api(no_such_api)
         .with_status(status)
         .with_transient(transient)
         .with_request_id(request_id(response.headers()))
-        .with_retry_after(wait)
-        .with_outcome(outcome))
+        .with_retry_after(retry_after(response.headers()))
+        .with_outcome(outcome)
 }
 
 /// The conditional headers of a request.

@@ -103,7 +103,7 @@ fn general(here: &HintContext<'_>) -> Option<&'static str> {
         }
         ErrorKind::BadRequest => rejected(here.status),
         ErrorKind::RateLimited => "send fewer requests, and wait for as long as the server asks (retry_after)",
-        ErrorKind::Server if here.repeat == Idempotency::NotIdempotent => {
+        ErrorKind::Server if here.idempotency == Idempotency::NotIdempotent => {
             "the server, or a proxy in front of it, failed, possibly after it had applied the request: check whether \
              it took effect before you send it again"
         }
@@ -125,7 +125,7 @@ fn general(here: &HintContext<'_>) -> Option<&'static str> {
         ErrorKind::UnexpectedStatus if here.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             "the proxy requires credentials: put them into its URL (http://user:password@host:port)"
         }
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::REQUEST_TIMEOUT => timed_out(here.repeat),
+        ErrorKind::UnexpectedStatus if here.status == StatusCode::REQUEST_TIMEOUT => timed_out(here.idempotency),
         ErrorKind::UnexpectedStatus if here.status.is_success() => {
             "a cache or a proxy probably sent this response: it must not return only part of the requested data"
         }
@@ -136,8 +136,8 @@ fn general(here: &HintContext<'_>) -> Option<&'static str> {
     })
 }
 
-fn timed_out(repeat: Idempotency) -> &'static str {
-    match repeat {
+fn timed_out(idempotency: Idempotency) -> &'static str {
+    match idempotency {
         Idempotency::Idempotent => {
             "the server, or a proxy in front of it, didn't receive the whole request in time: try again"
         }

@@ -1,5 +1,6 @@
 //! The request path: authenticate, acquire a permit, send, read the response, classify it, and retry.
 
+mod attempts;
 pub(crate) mod base_url;
 mod body;
 mod classify;
@@ -23,20 +24,16 @@ mod trace;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use reading::ResponseDecoder;
-use renewal::Renewal;
-pub use retry::RetryPolicy;
-use retry::{Budget, Decision, Spent};
-use tokio::time::{Instant, sleep, timeout_at};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+use attempts::Attempts;
 pub(crate) use base_url::Base;
 pub(crate) use classify::{Dialect, HintContext};
 use deadline::{Elapsed, within};
@@ -46,15 +43,17 @@ use obstacle::Obstacle;
 use options::idempotency_key;
 pub(crate) use options::{CallOptions, Jitter, Settings, Timeouts};
 use redact::{Redactor, SentCredentials};
-use trace::Attempt;
+use renewal::Renewal;
+use response::Response;
+pub use retry::RetryPolicy;
+use retry::{Budget, Spent};
 
-use crate::auth::{AuthRetry, Authenticate, Credentials};
+use crate::auth::{Authenticate, Credentials};
 use crate::decode::HttpResponse;
 use crate::error::rate_limit::RateLimit;
 use crate::error::{CallContext, Error, ErrorKind, Result, WriteOutcome};
 use crate::observe::{Event, WaitReason};
 use crate::request::{Idempotency, Request};
-use crate::transport::response::Response;
 
 /// A request that waited longer than this for its permit is authenticated again: a timestamped signature may have
 /// expired.
@@ -145,8 +144,6 @@ impl AttemptContext<'_> {
     }
 }
 
-const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
-
 /// A request with its credentials.
 struct Authenticated {
     request: http::Request<Bytes>,
@@ -198,8 +195,8 @@ impl Transport {
         self.inner.dialect.auth_grace
     }
 
-    pub(crate) fn tell(&self, event: Event<'_>) {
-        self.inner.settings.observer.tell(event);
+    pub(crate) fn emit(&self, event: Event<'_>) {
+        self.inner.settings.observer.emit(event);
     }
 
     /// Reports a wait that isn't part of a call, such as the one before a stream polls again.
@@ -226,7 +223,8 @@ impl Transport {
             deadline: operation.and_then(|limit| Instant::now().checked_add(limit)),
         };
         let mut spent = Spent::nothing_of(&self.inner.budget);
-        let attempts = self.attempts(request, options, &here, &mut progress, &mut spent).instrument(span.span());
+        let attempts = async { Attempts::new(self, request, options, &here, &mut progress, &mut spent)?.run().await };
+        let attempts = attempts.instrument(span.span());
         let result = within(here.deadline, attempts).await;
         let result = match result {
             Ok(result) => result,
@@ -236,138 +234,6 @@ impl Transport {
         spent.settle(result.is_ok());
         span.end(progress.attempts, result.as_ref().err());
         result
-    }
-
-    /// The retry loop. The caller applies the operation timeout.
-    async fn attempts<T: Send + 'static>(
-        &self,
-        request: &Request<T>,
-        options: &CallOptions,
-        here: &AttemptContext<'_>,
-        progress: &mut Progress,
-        spent: &mut Spent<'_>,
-    ) -> Result<Response<T>> {
-        let Inner { settings, limiter, redactor, .. } = &*self.inner;
-        let unsigned = self.write(request, options)?;
-        let idempotent = request.get_idempotency() == Idempotency::Idempotent || settings.idempotency.is_some();
-        let mut reauthenticated = false;
-        let mut no_effect_so_far = true;
-        let mut credentials = Arc::<SentCredentials>::default();
-        loop {
-            // If no further attempt can be made, the previous attempt's error takes precedence.
-            let admitted = self.admit(&unsigned, options, here).await;
-            let (Authenticated { request: ready, credentials: current, sent }, permit) = admitted.map_err(|error| {
-                // A token source's message may contain the token that was rejected before.
-                let error = redactor.look_for(&credentials).scrub(error);
-                match progress.last.take() {
-                    Some(last) => {
-                        let wait = last.retry_after().or(error.retry_after());
-                        last.with_retry_after(wait).with_source(error)
-                    }
-                    None => error,
-                }
-            })?;
-            redactor.remember(&sent);
-            // A call that gets its permit at its deadline hasn't sent anything.
-            if here.is_over() {
-                return Err(here.overdue(progress.last.take()));
-            }
-            let until = here.limit.and_then(|limit| Instant::now().checked_add(limit));
-            if until.is_some_and(|until| until <= Instant::now()) {
-                return Err(overdue("not sent: no time is left within the attempt timeout of", here.limit));
-            }
-            // A server may echo the credentials of an earlier attempt.
-            Arc::make_mut(&mut credentials).add(sent);
-            progress.attempts += 1;
-            progress.in_flight = true;
-            spent.sent();
-            if let Some(sent) = &options.sent {
-                sent.store(true, Ordering::Relaxed);
-            }
-            let mut attempt =
-                Attempt::begin(here.call, &settings.observer, self.inner.base.server(), progress.attempts);
-            let result = self.round_trip(ready, here.limit, until).instrument(attempt.span()).await;
-            drop(permit);
-            let in_time = !here.is_over();
-            let secrets = redactor.look_for(&credentials);
-            let judged = match result {
-                Ok(response) => {
-                    attempt.responded(response.status(), response.version());
-                    let decoder = ResponseDecoder {
-                        transport: Arc::clone(&self.inner),
-                        request: request.clone(),
-                        conditions: classify::Conditions::of(unsigned.headers()),
-                        credentials: Arc::clone(&credentials),
-                        secrets: secrets.clone(),
-                        rate_limit: limiter.learn(response.headers()),
-                        may_have_been_done: progress.unknown,
-                        response,
-                    };
-                    decoder.decode_off_thread().await
-                }
-                Err(error) if error.kind() == ErrorKind::TooLarge => {
-                    Err(error.with_hint(Some(hint::too_large(request.is_of_page()))))
-                }
-                Err(error) => Err(error),
-            };
-            progress.in_flight = false;
-            let judged =
-                judged.map_err(|error| here.policy.classified(here.policy.weigh(secrets.scrub(error), idempotent)));
-            attempt.end(judged.as_ref().err());
-            if judged.as_ref().map_or_else(Error::status, |it| Some(it.status)).is_some_and(|it| it != UNAUTHORIZED) {
-                self.inner.renewal.worked();
-            }
-            let error = match judged {
-                // The deadline passed while the response was being decoded, which no timer interrupts.
-                Ok(_) if in_time && here.is_over() => {
-                    return Err(here.overdue(None).with_outcome(WriteOutcome::Applied));
-                }
-                Ok(response) => return Ok(Response { attempts: progress.attempts, ..response }),
-                Err(error) => error,
-            };
-            progress.unknown |= error.outcome() == WriteOutcome::Unknown;
-            progress.refused |= error.outcome() == WriteOutcome::NotApplied;
-            // An overloaded server asked for a pause: all calls of the client and its clones keep it.
-            let overload_wait = retry::overload_wait(&error);
-            if let Some(wait) = overload_wait {
-                limiter.pause_for(wait);
-            }
-            progress.last = Some(error.clone());
-            // After a 401, authenticate again at most once per call, outside the retry budget; and not at all while
-            // renewed credentials were recently rejected too.
-            if error.status() == Some(UNAUTHORIZED) {
-                if reauthenticated {
-                    self.inner.renewal.failed();
-                } else if let Some(rest) = self.inner.renewal.rests() {
-                    return Err(error.with_source(format!(
-                        "renewed credentials were rejected too: the client won't renew them for another {rest:.0?}"
-                    )));
-                } else if self.inner.auth.refused(&current) == AuthRetry::Retry {
-                    reauthenticated = true;
-                    trace::again(progress.attempts, &error);
-                    continue;
-                }
-            }
-            // A request that isn't idempotent is repeated only if no attempt can have taken effect.
-            no_effect_so_far &= here.policy.had_no_effect(&error);
-            let decision = here.policy.decide(idempotent || no_effect_so_far, progress.attempts, &error);
-            let Decision::Again { least, jitter } = decision else { return Err(error) };
-            let mut wait = least.saturating_add(settings.jitter.part_of(jitter));
-            let until = Instant::now().checked_add(wait);
-            let in_time = until.is_some_and(|until| here.deadline.is_none_or(|deadline| until < deadline));
-            // Fail with the real error now, rather than with a timeout later.
-            if !in_time || !spent.take(Budget::cost(&error)) {
-                return Err(error);
-            }
-            // This call waits for the pause too, so it takes its turn among the other waiting calls.
-            if overload_wait.is_some() {
-                let room = here.deadline.zip(until).map(|(deadline, until)| deadline - until);
-                wait = wait.saturating_add(limiter.turn(room));
-            }
-            trace::again(progress.attempts, &error);
-            self.waiting(here.call, WaitReason::Retry, wait);
-            sleep(wait).await;
-        }
     }
 
     /// Builds the request, without its credentials.

@@ -57,7 +57,7 @@ impl<T: Send + 'static> ResponseDecoder<T> {
         let found_nothing = may_have_been_done && !classify::is_web_page(&response);
         let clean = |text| secrets.clean(text);
         let (max_records, max_body) = (transport.settings.max_records, transport.settings.max_body);
-        let reader = Reader { clean: &clean, max_records, max_body, asked: None };
+        let reader = Reader { clean: &clean, max_records, max_body, page_size: None };
         let sent = Sent { base: &transport.base, conditions, credentials: &credentials };
         let value = match request.already_gone(response.status(), found_nothing) {
             Some(value) => value,

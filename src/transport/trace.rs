@@ -86,7 +86,7 @@ pub(super) fn waiting(call: &CallContext, observer: &Observer, reason: WaitReaso
             debug!(target: "actionlog", wait_ms = milliseconds, "waiting before the next request");
         }
     }
-    observer.tell(Event::Waiting(Waiting { call: call.name(), reason, wait }));
+    observer.emit(Event::Waiting(Waiting { call: call.name(), reason, wait }));
 }
 
 /// Reports that a failed attempt will be retried.
@@ -151,7 +151,7 @@ impl Drop for Attempt<'_> {
         if let Some(error_type) = self.end.error_type() {
             fail(&self.span, error_type);
         }
-        self.observer.tell(Event::AttemptEnded(AttemptEnded {
+        self.observer.emit(Event::AttemptEnded(AttemptEnded {
             call: self.call.name(),
             attempt: self.number,
             took: self.took.unwrap_or_else(|| self.began.elapsed()),

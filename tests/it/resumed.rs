@@ -199,7 +199,7 @@ async fn a_cursor_with_contradictory_positions_is_rejected() {
     let listing = client.logs().list(());
     let cursor = listing.clone().items().cursor().unwrap();
     let mut tampered = serde_json::to_value(&cursor).unwrap();
-    tampered["place"] = 10.into();
+    tampered["offset"] = 10.into();
     let cursor: Cursor = serde_json::from_value(tampered).unwrap();
     let error = listing.clone().resume(cursor).items().next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);

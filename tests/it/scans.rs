@@ -187,7 +187,7 @@ async fn the_largest_numbers_are_read_exactly() {
         .await;
     assert_eq!(all.items.len(), 7);
     let mut hostile = serde_json::to_value(all.cursor.unwrap()).unwrap();
-    for (part, value) in [("seen", u64::MAX), ("place", u64::MAX)] {
+    for (part, value) in [("delivered", u64::MAX), ("offset", u64::MAX)] {
         hostile[part] = value.into();
         let cursor = serde_json::from_value(hostile.clone()).unwrap();
         let read = listing.clone().resume(cursor).collect().await;
@@ -283,7 +283,7 @@ async fn a_cursor_of_another_version_is_rejected_by_its_version() {
     let shapes = [
         same,
         json!({"version": 7}),
-        json!({"version": 7, "listing": 5, "place": "here", "known": {"a": [1.5, null]}, "many": [[]]}),
+        json!({"version": 7, "listing": 5, "offset": "here", "keys": {"a": [1.5, null]}, "many": [[]]}),
         json!({"version": 7, "a_field_before": {"deep": [{}]}, "zz": -1, "head": true}),
     ];
     for shape in shapes {
@@ -325,10 +325,10 @@ async fn a_cursor_of_this_version_is_read_in_any_field_order_and_errors_name_mis
         assert_eq!(rest.items.len(), 4);
     }
     let mut lacking = stored.clone();
-    lacking.as_object_mut().unwrap().remove("place");
-    assert!(serde_json::from_value::<Cursor>(lacking).unwrap_err().to_string().contains("`place`"));
+    lacking.as_object_mut().unwrap().remove("offset");
+    assert!(serde_json::from_value::<Cursor>(lacking).unwrap_err().to_string().contains("`offset`"));
     let mut odd = stored.clone();
-    odd["place"] = "here".into();
+    odd["offset"] = "here".into();
     assert!(serde_json::from_value::<Cursor>(odd).is_err());
     let mut unversioned = stored;
     unversioned.as_object_mut().unwrap().remove("version");
@@ -341,12 +341,12 @@ async fn a_cursor_is_read_from_a_format_without_names() {
     let names = [
         "version",
         "listing",
-        "place",
-        "known",
+        "offset",
+        "keys",
         "distances",
         "run",
         "head",
-        "seen",
+        "delivered",
         "totals",
         "whole",
         "many",

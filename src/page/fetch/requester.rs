@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cursor::Fingerprint;
 use crate::error::{CallContext, Error, ErrorKind, Result};
-use crate::observe::{Operation, WaitReason};
+use crate::observe::WaitReason;
 use crate::page::{InvalidRecord, ListPage, Paginate, Window};
 use crate::request::Request;
 use crate::transport::{CallOptions, Transport};
@@ -33,14 +33,14 @@ fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
 
 /// Which errors a scan tolerates.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::page) struct Endurance {
+pub(in crate::page) struct ErrorTolerance {
     /// How many transient errors in a row, or `None` for any number.
     pub(in crate::page) errors: Option<u32>,
     /// For how long a 401 or 403 counts as transient after a page has succeeded. `None` for the default of the API.
     pub(in crate::page) auth_grace: Option<Duration>,
 }
 
-impl Default for Endurance {
+impl Default for ErrorTolerance {
     fn default() -> Self {
         Self { errors: Some(30), auth_grace: None }
     }
@@ -51,13 +51,13 @@ pub(in crate::page) type PageRequest<T> = BoxFuture<'static, Result<ListPage<Res
 
 /// Requests windows of one listing, after a wait if the last request failed.
 pub(in crate::page) struct Requester<Q: Paginate> {
-    transport: Transport,
-    query: Q,
+    pub(in crate::page) transport: Transport,
+    pub(in crate::page) query: Q,
     options: CallOptions,
     /// The request without a window.
     request: Request<ListPage<Result<Q::Item, InvalidRecord>>>,
-    call: CallContext,
-    endurance: Endurance,
+    pub(in crate::page) call: CallContext,
+    error_tolerance: ErrorTolerance,
     errors_in_a_row: u32,
     /// Whether a page has succeeded.
     has_succeeded: bool,
@@ -73,7 +73,7 @@ impl<Q: Paginate> Requester<Q> {
         query: Q,
         options: CallOptions,
         limit: u32,
-        endurance: Endurance,
+        error_tolerance: ErrorTolerance,
     ) -> Self {
         let request = request(&query, limit);
         let call = request.operation(transport.api());
@@ -83,7 +83,7 @@ impl<Q: Paginate> Requester<Q> {
             options,
             request,
             call,
-            endurance,
+            error_tolerance,
             errors_in_a_row: 0,
             has_succeeded: false,
             rejected_since: None,
@@ -96,29 +96,10 @@ impl<Q: Paginate> Requester<Q> {
         Fingerprint::of(self.transport.base().origin(), &self.request)
     }
 
-    pub(in crate::page) fn query(&self) -> &Q {
-        &self.query
-    }
-
-    pub(in crate::page) fn transport(&self) -> &Transport {
-        &self.transport
-    }
-
-    pub(in crate::page) fn call(&self) -> Operation<'_> {
-        self.call.name()
-    }
-
-    pub(in crate::page) fn request(&self, window: Window) -> PageRequest<Q::Item> {
-        self.request_with(window, self.options.clone())
-    }
-
-    /// Prefetches a window: `sent` is set when the request is sent.
-    pub(in crate::page) fn prefetch(&self, window: Window, sent: Arc<AtomicBool>) -> PageRequest<Q::Item> {
-        self.request_with(window, CallOptions { sent: Some(sent), ..self.options.clone() })
-    }
-
-    fn request_with(&self, window: Window, options: CallOptions) -> PageRequest<Q::Item> {
-        let request = self.query.window(self.request.clone(), window).asks_for(window.limit);
+    /// Requests a window. If `sent` is given, it is set to true when the request is sent.
+    pub(in crate::page) fn request(&self, window: Window, sent: Option<Arc<AtomicBool>>) -> PageRequest<Q::Item> {
+        let options = CallOptions { sent, ..self.options.clone() };
+        let request = self.query.window(self.request.clone(), window).with_page_size(window.limit);
         let transport = self.transport.clone();
         let waits = self.is_failing().then(|| (self.call.clone(), pause(self.errors_in_a_row, self.retry_after)));
         Box::pin(async move {
@@ -145,7 +126,7 @@ impl<Q: Paginate> Requester<Q> {
         self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         self.retry_after = error.retry_after();
         let transient = error.is_transient() || self.is_in_auth_grace(&error);
-        if transient && self.endurance.errors.is_some_and(|most| self.errors_in_a_row >= most) {
+        if transient && self.error_tolerance.errors.is_some_and(|most| self.errors_in_a_row >= most) {
             let note =
                 format!(" (error {} in a row, the limit of this scan: resume from the cursor)", self.errors_in_a_row);
             return error.noting(&note).with_transient(false);
@@ -160,7 +141,7 @@ impl<Q: Paginate> Requester<Q> {
             return false;
         }
         let since = *self.rejected_since.get_or_insert_with(Instant::now);
-        since.elapsed() < self.endurance.auth_grace.unwrap_or_else(|| self.transport.auth_grace())
+        since.elapsed() < self.error_tolerance.auth_grace.unwrap_or_else(|| self.transport.auth_grace())
     }
 
     /// Returns whether the last request failed.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::page::summary::{Doubt, End};
 use crate::page::walk::growing_end::Next;
-use crate::page::walk::observe::Seen;
-use crate::page::walk::recent::Known;
+use crate::page::walk::observe::PageView;
+use crate::page::walk::recent::RecentKeys;
 use crate::page::walk::{Scan, Walk};
 use crate::page::{GrowingEnd, RecordKey, Stability, TotalScope};
 
@@ -17,13 +17,13 @@ const STALLS: u32 = 6;
 
 impl Walk {
     /// R4. Ends the pass if this page proves that nothing follows.
-    pub(super) fn note_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
+    pub(super) fn note_end(&mut self, page: &[RecordKey], view: &PageView, total: Option<u64>) {
         let rules = self.plan.rules;
         let on_head = self.is_on_head();
         let received = page.len() as u64;
-        let alone = received == 1 && seen.last_known == Some(0) && !self.singles();
+        let alone = received == 1 && view.last_seen == Some(0) && !self.singles();
         if alone && !on_head {
-            self.counters.end_denied = total.is_some_and(|total| total != seen.behind);
+            self.counters.end_denied = total.is_some_and(|total| total != view.behind);
         }
         // A prefetched page may be older than the page before. A record that moved to the end in between is in neither.
         let outdated = self.is_prefetched && self.counters.shifted && self.plan.order == Stability::Unstable;
@@ -32,7 +32,7 @@ impl Walk {
         }
         // In a stable order, records above the old head are newer than the scan, which doesn't promise them.
         let is_enough = on_head && self.plan.order == Stability::Stable && self.head_pages >= HEAD_PAGES;
-        if on_head && self.head.is_met() {
+        if on_head && self.head.is_reached() {
             self.end_head();
         } else if is_enough {
             self.end = self.proven_end;
@@ -40,10 +40,10 @@ impl Walk {
             // Requested again, the page is current.
         } else if self.is_whole(page, total) || alone || (self.has_room(page) && !rules.prove_end) {
             self.reach_end(End::Proved);
-        } else if let Some(end) = self.stalled_end(page, seen, total) {
+        } else if let Some(end) = self.stalled_end(page, view, total) {
             self.reach_end(end);
         } else if !on_head && self.plan.growing_end == GrowingEnd::StopBehindStart {
-            self.note_growth(page, seen, total);
+            self.note_growth(page, view, total);
         }
     }
 
@@ -53,17 +53,17 @@ impl Walk {
     /// With a total, that proves the end if the total counts nothing after the page. Without one, a server that cuts
     /// pages by their size does the same before a large record. Then the scan ends after several such pages, and says
     /// that the end isn't proved.
-    fn stalled_end(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) -> Option<End> {
+    fn stalled_end(&mut self, page: &[RecordKey], view: &PageView, total: Option<u64>) -> Option<End> {
         // A page may end with another seen record because the server returns fewer records than before.
         let is_last = page.last().is_some_and(|last| self.scan.current().distance(last) == Some(0));
-        let ends = self.has_room(page) && !seen.is_news && !seen.singles && is_last;
+        let ends = self.has_room(page) && !view.ends_new && !view.singles && is_last;
         let now = page.last().filter(|_| ends).map(|last| (last.fingerprint(), page.len()));
         let before = std::mem::replace(&mut self.last_end, now);
         let again = before.zip(now).filter(|(before, now)| before.0 == now.0);
         self.stalls = if again.is_some() { self.stalls + 1 } else { 0 };
         let differs = again.is_some_and(|(before, now)| before.1.abs_diff(now.1) > 1);
         match total.filter(|_| self.plan.total != TotalScope::Page) {
-            Some(total) => (differs && total == seen.behind).then_some(End::Proved),
+            Some(total) => (differs && total == view.behind).then_some(End::Proved),
             None => (differs && self.stalls >= STALLS).then_some(End::Stalled),
         }
     }
@@ -72,24 +72,24 @@ impl Walk {
     /// its records. One response is one view. Over several pages, a clamped offset or a row listed twice makes a total
     /// fit by chance.
     fn is_whole(&self, page: &[RecordKey], total: Option<u64>) -> bool {
-        let known = self.plan.total == TotalScope::Listing || !self.plan.rules.doubt_total;
+        let counts_listing = self.plan.total == TotalScope::Listing || !self.plan.rules.doubt_total;
         let is_all =
             self.has_room(page) && total == Some(page.len() as u64) && self.last_page.map(|it| it.behind) == total;
-        known && is_all && page.iter().collect::<HashSet<_>>().len() == page.len()
+        counts_listing && is_all && page.iter().collect::<HashSet<_>>().len() == page.len()
     }
 
     /// Stops a scan whose listing grows at its end as fast as it is read.
-    fn note_growth(&mut self, page: &[RecordKey], seen: &Seen, total: Option<u64>) {
+    fn note_growth(&mut self, page: &[RecordKey], view: &PageView, total: Option<u64>) {
         let has_room = page.len() < self.largest_page.min(self.plan.limit as usize);
-        self.chase.note_total(total, seen.behind);
+        self.chase.note_total(total, view.behind);
         let outrun = !self.counters.shifted
-            && !seen.singles
+            && !view.singles
             && self.chase.is_outrun(self.plan.total, self.counters.seen, self.plan.limit);
-        match self.chase.note(seen.offset, page, has_room, seen.is_news) {
+        match self.chase.note(view.offset, page, has_room, view.ends_new) {
             Next::Stop => self.reach_end(End::Grew),
             _ if outrun => self.reach_end(End::Grew),
             Next::Again => {
-                self.scan.offset = seen.offset;
+                self.scan.offset = view.offset;
                 self.scan.expected = page.len() as u64 - 1;
             }
             Next::GoOn => {}
@@ -106,7 +106,7 @@ impl Walk {
         }
         scan.empty += 1;
         scan.beyond = Some(scan.beyond.map_or(scan.offset, |it| it.min(scan.offset)));
-        let first = scan.known.is_empty();
+        let first = scan.seen.is_empty();
         let offset = scan.offset;
         let patience = if self.plan.rules.ask_twice { 1 } else { 0 };
         if scan.empty <= patience && (scan.locator.is_none() || offset == 0) {
@@ -115,7 +115,7 @@ impl Walk {
             self.reach_end(if offset == 0 { End::Proved } else { End::Unproved });
         } else if !self.plan.rules.prove_end {
             self.reach_end(End::Proved);
-        } else if singles && scan.offset > 0 && !scan.on_known {
+        } else if singles && scan.offset > 0 && !scan.on_seen {
             self.reach_end(End::Unproved);
         } else if scan.offset == 0 {
             if scan.empty > 2 * patience {
@@ -123,7 +123,7 @@ impl Walk {
             }
         } else {
             scan.empty = 0;
-            self.locate(|locator, offset| locator.is_beyond(offset));
+            self.locate(|locator, offset| locator.examine_empty(offset));
         }
     }
 
@@ -142,12 +142,12 @@ impl Walk {
         self.proven_end = Some(end);
         let drift = self.scan.drift.clone();
         self.last_end = None;
-        let scan = Scan { known: Known::new(self.plan.remembered), drift, ..Scan::default() };
+        let scan = Scan { seen: RecentKeys::new(self.plan.remembered), drift, ..Scan::default() };
         let mut done = std::mem::replace(&mut self.scan, scan);
-        self.counters.forgot |= done.known.has_forgotten();
+        self.counters.has_forgotten |= done.seen.has_forgotten();
         done.rejoin();
-        self.first_pass = Some(done.known);
-        self.head.read_again();
+        self.first_pass = Some(done.seen);
+        self.head.start_comparison();
     }
 
     fn end_head(&mut self) {
@@ -170,8 +170,8 @@ impl Walk {
     /// The doubt that remains whatever the total is.
     pub(in crate::page) fn doubt_beside_total(&self) -> Option<Doubt> {
         let counters = &self.counters;
-        let forgot = counters.forgot || self.scan.known.has_forgotten();
-        let unsure = forgot || (self.resumed && counters.inserted + counters.lost_places + counters.late > 0);
+        let has_forgotten = counters.has_forgotten || self.scan.seen.has_forgotten();
+        let unsure = has_forgotten || (self.resumed && counters.inserted + counters.lost_positions + counters.late > 0);
         match () {
             () if self.end == Some(End::Unproved) || counters.unoverlapped => Some(Doubt::SingleRecords),
             // If the server returned a short page, a record stood alone that isn't the last.

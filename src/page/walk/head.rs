@@ -16,7 +16,7 @@ pub(super) struct Head {
     /// The fingerprints of the anchors, in order.
     anchors: Vec<u64>,
     /// How many records the second look has seen, and whether they were the anchors, in order.
-    met: usize,
+    compared: usize,
     same: bool,
     /// The index of the anchor that was seen last, if it was the last record that was seen.
     last_anchor: Option<usize>,
@@ -43,35 +43,35 @@ impl Head {
     }
 
     /// Starts the second look.
-    pub(super) fn read_again(&mut self) {
+    pub(super) fn start_comparison(&mut self) {
         self.same = true;
     }
 
     /// Notes the next record of the second look.
-    pub(super) fn meet(&mut self, id: &RecordKey) {
-        if self.is_met() {
+    pub(super) fn compare(&mut self, id: &RecordKey) {
+        if self.is_reached() {
             return;
         }
         let id = id.fingerprint();
         let anchor = self.anchors.iter().position(|it| *it == id);
-        self.same &= self.met >= self.must_meet() || self.anchors.get(self.met) == Some(&id);
-        self.met += 1;
+        self.same &= self.compared >= self.must_match() || self.anchors.get(self.compared) == Some(&id);
+        self.compared += 1;
         // Two anchors in a row, in their order, are the old head. (One, where the listing has no more.)
         let in_a_row = anchor > self.last_anchor && (self.last_anchor.is_some() || self.anchors.len() == 1);
         self.last_anchor = if in_a_row && !self.same { Some(usize::MAX) } else { anchor };
     }
 
     /// Returns whether the second look has reached the old head.
-    pub(super) fn is_met(&self) -> bool {
+    pub(super) fn is_reached(&self) -> bool {
         self.last_anchor == Some(usize::MAX) || self.is_same()
     }
 
     /// Returns whether the head is unchanged.
     pub(super) fn is_same(&self) -> bool {
-        self.same && self.met >= self.must_meet()
+        self.same && self.compared >= self.must_match()
     }
 
-    fn must_meet(&self) -> usize {
+    fn must_match(&self) -> usize {
         self.anchors.len().min(SAME)
     }
 }

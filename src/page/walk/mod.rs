@@ -33,7 +33,7 @@ use crate::page::walk::growing_end::Chase;
 use crate::page::walk::head::Head;
 use crate::page::walk::plan::Plan;
 use crate::page::walk::position::{Locator, Memory};
-use crate::page::walk::recent::Known;
+use crate::page::walk::recent::RecentKeys;
 use crate::page::{RecordKey, TotalScope, Window};
 
 /// A walk from an offset of a listing to its end.
@@ -42,7 +42,7 @@ pub(super) struct Walk {
     plan: Plan,
     scan: Scan,
     /// The records delivered before the head was scanned a second time. `None` until then.
-    first_pass: Option<Known>,
+    first_pass: Option<RecentKeys>,
     head: Head,
     /// The next page was requested before the previous one arrived, so it may be the older view of the two.
     is_prefetched: bool,
@@ -99,9 +99,9 @@ struct Scan {
     /// The search failed: the next page is the head's, and the scan restarts there.
     restart: bool,
     /// The records seen on this pass. Everything before one of them was seen, too.
-    known: Known,
-    /// The records seen since the scan restarted from the head, until it comes to one of `known` again.
-    restarted: Option<Known>,
+    seen: RecentKeys,
+    /// The records seen since the scan restarted from the head, until it comes to one of `seen` again.
+    restarted: Option<RecentKeys>,
     /// By how many records windows overlap beyond the one. It grows when the position is lost, as that tends to repeat.
     extra_overlap: u64,
     /// The index in the next page at which the last seen record stands if nothing changes.
@@ -114,7 +114,7 @@ struct Scan {
     empty: u32,
     /// Although pages have one record each, the window begins at a seen record, as it does after a cursor or a step
     /// back.
-    on_known: bool,
+    on_seen: bool,
 }
 
 /// What to do with a record of a page.
@@ -131,7 +131,7 @@ pub(super) enum Delivery {
 impl Walk {
     pub(super) fn new(mut plan: Plan) -> Self {
         plan.widen();
-        let scan = Scan { offset: plan.start, known: Known::new(plan.remembered), ..Scan::default() };
+        let scan = Scan { offset: plan.start, seen: RecentKeys::new(plan.remembered), ..Scan::default() };
         Self {
             plan,
             scan,
@@ -160,11 +160,11 @@ impl Walk {
     pub(super) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
         if cursor.delivered() == 0 {
             // Nothing was delivered: the scan begins where the first one would have.
-            plan.start = cursor.place();
+            plan.start = cursor.offset();
         }
         let mut walk = Self::new(plan);
-        walk.scan.offset = cursor.place();
-        walk.largest_page = if cursor.gives_many() { 2 } else { 0 };
+        walk.scan.offset = cursor.offset();
+        walk.largest_page = if cursor.returns_many() { 2 } else { 0 };
         // The first page may have held more records than were delivered of it.
         let delivered = usize::try_from(cursor.delivered()).unwrap_or(usize::MAX);
         walk.head = Head::of(&cursor.head()[..cursor.head().len().min(delivered)]);
@@ -174,16 +174,16 @@ impl Walk {
         walk.resumed = true;
         walk.delivered_before = cursor.delivered();
         walk.is_resuming = true;
-        for id in cursor.known() {
-            walk.scan.known.add(id);
+        for id in cursor.keys() {
+            walk.scan.seen.add(id);
         }
         let memory = Memory::new(cursor.run(), cursor.landmarks());
-        let (place, depth) = (cursor.place(), cursor.delivered() - 1);
+        let (offset, depth) = (cursor.offset(), cursor.delivered() - 1);
         let locator =
-            Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, place, depth, walk.plan.limit);
+            Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, offset, depth, walk.plan.limit);
         walk.before = memory;
-        walk.scan.on_known = true;
-        walk.scan.position = Some(cursor.place());
+        walk.scan.on_seen = true;
+        walk.scan.position = Some(cursor.offset());
         walk.scan.locator = Some(locator);
         walk.counters.resume(cursor.totals());
         walk.counters.unoverlapped = cursor.unoverlapped();
@@ -212,7 +212,7 @@ impl Walk {
             return Some(expected);
         }
         let restarted = self.scan.restarted.as_ref().and_then(|it| it.alike(id));
-        restarted.or_else(|| self.scan.known.alike(id)).or_else(|| self.first_pass.as_ref()?.alike(id))
+        restarted.or_else(|| self.scan.seen.alike(id)).or_else(|| self.first_pass.as_ref()?.alike(id))
     }
 
     pub(super) fn anchors(&self) -> &[u64] {
@@ -225,16 +225,16 @@ impl Walk {
     }
 
     /// Notes that a record was recognised by its raw JSON alone.
-    fn guessed(&mut self) {
+    fn note_alike(&mut self) {
         self.counters.alike = true;
     }
 
-    fn gives_many(&self) -> bool {
+    fn returns_many(&self) -> bool {
         self.largest_page > 1
     }
 
     /// Notes whether the next page was requested ahead.
-    fn comes_early(&mut self, is_prefetched: bool) {
+    fn note_prefetched(&mut self, is_prefetched: bool) {
         self.is_prefetched = is_prefetched;
     }
 
@@ -249,7 +249,7 @@ impl Walk {
     }
 
     /// Whether the scan restarted from the head, and hasn't come to a record seen before.
-    fn is_anew(&self) -> bool {
+    fn has_restarted(&self) -> bool {
         self.scan.restarted.is_some()
     }
 
@@ -272,7 +272,7 @@ impl Walk {
 
     /// Takes the page for [`window`](Self::window), and returns what to do with each of its records.
     fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
-        self.counters.came();
+        self.counters.note_response();
         self.counters.note_total(self.plan.total, total, page.len());
         self.largest_page = self.largest_page.max(page.len());
         let full = page.len() as u64 >= u64::from(self.plan.limit)
@@ -280,14 +280,14 @@ impl Walk {
         let behind = self.scan.offset.saturating_add(page.len() as u64);
         let is_first = self.last_page.is_none();
         self.last_page = Some(Latest { received: page.len(), behind, total, full, is_first });
-        let mut give = vec![Delivery::Skip; page.len()];
+        let mut deliveries = vec![Delivery::Skip; page.len()];
         if page.is_empty() {
             self.observe_empty();
         } else {
-            self.observe_records(page, total, &mut give);
+            self.observe_records(page, total, &mut deliveries);
         }
-        let given = give.iter().filter(|it| **it != Delivery::Skip).count() as u64;
-        self.counters.gave(given);
+        let delivered = deliveries.iter().filter(|it| **it != Delivery::Skip).count() as u64;
+        self.counters.note_delivered(delivered);
         if self.counters.is_over(self.plan.max_unproductive_requests) {
             if self.is_on_head() {
                 // Everything was delivered and the end is proved; only the records that were the head are gone.
@@ -297,7 +297,7 @@ impl Walk {
                 self.stop(End::Lost);
             }
         }
-        give
+        deliveries
     }
 
     /// Whether the server could have returned more records than the page has.
@@ -322,18 +322,18 @@ impl Scan {
     }
 
     /// The keys by which this pass numbers its records: those since the restart, if it restarted.
-    fn current(&self) -> &Known {
-        self.restarted.as_ref().unwrap_or(&self.known)
+    fn current(&self) -> &RecentKeys {
+        self.restarted.as_ref().unwrap_or(&self.seen)
     }
 
     /// Ends a restart: its records stand before those of the pass.
     fn rejoin(&mut self) {
-        for id in self.restarted.take().into_iter().flat_map(Known::into_order) {
-            self.known.add(id);
+        for id in self.restarted.take().into_iter().flat_map(RecentKeys::into_order) {
+            self.seen.add(id);
         }
     }
 
-    fn knows(&self, id: &RecordKey) -> bool {
-        self.known.contains(id) || self.restarted.as_ref().is_some_and(|restarted| restarted.contains(id))
+    fn has_seen(&self, id: &RecordKey) -> bool {
+        self.seen.contains(id) || self.restarted.as_ref().is_some_and(|restarted| restarted.contains(id))
     }
 }

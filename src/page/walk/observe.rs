@@ -3,7 +3,7 @@
 
 use crate::page::walk::drift::Drift;
 use crate::page::walk::position::{Found, Locator, Memory};
-use crate::page::walk::recent::Known;
+use crate::page::walk::recent::RecentKeys;
 use crate::page::walk::{Delivery, Walk};
 use crate::page::{RecordKey, Stability};
 
@@ -12,79 +12,79 @@ const PROBE: u64 = 8;
 
 /// Where a page stands, and which of its records were seen before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct PageView {
     pub(super) offset: u64,
     pub(super) behind: u64,
     /// No record was seen before this page.
     is_first: bool,
     /// Its last record is new.
-    pub(super) is_news: bool,
+    pub(super) ends_new: bool,
     /// All pages so far had one record, this one included.
     pub(super) singles: bool,
     /// The index at which the last seen record was expected.
     expected: usize,
     /// The index of the last record that was seen before.
-    pub(super) last_known: Option<usize>,
+    pub(super) last_seen: Option<usize>,
     /// How far after that one the record delivered last stands, as a page may end before it. `None` if unknown.
     further: Option<u64>,
 }
 
 impl Walk {
-    pub(super) fn observe_records(&mut self, page: &[RecordKey], total: Option<u64>, give: &mut [Delivery]) {
+    pub(super) fn observe_records(&mut self, page: &[RecordKey], total: Option<u64>, deliveries: &mut [Delivery]) {
         self.scan.empty = 0;
         self.scan.drift.note_request();
-        if !self.is_on_ground(page) {
+        if !self.shows_position(page) {
             return;
         }
-        let seen = self.see(page);
-        self.note_shift(&seen);
-        self.mark(page, &seen, give);
-        self.set_next_window(page, &seen, give);
-        self.note_end(page, &seen, total);
+        let view = self.view(page);
+        self.note_shift(&view);
+        self.mark(page, &view, deliveries);
+        self.set_next_window(page, &view, deliveries);
+        self.note_end(page, &view, total);
     }
 
     /// Compares a page with the records seen so far.
-    fn see(&self, page: &[RecordKey]) -> Seen {
-        let last_known = page.iter().rposition(|id| self.knows(id));
+    fn view(&self, page: &[RecordKey]) -> PageView {
+        let last_seen = page.iter().rposition(|id| self.has_seen(id));
         let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
-        Seen {
+        PageView {
             offset: self.scan.offset,
             behind: self.scan.offset.saturating_add(page.len() as u64),
-            is_first: self.scan.known.is_empty(),
-            is_news: last_known.is_none_or(|it| it + 1 < page.len()),
+            is_first: self.scan.seen.is_empty(),
+            ends_new: last_seen.is_none_or(|it| it + 1 < page.len()),
             singles: self.singles(),
             expected: usize::try_from(self.scan.expected).unwrap_or(usize::MAX),
-            last_known,
+            last_seen,
             // A page with room for it would show it: it was removed.
-            further: last_known.filter(|_| is_full).map_or(Some(0), |it| self.further(&page[..=it])),
+            further: last_seen.filter(|_| is_full).map_or(Some(0), |it| self.further(&page[..=it])),
         }
     }
 
-    /// How far after the last record of `known` the one delivered last stands. `None` if unknown.
-    fn further(&self, known: &[RecordKey]) -> Option<u64> {
+    /// How far after the last record of `seen` the one delivered last stands. `None` if unknown.
+    fn further(&self, seen: &[RecordKey]) -> Option<u64> {
         let all = self.scan.current();
-        let (last, before) = known.split_last()?;
+        let (last, before) = seen.split_last()?;
         let distance = all.distance(last)?;
         // A record without its neighbour may have moved on its own.
         let is_alone = before.last().is_some_and(|it| all.distance(it) != Some(distance + 1));
         if distance > 0 && is_alone && self.plan.order == Stability::Unstable { None } else { Some(distance) }
     }
 
-    fn knows(&self, id: &RecordKey) -> bool {
+    fn has_seen(&self, id: &RecordKey) -> bool {
         // On the second scan of the head, only records seen on that pass count.
-        self.scan.knows(id) || (self.first_pass.is_none() && self.before.contains(id))
+        self.scan.has_seen(id) || (self.first_pass.is_none() && self.before.contains(id))
     }
 
     /// R3. Whether the page shows where the scan stands. If it doesn't, the next window is set.
-    fn is_on_ground(&mut self, page: &[RecordKey]) -> bool {
+    fn shows_position(&mut self, page: &[RecordKey]) -> bool {
         let singles = self.singles();
         let scan = &mut self.scan;
         if std::mem::take(&mut scan.restart) {
             // The records seen are gone, or far down. Scan from the head until one of them comes.
-            scan.restarted.get_or_insert_with(|| Known::new(self.plan.remembered));
+            scan.restarted.get_or_insert_with(|| RecentKeys::new(self.plan.remembered));
             return true;
         }
-        if !self.plan.rules.go_back || scan.known.is_empty() || (singles && !scan.on_known) {
+        if !self.plan.rules.go_back || scan.seen.is_empty() || (singles && !scan.on_seen) {
             return true;
         }
         if self.scan.locator.is_some() {
@@ -95,8 +95,8 @@ impl Walk {
         // position.
         let may_be_elsewhere = self.plan.order == Stability::Unstable
             && self.scan.offset > 0
-            && !page.first().is_some_and(|it| self.knows(it));
-        if !may_be_elsewhere && page.iter().any(|id| self.knows(id)) {
+            && !page.first().is_some_and(|it| self.has_seen(it));
+        if !may_be_elsewhere && page.iter().any(|id| self.has_seen(id)) {
             return true;
         }
         if self.scan.drift.predicted() > 0 {
@@ -107,25 +107,30 @@ impl Walk {
         self.locate(|locator, offset| locator.examine(offset, page))
     }
 
+    /// Starts a search for the position.
+    fn locator(&self) -> Locator {
+        let scan = &self.scan;
+        let memory = match &scan.restarted {
+            Some(restarted) => Memory::of(restarted, &Memory::default()),
+            None => Memory::of(&scan.seen, &self.before),
+        };
+        let position = scan.position.unwrap_or(scan.offset);
+        // A pass that began at the head itself is checked against the head it saw, not the one of the first pass.
+        let restarted = scan.restarted.as_ref().or_else(|| self.first_pass.is_some().then_some(&scan.seen));
+        let (head, delivered) = match restarted {
+            Some(keys) => (keys.first_ones(), keys.count()),
+            None => (self.head.anchors().to_vec(), self.delivered_before + scan.seen.count()),
+        };
+        Locator::new(memory, head, self.plan.order, position, delivered.saturating_sub(1), self.plan.limit)
+    }
+
     /// Runs a step of the search for the position. Returns whether it was found.
     pub(super) fn locate(&mut self, look: impl FnOnce(&mut Locator, u64) -> Found) -> bool {
-        let (order, limit, scan) = (self.plan.order, self.plan.limit, &mut self.scan);
-        let locator = scan.locator.get_or_insert_with(|| {
-            let memory = match &scan.restarted {
-                Some(restarted) => Memory::of(restarted, &Memory::default()),
-                None => Memory::of(&scan.known, &self.before),
-            };
-            let position = scan.position.unwrap_or(scan.offset);
-            // A pass that began at the head itself is checked against the head it saw, not the one of the first pass.
-            let restarted = scan.restarted.as_ref().or_else(|| self.first_pass.is_some().then_some(&scan.known));
-            let (head, delivered) = match restarted {
-                Some(known) => (known.first_ones(), known.count()),
-                None => (self.head.anchors().to_vec(), self.delivered_before + scan.known.count()),
-            };
-            Locator::new(memory, head, order, position, delivered.saturating_sub(1), limit)
-        });
+        let locator = self.scan.locator.take().unwrap_or_else(|| self.locator());
+        let (limit, scan) = (self.plan.limit, &mut self.scan);
+        let locator = scan.locator.insert(locator);
         let found = look(locator, scan.offset);
-        if found == Found::Ground {
+        if found == Found::Here {
             scan.locator = None;
             if std::mem::take(&mut self.is_resuming) {
                 self.has_grown = scan.offset > scan.position.unwrap_or_default();
@@ -137,15 +142,15 @@ impl Walk {
         // The search after a stop has a bound of its own, so its requests don't count as unproductive.
         self.counters.excused += u64::from(self.is_resuming);
         if !scan.is_lost {
-            self.counters.lost_places += 1;
+            self.counters.lost_positions += 1;
             // The position is likely to be lost again: let windows overlap by more for a while.
             scan.extra_overlap = (2 * scan.extra_overlap + 1).min(u64::from(limit / 4));
         }
         self.counters.shifted = true;
-        (scan.is_lost, scan.on_known, scan.expected) = (true, true, u64::MAX);
+        (scan.is_lost, scan.on_seen, scan.expected) = (true, true, u64::MAX);
         match found {
-            Found::Ask(offset) => scan.offset = offset,
-            Found::Ground | Found::Nowhere => {
+            Found::Request(offset) => scan.offset = offset,
+            Found::Here | Found::Nowhere => {
                 scan.locator = None;
                 self.is_resuming = false;
                 (scan.offset, scan.position, scan.restart) = (0, None, true);
@@ -156,54 +161,54 @@ impl Walk {
     }
 
     /// Notes by how much the last seen record moved since the previous page.
-    fn note_shift(&mut self, seen: &Seen) {
+    fn note_shift(&mut self, view: &PageView) {
         let scan = &mut self.scan;
-        let found = seen.last_known.zip(seen.further);
-        let found = found.map(|(index, further)| seen.offset.saturating_add(index as u64).saturating_add(further));
+        let found = view.last_seen.zip(view.further);
+        let found = found.map(|(index, further)| view.offset.saturating_add(index as u64).saturating_add(further));
         let shift = found.zip(scan.position).map(|(now, before)| now.cast_signed().wrapping_sub(before.cast_signed()));
         // Pages of one record don't overlap, so that any seen record there is a shift.
         let has_shifted =
-            if seen.singles { seen.last_known.is_some() } else { shift != Some(0) && scan.position.is_some() };
-        if !seen.is_first && has_shifted {
+            if view.singles { view.last_seen.is_some() } else { shift != Some(0) && scan.position.is_some() };
+        if !view.is_first && has_shifted {
             self.counters.shifted = true;
         }
-        if seen.last_known == Some(seen.expected) && !scan.is_lost {
+        if view.last_seen == Some(view.expected) && !scan.is_lost {
             scan.extra_overlap /= 2;
         }
         self.has_grown |= shift.is_some_and(|it| it > 0);
-        if let Some(shift) = shift.filter(|_| !seen.singles) {
+        if let Some(shift) = shift.filter(|_| !view.singles) {
             scan.drift.note_shift(shift);
         }
-        (scan.on_known, scan.is_lost) = (false, false);
+        (scan.on_seen, scan.is_lost) = (false, false);
     }
 
     /// R2. Decides for each record of a page whether it is delivered.
-    fn mark(&mut self, page: &[RecordKey], seen: &Seen, give: &mut [Delivery]) {
+    fn mark(&mut self, page: &[RecordKey], view: &PageView, deliveries: &mut [Delivery]) {
         let rules = self.plan.rules;
         let on_head = self.first_pass.is_some();
-        let met = self.scan.restarted.is_some() && page.iter().any(|id| self.scan.known.contains(id));
+        let rejoins = self.scan.restarted.is_some() && page.iter().any(|id| self.scan.seen.contains(id));
         // Everything before this index was passed; what follows is next.
-        let next_from = seen.last_known.map_or(0, |it| it + 1);
-        for (index, (id, give)) in page.iter().zip(give.iter_mut()).enumerate() {
-            let is_new = if rules.last_known { !self.knows(id) } else { seen.is_first || index > 0 };
+        let next_from = view.last_seen.map_or(0, |it| it + 1);
+        for (index, (id, delivery)) in page.iter().zip(deliveries.iter_mut()).enumerate() {
+            let is_new = if rules.last_seen { !self.has_seen(id) } else { view.is_first || index > 0 };
             let is_next = index >= next_from;
             if is_new {
                 self.remember(id, is_next);
             }
-            *give = match is_new {
+            *delivery = match is_new {
                 _ if on_head => self.mark_on_head(id, is_new),
-                true if is_next => self.mark_next(id, seen.offset.saturating_add(index as u64)),
+                true if is_next => self.mark_next(id, view.offset.saturating_add(index as u64)),
                 true => {
                     self.counters.inserted += 1;
                     Delivery::Late
                 }
                 false => Delivery::Skip,
             };
-            if *give == Delivery::Skip && Some(index) != seen.last_known && index >= seen.expected && !on_head {
+            if *delivery == Delivery::Skip && Some(index) != view.last_seen && index >= view.expected && !on_head {
                 self.counters.repeats += 1;
             }
         }
-        if met {
+        if rejoins {
             // The restarted pass has come to a record of the first one. All records of the restarted pass stand before
             // it.
             self.scan.rejoin();
@@ -213,11 +218,11 @@ impl Walk {
     /// Adds a new record to those seen on this pass.
     fn remember(&mut self, id: &RecordKey, is_next: bool) {
         let scan = &mut self.scan;
-        if id.is_unreadable() && scan.known.alike(id).is_some() {
+        if id.is_unreadable() && scan.seen.alike(id).is_some() {
             self.counters.alike = true;
         }
-        let known = scan.restarted.as_mut().unwrap_or(&mut scan.known);
-        if is_next { known.add_next(id.clone()) } else { known.add(id.clone()) }
+        let keys = scan.restarted.as_mut().unwrap_or(&mut scan.seen);
+        if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) }
     }
 
     /// A new record after the last seen one: it is delivered, and kept if it belongs to the listing's head.
@@ -231,48 +236,49 @@ impl Walk {
     /// A record on the second scan of the head: it is delivered unless the first pass or an earlier scan delivered it.
     fn mark_on_head(&mut self, id: &RecordKey, is_new: bool) -> Delivery {
         // After the old head come the records delivered before the stop, and a cursor remembers few of them.
-        let was_before = self.resumed && self.head.is_met();
+        let was_before = self.resumed && self.head.is_reached();
         let was_delivered = was_before || self.head.contains(id) || self.before.contains(id);
-        let delivered = self.first_pass.as_mut().filter(|it| !was_delivered && !it.contains(id));
-        let give = delivered.map_or(Delivery::Skip, |delivered| {
+        let unseen = self.first_pass.as_mut().filter(|it| !was_delivered && !it.contains(id));
+        let delivery = unseen.map_or(Delivery::Skip, |delivered| {
             delivered.add(id.clone());
             self.counters.late += 1;
             Delivery::Late
         });
         if is_new {
-            self.head.meet(id);
+            self.head.compare(id);
         }
-        give
+        delivery
     }
 
     /// R1. The next window begins at the last seen record: where it stands now, or where it will stand if the listing
     /// keeps shifting.
-    fn set_next_window(&mut self, page: &[RecordKey], seen: &Seen, give: &[Delivery]) {
+    fn set_next_window(&mut self, page: &[RecordKey], view: &PageView, deliveries: &[Delivery]) {
         let singles = self.singles();
         let overlap_rule = self.plan.rules.overlap;
         let overlaps = !singles && overlap_rule;
         let received = page.len() as u64;
         let scan = &mut self.scan;
-        scan.expected = if overlaps && seen.is_news { scan.extra_overlap.min(received - 1) } else { 0 };
+        scan.expected = if overlaps && view.ends_new { scan.extra_overlap.min(received - 1) } else { 0 };
         // If a page of seen records only ends before the record delivered last, the next window skips to that, unless
         // an empty page showed that the listing ends earlier.
-        scan.beyond = scan.beyond.filter(|it| *it >= seen.behind);
-        let is_there = |further: &u64| scan.beyond.is_none_or(|it| (seen.behind - 1).saturating_add(*further) < it);
-        let further = seen.further.filter(|_| overlaps && !seen.is_news).filter(is_there).unwrap_or_default();
-        let is_stalled = !seen.is_news && further == 0;
-        scan.position = Some((seen.behind - 1).saturating_add(further));
+        scan.beyond = scan.beyond.filter(|it| *it >= view.behind);
+        let is_there = |further: &u64| scan.beyond.is_none_or(|it| (view.behind - 1).saturating_add(*further) < it);
+        let further = view.further.filter(|_| overlaps && !view.ends_new).filter(is_there).unwrap_or_default();
+        let is_stalled = !view.ends_new && further == 0;
+        scan.position = Some((view.behind - 1).saturating_add(further));
         let shift = if overlaps { scan.drift.predict(is_stalled, received) } else { 0 };
         // Windows overlap by one record, which stands alone at the end of the listing. Pages of one record can't
         // overlap.
-        let offset = (seen.behind - u64::from(overlaps) - scan.expected).saturating_add(further);
+        let offset = (view.behind - u64::from(overlaps) - scan.expected).saturating_add(further);
         scan.offset = offset.saturating_add_signed(shift);
         // A short log that grows while it is scanned shows one record at each offset, as a server does that returns
         // single records. The head tells them apart.
-        let may_be_growth = seen.singles && !seen.is_first && (!seen.is_news || self.counters.requests == PROBE);
+        let may_be_growth = view.singles && !view.is_first && (!view.ends_new || self.counters.requests == PROBE);
         if may_be_growth && self.plan.limit > 1 && self.plan.start == 0 && !self.has_probed && overlap_rule {
             self.has_probed = true;
             scan.offset = 0;
         }
-        self.counters.unoverlapped |= seen.singles && !seen.is_first && give.contains(&Delivery::Next(seen.behind - 1));
+        self.counters.unoverlapped |=
+            view.singles && !view.is_first && deliveries.contains(&Delivery::Next(view.behind - 1));
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::page) struct Rules {
     /// R1: windows overlap by a record that was seen.
     pub(super) overlap: bool,
     /// R2: the records after the last seen one are next, wherever in the page that one stands.
-    pub(super) last_known: bool,
+    pub(super) last_seen: bool,
     /// R3: search for the position if no record of the page was seen.
     pub(super) go_back: bool,
     /// R4: only a seen record alone in its page ends a listing.
@@ -39,7 +39,7 @@ pub(in crate::page) struct Rules {
 impl Rules {
     pub(in crate::page) const ALL: Self = Self {
         overlap: true,
-        last_known: true,
+        last_seen: true,
         go_back: true,
         prove_end: true,
         doubt_total: true,

@@ -4,12 +4,12 @@
 //! A scan that resumed from a cursor, or that started at an offset, remembers the records that it delivered itself and
 //! a *run* of 64 before these. Records added at the head since push the position down, removed ones pull it up, and on
 //! either side there are records that the scan has never seen. So the search looks in both directions in turn, by steps
-//! that are as wide as possible without stepping over the run. Where it finds a record that is known to be some
-//! distance from the position, it estimates the position from that.
+//! that are as wide as possible without stepping over the run. Where it finds a record whose distance from
+//! the position it remembers, it estimates the position from that.
 
 use std::collections::HashMap;
 
-use crate::page::walk::recent::Known;
+use crate::page::walk::recent::RecentKeys;
 use crate::page::{RecordKey, Stability};
 
 /// How many of the records that a scan delivered last are looked for.
@@ -44,9 +44,9 @@ const MOST_REQUESTS: u64 = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// The run, or what is left of it, is here: what follows its last record is next.
-    Ground,
+    Here,
     /// The position isn't here: request this offset next.
-    Ask(u64),
+    Request(u64),
     /// The position is nowhere: scan the listing from its head.
     Nowhere,
 }
@@ -68,15 +68,15 @@ impl Memory {
     }
 
     /// The records that a scan remembers itself, plus what it remembered at its start.
-    pub(super) fn of(known: &Known, before: &Self) -> Self {
+    pub(super) fn of(seen: &RecentKeys, before: &Self) -> Self {
         let mut memory = Self::default();
-        for id in known.iter_back().take(RUN) {
-            if let Some(distance) = known.distance(id).and_then(|it| u32::try_from(it).ok()) {
+        for id in seen.iter_back().take(RUN) {
+            if let Some(distance) = seen.distance(id).and_then(|it| u32::try_from(it).ok()) {
                 memory.distances.insert(id.fingerprint(), distance);
                 memory.run = memory.run.max(distance.saturating_add(1));
             }
         }
-        if u64::from(memory.run) == known.count() {
+        if u64::from(memory.run) == seen.count() {
             let count = memory.run;
             for (id, distance) in &before.distances {
                 memory.distances.entry(*id).or_insert(distance.saturating_add(count));
@@ -137,7 +137,7 @@ pub(super) struct Locator {
     /// The first record of the last window on the way down, and how often in a row it was the same.
     above: Option<u64>,
     same: u32,
-    /// The known record outside of the run that is closest to the position: its distance, and its offset.
+    /// The remembered record outside of the run that is closest to the position: its distance, and its offset.
     landmark: Option<(u32, u64)>,
     left: u64,
     limit: u64,
@@ -149,9 +149,9 @@ enum Way {
     Origin,
     Down,
     Up,
-    /// At an estimate from the offset of a known record.
+    /// At an estimate from the offset of a remembered record.
     Estimate,
-    /// At a known record, because the run is gone.
+    /// At a remembered record, because the run is gone.
     Landmark,
     /// At the offset where the old head should be, if the run that was found at this offset was pushed there.
     Head(u64),
@@ -159,9 +159,9 @@ enum Way {
     Confirmed,
 }
 
-/// What the known records of a page show about the position.
+/// What the remembered records of a page show about the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ground {
+enum Evidence {
     Certain,
     /// The run stands here in its order, so the last record should be at the offset `to`. But several records may have
     /// moved together.
@@ -209,51 +209,16 @@ impl Locator {
 
     /// Examines the records that stand from `offset` on.
     pub(super) fn examine(&mut self, offset: u64, page: &[RecordKey]) -> Found {
-        let known: Vec<(usize, u32)> =
+        let remembered: Vec<(usize, u32)> =
             page.iter().enumerate().filter_map(|(index, id)| Some((index, self.memory.distance(id)?))).collect();
-        let ground = self.ground(&known, offset, page.len());
-        match (self.way, ground) {
-            (Way::Landmark | Way::Confirmed, _) if !known.is_empty() => return Found::Ground,
-            (Way::Head(found), _) => match self.head_shift(offset, page) {
-                // Up to so many of the run may be gone, or have been added since. A window that starts too far up
-                // confirms it, too.
-                Some(..=FEW) => {
-                    self.way = Way::Confirmed;
-                    return self.ask(self.found_to);
-                }
-                Some(shift) => {
-                    self.way = Way::Confirmed;
-                    // The listing goes on to shift as it did since the run was found. But the run mustn't be stepped
-                    // over.
-                    let next = shift.min(self.size / 2);
-                    return self.ask(found.saturating_add(shift).saturating_add(next));
-                }
-                // Some records between the head and the run may be gone: then the head stands a little further down.
-                None if offset.saturating_add(page.len() as u64) < self.head_at.saturating_add(FEW)
-                    && !page.is_empty() =>
-                {
-                    return self.ask(offset.saturating_add(page.len() as u64));
-                }
-                // Records moved there together; the listing didn't shift by as much.
-                None => {
-                    self.head.clear();
-                    return self.next();
-                }
-            },
-            (_, Some(Ground::Certain)) => return Found::Ground,
-            (_, Some(Ground::Shifted { to, head })) => {
-                // The records delivered before the run show whether only the run moved.
-                self.found_from = known.iter().map(|(_, distance)| *distance).max().unwrap_or_default();
-                // Going up re-reads records and skips none. And if all delivered records stand here together, the
-                // records that they passed stand at the head now.
-                if to <= self.origin || (!self.head.is_empty() && self.others().is_empty()) {
-                    return Found::Ground;
-                }
-                if !self.head.is_empty() {
-                    self.found_to = known.last().map_or(offset, |(index, _)| offset.saturating_add(*index as u64));
-                    self.head_at = head;
-                    self.way = Way::Head(offset);
-                    return self.ask(head);
+        let evidence = self.evidence(&remembered, offset, page.len());
+        match (self.way, evidence) {
+            (Way::Landmark | Way::Confirmed, _) if !remembered.is_empty() => return Found::Here,
+            (Way::Head(found), _) => return self.examine_head(found, offset, page),
+            (_, Some(Evidence::Certain)) => return Found::Here,
+            (_, Some(Evidence::Shifted { to, head })) => {
+                if let Some(found) = self.examine_shifted(to, head, offset, &remembered) {
+                    return found;
                 }
             }
             (_, None) => {}
@@ -266,14 +231,60 @@ impl Locator {
         if self.is_clamped(page) {
             self.end = self.end.min(offset);
         }
-        if self.way == Way::Estimate && known.is_empty() {
+        if self.way == Way::Estimate && remembered.is_empty() {
             return self.doubt_estimate(offset);
         }
-        if let Some(target) = self.estimate(offset, &known) {
+        if let Some(target) = self.estimate(offset, &remembered) {
             self.way = Way::Estimate;
-            return self.ask(target);
+            return self.request(target);
         }
         self.next()
+    }
+
+    /// The run was found in the window at `found`, and this page begins where the old head should be by that. If the
+    /// head is here, the listing shifted; if it isn't, only the run moved.
+    fn examine_head(&mut self, found: u64, offset: u64, page: &[RecordKey]) -> Found {
+        let behind = offset.saturating_add(page.len() as u64);
+        match self.head_shift(offset, page) {
+            // Up to so many of the run may be gone, or have been added since. A window that starts too far up confirms
+            // it, too.
+            Some(..=FEW) => {
+                self.way = Way::Confirmed;
+                self.request(self.found_to)
+            }
+            Some(shift) => {
+                self.way = Way::Confirmed;
+                // The listing goes on to shift as it did since the run was found. But the run mustn't be stepped over.
+                let next = shift.min(self.size / 2);
+                self.request(found.saturating_add(shift).saturating_add(next))
+            }
+            // Some records between the head and the run may be gone: then the head stands a little further down.
+            None if behind < self.head_at.saturating_add(FEW) && !page.is_empty() => self.request(behind),
+            // Records moved there together; the listing didn't shift by as much.
+            None => {
+                self.head.clear();
+                self.next()
+            }
+        }
+    }
+
+    /// The run stands in this page in its order, so the last record should be at the offset `to`, and the old head at
+    /// `head`. `None` if there is no head left to confirm it.
+    fn examine_shifted(&mut self, to: u64, head: u64, offset: u64, remembered: &[(usize, u32)]) -> Option<Found> {
+        // The records delivered before the run show whether only the run moved.
+        self.found_from = remembered.iter().map(|(_, distance)| *distance).max().unwrap_or_default();
+        // Going up re-reads records and skips none. And if all delivered records stand here together, the records that
+        // they passed stand at the head now.
+        if to <= self.origin || (!self.head.is_empty() && self.others().is_empty()) {
+            return Some(Found::Here);
+        }
+        if self.head.is_empty() {
+            return None;
+        }
+        self.found_to = remembered.last().map_or(offset, |(index, _)| offset.saturating_add(*index as u64));
+        self.head_at = head;
+        self.way = Way::Head(offset);
+        Some(self.request(head))
     }
 
     /// Returns whether the same page came for several windows further down: the server clamps larger offsets.
@@ -286,7 +297,7 @@ impl Locator {
     }
 
     /// Takes an empty response at `offset`: the listing ends before it.
-    pub(super) fn is_beyond(&mut self, offset: u64) -> Found {
+    pub(super) fn examine_empty(&mut self, offset: u64) -> Found {
         self.end = self.end.min(offset);
         self.down = None;
         if self.way == Way::Estimate {
@@ -303,33 +314,33 @@ impl Locator {
         self.next()
     }
 
-    /// Returns what the known records of a page show about the position.
-    fn ground(&self, known: &[(usize, u32)], offset: u64, page_len: usize) -> Option<Ground> {
-        let mut run = known.iter().filter(|(_, distance)| *distance < self.memory.run);
+    /// Returns what the remembered records of a page show about the position.
+    fn evidence(&self, remembered: &[(usize, u32)], offset: u64, page_len: usize) -> Option<Evidence> {
+        let mut run = remembered.iter().filter(|(_, distance)| *distance < self.memory.run);
         let first = run.next()?;
         // One record is enough where records keep their order, or if it is the first of a window, as predicted.
         let begins = first.0 == 0 && matches!(self.way, Way::Origin | Way::Up);
         // Below the position, several records that moved there together may begin a window as well.
         let is_below = self.way == Way::Origin && offset.saturating_add(first.1.into()) > self.origin;
         if self.order == Stability::Stable || (begins && !is_below) {
-            return Some(Ground::Certain);
+            return Some(Evidence::Certain);
         }
         // In order, and no further apart than they were: some between them may be gone.
         let needed = if begins { CHAIN.min(first.1 as usize + 1) } else { CHAIN };
         let (mut chain, mut from, mut last) = (1, first, first);
-        let mut ground = None;
+        let mut evidence = None;
         for it in run {
             let follows = it.1 < last.1 && it.0 - last.0 <= (last.1 - it.1) as usize;
             (chain, from) = if follows { (chain + 1, from) } else { (1, it) };
             last = it;
             if chain >= needed {
                 let at = |(index, distance): (usize, u32)| offset.saturating_add(index as u64 + u64::from(distance));
-                ground = Some(Ground::Shifted { to: at(*last), head: at(*from).saturating_sub(self.depth) });
+                evidence = Some(Evidence::Shifted { to: at(*last), head: at(*from).saturating_sub(self.depth) });
             }
         }
         // If many of the last records are gone from where they should be, the others may have moved away from them.
         let is_cut = last.0 + 1 < page_len && last.1 > FEW_GONE;
-        ground.filter(|_| !is_cut)
+        evidence.filter(|_| !is_cut)
     }
 
     /// Returns the records of the head that were delivered before the part of the run that was found.
@@ -358,9 +369,9 @@ impl Locator {
         if is_head { offset.saturating_add(index).checked_sub(self.head_at) } else { None }
     }
 
-    /// Returns where the position should be by the lowest known record.
-    fn estimate(&mut self, offset: u64, known: &[(usize, u32)]) -> Option<u64> {
-        let (index, distance) = *known.last()?;
+    /// Returns where the position should be by the lowest remembered record.
+    fn estimate(&mut self, offset: u64, remembered: &[(usize, u32)]) -> Option<u64> {
+        let (index, distance) = *remembered.last()?;
         let at = offset.saturating_add(index as u64);
         if self.landmark.is_none_or(|(closest, _)| distance < closest) {
             self.landmark = Some((distance, at));
@@ -368,7 +379,7 @@ impl Locator {
         // Start some records before it, to see several of the run.
         let lead = if self.order == Stability::Stable { 0 } else { CHAIN as u64 - 1 };
         let target = at.saturating_add(distance.into()).saturating_sub(lead);
-        // If the records behind the known one are gone, look at those before it.
+        // If the records behind the remembered one are gone, look at those before it.
         let above = at.saturating_sub(self.size.max(2) - 1);
         let is_new = |it: &u64| *it != offset && *it < self.end && !self.tried.contains(it);
         let target = [target, above].into_iter().find(is_new).filter(|_| self.tried.len() < ESTIMATES)?;
@@ -384,10 +395,10 @@ impl Locator {
         // because most shifts are.
         let needed = if self.order == Stability::Stable { 1 } else { CHAIN as u64 };
         let run = u64::from(self.memory.run);
-        let slack = run.min(run / 2 + FEW).saturating_sub(needed);
+        let spare = run.min(run / 2 + FEW).saturating_sub(needed);
         let near = self.size.max(2) - 1;
-        let below = offset.saturating_add(received.max(2) - 1).saturating_add(slack);
-        let step = if is_first { near } else { near.saturating_add(slack) };
+        let below = offset.saturating_add(received.max(2) - 1).saturating_add(spare);
+        let step = if is_first { near } else { near.saturating_add(spare) };
         let above = (offset > 0).then(|| offset.saturating_sub(step));
         // A page with room for more is most likely the last one: look below it at the end of the search.
         let is_last = received < self.limit;
@@ -395,7 +406,7 @@ impl Locator {
         match self.way {
             _ if is_first => (self.down, self.up) = (below, above),
             Way::Down => self.down = below,
-            Way::Up if self.ups == 1 => self.up = (offset > 0).then(|| offset.saturating_sub(near + near.min(slack))),
+            Way::Up if self.ups == 1 => self.up = (offset > 0).then(|| offset.saturating_sub(near + near.min(spare))),
             Way::Up => self.up = above,
             _ => {}
         }
@@ -423,7 +434,7 @@ impl Locator {
             _ => {}
         }
         self.way = way;
-        self.ask(target)
+        self.request(target)
     }
 
     /// The run isn't at the estimate: tries further up, or starts at the landmark.
@@ -432,13 +443,13 @@ impl Locator {
         let above = offset.saturating_sub(self.size.max(2) - 1);
         if !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
             self.tried.push(above);
-            return self.ask(above);
+            return self.request(above);
         }
         match self.landmark.filter(|_| self.order == Stability::Stable) {
             // The run is gone. Where records keep their order, what follows the landmark is what follows the run, too.
             Some((_, at)) => {
                 self.way = Way::Landmark;
-                self.ask(at)
+                self.request(at)
             }
             None => self.next(),
         }
@@ -450,11 +461,11 @@ impl Locator {
         self.ups >= UPS_FIRST && !self.last_was_down
     }
 
-    fn ask(&mut self, target: u64) -> Found {
+    fn request(&mut self, target: u64) -> Found {
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
-                Found::Ask(target)
+                Found::Request(target)
             }
             None => Found::Nowhere,
         }

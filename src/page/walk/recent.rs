@@ -7,7 +7,7 @@ use crate::page::walk::head::ANCHORS;
 
 /// The keys of the records that were seen last: a bounded number, in the order in which they were seen.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct RecentKeys {
     /// Each key with its number among the records that followed one another. `None` for a record that stands elsewhere.
     numbers: HashMap<RecordKey, Option<u64>>,
     /// How many records followed one another.
@@ -17,7 +17,7 @@ pub(super) struct Known {
     forgotten: bool,
 }
 
-impl Known {
+impl RecentKeys {
     pub(super) fn new(most: usize) -> Self {
         Self { most: most.max(1), ..Self::default() }
     }
@@ -89,7 +89,7 @@ impl Known {
         self.next
     }
 
-    /// Returns how far before the last record this one stands, if that is known.
+    /// Returns how far before the last record this one stands, if it is remembered.
     pub(super) fn distance(&self, id: &RecordKey) -> Option<u64> {
         let number = self.numbers.get(id).copied().flatten()?;
         Some((self.next - 1).saturating_sub(number))

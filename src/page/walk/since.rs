@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 #[derive(Clone, Copy, Debug)]
 pub(in crate::page) struct Since {
     after: DateTime<Utc>,
-    slack: Duration,
+    tolerance: Duration,
     /// The timestamp of the last record, and whether no record so far was newer than the one before it.
     last: Option<DateTime<Utc>>,
     in_order: bool,
@@ -19,14 +19,10 @@ pub(in crate::page) struct Since {
 }
 
 impl Since {
-    pub(in crate::page) const SLACK: Duration = Duration::from_secs(300);
+    pub(in crate::page) const TOLERANCE: Duration = Duration::from_secs(300);
 
-    pub(in crate::page) fn new(after: DateTime<Utc>, slack: Duration) -> Self {
-        Self { after, slack, last: None, in_order: true, descended: false, timeless: false }
-    }
-
-    pub(in crate::page) fn with_slack(self, slack: Duration) -> Self {
-        Self { slack, ..self }
+    pub(in crate::page) fn new(after: DateTime<Utc>, tolerance: Duration) -> Self {
+        Self { after, tolerance, last: None, in_order: true, descended: false, timeless: false }
     }
 
     /// Notes the timestamp of a record, and returns whether the record is new enough. `next`: the record comes next in
@@ -51,15 +47,15 @@ impl Since {
     }
 
     /// Returns whether the scan has to go to the listing's end, because there is no order to stop by.
-    pub(in crate::page) fn reads_on(&self) -> bool {
+    pub(in crate::page) fn scans_to_end(&self) -> bool {
         let no_time = self.timeless && self.last.is_none();
         !self.in_order || no_time || (self.is_beyond() && !self.is_past())
     }
 
     /// Returns whether the last record was too old by more than the tolerance.
     fn is_beyond(&self) -> bool {
-        let slack = TimeDelta::from_std(self.slack).unwrap_or(TimeDelta::MAX);
-        let oldest = self.after.checked_sub_signed(slack).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let tolerance = TimeDelta::from_std(self.tolerance).unwrap_or(TimeDelta::MAX);
+        let oldest = self.after.checked_sub_signed(tolerance).unwrap_or(DateTime::<Utc>::MIN_UTC);
         self.last.is_some_and(|last| last < oldest)
     }
 }

@@ -1,9 +1,9 @@
 //! The walk upwards: from an already seen record towards the head, the oldest record first. Does no I/O.
 //!
-//! It mirrors the rules of the walk down: windows reach below the first known record, what stands before the first
-//! known record of a page comes next, and a known record first at offset 0 proves the end. A record is *known* if the
-//! cursor holds it or this walk delivered it. If a page holds no known record, the position is looked for from the
-//! head, because this walk hasn't delivered what lies below the known records.
+//! It mirrors the rules of the walk down: windows reach below the first seen record, what stands before the first
+//! seen record of a page comes next, and a seen record first at offset 0 proves the end. A record is *seen* if the
+//! cursor holds it or this walk delivered it. If a page holds no seen record, the position is looked for from the
+//! head, because this walk hasn't delivered what lies below the seen records.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::page::fetch::prefetch::PrefetchHint;
 use crate::page::summary::{Counters, End};
 use crate::page::walk::drift::Drift;
 use crate::page::walk::plan::{Plan, Rules};
-use crate::page::walk::recent::Known;
+use crate::page::walk::recent::RecentKeys;
 use crate::page::walk::{Delivery, Walk};
 use crate::page::{RecordKey, Stability, Window};
 
@@ -25,19 +25,19 @@ const OUTRUN: u32 = 8;
 /// The same limit if that record hasn't been seen again.
 const LONG_OUTRUN: u32 = 64;
 
-/// A walk from known records to the head of their listing.
+/// A walk from the records that a cursor holds to the head of their listing.
 #[derive(Debug)]
 pub(in crate::page) struct TowardHead {
     plan: Plan,
     /// The fingerprints of the cursor's head, and the records that this walk delivered.
-    known: HashSet<u64>,
-    given: Known,
+    cursor_head: HashSet<u64>,
+    delivered: RecentKeys,
     stage: Stage,
     /// The most records that were passed while looking for the position.
     passed: u64,
     /// The most records in a page so far.
     largest: usize,
-    /// The page size to expect from the server; 0 if it isn't known.
+    /// The page size to expect from the server; 0 while it is unknown.
     size: usize,
     empty: u32,
     drift: Drift,
@@ -46,24 +46,24 @@ pub(in crate::page) struct TowardHead {
     /// The first record that was seen: the newest one at the start.
     newest: Option<RecordKey>,
     has_newest: bool,
-    /// The offset of the lowest known record that stood alone while the position was looked for.
+    /// The offset of the lowest seen record that stood alone while the position was looked for.
     lone: Option<u64>,
     /// The lowest offset of a window on the way up, and how many windows since then came no lower.
     highest: u64,
     outrun: u32,
     end: Option<End>,
-    tally: Counters,
+    counters: Counters,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// Looks for the first known record from the head on; delivers nothing.
+    /// Looks for the first seen record from the head on; delivers nothing.
     Locate(Box<Walk>),
-    /// The first known record was last seen at this offset.
+    /// The first seen record was last seen at this offset.
     Up(u64),
-    /// The known record stands further down than it was seen: the next offset, and how many windows were looked at.
+    /// The first seen record stands further down than before: the next offset, and how many windows were requested.
     Below(u64, u32),
-    /// Only a known record that stands alone was found, at this offset.
+    /// Only a seen record that stands alone was found, at this offset.
     Lone(u64),
 }
 
@@ -72,8 +72,8 @@ impl TowardHead {
     pub(in crate::page) fn new(mut plan: Plan, head: &[u64]) -> Self {
         plan.widen();
         Self {
-            known: head.iter().copied().collect(),
-            given: Known::new(plan.remembered),
+            cursor_head: head.iter().copied().collect(),
+            delivered: RecentKeys::new(plan.remembered),
             stage: Stage::locate(&plan),
             plan,
             passed: 0,
@@ -88,12 +88,12 @@ impl TowardHead {
             highest: u64::MAX,
             outrun: 0,
             end: None,
-            tally: Counters::default(),
+            counters: Counters::default(),
         }
     }
 
     fn counters(&self) -> &Counters {
-        &self.tally
+        &self.counters
     }
 
     fn end(&self) -> Option<End> {
@@ -104,12 +104,12 @@ impl TowardHead {
         self.end.get_or_insert(end);
     }
 
-    fn gives_many(&self) -> bool {
+    fn returns_many(&self) -> bool {
         self.largest > 1
     }
 
     fn alike(&self, id: &RecordKey) -> Option<&RecordKey> {
-        self.given.alike(id)
+        self.delivered.alike(id)
     }
 
     fn window(&self) -> Option<Window> {
@@ -119,7 +119,7 @@ impl TowardHead {
             (None, Stage::Locate(walk)) => walk.window(),
             (None, Stage::Up(position)) => {
                 let size = if self.size == 0 { u64::from(limit) } else { u64::from(limit).min(self.size as u64) };
-                // Reach some records below the known one: records added at the head meanwhile push it down.
+                // Reach some records below the first seen one: records added at the head meanwhile push it down.
                 let below = if size < 2 { 0 } else { (size / 4).max(1) };
                 let position = position.saturating_add_signed(self.drift.predicted());
                 Some(Window { offset: position.saturating_add(below).saturating_sub(size), limit })
@@ -130,61 +130,68 @@ impl TowardHead {
 
     /// Takes the response to [`window`](Self::window). The records are to be delivered from the last to the first.
     fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
-        let mut give = vec![Delivery::Skip; page.len()];
-        let Some(window) = self.window() else { return give };
-        self.tally.came();
-        self.tally.note_total(self.plan.total, total, page.len());
+        let mut deliveries = vec![Delivery::Skip; page.len()];
+        let Some(window) = self.window() else { return deliveries };
+        self.counters.note_response();
+        self.counters.note_total(self.plan.total, total, page.len());
         self.drift.note_request();
         if self.newest.is_none() {
             self.newest = page.first().cloned();
         }
         self.largest = self.largest.max(page.len());
         self.size = self.size.max(page.len());
-        let first_known = self.first_known(page);
-        match (&mut self.stage, first_known) {
-            (_, Some(first)) => self.climb(window.offset, page, first, &mut give),
+        let first_seen = self.first_seen(page);
+        match (&mut self.stage, first_seen) {
+            (_, Some(first)) => self.deliver_before(window.offset, page, first, &mut deliveries),
             (Stage::Locate(walk), None) => {
                 let _ = walk.observe(page, total);
                 // Passing unknown records on the way to the position is productive, but only once, however often it is
                 // looked for.
                 if walk.counters().seen > self.passed {
                     self.passed = walk.counters().seen;
-                    self.tally.found();
+                    self.counters.note_productive();
                 }
                 let (end, passed) = (walk.end(), walk.counters().seen);
                 self.note_lone(window.offset, page);
-                self.end_locating(end, passed, window.offset, page, &mut give);
+                self.end_locating(end, passed, window.offset, page, &mut deliveries);
             }
             (Stage::Up(_) | Stage::Below(..), None) if self.largest < 2 && !page.is_empty() => {
                 // Single records can't overlap: this one is taken for the next.
-                self.climb(window.offset, page, page.len(), &mut give);
+                self.deliver_before(window.offset, page, page.len(), &mut deliveries);
             }
             (Stage::Up(_) | Stage::Below(..) | Stage::Lone(_), None) => self.lose_position(window.offset, page),
         }
-        let given = give.iter().filter(|it| **it != Delivery::Skip).count() as u64;
-        self.tally.gave(given);
-        if self.tally.is_over(self.plan.max_unproductive_requests) {
+        let delivered = deliveries.iter().filter(|it| **it != Delivery::Skip).count() as u64;
+        self.counters.note_delivered(delivered);
+        if self.counters.is_over(self.plan.max_unproductive_requests) {
             self.stop(End::Lost);
         }
-        give
+        deliveries
     }
 
-    /// Notes the offset of the lowest known record that stood alone while the position was looked for.
+    /// Notes the offset of the lowest seen record that stood alone while the position was looked for.
     fn note_lone(&mut self, offset: u64, page: &[RecordKey]) {
-        if let Some(index) = page.iter().rposition(|id| self.known.contains(&id.fingerprint())) {
+        if let Some(index) = page.iter().rposition(|id| self.cursor_head.contains(&id.fingerprint())) {
             self.lone = Some(offset.saturating_add(index as u64));
         }
     }
 
     /// Takes the end of the listing, where the position wasn't found before it.
-    fn end_locating(&mut self, end: Option<End>, passed: u64, offset: u64, page: &[RecordKey], give: &mut [Delivery]) {
+    fn end_locating(
+        &mut self,
+        end: Option<End>,
+        passed: u64,
+        offset: u64,
+        page: &[RecordKey],
+        deliveries: &mut [Delivery],
+    ) {
         match end {
             None => {}
             // The listing was empty before: all records are new, from the end on.
-            Some(End::Proved | End::Unproved | End::Grew) if self.known.is_empty() => match page.len() {
+            Some(End::Proved | End::Unproved | End::Grew) if self.cursor_head.is_empty() => match page.len() {
                 0 if passed == 0 => self.stop(End::Proved),
                 // Single records end where nothing is behind them.
-                length => self.climb(offset, page, length, give),
+                length => self.deliver_before(offset, page, length, deliveries),
             },
             // Start at the lowest record that stands alone: every unknown record above it is delivered, and none is
             // skipped.
@@ -195,7 +202,7 @@ impl TowardHead {
         }
     }
 
-    /// Takes a page without a known record on the way up.
+    /// Takes a page without a seen record on the way up.
     fn lose_position(&mut self, offset: u64, page: &[RecordKey]) {
         self.empty += 1;
         // An empty page may be a hiccup.
@@ -203,8 +210,8 @@ impl TowardHead {
             return;
         }
         self.empty = 0;
-        self.tally.lost_places += 1;
-        self.tally.shifted = true;
+        self.counters.lost_positions += 1;
+        self.counters.shifted = true;
         if self.drift.predicted() != 0 {
             self.drift.was_wrong();
         }
@@ -222,8 +229,8 @@ impl TowardHead {
         };
     }
 
-    /// Delivers what stands before the first known record.
-    fn climb(&mut self, offset: u64, page: &[RecordKey], first: usize, give: &mut [Delivery]) {
+    /// Delivers what stands before the first seen record.
+    fn deliver_before(&mut self, offset: u64, page: &[RecordKey], first: usize, deliveries: &mut [Delivery]) {
         self.empty = 0;
         // Where it stood before the position was lost counts, too, or the shift that loses it would never be seen.
         let before = match self.stage {
@@ -235,26 +242,31 @@ impl TowardHead {
         if let Some(position) = before {
             let now = offset.saturating_add(first as u64);
             self.drift.note_shift(now.cast_signed().wrapping_sub(position.cast_signed()));
-            self.tally.shifted |= now != position;
+            self.counters.shifted |= now != position;
         }
         // Records inserted between those that this walk delivered are new as well. Records below them may be old.
-        let ours = page.iter().rposition(|id| self.given.contains(id)).unwrap_or(0);
+        let ours = page.iter().rposition(|id| self.delivered.contains(id)).unwrap_or(0);
         let mut next = 0;
         for (index, id) in page.iter().enumerate().rev() {
-            if self.knows(id) {
-                self.tally.repeats += 1;
+            if self.has_seen(id) {
+                self.counters.repeats += 1;
             } else if index < first || index < ours {
                 let is_next = index < first;
-                give[index] =
+                deliveries[index] =
                     if is_next { Delivery::Next(offset.saturating_add(index as u64)) } else { Delivery::Late };
                 next += u64::from(is_next);
-                self.tally.inserted += u64::from(!is_next);
-                self.given.add(id.clone());
+                self.counters.inserted += u64::from(!is_next);
+                self.delivered.add(id.clone());
             }
             self.has_newest |= self.newest.as_ref() == Some(id);
         }
         self.stage = Stage::Up(offset);
         self.drift.predict(next == 0 || before.is_some_and(|it| it < offset), self.size as u64);
+        self.note_progress(offset, page);
+    }
+
+    /// Ends the walk at the head, or if the log grows faster than the walk climbs.
+    fn note_progress(&mut self, offset: u64, page: &[RecordKey]) {
         if offset == 0 {
             self.end = Some(if self.largest < 2 && page.len() < 2 && self.plan.limit > 1 {
                 End::Unproved
@@ -263,7 +275,7 @@ impl TowardHead {
             });
             return;
         }
-        // A log may grow faster than this walk climbs. Only what stood there at the start is promised.
+        // Only the records that stood there at the start are promised.
         self.outrun = if offset < self.highest { 0 } else { self.outrun + 1 };
         self.highest = self.highest.min(offset);
         if self.outrun >= if self.has_newest { OUTRUN } else { LONG_OUTRUN } {
@@ -272,27 +284,29 @@ impl TowardHead {
         }
     }
 
-    /// Returns where the known records begin: at one with another known record behind it. Where records may move, one
+    /// Returns where the seen records begin: at one with another seen record behind it. Where records may move, one
     /// that stands alone may have moved there.
-    fn first_known(&self, page: &[RecordKey]) -> Option<usize> {
-        let known: Vec<_> = page.iter().map(|id| self.knows(id)).collect();
-        let alone = known.iter().position(|it| *it);
+    fn first_seen(&self, page: &[RecordKey]) -> Option<usize> {
+        let seen: Vec<_> = page.iter().map(|id| self.has_seen(id)).collect();
+        let alone = seen.iter().position(|it| *it);
         if self.plan.order == Stability::Stable || matches!(self.stage, Stage::Lone(_)) {
             return alone;
         }
-        let pair = known.windows(2).position(|two| two[0] && two[1]);
+        let pair = seen.windows(2).position(|two| two[0] && two[1]);
         let last = page.len().checked_sub(1)?;
         pair.or_else(|| match self.stage {
             // The record behind the last one isn't in this page. On the way up it was seen before, and in a listing of
             // one there is none.
-            Stage::Up(_) | Stage::Below(..) => known[last].then_some(last),
-            Stage::Locate(_) | Stage::Lone(_) => (known[last] && (last == 0 || self.known.len() == 1)).then_some(last),
+            Stage::Up(_) | Stage::Below(..) => seen[last].then_some(last),
+            Stage::Locate(_) | Stage::Lone(_) => {
+                (seen[last] && (last == 0 || self.cursor_head.len() == 1)).then_some(last)
+            }
         })
-        .or_else(|| alone.filter(|_| self.known.len() == 1 && self.given.is_empty()))
+        .or_else(|| alone.filter(|_| self.cursor_head.len() == 1 && self.delivered.is_empty()))
     }
 
-    fn knows(&self, id: &RecordKey) -> bool {
-        self.given.contains(id) || self.known.contains(&id.fingerprint())
+    fn has_seen(&self, id: &RecordKey) -> bool {
+        self.delivered.contains(id) || self.cursor_head.contains(&id.fingerprint())
     }
 }
 
@@ -330,13 +344,13 @@ impl Direction {
     }
 
     /// Returns whether the scan restarted at the head and still looks for a record that it has already seen.
-    pub(in crate::page) fn is_anew(&self) -> bool {
-        matches!(self, Self::Down(walk) if walk.is_anew())
+    pub(in crate::page) fn has_restarted(&self) -> bool {
+        matches!(self, Self::Down(walk) if walk.has_restarted())
     }
 
-    pub(in crate::page) fn comes_early(&mut self, early: bool) {
+    pub(in crate::page) fn note_prefetched(&mut self, early: bool) {
         if let Self::Down(walk) = self {
-            walk.comes_early(early);
+            walk.note_prefetched(early);
         }
     }
 
@@ -370,15 +384,15 @@ impl Direction {
     }
 
     /// Notes that a record was recognized by its raw JSON alone.
-    pub(in crate::page) fn guessed(&mut self) {
+    pub(in crate::page) fn note_alike(&mut self) {
         if let Self::Down(walk) = self {
-            walk.guessed();
+            walk.note_alike();
         }
     }
 
     /// Returns whether the server has shown that it returns more than one record at once.
-    pub(in crate::page) fn gives_many(&self) -> bool {
-        either!(self, way => way.gives_many())
+    pub(in crate::page) fn returns_many(&self) -> bool {
+        either!(self, way => way.returns_many())
     }
 
     pub(in crate::page) fn is_up(&self) -> bool {

@@ -579,7 +579,7 @@ fn nothing_is_missed_under_a_verdict_of_complete_whatever_happens() {
 fn each_rule_is_needed() {
     let without = [
         ("R1", Rules { overlap: false, ..Rules::ALL }),
-        ("R2", Rules { last_known: false, ..Rules::ALL }),
+        ("R2", Rules { last_seen: false, ..Rules::ALL }),
         ("R3", Rules { go_back: false, ..Rules::ALL }),
         ("R4", Rules { prove_end: false, ..Rules::ALL }),
         ("the doubt of totals", Rules { doubt_total: false, ..Rules::ALL }),
