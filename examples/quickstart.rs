@@ -1,6 +1,6 @@
 //! Scans the logs of all three APIs, and prints a summary and the verdict of each scan: whether it delivered every
-//! record. Also stops a scan half-way and resumes it from a stored cursor, and creates, updates and deletes an
-//! integration log.
+//! record. Also stops a scan half-way and resumes it from a stored cursor, creates, updates and deletes an integration
+//! log, and reads the three logs as one timeline.
 //!
 //! `cargo run --example quickstart` uses a fake server with 120 records in each log. To use real servers, set
 //!
@@ -14,12 +14,13 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use actionlog::arklow::{ActionRecord, RecordsQuery};
-use actionlog::integration::{ActionLog, ActionLogFields, ActionLogInput, ActionType, LogStatus};
+use actionlog::arklow::RecordsQuery;
+use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
 use actionlog::page::Paginate;
+use actionlog::record::{LogRecord, Outcome};
 use actionlog::testing::FakeServer;
-use actionlog::unleash::ActionSetEvent;
-use actionlog::{ArklowClient, Cursor, ErrorKind, IntegrationClient, Items, Listing, UnleashClient};
+use actionlog::{ArklowClient, Cursor, ErrorKind, IntegrationClient, Listing, Timeline, UnleashClient};
+use futures_util::{Stream, StreamExt};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -50,29 +51,37 @@ async fn run() -> Result<(), Box<dyn Error>> {
         false => UnleashClient::builder(&url).api_key("user:demo-key").build()?,
     };
     heading(&format!("Unleash: events of action set {action_set} of project {project}"), "UNLEASH_URL", &url);
-    let events = unleash.action_set_events().list((&*project, action_set)).items();
-    report(events, Line::of_event).await?;
-    stop_and_resume(unleash.action_set_events().list((&*project, action_set))).await?;
+    let events = unleash.action_set_events().list((&*project, action_set));
+    scan(events.clone()).await?;
+    stop_and_resume(events.clone()).await?;
 
     let arklow = match real("ARKLOW_API_KEY") {
         true => ArklowClient::from_env()?,
         false => ArklowClient::builder("4711").base_url(&url).api_key("demo-key").build()?,
     };
     heading("Arklow: action records", "ARKLOW_API_KEY", &url);
-    let records = arklow.records().list(RecordsQuery::new().include_state().include_definition()).items();
-    report(records, Line::of_record).await?;
+    let records = arklow.records().list(RecordsQuery::new().include_state().include_definition());
+    scan(records.clone()).await?;
 
     let integration = match real("INTEGRATION_LOGS_URL") {
         true => IntegrationClient::from_env()?,
         false => IntegrationClient::builder(&url).api_key("demo-key").build()?,
     };
     heading("Integration action logs", "INTEGRATION_LOGS_URL", &url);
-    report(integration.logs().list(()).items(), Line::of_log).await?;
+    scan(integration.logs().list(())).await?;
     if real("INTEGRATION_LOGS_URL") && env::var_os("QUICKSTART_WRITE").is_none_or(|it| it != "1") {
         println!("\n  Nothing was written: set QUICKSTART_WRITE=1 to create, change and delete a log there");
     } else {
         write(&integration).await?;
     }
+
+    println!("\nAll three logs as one timeline");
+    let mut timeline = Timeline::newest_first()
+        .scan("unleash", events)
+        .scan("arklow", records)
+        .scan("integration", integration.logs().list(()));
+    report(timeline.by_ref().map(|it| it.map(|(_, record)| record))).await?;
+    println!("  {:<16}{}", "verdict", timeline.summary().verdict);
     server.stop().await;
     Ok(())
 }
@@ -89,63 +98,24 @@ fn heading(title: &str, variable: &str, fake: &str) {
     }
 }
 
-/// The line that is printed for a record.
-struct Line {
-    outcome: String,
-    failed: bool,
-    when: String,
-    what: String,
-    why: String,
+/// The line that is printed for a record of any log.
+fn line(record: &impl LogRecord) -> String {
+    let when = record.timestamp().map(|it| it.time.format("%Y-%m-%d %H:%M").to_string());
+    let what = format!("{} {}", record.action().unwrap_or("-"), record.target().map_or("", |it| it.kind));
+    format!("{}  {what:<32}  {}", when.unwrap_or_default(), record.error().unwrap_or_default())
 }
 
-impl Line {
-    fn of_event(event: ActionSetEvent) -> Self {
-        let action = event.failed_action();
-        Self {
-            outcome: event.state.to_string(),
-            failed: action.is_some(),
-            when: event.created_at.format(MINUTE).to_string(),
-            what: action.map(|it| it.action.clone()).unwrap_or_default(),
-            why: action.and_then(|it| it.details.clone()).unwrap_or_default(),
-        }
-    }
-
-    fn of_record(record: ActionRecord) -> Self {
-        let state = record.state.unwrap_or_default();
-        let status = state.status.map(|it| it.to_string()).unwrap_or_default();
-        Self {
-            failed: status == "failed",
-            outcome: status,
-            when: state.updated_at.map(|it| it.format(MINUTE).to_string()).unwrap_or_default(),
-            what: record.definition.and_then(|it| it.variant).unwrap_or_default(),
-            why: state.error_message.unwrap_or_default(),
-        }
-    }
-
-    fn of_log(log: ActionLog) -> Self {
-        Self {
-            outcome: log.status.to_string(),
-            failed: log.status == LogStatus::Failed,
-            when: log.created_at.map(|it| it.format(MINUTE).to_string()).unwrap_or_default(),
-            what: format!("{} {}", log.action_type, log.entity_type),
-            why: log.error_message.unwrap_or_default(),
-        }
-    }
-}
-
-const MINUTE: &str = "%Y-%m-%d %H:%M";
-
-/// Scans a log to its end, and prints a summary.
-async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -> actionlog::Result<()> {
+/// Reads a log, or several, to the end, and prints how the actions ended and the newest failures.
+async fn report<R: LogRecord>(mut records: impl Stream<Item = actionlog::Result<R>> + Unpin) -> actionlog::Result<()> {
     let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
     let mut failures = Vec::new();
     let mut troubles = Vec::new();
     while let Some(record) = records.next().await {
-        match record.map(line) {
-            Ok(line) => {
-                *outcomes.entry(line.outcome.clone()).or_default() += 1;
-                if line.failed {
-                    failures.push(line);
+        match record {
+            Ok(record) => {
+                *outcomes.entry(record.outcome().to_string()).or_default() += 1;
+                if record.outcome() == Outcome::Failed {
+                    failures.push(line(&record));
                 }
             }
             // An invalid record, or errors that the server reported next to the records: the stream continues.
@@ -154,9 +124,7 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
         }
     }
 
-    let summary = records.summary();
-    println!("\n  {:<16}{}", "verdict", summary.verdict);
-    println!("  {:<16}{:>5}", "records", outcomes.values().sum::<u32>());
+    println!("\n  {:<16}{:>5}", "records", outcomes.values().sum::<u32>());
     for (outcome, count) in &outcomes {
         println!("    {outcome:<14}{count:>5}");
     }
@@ -170,9 +138,17 @@ async fn report<Q: Paginate>(mut records: Items<Q>, line: fn(Q::Item) -> Line) -
         failures.len(),
         if failures.is_empty() { "" } else { ", the newest of them" }
     );
-    for Line { when, what, why, .. } in failures.iter().take(3) {
-        println!("    {when}  {what:<24}  {why}");
+    for failure in failures.iter().take(3) {
+        println!("    {failure}");
     }
+    Ok(())
+}
+
+/// Scans a log to its end.
+async fn scan<Q: Paginate<Item: LogRecord>>(listing: Listing<Q>) -> actionlog::Result<()> {
+    let (records, summary) = listing.items().summarised();
+    report(records).await?;
+    println!("  {:<16}{}", "verdict", summary.get().verdict);
     Ok(())
 }
 

@@ -101,6 +101,12 @@
 //! parts that separate jobs scan, for example on several machines. [`merge`](page::merge) reports whether the parts
 //! cover the listing, and which of them to scan again.
 //!
+//! # Several logs
+//!
+//! Every model is a [`LogRecord`]: its source, key, time, actor, action, target, outcome, error and duration, whichever
+//! log it is of. [`record`] has the table of where each value comes from, and mappings to other formats. A [`Timeline`]
+//! merges several logs by time into one stream, and [`AnyRecord`] is a record of any of the three.
+//!
 //! # Errors
 //!
 //! There is one [`Error`] type:
@@ -205,6 +211,7 @@ pub mod page;
 pub mod record;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timeline;
 pub mod unleash;
 
 pub use any_record::AnyRecord;
@@ -221,6 +228,7 @@ pub use page::check::{CheckCall, CheckReport, CheckStatus};
 pub use page::{Collected, Cursor, Items, Listing, Page, Pages, Paginate, Summary, Verdict};
 pub use record::LogRecord;
 pub use request::{Idempotency, Request};
+pub use timeline::Timeline;
 pub use transport::RetryPolicy;
 pub use transport::http_client::{Body, HttpClient, HttpError, HttpErrorKind, ReqwestClient};
 pub use transport::response::Response;

@@ -320,6 +320,11 @@ impl Paginate for RecordListing {
         record.state.as_ref()?.updated_at
     }
 
+    fn requesting_timestamps(&self) -> Option<Self> {
+        let query = self.query.clone().include_state();
+        (!self.query.include_state).then(|| Self { setting: self.setting.clone(), query })
+    }
+
     fn total_scope(&self) -> TotalScope {
         self.setting.count
     }

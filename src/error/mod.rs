@@ -77,6 +77,7 @@ struct Inner {
     no_such_api: bool,
     partial_count: Option<u64>,
     cursor: Option<Arc<Cursor>>,
+    log: Option<Arc<str>>,
 }
 
 /// The call that an error belongs to: the API, the method and the path template, never the values in the path.
@@ -118,6 +119,7 @@ impl Error {
                 no_such_api: false,
                 partial_count: None,
                 cursor: None,
+                log: None,
             }),
         }
     }
@@ -182,6 +184,12 @@ impl Error {
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
         self.inner.cursor.as_deref()
+    }
+
+    /// For an error of a [timeline](crate::timeline): the name of the log that it is of.
+    #[must_use]
+    pub fn log(&self) -> Option<&str> {
+        self.inner.log.as_deref()
     }
 
     /// The count that the server returned, for an error of kind [`ErrorKind::Partial`] of a count. The response also
@@ -323,6 +331,10 @@ impl Error {
         self.with(|it| it.cursor = cursor.map(Arc::new))
     }
 
+    pub(crate) fn in_log(self, name: Arc<str>) -> Self {
+        self.with(|it| it.log = Some(name))
+    }
+
     pub(crate) fn with_outcome(self, outcome: WriteOutcome) -> Self {
         self.with(|it| it.outcome = outcome)
     }
@@ -343,6 +355,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let it = &*self.inner;
+        if let Some(log) = &it.log {
+            write!(f, "{log}: ")?;
+        }
         if let Some(operation) = &it.operation {
             write!(f, "{}: {} {}: ", operation.api, operation.method, operation.template)?;
         }
@@ -365,6 +380,9 @@ impl fmt::Debug for Error {
         let it = &*self.inner;
         let mut out = f.debug_struct("Error");
         out.field("kind", &it.kind).field("message", &it.message);
+        if let Some(log) = &it.log {
+            out.field("log", log);
+        }
         if let Some(operation) = &it.operation {
             out.field("operation", &format_args!("{} {} {}", operation.api, operation.method, operation.template));
         }

@@ -7,6 +7,12 @@ use crate::page::split::Part;
 use crate::page::{Paginate, TotalScope};
 
 impl<Q: Paginate> Listing<Q> {
+    /// Requests what the records need to have a timestamp. Returns whether that was necessary and possible.
+    pub(crate) fn request_timestamps(&mut self) -> bool {
+        let query = self.query.requesting_timestamps();
+        query.map(|it| self.query = it).is_some()
+    }
+
     /// Cuts the listing into up to `parts` parts, to be scanned independently: by jobs on several machines, for
     /// example.
     ///

@@ -156,6 +156,13 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
         None
     }
 
+    /// Returns this listing with what its records need to have a [`timestamp`](Self::timestamp), if they have one only
+    /// on request and the query doesn't request it. A [`Timeline`](crate::timeline::Timeline) then does. The default is
+    /// `None`.
+    fn requesting_timestamps(&self) -> Option<Self> {
+        None
+    }
+
     /// Keeps the fields that didn't fit the model in the record that was decoded without them, and returns `true`.
     /// `raw` is the whole record, as the server sent it.
     ///

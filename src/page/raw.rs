@@ -119,6 +119,10 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
         Q::timestamp(&item.record)
     }
 
+    fn requesting_timestamps(&self) -> Option<Self> {
+        self.0.requesting_timestamps().map(Self)
+    }
+
     fn omit(item: &mut Raw<Q::Item>, fields: Vec<OmittedField>, raw: &Json) -> bool {
         // The record was decoded from a copy without these fields; what is kept is what the server sent.
         item.raw = raw.clone();

@@ -40,6 +40,7 @@ mod since;
 mod soak;
 mod strictness;
 mod support;
+mod timeline;
 mod transport_settings;
 mod unleash_requests;
 mod wire;
