@@ -254,7 +254,11 @@ impl ActionLogInput {
     pub(super) fn problem(&self) -> Option<Cow<'_, str>> {
         let repeated = || {
             let field = self.omitted.twice()?;
-            Some(format!("the record that this input was made from has `{field}` twice: set the field to the value that you want to keep").into())
+            let why = format!(
+                "the record that this input was made from has `{field}` twice: set the field to the value that you \
+                 want to keep"
+            );
+            Some(why.into())
         };
         self.problem.as_deref().map(Cow::Borrowed).or_else(repeated)
     }

@@ -168,7 +168,8 @@ impl Drop for PendingLog {
                 let write = self.logs.update(&id, input);
                 runtime.spawn(FutureExt::map(write, move |result| {
                     if let Err(error) = result {
-                        tracing::warn!(target: "actionlog", %id, %error, "the record of a dropped pending log could not be updated");
+                        tracing::warn!(target: "actionlog", %id, %error, "the record of a dropped pending log could \
+                            not be updated");
                     }
                 }));
             }

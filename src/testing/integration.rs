@@ -55,7 +55,8 @@ const NAME: Name = Name::Integration;
 /// # async fn main() -> actionlog::Result<()> {
 /// let server = FakeServer::new();
 /// server.integration().accept_authorization("Bearer token").add_sample_logs(120);
-/// let client = IntegrationClient::builder("http://localhost").bearer("token").http_client(server.http_client()).build()?;
+/// let client = IntegrationClient::builder("http://localhost").bearer("token").http_client(server.http_client());
+/// let client = client.build()?;
 /// let failed = LogsQuery::new().filter(json!({"status": "failed"}));
 /// assert_eq!(client.logs().list(failed).page().await?.total, Some(11));
 /// # Ok(())
@@ -185,7 +186,8 @@ impl FakeIntegration {
     /// # async fn main() -> actionlog::Result<()> {
     /// let server = FakeServer::new();
     /// server.integration().add_sample_logs(1);
-    /// let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client()).build()?;
+    /// let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
+    /// let client = client.build()?;
     /// let id = &client.logs().list(()).page().await?.into_records()?[0].id;
     /// assert!(client.logs().get(id).with_response().await?.etag().is_some());
     /// server.integration().without_etags();

@@ -24,7 +24,8 @@
 //! let server = FakeServer::new();
 //! server.unleash().accept_token("user:secret").add_sample_events("default", 7, 120);
 //!
-//! let client = UnleashClient::builder("http://localhost").api_key("user:secret").http_client(server.http_client()).build()?;
+//! let client = UnleashClient::builder("http://localhost").api_key("user:secret").http_client(server.http_client());
+//! let client = client.build()?;
 //! let mut events = client.action_set_events().list(("default", 7)).items();
 //! let mut count = 0;
 //! while let Some(event) = events.next().await {
@@ -233,7 +234,8 @@ impl FakeServer {
     /// # async fn main() -> actionlog::Result<()> {
     /// let server = FakeServer::new();
     /// let arklow = ArklowClient::builder("4711").api_key("key").http_client(server.http_client()).build()?;
-    /// let logs = IntegrationClient::builder("http://localhost").api_key("key").http_client(server.http_client()).build()?;
+    /// let logs = IntegrationClient::builder("http://localhost").api_key("key").http_client(server.http_client());
+    /// let logs = logs.build()?;
     /// server.fail_next_at("/integration-action-logs/", Fault::Reset);
     /// assert_eq!(arklow.records().count(()).await?, 0);
     /// assert!(logs.logs().get("1").retry(RetryPolicy::never()).await.is_err_and(|it| it.is_transient()));
@@ -260,7 +262,8 @@ impl FakeServer {
     /// let server = FakeServer::new();
     /// server.unleash().add_sample_events("default", 1, 60);
     /// server.before_each(|server| drop(server.unleash().add_sample_events("default", 1, 1)));
-    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").http_client(server.http_client()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").http_client(server.http_client());
+    /// let client = client.build()?;
     /// client.action_set_events().list(("default", 1)).page().await?;
     /// client.action_set_events().list(("default", 1)).page().await?;
     /// assert_eq!(server.unleash().log("default", 1).len(), 62);

@@ -157,7 +157,8 @@ impl FakeUnleash {
     /// # async fn main() -> actionlog::Result<()> {
     /// let server = FakeServer::new();
     /// server.unleash().accept_token_of_wrong_kind("backend");
-    /// let client = UnleashClient::builder("http://localhost").api_key("backend").http_client(server.http_client()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("backend").http_client(server.http_client());
+    /// let client = client.build()?;
     /// let result = client.action_set_events().list(("default", 1)).page().await;
     /// assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::Forbidden));
     /// # Ok(())
@@ -185,7 +186,8 @@ impl FakeUnleash {
     /// # async fn main() -> actionlog::Result<()> {
     /// let server = FakeServer::new();
     /// server.unleash().open_source();
-    /// let client = UnleashClient::builder("http://localhost").api_key("backend").http_client(server.http_client()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("backend").http_client(server.http_client());
+    /// let client = client.build()?;
     /// let result = client.action_set_events().list(("default", 1)).page().await;
     /// assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::NotFound));
     /// # Ok(())
@@ -207,7 +209,8 @@ impl FakeUnleash {
     /// # async fn main() -> actionlog::Result<()> {
     /// let server = FakeServer::new();
     /// server.unleash().add_sample_events("default", 1, 50).largest_page(7);
-    /// let client = UnleashClient::builder("http://localhost").api_key("backend").http_client(server.http_client()).build()?;
+    /// let client = UnleashClient::builder("http://localhost").api_key("backend").http_client(server.http_client());
+    /// let client = client.build()?;
     /// let result = client.action_set_events().list(("default", 1)).page().await;
     /// assert_eq!(result?.entries.len(), 7);
     /// # Ok(())
@@ -300,7 +303,8 @@ impl State {
             return Access::Rejected(self.error(
                 StatusCode::UNAUTHORIZED,
                 "AuthenticationRequired",
-                "You must log in to use Unleash. Your request had no authorization header, so we could not authorize you. Try logging in at /auth/simple/login",
+                "You must log in to use Unleash. Your request had no authorization header, so we could not authorize \
+                 you. Try logging in at /auth/simple/login",
                 &[("path", "/auth/simple/login".into()), ("type", "password".into()), ("defaultHidden", false.into())],
             ));
         }
@@ -357,7 +361,8 @@ impl State {
     }
 
     fn no_permission(&mut self) -> HttpResponse {
-        let message = "You don't have the required permissions to perform this operation. To perform this action, you need the \"ADMIN\" permission.";
+        let message = "You don't have the required permissions to perform this operation. To perform this action, \
+                       you need the \"ADMIN\" permission.";
         self.error(StatusCode::FORBIDDEN, "PermissionError", message, &[("permissions", json!(["ADMIN"]))])
     }
 
@@ -375,7 +380,8 @@ impl State {
         let body = json!({
             "id": self.error_id(),
             "name": "BadDataError",
-            "message": "Request validation failed: your request body or params contain invalid data. Refer to the `details` list for more information.",
+            "message": "Request validation failed: your request body or params contain invalid data. Refer to the \
+                        `details` list for more information.",
             "details": [{ "message": format!("The `{path}` property {why}"), "path": path }],
         });
         json_response(StatusCode::BAD_REQUEST, body.to_string())

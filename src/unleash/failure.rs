@@ -40,20 +40,24 @@ fn no_such_api(error: &ApiError) -> bool {
 fn hint(context: &HintContext<'_>) -> Option<&'static str> {
     match context.status {
         StatusCode::NOT_FOUND if context.own && context.api.is_some_and(no_such_api) => Some(
-            "this server has no action set events, which are a beta feature of Unleash Enterprise. If it is an Enterprise server, check that the base URL has no extra path segment",
+            "this server has no action set events, which are a beta feature of Unleash Enterprise. If it is an \
+             Enterprise server, check that the base URL has no extra path segment",
         ),
         StatusCode::NOT_FOUND if context.api.is_some_and(no_such_api) => Some(
-            "this server lacks the request's path. Check the path, and that the base URL ends before /api. Some paths exist in Unleash Enterprise only",
+            "this server lacks the request's path. Check the path, and that the base URL ends before /api. Some \
+             paths exist in Unleash Enterprise only",
         ),
         StatusCode::NOT_FOUND if context.web_page => Some(
             "the response is a web page and not JSON: check whether a part of the path is missing from the base URL",
         ),
         StatusCode::FORBIDDEN => Some(forbidden(context)),
         StatusCode::UNAUTHORIZED => Some(
-            "the token is mistyped, expired or deleted. A server whose database is down also rejects valid tokens with this status",
+            "the token is mistyped, expired or deleted. A server whose database is down also rejects valid tokens \
+             with this status",
         ),
         _ if context.kind == ErrorKind::NotJson && context.web_page => Some(
-            "the response is a web page and not JSON: the base URL looks wrong. It ends before /api, and includes the path that the server is served under, if any",
+            "the response is a web page and not JSON: the base URL looks wrong. It ends before /api, and includes \
+             the path that the server is served under, if any",
         ),
         _ => None,
     }
@@ -64,13 +68,16 @@ fn forbidden(context: &HintContext<'_>) -> &'static str {
     let wrong_kind = context.api.is_some_and(|it| it.name().is_none());
     match (wrong_kind, context.token_begins("user:"), context.token_begins("*:*.")) {
         (true, _, false) => {
-            "the API rejects tokens of this kind: use a personal access token, a service account's token or an admin token, not a backend, frontend or client token"
+            "the API rejects tokens of this kind: use a personal access token, a service account's token or an admin \
+             token, not a backend, frontend or client token"
         }
         (true, _, true) => {
-            "the API rejects admin tokens, which belong to no user: try a personal access token or a service account's token"
+            "the API rejects admin tokens, which belong to no user: try a personal access token or a service \
+             account's token"
         }
         (false, _, true) => {
-            "an admin token belongs to no user and lacks the permission: try the token of a user or service account that has it"
+            "an admin token belongs to no user and lacks the permission: try the token of a user or service account \
+             that has it"
         }
         (false, true, _) => "the user that this token belongs to lacks the permission",
         (false, false, false) => "the token, or the user that it belongs to, lacks the permission",

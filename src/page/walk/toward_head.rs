@@ -265,7 +265,7 @@ impl TowardHead {
         self.note_progress(offset, page);
     }
 
-    /// Ends the walk at the head, or if the log grows faster than the walk climbs.
+    /// Ends the walk at the head, or if the log grows faster than the walk approaches its head.
     fn note_progress(&mut self, offset: u64, page: &[RecordKey]) {
         if offset == 0 {
             self.end = Some(if self.largest < 2 && page.len() < 2 && self.plan.limit > 1 {

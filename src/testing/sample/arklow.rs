@@ -71,10 +71,16 @@ fn input(number: usize, kind: &Kind) -> Value {
         how_much: number * 137 % 9000 + 100,
         why: (["arrived broken", "customer asked for it", "stock below its threshold", "paid twice"][number % 4]),
         "lines": (0..=number % 3)
-            .map(|line| json!({ "position": line + 1, "sku": format!("SKU-{:05}", number * 31 + line), "price": 4.5 + line as f64 }))
+            .map(|line| {
+                let sku = format!("SKU-{:05}", number * 31 + line);
+                json!({ "position": line + 1, "sku": sku, "price": 4.5 + line as f64 })
+            })
             .collect::<Vec<_>>(),
-        "note": "Asked for in a conversation; the agent checked the order, its age and the customer's earlier requests before it went on.",
-        "conversation": { "id": format!("conv_{:08x}", number * 2_654_435), "turns": number % 12 + 1, "language": "en" },
+        "note": "Asked for in a conversation; the agent checked the order, its age and the customer's earlier requests \
+                 before it went on.",
+        "conversation": {
+            "id": format!("conv_{:08x}", number * 2_654_435), "turns": number % 12 + 1, "language": "en"
+        },
     })
 }
 
@@ -112,7 +118,9 @@ fn definition(number: usize, org: &str, kind: &Kind) -> Value {
                     "type": "webhook",
                     "config": {
                         "url": format!("https://{label}.{}.shop.example.com/actions/{}", kind.team, kind.variant),
-                        "headers": { "x-shop-region": "eu-west-1", "x-shop-route": format!("{}/{label}", kind.variant) },
+                        "headers": {
+                            "x-shop-region": "eu-west-1", "x-shop-route": format!("{}/{label}", kind.variant)
+                        },
                         "signaling": { "enabled": true, "default": "ack" },
                         "response_time_sla_ms": 2500,
                     },
@@ -139,19 +147,27 @@ fn definition(number: usize, org: &str, kind: &Kind) -> Value {
                 what: { "type": "string", "pattern": "^[A-Z]{3}-[0-9]+$", "description": "What the action is about" },
                 how_much: { "type": "integer", "minimum": 1, "description": "How much of it" },
                 why: { "type": "string", "maxLength": 200, "description": "Why, in a sentence for the log" },
-                "note": { "type": "string", "maxLength": 2000, "description": "What the agent thought, for those who look later" },
+                "note": {
+                    "type": "string", "maxLength": 2000,
+                    "description": "What the agent thought, for those who look later"
+                },
                 "lines": {
                     "type": "array",
                     "description": "Which lines of the order it is about; all if absent",
                     "items": {
                         "type": "object",
                         "required": ["position", "sku"],
-                        "properties": { "position": { "type": "integer" }, "sku": { "type": "string" }, "price": { "type": "number" } },
+                        "properties": {
+                            "position": { "type": "integer" }, "sku": { "type": "string" },
+                            "price": { "type": "number" }
+                        },
                     },
                 },
                 "conversation": {
                     "type": "object",
-                    "properties": { "id": { "type": "string" }, "turns": { "type": "integer" }, "language": { "type": "string" } },
+                    "properties": {
+                        "id": { "type": "string" }, "turns": { "type": "integer" }, "language": { "type": "string" }
+                    },
                 },
             },
         },
@@ -178,7 +194,8 @@ fn events(number: usize, org: &str, record: &str, course: &Course) -> Vec<Value>
     };
     let mut events = vec![event(0, "created", "queued", None, Value::Null)];
     for attempt in 1..=course.attempts {
-        let delivery = json!({ "destination_id": "701", "http_status": if course.error.is_some() { 502 } else { 202 }, "took_ms": number * 13 % 900 });
+        let status = if course.error.is_some() { 502 } else { 202 };
+        let delivery = json!({ "destination_id": "701", "http_status": status, "took_ms": number * 13 % 900 });
         events.push(event(attempt, "delivered", "running", None, delivery));
     }
     events.push(event(course.attempts + 1, "status", course.status, course.error, json!({ "by": "dispatcher" })));

@@ -95,7 +95,10 @@ fn payload(number: usize, entity: &str) -> Value {
         .collect();
     json!({
         "changes": fields,
-        "mapping": { "name": format!("{entity}-to-shop"), "revision": number / 50 + 1, "rules": ["trim", "gross-to-net", "default-locale"] },
+        "mapping": {
+            "name": format!("{entity}-to-shop"), "revision": number / 50 + 1,
+            "rules": ["trim", "gross-to-net", "default-locale"]
+        },
         "request": {
             "method": "PUT",
             "url": format!("https://shop.example.com/admin/api/{entity}s/{}", 7_000_000_000_i64 + small(number) * 11),

@@ -24,7 +24,9 @@ pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -
             "source": "signal-endpoint",
             "sourceId": 5,
             "payload": {
-                "severity": { "inverted": false, "operator": "IN", "caseInsensitive": true, "values": ["critical", "page"] },
+                "severity": {
+                    "inverted": false, "operator": "IN", "caseInsensitive": true, "values": ["critical", "page"]
+                },
             },
         },
     });
@@ -53,7 +55,8 @@ impl Outcome {
         }
         let failures = [
             "Unexpected error: connect ETIMEDOUT 10.4.0.12:5432",
-            "You don't have the required permissions to perform this operation. To perform this action, you need the \"UPDATE_FEATURE_ENVIRONMENT\" permission.",
+            "You don't have the required permissions to perform this operation. To perform this action, you need the \
+             \"UPDATE_FEATURE_ENVIRONMENT\" permission.",
             "Could not find feature with name checkout-express",
             "Change requests are enabled for this environment: the flag can't be changed directly",
         ];
@@ -131,12 +134,17 @@ fn signal(number: usize, id: usize) -> Value {
             "labels": { "region": (["eu-west-1", "us-east-1", "ap-south-1"][number % 3]), "cluster": "shop" },
         }),
         2 => json!({
-            "monitor": { "id": 77120 + number % 5, "name": "Payment provider is down", "tags": ["team:payments", "env:production"] },
+            "monitor": {
+                "id": 77120 + number % 5, "name": "Payment provider is down",
+                "tags": ["team:payments", "env:production"]
+            },
             "severity": "CRITICAL",
             "transition": "Triggered",
         }),
         _ => {
-            json!({ "severity": "page", "check": "synthetic: place an order", "failures": number % 3 + 2, "note": null })
+            json!({
+                "severity": "page", "check": "synthetic: place an order", "failures": number % 3 + 2, "note": null
+            })
         }
     };
     json!({
