@@ -147,8 +147,8 @@ impl<C: Client> ClientBuilder<C> {
     ///
     /// Decoding a response takes up to four times as much memory: the body itself, the free-form JSON of its records,
     /// their raw JSON if it is [kept](crate::Listing::with_raw), and the lists in them, which may take as much, and 16
-    /// MiB in any case. A page that exceeds this is an error of kind [`TooLarge`](ErrorKind::TooLarge). Each request in
-    /// flight counts separately.
+    /// MiB in any case; so may the [fields that are omitted](crate::strictness). A page that exceeds this is an error
+    /// of kind [`TooLarge`](ErrorKind::TooLarge). Each request in flight counts separately.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;
         self

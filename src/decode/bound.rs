@@ -40,6 +40,9 @@ struct Room {
     /// The most bytes that lists may take.
     most_in_lists: usize,
     left_in_lists: usize,
+    /// The bytes that omitted fields may still take. They may take as much as lists may, but outside of a page too they
+    /// have a limit.
+    left_for_omitted: usize,
     /// The limit that was exceeded: its name and its value.
     over: Option<(&'static str, usize)>,
 }
@@ -47,7 +50,14 @@ struct Room {
 impl Room {
     const fn without_end() -> Self {
         let no_end = usize::MAX;
-        Self { most: no_end, left: no_end, most_in_lists: no_end, left_in_lists: no_end, over: None }
+        Self {
+            most: no_end,
+            left: no_end,
+            most_in_lists: no_end,
+            left_in_lists: no_end,
+            left_for_omitted: LISTS,
+            over: None,
+        }
     }
 }
 
@@ -67,7 +77,8 @@ impl Drop for Before {
 /// If a limit was exceeded. Other failures are part of the result.
 pub(super) fn within<T>(most: Most, read: impl FnOnce() -> T) -> Result<T, DecodeError> {
     let (most, in_lists) = (most.records, LISTS.max(most.body));
-    let room = Room { most, left: most, most_in_lists: in_lists, left_in_lists: in_lists, over: None };
+    let (left_in_lists, left_for_omitted) = (in_lists, in_lists);
+    let room = Room { most, left: most, most_in_lists: in_lists, left_in_lists, left_for_omitted, over: None };
     let _before = Before(ROOM.replace(room));
     let result = read();
     match ROOM.get().over {
@@ -105,6 +116,32 @@ fn take<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
     };
     ROOM.set(Room { left_in_lists: left, ..room });
     Ok(())
+}
+
+/// Deserializes a record with a limit on the memory of its omitted fields: what the page leaves, or the limit of a page
+/// if it isn't in one.
+pub(super) fn omitting<T>(read: impl FnOnce() -> T) -> T {
+    let is_in_page = ROOM.get().most_in_lists < usize::MAX;
+    let before = ROOM.get().left_for_omitted;
+    let result = read();
+    if !is_in_page {
+        ROOM.set(Room { left_for_omitted: before, ..ROOM.get() });
+    }
+    result
+}
+
+/// Charges the memory of an omitted field, of which any number may be in a record. Returns whether that much was left:
+/// unlike a list, an omitted field too many costs only its record.
+pub(super) fn take_for_omitted(bytes: usize) -> bool {
+    let room = ROOM.get();
+    let left = room.left_for_omitted.checked_sub(bytes);
+    ROOM.set(Room { left_for_omitted: left.unwrap_or(room.left_for_omitted), ..room });
+    left.is_some()
+}
+
+/// The limit on the memory of omitted fields.
+pub(super) fn most_for_omitted() -> usize {
+    Some(ROOM.get().most_in_lists).filter(|it| *it < usize::MAX).unwrap_or(LISTS)
 }
 
 /// A record that is counted before it is deserialized.

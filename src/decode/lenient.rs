@@ -4,22 +4,22 @@
 //! error and tries again. If a required field is removed, the object that contains it is removed too; if that object is
 //! the record itself, the record is invalid.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 
 use crate::decode::omitted::OmittedField;
-use crate::decode::{Problem, typed};
+use crate::decode::path::{self, Path, Step, at, deepest, each_value, printed, scanned, steps, without};
+use crate::decode::{Problem, bound, tracked};
 use crate::values::json::Json;
 
 /// The most nested fields that are removed one by one. Beyond this number, whole top-level fields are removed: each
 /// removal costs another pass, and a list may contain any number of errors.
 const SINGLE: usize = 16;
 
-/// A longer record isn't tried again: its parts take several times its own memory, and each pass takes time.
-const LONGEST: usize = 1024 * 1024;
+/// The most passes over one record, beyond those that remove single nested fields. No model of this crate has as many
+/// top-level fields.
+const TOP_LEVEL: usize = 48;
 
 /// Deserializes a record, and returns it with the omitted fields.
 ///
@@ -27,48 +27,55 @@ const LONGEST: usize = 1024 * 1024;
 ///
 /// Why the record is invalid even without these fields. `None` if the reason is the original one.
 pub(super) fn read<R: DeserializeOwned>(text: &str) -> Result<(R, Vec<OmittedField>), Option<Unfit>> {
-    if text.len() > LONGEST {
-        return Err(None);
-    }
     let mut omitted: Vec<(Path, Unfit)> = Vec::new();
-    loop {
+    for pass in 0..SINGLE + TOP_LEVEL {
         let paths: Vec<&[Step]> = omitted.iter().map(|(path, _)| &**path).collect();
-        let Problem::Unfit { path: mut printed, reason } = (match typed::<R>(&without(text, &paths).ok_or(None)?) {
-            Ok(record) => return Ok((record, fields(text, omitted).ok_or(None)?)),
-            Err(error) => error.into_problem(),
-        }) else {
-            return Err(None);
+        let rest = if paths.is_empty() { Cow::Borrowed(text) } else { without(text, &paths).ok_or(None)?.into() };
+        scanned(&rest);
+        let read = tracked::<R>(&rest);
+        drop(rest);
+        let (path, cause) = match read {
+            Ok(record) => return Ok((record, bound::omitting(|| fields(text, omitted))?)),
+            Err(error) => match error.into_problem() {
+                Problem::Unfit { path, reason } => to_remove(text, &omitted, path, reason, pass >= SINGLE),
+                _ => return Err(None),
+            },
         };
-        let mut path = steps(&printed);
-        let named = |what: &str| {
-            let name = reason.split('`').nth(1).filter(|_| reason.starts_with(what))?;
-            Some([&*path, &[Step::Key(name.to_owned())]].concat())
-        };
-        // If the missing field was removed before, report why it was removed.
-        let missed = named("missing field");
-        // serde reports a duplicate field at the object's path; the field's path is more precise.
-        if let Some(twice) = named("duplicate field").filter(|it| at(text, it).is_some()) {
-            printed = self::printed(&twice);
-            path = twice;
-        }
-        let cause = omitted.iter().find(|(it, _)| Some(it) == missed.as_ref()).map(|(_, cause)| cause.clone());
-        let cause = cause.unwrap_or(Unfit { path: printed, reason });
-        if omitted.len() >= SINGLE {
-            path.truncate(1);
-        }
-        // Keys outside the model may contain any characters, so that the printed path is ambiguous. Go up to a path
-        // that exists.
-        while !path.is_empty() && at(text, &path).is_none() {
-            path.pop();
-        }
-        // Only fields are removed. Removing an element would shift the positions of the others in its list.
-        while path.pop_if(|it| matches!(it, Step::Index(_))).is_some() {}
         if path.is_empty() || omitted.iter().any(|(it, _)| path.starts_with(it)) {
             return Err(Some(cause));
         }
         omitted.retain(|(it, _)| !it.starts_with(&path));
         omitted.push((path, cause));
     }
+    Err(None)
+}
+
+/// The field to remove because of an error, and why. An empty path if there is none.
+fn to_remove(text: &str, omitted: &[(Path, Unfit)], path: String, reason: String, whole: bool) -> (Path, Unfit) {
+    let mut printed = path;
+    let mut path = steps(&printed);
+    let named = |what: &str| {
+        let name = reason.split('`').nth(1).filter(|_| reason.starts_with(what))?;
+        Some([&*path, &[Step::Key(name.to_owned())]].concat())
+    };
+    // If the missing field was removed before, report why it was removed.
+    let missed = named("missing field");
+    // serde reports a duplicate field at the object's path; the field's path is more precise.
+    if let Some(twice) = named("duplicate field").filter(|it| at(text, it).is_some()) {
+        printed = path::printed(&twice);
+        path = twice;
+    }
+    let cause = omitted.iter().find(|(it, _)| Some(it) == missed.as_ref()).map(|(_, cause)| cause.clone());
+    let cause = cause.unwrap_or(Unfit { path: printed, reason });
+    if whole {
+        path.truncate(1);
+    }
+    // Keys outside the model may contain any characters, so that the printed path is ambiguous. Go up to a path that
+    // exists.
+    path.truncate(deepest(text, &path).1);
+    // Only fields are removed. Removing an element would shift the positions of the others in its list.
+    while path.pop_if(|it| matches!(it, Step::Index(_))).is_some() {}
+    (path, cause)
 }
 
 /// An error and its path.
@@ -78,164 +85,50 @@ pub(super) struct Unfit {
     pub(super) reason: String,
 }
 
-type Path = Vec<Step>;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// Parses a path as [`serde_path_to_error`] prints it, as far as it can be a path of model fields.
-fn steps(path: &str) -> Path {
-    let mut steps = Vec::new();
-    for part in path.split('.').filter(|it| !it.is_empty()) {
-        let (key, indices) = part.split_once('[').map_or((part, None), |(key, rest)| (key, rest.strip_suffix(']')));
-        if !key.is_empty() {
-            steps.push(Step::Key(key.to_owned()));
-        }
-        for index in indices.into_iter().flat_map(|it| it.split("][")) {
-            let Ok(index) = index.parse() else { return steps };
-            steps.push(Step::Index(index));
-        }
-    }
-    steps
-}
-
 /// The removed fields in the order of the record. A field that the record contains several times is listed each time.
-/// `None` if it occurs more than [`SINGLE`] times: each entry takes many times the memory of its JSON.
-fn fields(text: &str, omitted: Vec<(Path, Unfit)>) -> Option<Vec<OmittedField>> {
-    let mut fields = Vec::with_capacity(omitted.len());
-    for (path, cause) in omitted {
-        let (Step::Key(last), object) = path.split_last()? else { return None };
-        let members = members(at(text, object)?)?;
-        let all: Vec<_> = members.iter().filter(|(name, _)| name == last).collect();
-        if all.len() > SINGLE {
-            return None;
-        }
-        for (_, value) in all {
-            let raw = Json::from_text(value.get()).ok()?;
-            let field = OmittedField::new(printed(&path), cause.reason.clone(), raw);
-            fields.push((value.get().as_ptr() as usize, field));
-        }
+///
+/// # Errors
+///
+/// If they take more memory than is left for them: each takes many times the memory of its JSON.
+fn fields(text: &str, omitted: Vec<(Path, Unfit)>) -> Result<Vec<OmittedField>, Option<Unfit>> {
+    let mut values = Vec::with_capacity(omitted.len());
+    let mut has_room = true;
+    for (which, (path, cause)) in omitted.iter().enumerate() {
+        let Some((Step::Key(last), object)) = path.split_last() else { return Err(None) };
+        // Beside the strings, an allocation for each of three, and the entry of `values`.
+        let each = size_of::<OmittedField>() + path.iter().map(size).sum::<usize>() + cause.reason.len() + 64;
+        each_value(at(text, object).ok_or(None)?, last, |value| {
+            has_room = has_room && bound::take_for_omitted(each);
+            if has_room {
+                values.push((path::offset(text, value), which, value));
+            }
+        });
     }
-    fields.sort_by_key(|(address, _)| *address);
-    Some(fields.into_iter().map(|(_, field)| field).collect())
-}
-
-fn printed(path: &[Step]) -> String {
-    let mut out = String::new();
-    for step in path {
-        match step {
-            Step::Key(key) if out.is_empty() => out.push_str(key),
-            Step::Key(key) => out.extend([".", key]),
-            Step::Index(index) => out.push_str(&format!("[{index}]")),
-        }
+    if !has_room {
+        let reason = format!("more than {} bytes of fields that don't fit", bound::most_for_omitted());
+        return Err(Some(Unfit { path: String::new(), reason }));
     }
-    out
-}
-
-/// The raw JSON at a path.
-fn at<'a>(text: &'a str, path: &[Step]) -> Option<&'a str> {
-    path.iter().try_fold(text, |text, step| match step {
-        Step::Key(key) => members(text)?.into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.get()),
-        Step::Index(index) => elements(text)?.get(*index).map(|it| it.get()),
-    })
-}
-
-/// The JSON without the fields at these paths. Everything outside these paths stays as it was written.
-fn without(text: &str, paths: &[&[Step]]) -> Option<String> {
-    if paths.is_empty() {
-        return Some(text.to_owned());
-    }
-    let below = |is: &dyn Fn(&Step) -> bool| -> Vec<&[Step]> {
-        paths.iter().filter_map(|path| path.split_first()).filter(|(step, _)| is(step)).map(|(_, rest)| rest).collect()
+    values.sort_unstable_by_key(|(offset, ..)| *offset);
+    let field = |(_, which, value): (usize, usize, &str)| {
+        let (path, cause) = omitted.get(which)?;
+        Some(OmittedField::new(printed(path), cause.reason.clone(), Json::from_text(value).ok()?))
     };
-    let mut out = String::with_capacity(text.len());
-    if let Some(members) = members(text) {
-        for (name, value) in members {
-            let below = below(&|step| matches!(step, Step::Key(key) if *key == name));
-            if below.iter().any(|it| it.is_empty()) {
-                continue;
-            }
-            out.push(if out.is_empty() { '{' } else { ',' });
-            out.push_str(&serde_json::to_string(&name).ok()?);
-            out.push(':');
-            out.push_str(&without(value.get(), &below)?);
-        }
-        out.push_str(if out.is_empty() { "{}" } else { "}" });
-    } else {
-        for (index, value) in elements(text)?.into_iter().enumerate() {
-            out.push(if out.is_empty() { '[' } else { ',' });
-            out.push_str(&without(value.get(), &below(&|step| *step == Step::Index(index)))?);
-        }
-        out.push_str(if out.is_empty() { "[]" } else { "]" });
-    }
-    Some(out)
+    values.into_iter().map(field).collect::<Option<_>>().ok_or(None)
 }
 
-/// The members of an object in their order, including duplicates.
-fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
-    struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-    impl<'de> Deserialize<'de> for Members<'de> {
-        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            struct Object;
-
-            impl<'de> Visitor<'de> for Object {
-                type Value = Members<'de>;
-
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("an object")
-                }
-
-                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                    let mut members = Vec::new();
-                    while let Some(member) = map.next_entry().map_err(A::Error::custom)? {
-                        members.push(member);
-                    }
-                    Ok(Members(members))
-                }
-            }
-
-            from.deserialize_map(Object)
-        }
+fn size(step: &Step) -> usize {
+    match step {
+        Step::Key(key) => key.len() + 1,
+        Step::Index(_) => 8,
     }
-
-    serde_json::from_str::<Members<'_>>(text).ok().map(|it| it.0)
-}
-
-fn elements(text: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
-
-    fn path(text: &str) -> Path {
-        steps(text)
-    }
-
-    #[test]
-    fn a_printed_path_parses_to_itself() {
-        for text in ["a", "a.b", "a[0]", "a[0].b", "a.b[10][2].c"] {
-            assert_eq!(printed(&path(text)), text);
-        }
-        assert_eq!(path(""), []);
-    }
-
-    #[test]
-    fn everything_else_stays_as_it_was_written() {
-        let text = r#" {"a": 1.50, "b": [ {"c": 1e400 , "d": "\ud800"}, [ ] ], "a": 2, "e": { } } "#;
-        let (a, c, e) = (path("a"), path("b[0].c"), path("e"));
-        assert_eq!(without(text, &[&a, &c]).unwrap(), r#"{"b":[{"d":"\ud800"},[ ]],"e":{ }}"#);
-        assert_eq!(without(text, &[&e]).unwrap(), r#"{"a":1.50,"b":[ {"c": 1e400 , "d": "\ud800"}, [ ] ],"a":2}"#);
-        assert_eq!(without(r#"{"a": 1}"#, &[&a]).unwrap(), "{}");
-        assert_eq!(at(text, &c).unwrap(), "1e400");
-        assert_eq!(at(text, &a).unwrap(), "2");
-        assert!(at(text, &path("b[7]")).is_none());
-    }
+    use crate::decode::path::counted;
 
     #[derive(Debug, Deserialize, PartialEq)]
     struct Outer {
@@ -315,27 +208,73 @@ mod tests {
         assert_eq!(why.path, "inner.key");
     }
 
-    #[test]
-    fn a_record_of_more_than_a_mebibyte_is_not_tried_again() {
-        let text = |more: usize| format!(r#"{{"id": 1, "note": 5, "more": "{}"}}"#, "x".repeat(more));
-        let most = LONGEST - text(0).len();
-        assert!(read::<Outer>(&text(most)).is_ok());
-        assert_eq!(read::<Outer>(&text(most + 1)).unwrap_err(), None);
+    /// The omitted fields of a record, and how many times its length was scanned.
+    fn scans(text: &str) -> (usize, usize) {
+        counted::take();
+        let omitted = omitted(text).map(|it| it.len()).unwrap();
+        (omitted, counted::take().div_ceil(text.len()))
     }
 
     #[test]
-    fn a_field_that_occurs_too_often_makes_the_record_invalid() {
+    fn an_omitted_field_costs_at_most_five_scans_for_each_level_in_a_record_of_any_size() {
+        for size in [100, 8 << 20] {
+            let more = "x".repeat(size);
+            let text = |odd: &str| format!(r#"{{"id": 1, {odd}, "more": "{more}"}}"#);
+            assert_eq!(scans(&text(r#""note": 5"#)), (1, 5));
+            assert_eq!(scans(&text(r#""note": 5, "list": 7"#)), (2, 9));
+            assert_eq!(scans(&text(r#""note": 5, "list": 7, "inner": "x""#)), (3, 13));
+            assert_eq!(scans(&text(r#""note": "a", "note": "b""#)), (2, 6));
+            assert_eq!(scans(&text(r#""inner": {"key": 1, "note": 7}"#)), (1, 6));
+            let inner = format!(r#"{{"id": 1, "inner": {{"key": 1, "note": 5, "more": "{more}"}}}}"#);
+            assert_eq!(scans(&inner), (1, 8));
+        }
+    }
+
+    #[test]
+    fn a_field_that_occurs_many_times_is_listed_each_time_at_no_more_cost() {
+        for times in [2, 17, 100, 20_000] {
+            let text = format!(r#"{{{}"id": 1}}"#, r#""note": 5, "#.repeat(times));
+            assert_eq!(scans(&text), (times, 5));
+        }
+    }
+
+    #[test]
+    fn omitted_fields_take_at_most_the_memory_of_a_pages_lists() {
         let text = |times: usize| format!(r#"{{{}"id": 1}}"#, r#""note": 5, "#.repeat(times));
-        assert_eq!(omitted(&text(SINGLE)).map(|it| it.len()), Some(SINGLE));
-        assert_eq!(omitted(&text(SINGLE + 1)), None);
+        let read = |times: usize, body: usize| {
+            let most = bound::Most { records: 1, body };
+            bound::within(most, || read::<Outer>(&text(times))).unwrap().map(|(_, omitted)| omitted.len())
+        };
+        assert_eq!(read(50_000, 0), Ok(50_000));
+        let why = read(200_000, 0).unwrap_err().unwrap();
+        assert!(why.reason.contains("more than 16777216 bytes of fields that don't fit"), "{}", why.reason);
+        assert_eq!(read(200_000, 64 << 20), Ok(200_000));
+        // Outside of a page too.
+        assert!(super::read::<Outer>(&text(200_000)).is_err());
     }
 
     #[test]
     fn a_list_of_many_invalid_elements_takes_a_bounded_number_of_passes() {
         let list = vec![r#"{"key": 1, "note": 7}"#; 5_000].join(",");
-        let begun = std::time::Instant::now();
-        let omitted = omitted(&format!(r#"{{"id": 1, "list": [{list}], "note": 5}}"#)).unwrap();
-        assert_eq!(omitted.iter().map(|it| &*it.0).collect::<Vec<_>>(), ["list", "note"]);
-        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+        let text = format!(r#"{{"id": 1, "list": [{list}], "note": 5}}"#);
+        let names = omitted(&text).unwrap();
+        assert_eq!(names.iter().map(|it| &*it.0).collect::<Vec<_>>(), ["list", "note"]);
+        let (_, scans) = scans(&text);
+        assert!(scans <= 6 * (SINGLE + 2), "{scans}");
+    }
+
+    #[test]
+    fn a_map_of_many_invalid_values_takes_a_bounded_number_of_passes() {
+        type Map = std::collections::HashMap<String, u8>;
+        let text = |bad: usize| {
+            let bad: Vec<_> = (0..bad).map(|it| format!(r#""{it}": "x""#)).collect();
+            format!(r#"{{"good": 1, {}}}"#, bad.join(","))
+        };
+        let (read, omitted) = read::<Map>(&text(60)).unwrap();
+        assert_eq!((read.len(), omitted.len()), (1, 60));
+        counted::take();
+        let text = text(50_000);
+        assert_eq!(super::read::<Map>(&text).unwrap_err(), None);
+        assert!(counted::take().div_ceil(text.len()) <= 4 * (SINGLE + TOP_LEVEL));
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod envelope;
 pub(crate) mod error_text;
 pub(crate) mod lenient;
 pub(crate) mod omitted;
+mod path;
+mod span;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -19,6 +21,7 @@ use crate::decode::bound::{Counted, Most};
 use crate::decode::by_name::Named;
 use crate::decode::envelope::{Envelope, ListPage};
 use crate::decode::omitted::OmittedField;
+pub(crate) use crate::decode::span::Span;
 use crate::error::ApiError;
 use crate::error::InvalidRecord;
 use crate::values::json::Json;
@@ -164,41 +167,47 @@ pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     if let Ok(page) = read {
         return Ok(E::open(page.0)?.map(|record| Ok(record.0.0)));
     }
-    let raw = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
-    let raw = match raw {
-        Ok(page) => E::open(page.0)?,
-        // The envelope doesn't fit, rather than one of its records.
-        Err(error) => {
-            let located = || located::<E::Of<Counted<Box<RawValue>>>>(text, &error);
-            return Err(bound::within(most, located)?);
-        }
-    };
     let mut index = 0;
-    let each = |raw: Counted<Box<RawValue>>| {
-        let entry = record(index, raw.0, omit);
+    let mut each = |raw: &str| {
         index += 1;
-        entry
+        record(index - 1, raw, omit)
     };
-    bound::within(most, || raw.map(each))
+    // Without a copy of each record, unless the envelope makes one itself.
+    let spans = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Span>>>>(text))?;
+    if let Ok(page) = spans {
+        let spans = E::open(page.0)?;
+        if spans.records.iter().all(|it| it.0.of(text).is_some()) {
+            return bound::within(most, || spans.map(|it| each(it.0.of(text).unwrap_or_default())));
+        }
+    }
+    let raw = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Box<RawValue>>>>>(text))?;
+    match raw {
+        Ok(page) => {
+            let raw = E::open(page.0)?;
+            bound::within(most, || raw.map(|it| each(it.0.get())))
+        }
+        // The envelope doesn't fit, rather than one of its records.
+        Err(error) => Err(bound::within(most, || located::<E::Of<Counted<Box<RawValue>>>>(text, &error))?),
+    }
 }
 
-fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>, omit: Omit<R>) -> Result<R, InvalidRecord> {
+fn record<R: DeserializeOwned>(index: usize, raw: &str, omit: Omit<R>) -> Result<R, InvalidRecord> {
+    let json = || Json::from_text(raw).unwrap_or_default();
     if bound::is_over() {
-        return Err(InvalidRecord::new(index, String::new(), String::new(), Json::from_raw(raw)));
+        return Err(InvalidRecord::new(index, String::new(), String::new(), Json::default()));
     }
-    match bound::freed_if_unfit(|| serde_json::from_str::<Named<R>>(raw.get())) {
+    match bound::freed_if_unfit(|| serde_json::from_str::<Named<R>>(raw)) {
         Ok(record) => Ok(record.0),
         Err(error) => {
-            let raw = Json::from_raw(raw);
-            let why = match without_odd_fields(&raw, omit) {
+            let why = match without_odd_fields(raw, omit) {
                 Ok(record) => return Ok(record),
-                Err(why) => why.unwrap_or_else(|| located::<R>(raw.as_str(), &error)),
+                Err(why) => why.unwrap_or_else(|| located::<R>(raw, &error)),
             };
             let (path, reason) = match why.problem {
                 Problem::Unfit { path, reason } => (path, reason),
                 _ => (String::new(), reason(&error)),
             };
-            Err(InvalidRecord::new(index, path, reason, raw))
+            Err(InvalidRecord::new(index, path, reason, json()))
         }
     }
 }
@@ -208,10 +217,10 @@ fn record<R: DeserializeOwned>(index: usize, raw: Box<RawValue>, omit: Omit<R>) 
 /// # Errors
 ///
 /// Why the record is still invalid. `None` if the reason is the original one.
-pub(crate) fn without_odd_fields<R: DeserializeOwned>(raw: &Json, omit: Omit<R>) -> Result<R, Option<DecodeError>> {
-    match lenient::read::<R>(raw.as_str()) {
+pub(crate) fn without_odd_fields<R: DeserializeOwned>(raw: &str, omit: Omit<R>) -> Result<R, Option<DecodeError>> {
+    match lenient::read::<R>(raw) {
         Ok((mut record, fields)) => {
-            if omit(&mut record, fields, raw) {
+            if omit(&mut record, fields, &Json::from_text(raw).map_err(|_| None)?) {
                 Ok(record)
             } else {
                 Err(None)
@@ -233,11 +242,22 @@ fn text(body: &Bytes) -> Result<&str, DecodeError> {
 
 /// Deserializes again to find the path of the error. The fast path doesn't pay for tracking the path.
 fn located<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> DecodeError {
+    tracked::<T>(text).err().unwrap_or_else(|| at_path(String::new(), error))
+}
+
+/// Deserializes a string in a single pass that tracks the path of an error.
+fn tracked<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     let mut from = serde_json::Deserializer::from_str(text);
-    let path = match bound::freed_if_unfit(|| serde_path_to_error::deserialize::<_, Named<T>>(&mut from)) {
-        Err(error) if error.path().iter().next().is_some() => error.path().to_string(),
-        _ => String::new(),
-    };
+    let read = bound::freed_if_unfit(|| serde_path_to_error::deserialize::<_, Named<T>>(&mut from));
+    let record = read.map_err(|error| {
+        let path = if error.path().iter().next().is_some() { error.path().to_string() } else { String::new() };
+        at_path(path, error.inner())
+    })?;
+    from.end()?;
+    Ok(record.0)
+}
+
+fn at_path(path: String, error: &serde_json::Error) -> DecodeError {
     let message = error.to_string();
     match message.strip_prefix(WITHIN).and_then(|it| it.split_once(WITHIN)) {
         // A nested deserialization has put its own path into the message; the line and column that the outer one

@@ -12,7 +12,7 @@ use crate::client::call::Call;
 use crate::decode::by_name::Named;
 use crate::decode::error_text;
 use crate::decode::omitted::OmittedField;
-use crate::decode::{self, DecodeError};
+use crate::decode::{self, DecodeError, Span};
 use crate::integration::failure::ApiStatus;
 use crate::integration::{ActionLog, ActionLogInput, LoggedAction, PendingLog, UpdateMethod};
 use crate::page::{Envelope, Growth, ListPage, Listing, PageSizes, Paginate, RecordKey, Stability, TotalScope};
@@ -275,8 +275,9 @@ fn one(response: &crate::decode::HttpResponse) -> Result<ActionLog, DecodeError>
     decode::json::<ApiStatus>(response.body())?.check()?;
     decode::json::<Held<Named<ActionLog>>>(response.body()).map(|it| it.data.0).or_else(|error| {
         // The write has succeeded, or the record was found: return it without the fields that don't match their type.
-        let raw = decode::json::<Held<Json>>(response.body())?.data;
-        decode::without_odd_fields(&raw, LogListing::omit).map_err(|why| why.map_or(error, |it| it.within("data")))
+        let data = decode::json::<Held<Span>>(response.body())?.data;
+        let raw = std::str::from_utf8(response.body()).ok().and_then(|it| data.of(it)).unwrap_or_default();
+        decode::without_odd_fields(raw, LogListing::omit).map_err(|why| why.map_or(error, |it| it.within("data")))
     })
 }
 

@@ -319,6 +319,20 @@ impl<T> Page<T> {
         Self { entries: listed.records, window, total: listed.total, errors: listed.errors, more }
     }
 
+    /// Returns an iterator over the records: each record, or an error for an invalid one.
+    ///
+    /// ```
+    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+    /// let page = client.action_set_events().list(("default", 1)).page().await?;
+    /// let invalid = page.iter().filter(Result::is_err).count();
+    /// println!("{} records, of which {invalid} are invalid", page.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter(&self) -> <&Self as IntoIterator>::IntoIter {
+        self.into_iter()
+    }
+
     /// Returns the valid records.
     pub fn records(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().filter_map(|entry| entry.as_ref().ok())

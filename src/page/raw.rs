@@ -124,7 +124,9 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
     }
 
     fn omit(item: &mut Raw<Q::Item>, fields: Vec<OmittedField>, raw: &Json) -> bool {
-        // The record was decoded from a copy without these fields; what is kept is what the server sent.
+        // The record was decoded from a copy without these fields; what is kept is what the server sent. The copy is
+        // freed first: a record may be as long as a body.
+        item.raw = Json::default();
         item.raw = raw.clone();
         Q::omit(&mut item.record, fields, raw)
     }

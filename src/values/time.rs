@@ -19,19 +19,30 @@ fn parse_usual(text: &str) -> Option<DateTime<Utc>> {
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1] = *whole else {
         return None;
     };
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0_u32, |sum, it| it.is_ascii_digit().then(|| sum * 10 + u32::from(it - b'0')))
+    // Whether all of them are digits is checked once, at the end.
+    let mut all = true;
+    let mut pair = |tens: u8, ones: u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        all &= tens < 10 && ones < 10;
+        u32::from(tens) * 10 + u32::from(ones)
     };
-    let nanoseconds = match rest {
-        b"Z" => 0,
-        [b'.', digits @ .., b'Z'] if matches!(digits.len(), 1..=9) => {
-            number(digits)? * 10_u32.pow(9 - digits.len() as u32)
+    let year = pair(y0, y1) * 100 + pair(y2, y3);
+    let (month, day) = (pair(m0, m1), pair(d0, d1));
+    let (hour, minute, second) = (pair(h0, h1), pair(n0, n1), pair(s0, s1));
+    // What isn't a digit may overflow.
+    let nanoseconds = match *rest {
+        [b'Z'] => 0,
+        [b'.', a, b, c, b'Z'] => (pair(a, b) * 10 + pair(b'0', c)).wrapping_mul(1_000_000),
+        [b'.', ref digits @ .., b'Z'] if matches!(digits.len(), 1..=9) => {
+            let number = digits.iter().fold(0_u32, |sum, it| sum.wrapping_mul(10).wrapping_add(pair(b'0', *it)));
+            number.wrapping_mul(10_u32.pow(9 - digits.len() as u32))
         }
         _ => return None,
     };
-    let year = i32::try_from(number(&[y0, y1, y2, y3])?).ok()?;
-    let date = NaiveDate::from_ymd_opt(year, number(&[m0, m1])?, number(&[d0, d1])?)?;
-    let (hour, minute, second) = (number(&[h0, h1])?, number(&[n0, n1])?, number(&[s0, s1])?);
+    if !all {
+        return None;
+    }
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
     Some(date.and_hms_nano_opt(hour, minute, second, nanoseconds)?.and_utc())
 }
 

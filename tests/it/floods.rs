@@ -128,6 +128,8 @@ fn floods() -> Vec<Flood> {
     let odd = heavy(&format!(r#""retryCount":"many","payload":{{"a":"{}"}}"#, "x".repeat(40_000)));
     let none = format!(r#"{{"payload":{{"a":"{}"}}}}"#, "x".repeat(40_000));
     let one_payload = format!(r#"{{"data":[{},"payload":["#, LOG.trim_end_matches('}'));
+    let one_odd = one_payload.replace(r#""payload""#, r#""retryCount":"many","errorMessage":5,"payload""#);
+    let many_odd = format!(r#"{{"data":[{},"retryCount":0,"#, LOG.trim_end_matches('}'));
     let events = format!(r#"{{"id":"1","events":[{}]}}"#, many("{}", 9_000));
     let alias = format!(r#"{{"id":"1","definition":{{"id":"1","alias":[{}]}}}}"#, many(r#""""#, 9_000));
     let destinations = format!(r#"{{"id":"1","definition":{{"id":"1","destinations":[{}]}}}}"#, many("{}", 9_000));
@@ -158,6 +160,16 @@ fn floods() -> Vec<Flood> {
         flood("good: one record with all of it", "integration", &one_payload, "1", "]}]}"),
         flood("good: one record with all of it, and its text", "raw", &one_payload, "1", "]}]}"),
         flood("good: one log with all of it", "a log", &one_payload.replace("[{", "{"), "1", "]}}"),
+        flood("good: one record with all of it and bad fields", "integration", &one_odd, "1", "]}]}"),
+        flood("good: one log with all of it and bad fields", "a log", &one_odd.replace("[{", "{"), "1", "]}}"),
+        flood("one bad field so many times", "integration", &many_odd, r#""retryCount":1"#, "}]}"),
+        flood(
+            "one bad field so many times, in a log",
+            "a log",
+            &many_odd.replace("[{", "{"),
+            r#""retryCount":1"#,
+            "}}",
+        ),
         flood("events in each record", "arklow", r#"{"data":{"items":["#, &events, "]}}"),
         flood("names in each record", "arklow", r#"{"data":{"items":["#, &alias, "]}}"),
         flood("destinations in each record", "arklow", r#"{"data":{"items":["#, &destinations, "]}}"),
