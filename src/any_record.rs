@@ -31,6 +31,7 @@ use crate::unleash::ActionSetEvent;
 /// # #[cfg(not(feature = "testing"))] fn main() {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AnyRecord {

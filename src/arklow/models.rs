@@ -21,6 +21,7 @@ use crate::values::open_enum::open_enum;
 ///
 /// Arklow: List action records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ActionRecord {
     /// The record's id: a string of digits.
@@ -36,6 +37,7 @@ pub struct ActionRecord {
     pub input: Option<Json>,
     /// The action's timeout, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<i64>"))]
     pub timeout: Option<i64>,
     /// Tags: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,10 +45,12 @@ pub struct ActionRecord {
     /// The current state. Present only with
     /// [`RecordsQuery::include_state`](crate::arklow::RecordsQuery::include_state).
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<ActionState>"))]
     pub state: Option<ActionState>,
     /// The action definition. Present only with
     /// [`RecordsQuery::include_definition`](crate::arklow::RecordsQuery::include_definition).
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<ActionDefinition>"))]
     pub definition: Option<ActionDefinition>,
     /// The history of the action. It is undocumented whether the server includes it without being asked.
     #[serde(
@@ -54,6 +58,7 @@ pub struct ActionRecord {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::decode::by_name::optional_list"
     )]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<Vec<ActionEvent>>"))]
     pub events: Option<Vec<ActionEvent>>,
     /// The fields that were left out because their JSON didn't match their type.
     #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
@@ -86,6 +91,7 @@ impl Resource for Organization {
 
 /// The current state of an action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ActionState {
     /// The status.
@@ -93,21 +99,27 @@ pub struct ActionState {
     pub status: Option<ActionStatus>,
     /// The number of the delivery attempt, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<i64>"))]
     pub attempt: Option<i64>,
     /// When the state last changed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub updated_at: Option<DateTime<Utc>>,
     /// When the action may be delivered or redelivered.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub available_at: Option<DateTime<Utc>>,
     /// When the action times out.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub timeout_at: Option<DateTime<Utc>>,
     /// When the action started.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub started_at: Option<DateTime<Utc>>,
     /// When the action completed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub completed_at: Option<DateTime<Utc>>,
     /// The error message, if the action failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +164,7 @@ impl ActionStatus {
 
 /// The definition of a kind of action, with its destinations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ActionDefinition {
     /// The id.
@@ -165,15 +178,18 @@ pub struct ActionDefinition {
     pub variant: Option<String>,
     /// The version.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<i64>"))]
     pub version: Option<i64>,
     /// The aliases.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "one_or_many")]
+    #[cfg_attr(feature = "schemars", schemars(schema_with = "one_or_many_schema"))]
     pub alias: Option<Vec<String>>,
     /// The schema of the input: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Json>,
     /// When it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub deleted_at: Option<DateTime<Utc>>,
     /// The destinations of its actions.
     #[serde(
@@ -181,6 +197,7 @@ pub struct ActionDefinition {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::decode::by_name::optional_list"
     )]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<Vec<DestinationLink>>"))]
     pub destinations: Option<Vec<DestinationLink>>,
 }
 
@@ -216,12 +233,19 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>
     Ok(Option::<Wrapped>::deserialize(from)?.map(|it| it.0))
 }
 
+/// The schema of a field that is null, a list of strings, or a single string.
+#[cfg(feature = "schemars")]
+fn one_or_many_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": ["array", "string", "null"], "items": { "type": "string" } })
+}
+
 impl Resource for ActionDefinition {
     type Repr = Box<str>;
 }
 
 /// Links an action definition to a destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DestinationLink {
     /// The id.
@@ -241,6 +265,7 @@ pub struct DestinationLink {
     pub is_default: Option<bool>,
     /// The destination.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<Destination>"))]
     pub destination: Option<Destination>,
 }
 
@@ -250,6 +275,7 @@ impl Resource for DestinationLink {
 
 /// A destination of actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Destination {
     /// The id.
@@ -260,6 +286,7 @@ pub struct Destination {
     pub org_id: Option<Id<Organization>>,
     /// When it was last changed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub updated_at: Option<DateTime<Utc>>,
     /// The name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,6 +300,7 @@ pub struct Destination {
     pub config: Option<Json>,
     /// When it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub deleted_at: Option<DateTime<Utc>>,
     /// Tags: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -320,6 +348,7 @@ impl Destination {
 
 /// The configuration of a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct WebhookConfig {
     /// The URL that actions are sent to.
@@ -330,14 +359,17 @@ pub struct WebhookConfig {
     pub headers: Option<Json>,
     /// How the endpoint's response is interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::decode::by_name::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<Signaling>"))]
     pub signaling: Option<Signaling>,
     /// The expected response time of the endpoint, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<i64>"))]
     pub response_time_sla_ms: Option<i64>,
 }
 
 /// How an endpoint's response is interpreted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Signaling {
     /// Whether the endpoint's response is evaluated.
@@ -362,6 +394,7 @@ open_enum! {
 
 /// One event in the history of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ActionEvent {
     /// The id.
@@ -381,12 +414,15 @@ pub struct ActionEvent {
     pub status: Option<ActionStatus>,
     /// The number of the delivery attempt, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<i64>"))]
     pub attempt: Option<i64>,
     /// When the action may be delivered, or delivered again.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub available_at: Option<DateTime<Utc>>,
     /// When the action runs out of time.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub timeout_at: Option<DateTime<Utc>>,
     /// The message.
     #[serde(default, skip_serializing_if = "Option::is_none")]

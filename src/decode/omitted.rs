@@ -8,6 +8,7 @@ use crate::values::json::Json;
 ///
 /// See [`strictness`](crate::strictness) for the fields that may be omitted, and for the other forms that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct OmittedField {
     path: String,
     reason: String,
@@ -72,6 +73,21 @@ impl Omitted {
 impl From<Vec<OmittedField>> for Omitted {
     fn from(fields: Vec<OmittedField>) -> Self {
         Self((!fields.is_empty()).then(|| Box::new(fields)))
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for Omitted {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OmittedFields".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<OmittedField>::json_schema(generator)
     }
 }
 

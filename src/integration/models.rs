@@ -20,6 +20,7 @@ use crate::values::open_enum::open_enum;
 ///
 /// Integration action logs: List.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionLog {
@@ -34,6 +35,7 @@ pub struct ActionLog {
     pub entity_type: String,
     /// The id of the entity.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::values::id::optional_text")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<String>"))]
     pub entity_id: Option<String>,
     /// The status.
     pub status: LogStatus,
@@ -48,18 +50,22 @@ pub struct ActionLog {
     pub error_message: Option<String>,
     /// The number of retries. 0 if the field is absent or null.
     #[serde(default, deserialize_with = "retries")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<u64>"))]
     pub retry_count: u64,
     /// The execution time in milliseconds, possibly with a fraction.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub execution_time: Option<f64>,
     /// Further data: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Json>,
     /// When the record was created.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub created_at: Option<DateTime<Utc>>,
     /// When the record was last changed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::time::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<DateTime<Utc>>"))]
     pub updated_at: Option<DateTime<Utc>>,
     /// The fields that were left out because their JSON didn't match their type.
     #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]

@@ -15,6 +15,7 @@ use crate::values::open_enum::open_enum;
 ///
 /// [Unleash: get action events for a specific action set](https://docs.getunleash.io/api/get-actions-events)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionSetEvent {
@@ -26,14 +27,17 @@ pub struct ActionSetEvent {
     pub signal_id: Id<Signal>,
     /// When the run started.
     #[serde(with = "crate::values::time::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "DateTime<Utc>"))]
     pub created_at: DateTime<Utc>,
     /// The state of the run.
     pub state: ActionSetEventState,
     /// The signal that triggered the run.
     #[serde(deserialize_with = "crate::decode::by_name::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Signal"))]
     pub signal: Signal,
     /// The action set at the time of the run. Each of its actions has its state in this run.
     #[serde(deserialize_with = "crate::decode::by_name::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "ActionSet"))]
     pub action_set: ActionSet,
     /// The fields that were left out because their JSON didn't match their type.
     #[serde(rename = "actionlog:omitted", default, skip_serializing_if = "Omitted::is_empty")]
@@ -69,6 +73,7 @@ open_enum! {
 
 /// A signal: something that an external system reported to the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Signal {
@@ -79,6 +84,7 @@ pub struct Signal {
     pub payload: Option<Json>,
     /// When the signal arrived.
     #[serde(with = "crate::values::time::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "DateTime<Utc>"))]
     pub created_at: DateTime<Utc>,
     /// The kind of source that sent it.
     pub source: SignalSource,
@@ -125,6 +131,7 @@ impl Resource for User {
 
 /// A list of actions that are executed in order when a signal matches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionSet {
@@ -134,6 +141,7 @@ pub struct ActionSet {
     pub project: String,
     /// When it was created.
     #[serde(with = "crate::values::time::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "DateTime<Utc>"))]
     pub created_at: DateTime<Utc>,
     /// The id of the user who created it. `None` if the server no longer knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,12 +157,15 @@ pub struct ActionSet {
     pub actor_id: Option<Id<User>>,
     /// Whether it reacts to signals. `true` if the field is absent or null.
     #[serde(default = "yes", deserialize_with = "yes_if_null")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<bool>"))]
     pub enabled: bool,
     /// The actions in the order of execution. Each has its state in this run.
     #[serde(deserialize_with = "crate::decode::by_name::list")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Vec<ActionEvent>"))]
     pub actions: Vec<ActionEvent>,
     /// Selects the signals that it reacts to.
     #[serde(rename = "match", deserialize_with = "crate::decode::by_name::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "SignalFilter"))]
     pub filter: SignalFilter,
 }
 
@@ -172,6 +183,7 @@ fn yes_if_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Err
 
 /// Selects the signals that an action set reacts to. The JSON field is `match`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SignalFilter {
@@ -181,6 +193,7 @@ pub struct SignalFilter {
     /// The id of the required source, as raw JSON: the schema allows any number. [`source_id`](Self::source_id) parses
     /// it.
     #[serde(rename = "sourceId")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub source_id_raw: Json,
     /// The conditions on the signal's payload: a JSON object from the names of fields to the conditions on their
     /// values.
@@ -197,6 +210,7 @@ impl SignalFilter {
 
 /// One action of a set, and its state in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionEvent {
@@ -204,6 +218,7 @@ pub struct ActionEvent {
     pub id: Id<Self>,
     /// When the action was created.
     #[serde(with = "crate::values::time::required")]
+    #[cfg_attr(feature = "schemars", schemars(with = "DateTime<Utc>"))]
     pub created_at: DateTime<Utc>,
     /// The id of the user who created it. `None` if the server no longer knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +227,7 @@ pub struct ActionEvent {
     pub action: String,
     /// Its position in the order of execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::values::integer::optional")]
+    #[cfg_attr(feature = "schemars", schemars(with = "Option<i64>"))]
     pub sort_order: Option<i64>,
     /// The parameters: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]

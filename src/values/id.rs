@@ -39,11 +39,18 @@ mod sealed {
 
         fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
 
+        /// The name of its type in JSON Schema.
+        #[cfg(feature = "schemars")]
+        const JSON_TYPE: &'static str;
+
         fn ident(&self) -> Ident<'_>;
     }
 
     impl Key for i64 {
         type ParseError = ParseIntError;
+
+        #[cfg(feature = "schemars")]
+        const JSON_TYPE: &'static str = "integer";
 
         fn parse(text: &str) -> Result<Self, ParseIntError> {
             text.parse()
@@ -60,6 +67,9 @@ mod sealed {
 
     impl Key for Box<str> {
         type ParseError = Infallible;
+
+        #[cfg(feature = "schemars")]
+        const JSON_TYPE: &'static str = "string";
 
         fn parse(text: &str) -> Result<Self, Infallible> {
             Ok(text.into())
@@ -392,6 +402,25 @@ impl<T: Resource> fmt::Display for Id<T> {
 impl<T: Resource> Serialize for Id<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl<T: Resource> schemars::JsonSchema for Id<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        format!("actionlog::Id of a {}", <T::Repr as sealed::Key>::JSON_TYPE).into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": <T::Repr as sealed::Key>::JSON_TYPE })
     }
 }
 

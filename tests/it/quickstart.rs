@@ -36,6 +36,7 @@ fn features() -> Vec<&'static str> {
         ("gzip", cfg!(feature = "gzip")),
         ("system-proxy", cfg!(feature = "system-proxy")),
         ("blocking", cfg!(feature = "blocking")),
+        ("schemars", cfg!(feature = "schemars")),
         ("testing", cfg!(feature = "testing")),
     ]
     .into_iter()
