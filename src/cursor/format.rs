@@ -23,6 +23,8 @@ const FIELDS: &[&str] = &[
     "whole",
     "many",
     "unoverlapped",
+    "sequence",
+    "shift",
 ];
 
 impl Content {

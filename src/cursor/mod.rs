@@ -2,6 +2,7 @@
 
 mod canonical;
 mod format;
+pub(crate) mod sequence;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cursor::canonical::canonical;
 use crate::cursor::format::another_version;
+use crate::cursor::sequence::Sequence;
 use crate::values::record_key::RecordKey;
 
 /// Cursors of another version are rejected.
@@ -90,6 +92,10 @@ struct Content {
     many: bool,
     /// Whether records were read one at a time, without an overlap.
     unoverlapped: bool,
+    /// The delivered records in their order: another scan can be compared with these.
+    sequence: Sequence,
+    /// By how many records the listing shifted down. `None` if it changed in another way.
+    shift: Option<u64>,
 }
 
 /// The identity of a listing, with its parameters hashed.
@@ -216,6 +222,10 @@ impl Cursor {
     pub(crate) fn is_whole(&self) -> bool {
         self.0.whole
     }
+
+    pub(crate) fn shift(&self) -> Option<u64> {
+        self.0.shift
+    }
 }
 
 /// What a scan learned besides its position.
@@ -225,6 +235,7 @@ pub(crate) struct Learned {
     pub(crate) whole: bool,
     pub(crate) many: bool,
     pub(crate) unoverlapped: bool,
+    pub(crate) shift: Option<u64>,
 }
 
 /// The fingerprints of a run of records. Serialized as base64: eight bytes each.
@@ -245,11 +256,21 @@ pub(crate) struct Position {
     /// last.
     head: Option<VecDeque<u64>>,
     pub(crate) delivered: u64,
+    /// The delivered records in their order.
+    pub(crate) sequence: Sequence,
 }
 
 impl Position {
     pub(crate) fn at(offset: u64) -> Self {
-        Self { offset, run: VecDeque::new(), landmarks: VecDeque::new(), passed: 0, head: None, delivered: 0 }
+        Self {
+            offset,
+            run: VecDeque::new(),
+            landmarks: VecDeque::new(),
+            passed: 0,
+            head: None,
+            delivered: 0,
+            sequence: Sequence::default(),
+        }
     }
 
     pub(crate) fn resume(cursor: &Cursor) -> Self {
@@ -261,7 +282,8 @@ impl Position {
             cursor.landmarks().map(|(id, distance)| (passed.saturating_sub(distance.into()), id.clone())).collect();
         landmarks.make_contiguous().sort_by_key(|(passed, _)| *passed);
         let run = cursor.run().iter().rev().copied().collect();
-        Self { offset: cursor.offset(), run, landmarks, passed, head, delivered: cursor.delivered() }
+        let (offset, delivered, sequence) = (cursor.offset(), cursor.delivered(), cursor.0.sequence);
+        Self { offset, run, landmarks, passed, head, delivered, sequence }
     }
 
     /// Notes a delivered record that stands before all others that were seen.
@@ -273,11 +295,18 @@ impl Position {
         }
     }
 
+    /// Keeps the first records of the listing as they are: later scans see others, and didn't deliver these yet.
+    pub(crate) fn keep_head(&mut self, anchors: &[u64]) {
+        self.head = Some(anchors.iter().take(RUN).rev().copied().collect());
+    }
+
     /// Moves behind a delivered record at this offset.
     pub(crate) fn advance(&mut self, id: RecordKey, offset: u64) {
         self.offset = offset;
         self.passed += 1;
-        self.run.push_back(id.fingerprint());
+        let fingerprint = id.fingerprint();
+        self.sequence.push(fingerprint);
+        self.run.push_back(fingerprint);
         if self.run.len() > RUN {
             self.run.pop_front();
         }
@@ -297,7 +326,7 @@ impl Position {
     /// Returns the cursor for this position. `anchors` are the fingerprints of the listing's first records, as the walk
     /// saw them.
     pub(crate) fn cursor(&self, listing: Fingerprint, anchors: &[u64], learned: Learned) -> Cursor {
-        let Learned { totals, whole, many, unoverlapped } = learned;
+        let Learned { totals, whole, many, unoverlapped, shift } = learned;
         let head = match &self.head {
             Some(head) => head.iter().rev().copied().collect(),
             None => anchors.iter().take(RUN).copied().collect(),
@@ -323,6 +352,8 @@ impl Position {
             whole,
             many,
             unoverlapped,
+            sequence: self.sequence,
+            shift,
         })
     }
 }

@@ -30,6 +30,7 @@ mod fetch;
 mod items;
 mod listing;
 mod listing_parts;
+mod listing_verify;
 mod pages;
 mod raw;
 mod report;
@@ -54,7 +55,7 @@ pub use pages::Pages;
 pub use raw::{Raw, WithRaw};
 pub use report::SummaryHandle;
 pub use split::{Merged, Part, PartRead, merge};
-pub use summary::{Cause, Doubt, Summary, Verdict};
+pub use summary::{Cause, Doubt, Proof, Summary, Verdict};
 
 use crate::decode::omitted::OmittedField;
 use crate::error::{ApiError, Error};

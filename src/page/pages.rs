@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
-use crate::cursor::{Fingerprint, Position};
+use crate::cursor::{Cursor, Fingerprint, Position};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::observe::{Event, PageRead};
-use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher};
+use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher, USUAL_IN_FLIGHT};
 use crate::page::fetch::requester::{PageRequest, Requester};
 use crate::page::report::SummaryHandle;
 use crate::page::settings::Settings;
@@ -19,8 +19,9 @@ use crate::page::summary::End;
 use crate::page::walk::plan::Plan;
 use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::{Direction, TowardHead};
+use crate::page::walk::verify::{Scanned, Verification};
 use crate::page::walk::{Delivery, Walk};
-use crate::page::{InvalidRecord, ListPage, Page, Paginate, RecordKey, TotalScope, Window};
+use crate::page::{InvalidRecord, ListPage, Page, Paginate, RecordKey, Window};
 use crate::transport::Transport;
 
 /// A scan of a listing, as a stream of pages. It follows the rules of [the module](crate::page).
@@ -42,6 +43,10 @@ pub struct Pages<Q: Paginate> {
     pub(super) prefetcher: Prefetcher<ListPage<Result<Q::Item, InvalidRecord>>>,
     /// The outcome so far, where only a part of the listing is scanned.
     pub(super) run: Option<Run>,
+    /// Scans the listing again to verify the scan before.
+    pub(super) verification: Option<Verification<Result<Q::Item, InvalidRecord>>>,
+    /// The totals of the first scan and its shift, once the listing is scanned again.
+    pub(super) first_scan: (Option<(u64, u64)>, Option<u64>),
     pages: u64,
     pub(super) counts: Counts,
     /// The server's errors that were yielded last. A page without new records doesn't yield the same ones again.
@@ -113,9 +118,9 @@ impl<Q: Paginate> Pages<Q> {
             }
             run
         });
-        // A reliable total shows where to stop; without one, what is prefetched at the end is wasted.
-        let usual = if plan.total == TotalScope::Listing { 4 } else { 2 };
-        let prefetcher = Prefetcher::new(settings.prefetch.unwrap_or(usual).clamp(1, MAX_IN_FLIGHT));
+        let is_resumed = settings.resume.as_ref().is_some_and(|cursor| cursor.delivered() > 0);
+        let verification = settings.scans.map(|scans| Verification::new(&plan, scans, is_resumed));
+        let prefetcher = Prefetcher::new(settings.prefetch.unwrap_or(USUAL_IN_FLIGHT).clamp(1, MAX_IN_FLIGHT));
         Self {
             requester,
             since: settings.since.map(|after| Since::new(after, settings.since_tolerance)),
@@ -123,6 +128,8 @@ impl<Q: Paginate> Pages<Q> {
             plan,
             prefetcher,
             run,
+            verification,
+            first_scan: (None, None),
             listing,
             walk,
             position,
@@ -207,13 +214,14 @@ impl<Q: Paginate> Pages<Q> {
             new: deliveries.iter().filter(|it| **it != Delivery::Skip).count(),
             total: listed.total,
         }));
-        let mut records: Vec<_> = ids
-            .into_iter()
-            .zip(listed.records)
-            .zip(deliveries)
-            .filter(|(_, delivery)| *delivery != Delivery::Skip)
-            .map(|((id, entry), delivery)| Candidate { entry: Some(entry), id, delivery, from_head })
-            .collect();
+        let candidates = ids.into_iter().zip(listed.records).zip(deliveries);
+        let candidates = candidates.filter(|(_, delivery)| *delivery != Delivery::Skip);
+        let candidates =
+            candidates.map(|((id, entry), delivery)| Candidate { entry: Some(entry), id, delivery, from_head });
+        let mut records: Vec<_> = candidates.collect();
+        if self.is_again() {
+            records = self.not_delivered(records);
+        }
         if self.walk.is_up() {
             // The walk up delivers the oldest record first, which is the last of its page.
             records.reverse();
@@ -226,6 +234,23 @@ impl<Q: Paginate> Pages<Q> {
         }
         self.pass_over_old(&mut records);
         Batch { window, records, received, total: listed.total, errors: listed.errors }
+    }
+
+    /// Returns those records of a later scan that no scan delivered, as late ones.
+    fn not_delivered(&mut self, records: Vec<Candidate<Q::Item>>) -> Vec<Candidate<Q::Item>> {
+        let Some(verification) = &mut self.verification else { return records };
+        let mut late = Vec::new();
+        for Candidate { entry, id, delivery, .. } in records {
+            if let Some(entry) = entry {
+                verification.take(id, entry, delivery, &mut late);
+            }
+        }
+        if self.walk.end().is_some() {
+            verification.flush(&mut late);
+        }
+        let late = late.into_iter();
+        late.map(|(id, entry)| Candidate { entry: Some(entry), id, delivery: Delivery::Late, from_head: true })
+            .collect()
     }
 
     /// Returns the keys of the records of a page.
@@ -293,6 +318,9 @@ impl<Q: Paginate> Pages<Q> {
                 Delivery::Late | Delivery::Skip => run.deliver_late(),
             }
         }
+        if let Some(verification) = &mut self.verification {
+            verification.note_delivered(&candidate.id, candidate.delivery);
+        }
         // A scan that resumes from here delivers late records late again, and newer ones are outside of its count.
         let up = self.walk.is_up();
         if !candidate.from_head && !up {
@@ -308,6 +336,33 @@ impl<Q: Paginate> Pages<Q> {
         self.counts.late += u64::from(late);
         self.counts.invalid += u64::from(entry.is_err());
         Some(entry)
+    }
+
+    /// Begins the next scan if the last one has ended and is to be verified.
+    fn scan_again(&mut self) {
+        let (Direction::Down(walk), Some(verification)) = (&self.walk, &mut self.verification) else { return };
+        let is_whole = self.settings.resume.as_ref().is_none_or(Cursor::is_whole);
+        let has_ended = walk.end().is_some_and(|end| !matches!(end, End::MaxItems | End::MaxPages | End::Failed));
+        if !has_ended || !is_whole || self.counts.cut || self.counts.partial {
+            return;
+        }
+        let before = self.settings.resume.as_ref().map_or(0, Cursor::delivered);
+        let is_first = !verification.is_again();
+        if is_first && (walk.doubt(before).is_none() || !matches!(walk.end(), Some(End::Proved | End::Unproved))) {
+            return;
+        }
+        let next = verification.end_scan(walk, Scanned { sequence: self.position.sequence, shift: walk.shift() });
+        // All that the scan saw is delivered now: what is newer than its first records is newer than the cursor.
+        if is_first || next.is_some() || verification.has_agreed() {
+            self.position.keep_head(walk.anchors());
+        }
+        if is_first {
+            self.first_scan = (walk.counters().all_totals(), walk.shift());
+        }
+        if let Some(next) = next {
+            self.prefetcher.clear();
+            self.walk = Direction::Down(Box::new(next));
+        }
     }
 
     fn has_all_items(&self) -> bool {
@@ -356,6 +411,7 @@ impl<Q: Paginate> Pages<Q> {
         {
             self.walk.stop(end);
         }
+        self.scan_again();
         if let Some(window) = self.walk.window().filter(|_| !self.counts.cut) {
             self.state = State::Requesting(window, self.request(window));
             return None;
@@ -363,7 +419,7 @@ impl<Q: Paginate> Pages<Q> {
         // The walk has ended, or the rest is withheld: what was prefetched isn't wanted.
         self.prefetcher.clear();
         self.state = State::Ended;
-        self.walk.end().and_then(incomplete)
+        self.walk.end().filter(|_| !self.is_again()).and_then(incomplete)
     }
 
     /// Takes a response. Returns its new records, or `None` if there is nothing to yield.

@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::page::Paginate;
 use crate::page::pages::{Pages, State};
 use crate::page::split::{Outcome, PartRead};
-use crate::page::summary::{Cause, Doubt, End, Summary, Verdict};
+use crate::page::summary::{Cause, Doubt, End, Proof, Summary, Verdict};
 use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::Direction;
+use crate::page::walk::verify::{Verification, merged};
 
 impl<Q: Paginate> Pages<Q> {
     /// Returns the cursor behind the last page that was yielded. `None` if the query is invalid.
@@ -20,13 +21,20 @@ impl<Q: Paginate> Pages<Q> {
         let all = !self.counts.partial && !self.counts.skipped;
         let whole = self.plan.start == 0 && all && resumed.is_none_or(Cursor::is_whole);
         let (anchors, totals) = match (&self.walk, resumed) {
+            // The cursor stands at the end of the first scan, while the walk is another one.
+            (Direction::Down(_), _) if self.is_again() => (&[][..], self.first_scan.0),
             (Direction::Down(walk), _) => (walk.anchors(), walk.counters().all_totals()),
             // A scan towards the head learns nothing about the listing below it, so the cursor's totals stay.
             (Direction::Up(_), cursor) => (&[][..], cursor.and_then(Cursor::totals)),
         };
         let unoverlapped = self.walk.unoverlapped() || resumed.is_some_and(Cursor::unoverlapped);
         let many = self.walk.returns_many() || resumed.is_some_and(Cursor::returns_many);
-        Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped }))
+        let shift = match &self.walk {
+            Direction::Down(walk) if !self.is_again() => walk.shift(),
+            Direction::Down(_) => self.first_scan.1,
+            Direction::Up(_) => None,
+        };
+        Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped, shift }))
     }
 
     /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for
@@ -44,7 +52,7 @@ impl<Q: Paginate> Pages<Q> {
             partial: self.counts.partial,
             cut: match self.verdict() {
                 Verdict::Incomplete(cut) => Some(cut),
-                Verdict::Complete | Verdict::Unverified(_) => None,
+                Verdict::Complete(_) | Verdict::Unverified(_) => None,
             },
         }))
     }
@@ -53,17 +61,24 @@ impl<Q: Paginate> Pages<Q> {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let counters = self.walk.counters();
+        let earlier = self.verification.as_ref().map(Verification::earlier).unwrap_or_default();
         Summary {
             delivered: self.counts.delivered,
             late: self.counts.late,
             invalid: self.counts.invalid,
-            repeats: counters.repeats,
-            lost_positions: counters.lost_positions,
-            totals: counters.totals,
-            requests: counters.requests + self.prefetcher.dropped(),
+            repeats: counters.repeats + earlier.repeats,
+            lost_positions: counters.lost_positions + earlier.lost_positions,
+            totals: merged(earlier.totals, counters.totals),
+            requests: counters.requests + earlier.requests + self.prefetcher.dropped(),
+            scans: earlier.scans + 1,
             scanned_to_end: self.since.as_ref().is_some_and(Since::scans_to_end),
             verdict: self.verdict(),
         }
+    }
+
+    /// Whether the listing was scanned again, or is, to verify the first scan.
+    pub(super) fn is_again(&self) -> bool {
+        self.verification.as_ref().is_some_and(Verification::is_again)
     }
 
     fn verdict(&self) -> Verdict {
@@ -73,8 +88,8 @@ impl<Q: Paginate> Pages<Q> {
             _ if self.counts.cut && self.run.is_some() => Some(Cause::Parts),
             _ if self.counts.cut => Some(Cause::MaxItems),
             None => Some(Cause::NotFinished),
-            Some(End::Lost) => Some(Cause::Lost),
-            Some(End::Emptied) => Some(Cause::Emptied),
+            Some(End::Lost) if !self.is_again() => Some(Cause::Lost),
+            Some(End::Emptied) if !self.is_again() => Some(Cause::Emptied),
             Some(End::MaxItems) => Some(Cause::MaxItems),
             Some(End::MaxPages) => Some(Cause::MaxPages),
             Some(End::Failed) => Some(Cause::Failed),
@@ -82,7 +97,7 @@ impl<Q: Paginate> Pages<Q> {
             Some(_) if part => Some(Cause::Parts),
             Some(_) if self.plan.start > 0 => Some(Cause::StartOffset),
             Some(_) if self.settings.resume.as_ref().is_some_and(|it| !it.is_whole()) => Some(Cause::EarlierPart),
-            Some(End::Proved | End::Unproved | End::Stalled | End::Since | End::Grew) => None,
+            Some(_) => None,
         };
         if let Some(cut) = cut {
             return Verdict::Incomplete(cut);
@@ -97,7 +112,12 @@ impl<Q: Paginate> Pages<Q> {
                 Direction::Up(_) => Some(Doubt::OnlyNewer),
             },
         };
-        doubt.map_or(Verdict::Complete, Verdict::Unverified)
+        let has_ended_well = matches!(self.walk.end(), Some(End::Proved | End::Unproved));
+        let is_verifiable = self.is_again() || (doubt.is_some() && has_ended_well);
+        if let (Direction::Down(walk), Some(verification), true) = (&self.walk, &self.verification, is_verifiable) {
+            return verification.doubt(walk).map_or(Verdict::Complete(Proof::SecondScan), Verdict::Unverified);
+        }
+        doubt.map_or(Verdict::Complete(Proof::Total), Verdict::Unverified)
     }
 
     /// Returns a handle to the summary, which stays with the caller when the stream is passed to an adaptor.

@@ -8,7 +8,7 @@ use crate::cursor::{Cursor, Fingerprint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::fetch::requester::ErrorTolerance;
 use crate::page::split::Part;
-use crate::page::walk::plan::{Plan, Rules};
+use crate::page::walk::plan::{HeadAgain, Plan, Rules};
 use crate::page::walk::since::Since;
 use crate::page::{GrowingEnd, Growth, Paginate, Stability};
 use crate::transport::CallOptions;
@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) max_unproductive_requests: u64,
     pub(super) stability: Option<Stability>,
     pub(super) part: Option<Part>,
+    /// How often the listing may be scanned in all, to verify a scan by the next.
+    pub(super) scans: Option<u32>,
     /// How many requests may be in flight.
     pub(super) prefetch: Option<usize>,
     pub(super) error_tolerance: ErrorTolerance,
@@ -62,6 +64,7 @@ impl Default for Settings {
             max_unproductive_requests: MAX_UNPRODUCTIVE_REQUESTS,
             stability: None,
             part: None,
+            scans: None,
             prefetch: None,
             error_tolerance: ErrorTolerance::default(),
             growing_end: GrowingEnd::default(),
@@ -87,6 +90,12 @@ impl Settings {
             remembered: self.dedup_window,
             max_unproductive_requests: self.max_unproductive_requests,
             growing_end: self.growing_end,
+            head_again: if self.scans.is_some() && self.resume.is_none() {
+                HeadAgain::Never
+            } else {
+                HeadAgain::WhereNeeded
+            },
+            probes_end: false,
             rules: self.rules,
         }
     }
@@ -102,6 +111,7 @@ impl Settings {
         self.part.as_ref().map_or(Ok(()), |part| part.check(listing))?;
         resume.map_or(Ok(()), |cursor| cursor.check(listing))?;
         let growth = self.growth.unwrap_or(query.growth());
+        let is_partial = self.toward_head || self.since.is_some() || self.part.is_some() || self.start > 0;
         let why = match () {
             () if self.part.is_some() && (self.toward_head || self.since.is_some()) => {
                 "a part can't be combined with `since` or `newer_than`: scan the part without them"
@@ -118,6 +128,10 @@ impl Settings {
             () if self.toward_head && growth != Growth::AtHead => {
                 "`newer_than` needs a listing whose newest records come first, which is undocumented for this one: \
                  if you know that they do, set `Listing::growth(Growth::AtHead)`; if not, scan it again"
+            }
+            () if self.scans.is_some() && is_partial => {
+                "`verify` compares scans of the whole listing: it excludes `newer_than`, `since`, a start offset and \
+                 parts"
             }
             () if self.since.is_some() && !query.has_timestamps() => {
                 "the records of this listing have no timestamp that `since` could filter by: remove `since`"

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cursor::Fingerprint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::page::summary::{Cause, Doubt, Verdict};
+use crate::page::summary::{Cause, Doubt, Proof, Verdict};
 use crate::page::{RecordKey, Stability};
 
 /// Parts of another version are rejected.
@@ -336,13 +336,13 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
     let empty = reads.iter().filter(|it| it.found_nothing()).count();
     let in_one = reads.iter().rev().find(|it| it.part.round >= ROUNDS);
     let (verdict, again) = match (whole, in_one) {
-        (Some(chain), _) => (doubt(chain).map_or(Verdict::Complete, Verdict::Unverified), Vec::new()),
+        (Some(chain), _) => (doubt(chain).map_or(Verdict::Complete(Proof::Total), Verdict::Unverified), Vec::new()),
         (None, _) if empty > 1 => (Verdict::Incomplete(Cause::Emptied), Vec::new()),
         (None, Some(read)) => (Verdict::Incomplete(read.cut.unwrap_or(Cause::Parts)), Vec::new()),
         (None, None) => (Verdict::Incomplete(Cause::Parts), gaps(&chains, &reads, &any.part)),
     };
     let verdict = match verdict {
-        Verdict::Complete | Verdict::Unverified(_) if reads.iter().any(|it| it.partial) => {
+        Verdict::Complete(_) | Verdict::Unverified(_) if reads.iter().any(|it| it.partial) => {
             Verdict::Incomplete(Cause::PartialErrors)
         }
         verdict => verdict,

@@ -27,6 +27,9 @@ pub struct Summary {
     pub lost_positions: u64,
     /// The smallest and the largest total that the server sent, if it sent any.
     pub totals: Option<(u64, u64)>,
+    /// How many times the listing was scanned: more than once only with [`verify`](crate::page::Listing::verify). The
+    /// other numbers cover all scans.
+    pub scans: u32,
     /// How many responses came, plus how many requests had been sent [ahead](crate::page::Listing::prefetch) and were
     /// dropped because their pages were no longer wanted. Failed requests don't count.
     pub requests: u64,
@@ -46,14 +49,25 @@ pub enum Verdict {
     /// [`since`](crate::page::Listing::since): every such record that is new enough. A server that sends a wrong total
     /// is [the exception](crate::guarantees#records-that-move).)
     ///
-    /// The scan started at the head, its end was proved, the server sent the same total throughout, and as many
-    /// distinct records were delivered. The exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
-    Complete,
+    /// The scan started at the head and its end was proved. [`Proof`] says what shows that nothing is missing. The
+    /// exact conditions are in [`guarantees`](crate::guarantees#the-verdict).
+    Complete(Proof),
     /// The end was proved and no record is known to be missing, but there is no total to check the count against, or
     /// the total doesn't confirm it.
     Unverified(Doubt),
     /// Records are missing, or may be.
     Incomplete(Cause),
+}
+
+/// What shows that a scan is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Proof {
+    /// The server sent the same total throughout, and as many distinct records were delivered, in a stable order.
+    Total,
+    /// A second scan saw the same records in the same order: see [`verify`](crate::page::Listing::verify).
+    SecondScan,
 }
 
 /// Why a scan that reached its end isn't [`Complete`](Verdict::Complete).
@@ -90,6 +104,10 @@ pub enum Doubt {
     /// The listing kept shifting, the last record never stood alone in a page, and there was no total: pages kept
     /// ending with it, which a server that limits pages by their size does before a large record, too.
     EndUnproved,
+    /// With [`verify`](crate::page::Listing::verify): no two scans in a row saw the same records in the same order, or
+    /// the listing shifted in a way that new records at its head don't explain. Or the scan resumed from a cursor of a
+    /// scan to which that happened.
+    ScansDiffer,
     /// Parts overlap by an unknown number of records, so the number of distinct records is unknown.
     Overlap,
 }
@@ -127,7 +145,7 @@ impl Verdict {
     /// Returns whether the verdict is [`Complete`](Self::Complete).
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        *self == Self::Complete
+        matches!(self, Self::Complete(_))
     }
 
     /// Returns whether the verdict is [`Incomplete`](Self::Incomplete).
@@ -164,7 +182,8 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, why) = match self {
-            Self::Complete => return f.write_str("complete"),
+            Self::Complete(Proof::Total) => return f.write_str("complete: as many records as the total counts"),
+            Self::Complete(Proof::SecondScan) => return f.write_str("complete: two scans in a row agree"),
             Self::Unverified(doubt) => (
                 "unverified",
                 match doubt {
@@ -180,6 +199,7 @@ impl fmt::Display for Verdict {
                     Doubt::OnlyNewer => "only newer records were requested",
                     Doubt::GrewAtEnd => "the listing grew at its end during the scan",
                     Doubt::EndUnproved => "its end isn't proved, as it kept shifting",
+                    Doubt::ScansDiffer => "no two scans in a row agree",
                     Doubt::Since => "the scan stopped at records older than `since`",
                 },
             ),
@@ -249,6 +269,10 @@ pub(super) struct Counters {
     without_total: bool,
     /// The total counts the listing: it is documented, or it once differed from the count of its page.
     is_total: bool,
+    /// By how many records the listing was seen to shift down.
+    shifted_by: u64,
+    /// It shifted up, its position was lost, or records came elsewhere than at its head.
+    pub(super) is_disturbed: bool,
     /// A record stood elsewhere than where it was seen before.
     pub(super) shifted: bool,
     /// The head had changed when it was read again.
@@ -283,6 +307,17 @@ impl Counters {
         self.totals = Some((least.min(total), most.max(total)));
     }
 
+    /// Counts how far an already seen record moved down; `None` if it moved up or that is unknown.
+    pub(super) fn note_shift(&mut self, by: Option<u64>) {
+        self.is_disturbed |= by.is_none();
+        self.shifted_by = self.shifted_by.saturating_add(by.unwrap_or_default());
+    }
+
+    /// Returns by how many records the listing was seen to shift down. `None` if it was disturbed otherwise.
+    pub(super) fn shift(&self) -> Option<u64> {
+        (!self.is_disturbed).then_some(self.shifted_by)
+    }
+
     /// Counts the new records of a response.
     pub(super) fn note_delivered(&mut self, records: u64) {
         self.seen += records;
@@ -308,9 +343,10 @@ impl Counters {
     }
 
     /// Sets the totals that the scan had seen before the cursor it resumes from.
-    pub(super) fn resume(&mut self, totals: Option<(u64, u64)>) {
+    pub(super) fn resume(&mut self, totals: Option<(u64, u64)>, shift: Option<u64>) {
         self.totals = totals;
         self.without_total = totals.is_none();
+        self.note_shift(shift);
     }
 
     /// Returns whether the server's total counts the listing and came with every response.

@@ -246,6 +246,7 @@ pub fn summary(delivered: u64, verdict: Verdict) -> Summary {
         repeats: 0,
         lost_positions: 0,
         totals: Some((delivered, delivered)),
+        scans: 1,
         requests: 1,
         scanned_to_end: false,
         verdict,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actionlog::arklow::{ActionRecord, ActionStatus, RecordsQuery};
 use actionlog::integration::{ActionLog, ActionLogFields, ActionLogInput, ActionType, LogStatus, LogsQuery, SortOrder};
+use actionlog::page::Proof;
 use actionlog::testing::{FakeServer, Fault};
 use actionlog::unleash::{ActionEventState, ActionSet, ActionSetEvent, ActionSetEventState, EventsQuery};
 use actionlog::{
@@ -239,7 +240,7 @@ async fn a_summary_is_logged_as_json() {
     assert_eq!(written["verdict"], json!({"unverified": "no_total"}));
     assert_eq!(written["delivered"], 12);
     assert_eq!(Summary::deserialize(&written).unwrap(), all.summary);
-    assert_eq!(serde_json::to_value(Verdict::Complete).unwrap(), "complete");
+    assert_eq!(serde_json::to_value(Verdict::Complete(Proof::Total)).unwrap(), json!({"complete": "total"}));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actionlog::arklow::ActionRecord;
-use actionlog::page::{Cause, Stability};
+use actionlog::page::{Cause, Proof, Stability};
 use actionlog::testing::FakeServer;
 use actionlog::{
     ArklowClient, Body, DecodeError, ErrorKind, HttpClient, HttpError, IntegrationClient, Page, Request, RetryPolicy,
@@ -358,7 +358,7 @@ async fn the_dedup_window_stays_small_however_long_the_ids() {
     let text = serde_json::to_string(&cursor).unwrap();
     assert!(text.len() < 10_000, "{}", text.len());
     let rest = listing.resume(serde_json::from_str(&text).unwrap()).collect().await;
-    assert_eq!((rest.items.len(), rest.summary.verdict), (20, Verdict::Complete));
+    assert_eq!((rest.items.len(), rest.summary.verdict), (20, Verdict::Complete(Proof::Total)));
     assert_eq!(rest.items[0].id, *id(19));
 }
 
@@ -417,7 +417,7 @@ async fn collecting_ends_and_reports_it() {
     assert!(some.error.is_none());
     // The cursor goes on from there, and the rest has an end of its own.
     let rest = listing.clone().max_items(u64::MAX).resume(some.cursor.clone().unwrap()).collect().await;
-    assert_eq!((rest.items.len(), rest.summary.verdict), (180, Verdict::Complete));
+    assert_eq!((rest.items.len(), rest.summary.verdict), (180, Verdict::Complete(Proof::Total)));
     assert_eq!(some.complete().unwrap_err().kind(), ErrorKind::Incomplete);
     // What a listing says goes first, and streams have no such end.
     assert_eq!(listing.clone().max_items(250).collect().await.items.len(), 250);

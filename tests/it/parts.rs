@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actionlog::page::{Cause, Doubt, Merged, Part, PartRead, Stability, TotalScope, merge};
+use actionlog::page::{Cause, Doubt, Merged, Part, PartRead, Proof, Stability, TotalScope, merge};
 use actionlog::testing::{FakeServer, FakeTotal, Fault, Log};
 use actionlog::{
     ArklowClient, Cursor, ErrorKind, HttpClient, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
@@ -80,7 +80,7 @@ async fn the_parts_of_an_unchanged_log_cover_it_and_yield_each_record_once() {
             }
             let merged = merge(&reads).unwrap();
             let case = format!("{records} in {}", parts.len());
-            assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete, &[][..]), "{case}");
+            assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete(Proof::Total), &[][..]), "{case}");
             assert_eq!((given.len(), merged.delivered), (records, records as u64), "{case}");
             assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()), "{case}");
             // Each part is a few whole pages, and the last page of all may need a proof.
@@ -174,7 +174,7 @@ async fn a_failed_part_is_resumed_or_scanned_again() {
             assert_eq!(rest.items.len() as u64, parts[1].records().unwrap() - 15);
             given.extend(rest.items.iter().map(|it| it.id.to_string()));
             reads.push(rest.part_read.unwrap());
-            assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+            assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete(Proof::Total));
             assert_eq!(given.len(), 200);
         } else {
             let merged = all(&listing, merged.again, &mut reads, &mut given).await;
@@ -353,7 +353,7 @@ async fn a_log_that_was_empty_for_a_while_can_be_scanned_again() {
     let mut reads = vec![read(&listing, &parts[0], &mut given).await];
     server.integration().add_sample_logs(50);
     reads.push(read(&listing, &parts[0], &mut given).await);
-    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete(Proof::Total));
 }
 
 #[tokio::test]
@@ -392,7 +392,7 @@ async fn quiet_reads() -> (Logs, Vec<PartRead>) {
     for part in listing.split(3).await.unwrap() {
         reads.push(read(&listing, &part, &mut Vec::new()).await);
     }
-    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete(Proof::Total));
     (listing, reads)
 }
 
@@ -434,7 +434,7 @@ async fn the_doubts_of_one_part_apply_to_the_merged_result() {
     // Nothing was found, and it isn't said that there is nothing; or not from the head on.
     let (listing, empty) = (listing(&log(0)), &mut Vec::new());
     let nothing = [read(&listing, &listing.split(1).await.unwrap()[0], empty).await];
-    assert_eq!(merge(&nothing).unwrap().verdict, Verdict::Complete);
+    assert_eq!(merge(&nothing).unwrap().verdict, Verdict::Complete(Proof::Total));
     assert_eq!(if_it_said(&nothing, 0, "ended", json!(false)), parts_again);
     let beyond = listing.parts_of(10).unwrap().nth(1).unwrap();
     let beyond = [read(&listing, &beyond, empty).await];
@@ -474,7 +474,7 @@ async fn errors_next_to_the_records_of_a_part_affect_the_merged_verdict() {
             }
             reads.extend(listing.clone().part(part).collect().await.part_read);
         }
-        let verdict = if fails { Verdict::Incomplete(Cause::PartialErrors) } else { Verdict::Complete };
+        let verdict = if fails { Verdict::Incomplete(Cause::PartialErrors) } else { Verdict::Complete(Proof::Total) };
         assert_eq!(merge(&reads).unwrap().verdict, verdict);
     }
 }
@@ -507,7 +507,7 @@ async fn a_part_that_is_merged_twice_counts_once() {
         let mut twice = reads.clone();
         twice.push(reads[which].clone());
         let merged = merge(&twice).unwrap();
-        assert_eq!((merged.verdict, merged.delivered), (Verdict::Complete, 100));
+        assert_eq!((merged.verdict, merged.delivered), (Verdict::Complete(Proof::Total), 100));
     }
 }
 
@@ -735,7 +735,7 @@ impl Case {
         prop_assert!(!merged.verdict.is_complete() || self.told == Stability::Stable);
         let quiet = self.changes.iter().all(|it| matches!(it, Change::Nothing));
         if quiet && self.stopped.is_none() && self.total == TotalScope::Listing && self.told == Stability::Stable {
-            prop_assert_eq!(merged.verdict, Verdict::Complete);
+            prop_assert_eq!(merged.verdict, Verdict::Complete(Proof::Total));
         }
         if quiet && self.stopped.is_none() && !self.again {
             prop_assert_eq!(given.len(), self.records);

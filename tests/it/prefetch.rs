@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actionlog::page::{Stability, TotalScope};
+use actionlog::page::{Proof, Stability, TotalScope};
 use actionlog::testing::{FakeServer, Fault};
 use actionlog::{
     Body, ErrorKind, HttpClient, HttpError, IntegrationClient, Listing, RetryPolicy, UnleashClient, Verdict,
@@ -132,7 +132,7 @@ async fn pages_at_a_latency_take_the_time_that_their_number_in_flight_allows() {
                 let slow = Slow::new(&log(records));
                 let began = Instant::now();
                 let read = logs(&slow).page_size(10).prefetch(n).collect().await;
-                assert_eq!((read.items.len(), read.summary.verdict), (records, Verdict::Complete));
+                assert_eq!((read.items.len(), read.summary.verdict), (records, Verdict::Complete(Proof::Total)));
                 let most = S * u32::try_from(2 + (pages - 1).div_ceil(n)).unwrap();
                 assert!(began.elapsed() <= most, "{pages} pages, {n} in flight: {:?}", began.elapsed());
                 assert!(slow.seen.lock().unwrap().most <= n);
@@ -155,13 +155,13 @@ async fn pages_at_a_latency_take_the_time_that_their_number_in_flight_allows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_default_four_pages_are_in_flight_with_a_total_and_two_without() {
+async fn by_default_four_pages_are_in_flight_with_a_total_and_without() {
     let slow = Slow::new(&log(500));
     logs(&slow).page_size(10).collect().await.complete().unwrap();
     assert_eq!(slow.seen.lock().unwrap().most, 4);
     let slow = Slow::new(&events(500));
     assert_eq!(unleash(&slow).page_size(10).collect().await.items.len(), 500);
-    assert_eq!(slow.seen.lock().unwrap().most, 2);
+    assert_eq!(slow.seen.lock().unwrap().most, 4);
     // The maximum is 32.
     let slow = Slow::new(&log(5_000));
     logs(&slow).page_size(10).prefetch(1_000).collect().await.complete().unwrap();
@@ -285,7 +285,11 @@ async fn one_outage_is_one_error_however_many_requests_are_in_flight() {
                 Err(error) => errors += u32::from(error.is_transient()),
             }
         }
-        assert_eq!((records, errors, items.summary().verdict), (1_000, 1, Verdict::Complete), "{n} in flight");
+        assert_eq!(
+            (records, errors, items.summary().verdict),
+            (1_000, 1, Verdict::Complete(Proof::Total)),
+            "{n} in flight"
+        );
         took.push(began.elapsed());
     }
     assert!(took.is_sorted_by(|one, other| one > other), "{took:?}");

@@ -351,6 +351,8 @@ async fn a_cursor_is_read_from_a_format_without_names() {
         "whole",
         "many",
         "unoverlapped",
+        "sequence",
+        "shift",
     ]
     .map(|it| &stored[it]);
     assert_eq!(names.len(), stored.as_object().unwrap().len());

@@ -21,6 +21,9 @@ use crate::page::Window;
 /// The maximum number of requests in flight for one listing.
 pub(in crate::page) const MAX_IN_FLIGHT: usize = 32;
 
+/// How many requests are in flight unless the caller sets it.
+pub(crate) const USUAL_IN_FLIGHT: usize = 4;
+
 /// For how many windows nothing is prefetched after two wrong predictions in a row.
 const CALM: u32 = 16;
 

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use crate::page::summary::{Doubt, End};
 use crate::page::walk::growing_end::Next;
 use crate::page::walk::observe::PageView;
+use crate::page::walk::plan::HeadAgain;
 use crate::page::walk::recent::RecentKeys;
-use crate::page::walk::{Scan, Walk};
+use crate::page::walk::{Probe, Scan, Walk};
 use crate::page::{GrowingEnd, RecordKey, Stability, TotalScope};
 
 /// How many pages of the head are scanned again at most where the order is stable.
@@ -22,6 +23,9 @@ impl Walk {
         let on_head = self.is_on_head();
         let received = page.len() as u64;
         let alone = received == 1 && view.last_seen == Some(0) && !self.singles();
+        if !alone {
+            self.scan.probe = Probe::No;
+        }
         if alone && !on_head {
             self.counters.end_denied = total.is_some_and(|total| total != view.behind);
         }
@@ -31,13 +35,23 @@ impl Walk {
             self.head_pages += 1;
         }
         // In a stable order, records above the old head are newer than the scan, which doesn't promise them.
-        let is_enough = on_head && self.plan.order == Stability::Stable && self.head_pages >= HEAD_PAGES;
+        // A verified scan wants to see the old head, as far as that takes no more requests than the scan did.
+        let most = match self.plan.head_again {
+            HeadAgain::Always => u64::from(HEAD_PAGES).max(self.counters.requests / 2),
+            _ => u64::from(HEAD_PAGES),
+        };
+        let is_enough = on_head && self.plan.order == Stability::Stable && u64::from(self.head_pages) >= most;
         if on_head && self.head.is_reached() {
             self.end_head();
         } else if is_enough {
             self.end = self.proven_end;
         } else if outdated {
             // Requested again, the page is current.
+        } else if alone && !on_head && self.plan.probes_end && total != Some(view.behind) {
+            // A server that limits pages by their size may return a record alone before a large one.
+            let shift = self.scan.drift.predicted().max(0).unsigned_abs();
+            self.scan.offset = view.behind.saturating_add(shift);
+            self.scan.probe = if self.scan.probe == Probe::Denied { Probe::Striding } else { Probe::Asking };
         } else if self.is_whole(page, total) || alone || (self.has_room(page) && !rules.prove_end) {
             self.reach_end(End::Proved);
         } else if let Some(end) = self.stalled_end(page, view, total) {
@@ -98,6 +112,9 @@ impl Walk {
 
     pub(super) fn observe_empty(&mut self) {
         let singles = self.singles();
+        if matches!(self.scan.probe, Probe::Asking | Probe::Striding) {
+            return self.reach_end(End::Proved);
+        }
         let scan = &mut self.scan;
         scan.drift.note_request();
         if scan.drift.predicted() > 0 {
@@ -133,7 +150,12 @@ impl Walk {
         if self.first_pass.is_some() {
             return self.end_head();
         }
-        let may_have_moved = self.has_grown || self.plan.order == Stability::Unstable;
+        let may_have_moved = match self.plan.head_again {
+            HeadAgain::Always => true,
+            // Where the scan can't be verified, the listing isn't scanned again.
+            HeadAgain::Never if matches!(end, End::Proved | End::Unproved) && !self.counters.unoverlapped => false,
+            _ => self.has_grown || self.plan.order == Stability::Unstable,
+        };
         let from_head = self.plan.start == 0 && !self.head.anchors().is_empty();
         if !(may_have_moved && from_head && self.plan.rules.read_head) {
             self.end = Some(end);

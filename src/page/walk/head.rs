@@ -20,6 +20,8 @@ pub(super) struct Head {
     same: bool,
     /// The index of the anchor that was seen last, if it was the last record that was seen.
     last_anchor: Option<usize>,
+    /// How many records the second look saw above the first anchor, once it has seen that.
+    above: Option<u64>,
 }
 
 impl Head {
@@ -55,6 +57,9 @@ impl Head {
         let id = id.fingerprint();
         let anchor = self.anchors.iter().position(|it| *it == id);
         self.same &= self.compared >= self.must_match() || self.anchors.get(self.compared) == Some(&id);
+        if anchor == Some(0) {
+            self.above.get_or_insert(self.compared as u64);
+        }
         self.compared += 1;
         // Two anchors in a row, in their order, are the old head. (One, where the listing has no more.)
         let in_a_row = anchor > self.last_anchor && (self.last_anchor.is_some() || self.anchors.len() == 1);
@@ -69,6 +74,11 @@ impl Head {
     /// Returns whether the head is unchanged.
     pub(super) fn is_same(&self) -> bool {
         self.same && self.compared >= self.must_match()
+    }
+
+    /// Returns how many records stood above the first anchor when the head was read again. `None` if it wasn't found.
+    pub(super) fn above(&self) -> Option<u64> {
+        self.above
     }
 
     fn must_match(&self) -> usize {

@@ -24,6 +24,7 @@ mod position;
 mod recent;
 pub(super) mod since;
 pub(super) mod toward_head;
+pub(super) mod verify;
 
 use crate::cursor::Cursor;
 use crate::page::fetch::prefetch::PrefetchHint;
@@ -55,6 +56,8 @@ pub(super) struct Walk {
     resumed: bool,
     /// The position of the cursor isn't found yet.
     is_resuming: bool,
+    /// The position of the cursor, until the record is found.
+    resumed_at: Option<u64>,
     /// What the cursor remembers of the records before its position.
     before: Memory,
     /// How many records were delivered before the scan was resumed.
@@ -115,6 +118,20 @@ struct Scan {
     /// Although pages have one record each, the window begins at a seen record, as it does after a cursor or a step
     /// back.
     on_seen: bool,
+    probe: Probe,
+}
+
+/// Whether a request shows that nothing follows a record that stood alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Probe {
+    #[default]
+    No,
+    /// The next window begins after that record.
+    Asking,
+    /// Something followed it: the window that begins at it is requested again.
+    Denied,
+    /// It stood alone again: the next window begins after it, and is taken for the next.
+    Striding,
 }
 
 /// What to do with a record of a page.
@@ -144,6 +161,7 @@ impl Walk {
             end: None,
             resumed: false,
             is_resuming: false,
+            resumed_at: None,
             before: Memory::default(),
             delivered_before: 0,
             chase: Chase::default(),
@@ -185,7 +203,8 @@ impl Walk {
         walk.scan.on_seen = true;
         walk.scan.position = Some(cursor.offset());
         walk.scan.locator = Some(locator);
-        walk.counters.resume(cursor.totals());
+        walk.counters.resume(cursor.totals(), cursor.shift());
+        walk.resumed_at = Some(cursor.offset());
         walk.counters.unoverlapped = cursor.unoverlapped();
         walk
     }
@@ -236,6 +255,33 @@ impl Walk {
     /// Notes whether the next page was requested ahead.
     fn note_prefetched(&mut self, is_prefetched: bool) {
         self.is_prefetched = is_prefetched;
+    }
+
+    /// By how many records the listing was seen to shift. `None` if a position was lost or a shift is unexplained.
+    pub(super) fn shift(&self) -> Option<u64> {
+        self.counters.shift()
+    }
+
+    /// How many records stood above the first one when the head was read again.
+    fn above_head(&self) -> Option<u64> {
+        self.head.above()
+    }
+
+    /// Whether this scan can be compared with another: its end was proved and no record may stand for another.
+    fn is_comparable(&self) -> bool {
+        // One record or none proves its end by what is empty behind it.
+        let is_proved = match self.end {
+            Some(End::Proved) => true,
+            Some(End::Unproved) => self.counters.seen <= 1,
+            _ => false,
+        };
+        is_proved && !self.counters.unoverlapped && !self.counters.alike
+    }
+
+    /// The total, if it is known to count the listing and stayed the same.
+    fn trusted_total(&self) -> Option<u64> {
+        let (least, most) = self.counters.all_totals().filter(|_| self.plan.total == TotalScope::Listing)?;
+        (least == most).then_some(least)
     }
 
     /// Ends the walk, unless it has ended.

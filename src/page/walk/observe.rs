@@ -4,7 +4,7 @@
 use crate::page::walk::drift::Drift;
 use crate::page::walk::position::{Found, Locator, Memory};
 use crate::page::walk::recent::RecentKeys;
-use crate::page::walk::{Delivery, Walk};
+use crate::page::walk::{Delivery, Probe, Walk};
 use crate::page::{RecordKey, Stability};
 
 /// After so many pages of one record each, the head is requested once to see whether the server returns more at once.
@@ -77,6 +77,9 @@ impl Walk {
 
     /// R3. Whether the page shows where the scan stands. If it doesn't, the next window is set.
     fn shows_position(&mut self, page: &[RecordKey]) -> bool {
+        if let Some(shows) = self.probe(page) {
+            return shows;
+        }
         let singles = self.singles();
         let scan = &mut self.scan;
         if std::mem::take(&mut scan.restart) {
@@ -105,6 +108,29 @@ impl Walk {
             return false;
         }
         self.locate(|locator, offset| locator.examine(offset, page))
+    }
+
+    /// Whether a page shows the position that was requested to see what follows a record that stood alone. `None` if it
+    /// wasn't, or holds a seen record.
+    fn probe(&mut self, page: &[RecordKey]) -> Option<bool> {
+        let scan = &mut self.scan;
+        let probe = scan.probe;
+        if !matches!(probe, Probe::Asking | Probe::Striding) {
+            return None;
+        }
+        scan.probe = Probe::No;
+        if page.iter().any(|id| scan.has_seen(id)) {
+            return None;
+        }
+        if probe == Probe::Asking {
+            // Was it added just now, or does the server return the record before it alone?
+            scan.probe = Probe::Denied;
+            scan.offset = scan.position.unwrap_or(scan.offset);
+            return Some(false);
+        }
+        // Nothing shows that this is what comes next, but it is there.
+        self.counters.unoverlapped = true;
+        Some(true)
     }
 
     /// Starts a search for the position.
@@ -139,6 +165,9 @@ impl Walk {
             }
             return true;
         }
+        if !self.is_resuming || found == Found::Nowhere {
+            self.counters.is_disturbed = true;
+        }
         // The search after a stop has a bound of its own, so its requests don't count as unproductive.
         self.counters.excused += u64::from(self.is_resuming);
         if !scan.is_lost {
@@ -172,6 +201,12 @@ impl Walk {
         if !view.is_first && has_shifted {
             self.counters.shifted = true;
         }
+        if !view.is_first && self.first_pass.is_none() {
+            let from = scan.position.or_else(|| self.resumed_at.take());
+            let by = found.zip(from).map(|(now, before)| now.checked_sub(before));
+            let is_apart = view.singles && view.last_seen.is_none();
+            self.counters.note_shift(by.unwrap_or(is_apart.then_some(0)));
+        }
         if view.last_seen == Some(view.expected) && !scan.is_lost {
             scan.extra_overlap /= 2;
         }
@@ -199,6 +234,8 @@ impl Walk {
                 _ if on_head => self.mark_on_head(id, is_new),
                 true if is_next => self.mark_next(id, view.offset.saturating_add(index as u64)),
                 true => {
+                    // It came in the middle, or at the head during the first requests.
+                    self.counters.is_disturbed = true;
                     self.counters.inserted += 1;
                     Delivery::Late
                 }

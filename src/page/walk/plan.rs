@@ -14,7 +14,22 @@ pub(in crate::page) struct Plan {
     /// By how much requests without a new record may exceed those with one.
     pub(in crate::page) max_unproductive_requests: u64,
     pub(in crate::page) growing_end: GrowingEnd,
+    pub(in crate::page) head_again: HeadAgain,
+    /// Whether to request what follows the last record before the end counts as proved. Plain scans don't: it is a
+    /// request more.
+    pub(in crate::page) probes_end: bool,
     pub(in crate::page) rules: Rules,
+}
+
+/// Whether the head is scanned a second time at the end of a scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::page) enum HeadAgain {
+    /// Where records may have moved there, or came there.
+    #[default]
+    WhereNeeded,
+    Always,
+    /// The whole listing will be scanned again instead.
+    Never,
 }
 
 /// The rules that are on: all of them. Tests switch each one off alone, to show what it is good for.

@@ -1,6 +1,6 @@
 //! The promises about scans: verdicts, cursors, moving records and newer records.
 
-use actionlog::page::{Cause, Doubt, Growth, Stability};
+use actionlog::page::{Cause, Doubt, Growth, Proof, Stability};
 use actionlog::testing::Fault;
 use actionlog::{Cursor, ErrorKind, Verdict};
 use futures_util::{StreamExt, TryStreamExt};
@@ -15,7 +15,7 @@ fn stored(cursor: &Cursor) -> Cursor {
 pub(super) async fn the_verdict_is_correct<A: Api>(door: Door) {
     let scene = Scene::<A>::new(door, 120).await;
     let fixed = scene.listing().stability(Stability::Stable).collect().await;
-    let expected = if A::HAS_TOTAL { Verdict::Complete } else { Verdict::Unverified(Doubt::NoTotal) };
+    let expected = if A::HAS_TOTAL { Verdict::Complete(Proof::Total) } else { Verdict::Unverified(Doubt::NoTotal) };
     assert_eq!(fixed.summary.verdict, expected);
     assert_eq!(fixed.complete().is_ok(), A::HAS_TOTAL);
 

@@ -73,6 +73,8 @@ pub(super) struct Case {
     /// How many requests may be in flight, and the seed of their delays.
     pub(super) prefetch: usize,
     pub(super) delays: u64,
+    /// How many times the listing may be scanned, to verify the scan.
+    pub(super) scans: Option<u32>,
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -195,6 +197,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
                 remembered,
                 prefetch,
                 delays,
+                scans: None,
             }
         },
     )
@@ -219,6 +222,7 @@ pub(super) fn plain(records: u8, page_size: u32, changes: Vec<Change>) -> Case {
         remembered: None,
         prefetch: 1,
         delays: 0,
+        scans: None,
     }
 }
 

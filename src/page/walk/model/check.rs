@@ -133,7 +133,7 @@ impl Case {
             _ => true_total && n > 1 && size > 1,
         };
         match summary.verdict {
-            Verdict::Complete if complete => Ok(()),
+            Verdict::Complete(_) if complete => Ok(()),
             Verdict::Unverified(_) if !complete => Ok(()),
             verdict => Err(format!("{verdict} where complete is {complete}")),
         }

@@ -16,6 +16,7 @@ mod history;
 mod network;
 mod scan;
 mod toward_head;
+mod verify;
 
 use std::sync::{Arc, Mutex};
 

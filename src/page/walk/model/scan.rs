@@ -73,6 +73,9 @@ impl Case {
         let order = self.stability();
         let listing = client.logs().list(LogsQuery::new().order(self.order));
         let mut listing = listing.page_size(self.page_size).stability(order).rules(rules).prefetch(self.prefetch);
+        if let Some(scans) = self.scans {
+            listing = listing.verify_up_to(scans);
+        }
         if let Some(records) = self.remembered {
             listing = listing.dedup_window(records);
         }

@@ -1,0 +1,101 @@
+//! Scans that are verified by a second one, in the world of the other models.
+
+use super::*;
+use crate::integration::SortOrder;
+use crate::page::{Doubt, Proof, Verdict};
+
+/// Any case, scanned up to so many times.
+fn verified() -> impl Strategy<Value = Case> {
+    (case(), 2..6u32).prop_map(|(case, scans)| Case { scans: Some(scans), ..case })
+}
+
+/// Nothing changes between the requests, or records are only added at the head, one before each.
+fn undisturbed() -> impl Strategy<Value = Case> {
+    (verified(), any::<bool>()).prop_map(|(case, grows)| {
+        let grows = grows && case.page_size > 3;
+        Case {
+            changes: Vec::new(),
+            steady: grows.then_some(Change::Grow(1)),
+            order: if grows { SortOrder::Desc } else { case.order },
+            stops: Vec::new(),
+            meanwhile: Vec::new(),
+            prefetch: if grows { 1 } else { case.prefetch },
+            page_size: case.page_size.max(2),
+            ..case
+        }
+    })
+}
+
+fn read(case: &Case) -> (Parts, Arc<Mutex<ChangingLog>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(case.read(Rules::ALL))
+}
+
+impl Case {
+    fn check_verified(&self, parts: &Parts, changing: &ChangingLog) -> Result<(), String> {
+        let summary = &parts.last().unwrap().summary;
+        let missed: Vec<_> = changing.throughout.iter().filter(|it| !changing.delivered.contains(it)).collect();
+        if summary.verdict.is_complete() && !missed.is_empty() && !self.is_misconfigured() {
+            return Err(format!("{} of {} scans, and {missed:?} are missing", summary.verdict, summary.scans));
+        }
+        self.check_missed(parts, changing)
+    }
+}
+
+#[test]
+fn no_verified_scan_is_complete_where_anything_is_missing() {
+    let cases = cases(2_000);
+    let counts = std::cell::Cell::new([0u32; 3]);
+    runner(cases)
+        .run(&verified(), |case| {
+            let (parts, changing) = read(&case);
+            let changing = changing.lock().unwrap();
+            let summary = &parts.last().unwrap().summary;
+            let [second, again, differ] = counts.get();
+            let is = |verdict: Verdict| u32::from(summary.verdict == verdict);
+            counts.set([
+                second + is(Verdict::Complete(Proof::SecondScan)) * u32::from(changing.changes > 0),
+                again + u32::from(summary.scans > 2),
+                differ + is(Verdict::Unverified(Doubt::ScansDiffer)),
+            ]);
+            let checked = case.check_verified(&parts, &changing);
+            checked.map_err(|why| TestCaseError::fail(format!("{why}\n{changing:?}\n{parts:?}")))
+        })
+        .unwrap();
+    let [second, again, differ] = counts.get();
+    println!(
+        "{cases} cases: {second} complete although the log changed, {again} scanned more than twice, {differ} differ"
+    );
+    for (what, count) in [("complete", second), ("scanned more than twice", again), ("different", differ)] {
+        assert!(count >= cases / 20, "only {count} of {cases} cases are {what}");
+    }
+}
+
+#[test]
+fn a_verified_scan_is_complete_if_the_log_is_quiet_or_grows_at_its_head() {
+    runner(cases(2_000) / 2)
+        .run(&undisturbed(), |case| {
+            let (parts, changing) = read(&case);
+            let changing = changing.lock().unwrap();
+            let summary = &parts[0].summary;
+            let is_expected = summary.verdict.is_complete() || case.is_misconfigured() || case.has_wrong_total();
+            if !is_expected {
+                return Err(TestCaseError::fail(format!("{}\n{changing:?}\n{parts:?}", summary.verdict)));
+            }
+            if case.steady.is_none() {
+                let plain = read(&Case { scans: None, ..case.clone() }).0[0].summary.requests;
+                let most = 2 * plain + 2 + 2 * case.prefetch as u64;
+                prop_assert!(summary.requests <= most, "{} requests, and {plain} for one scan", summary.requests);
+                prop_assert_eq!(parts[0].delivered.len() as u64, u64::from(case.records));
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+impl Case {
+    /// Whether the client takes for the total of the listing what isn't, or doesn't stay.
+    fn has_wrong_total(&self) -> bool {
+        self.total_scope == TotalScope::Listing && self.count != FakeTotal::All && self.count != FakeTotal::Absent
+    }
+}
