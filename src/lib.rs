@@ -184,9 +184,9 @@
 //! - `rustls`, `http2`, `gzip`, `system-proxy`, on by default: TLS, HTTP/2, gzip, and the proxy settings of macOS and
 //!   Windows. (Proxies set by environment variables apply with or without `system-proxy`.)
 //! - `blocking`: blocking calls and iterators, for programs without an async runtime.
-//! - `schemars`: JSON Schemas of the models, of [`AnyRecord`] and of all types in them, by `schemars` 1: each implements
-//!   `JsonSchema`. The schemas have the documented JSON, with null for an absent field. The models also read [other
-//!   forms](strictness), such as ids that are numbers.
+//! - `schemars`: JSON Schemas of the models, of [`AnyRecord`] and of all types in them: each implements `JsonSchema` of
+//!   `schemars` 1. The schemas describe the documented JSON, where an optional field may also be null. The models read
+//!   [other forms](strictness) too, such as ids that are numbers.
 //! - `testing`: the fake server.
 //!
 //! # What it doesn't do
