@@ -14,9 +14,6 @@ mod decoding;
 mod endurance;
 mod everyday;
 mod fake;
-mod fake_arklow;
-mod fake_integration;
-mod fake_unleash;
 mod faults;
 mod floods;
 mod hints;
@@ -42,7 +39,7 @@ mod strictness;
 mod support;
 mod timeline;
 mod transport_settings;
-mod unleash_requests;
+mod unleash;
 mod wire;
 
 /// Counts live allocations, for the soak test.
