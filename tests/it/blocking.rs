@@ -63,7 +63,7 @@ fn reading_ahead_goes_on_between_two_calls_of_next() {
     // The first page is requested alone; with the second one, the two behind it are requested ahead.
     (&mut logs).take(51).for_each(|it| drop(it.unwrap()));
     let began = Instant::now();
-    // Nobody calls `next`, and the responses come all the same.
+    // The responses arrive although nobody calls `next`.
     while received.load(Ordering::SeqCst) < 4 && began.elapsed() < Duration::from_secs(20) {
         thread::sleep(Duration::from_millis(5));
     }

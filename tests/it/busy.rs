@@ -46,8 +46,8 @@ struct Way {
     total: TotalScope,
 }
 
-/// Scans 230 records, with something done before each request but the first. Which of those that stood throughout are
-/// missing, and how it went.
+/// Scans 230 records, with a change before each request but the first. Returns which of the records that were there
+/// throughout are missing, and the outcome.
 async fn scan(way: Way, steady: Option<Steady>) -> (Vec<u64>, Summary, Option<String>) {
     let server = fake_with_logs(230);
     let mut next = 231;
@@ -100,11 +100,11 @@ fn ways() -> Vec<Way> {
     ways
 }
 
-/// What more than at rest a scan of a log may ask for that changes before every request: the promise, and what brings
-/// the newcomers themselves. Where records may move, the head is read again until it's met, and its records may be
-/// gone.
+/// How many more requests than of a quiet log a scan may make of a log that changes before every request: the promised
+/// number, and the pages of the new records themselves. Where records may move, the head is scanned again until the old
+/// head is reached, and its records may be gone.
 fn most(rest: &Summary, busy: &Summary, way: Way, steady: Steady) -> u64 {
-    // In vain ahead, as ever.
+    // Pages prefetched in vain, as in any scan.
     let ahead = if way.prefetch > 1 { 2 * rest.requests + 2 * way.prefetch as u64 } else { 0 };
     let at_head = if way.order == SortOrder::Desc { Steady::is_expire } else { Steady::is_retire };
     let is_gone = at_head(steady) && way.fixed == Stability::Unstable;
@@ -135,7 +135,7 @@ async fn a_log_that_loses_records_at_either_end_before_every_request_is_scanned_
             let way = Way { order, ..way };
             let (_, rest, _) = scan(way, None).await;
             for steady in [Steady::Retire(1), Steady::Retire(2), Steady::Expire(1), Steady::Expire(2)] {
-                // A page of three loses by two before each request what it gains.
+                // With pages of three, two removed records before each request undo the progress.
                 if way.page_size == 3 && matches!(steady, Steady::Expire(2) | Steady::Retire(2)) {
                     continue;
                 }
@@ -158,7 +158,7 @@ async fn a_scan_toward_a_growing_end_stops_behind_the_records_of_its_start() {
         let way = Way { order: SortOrder::Asc, ..way };
         let (_, rest, _) = scan(way, None).await;
         for count in [1, 2, 7, 30] {
-            // By more than a third of a page at a time only a total tells.
+            // If the log shifts by more than a third of a page at a time, only a total shows the end.
             let is_told = 3 * count + 2 < u64::from(way.page_size) || way.total == TotalScope::Listing;
             if !is_told || way.page_size == 3 {
                 continue;
@@ -272,7 +272,7 @@ async fn parts_of_a_log_that_grows_before_every_request_cover_it_and_end() {
             }
             let missing: Vec<u64> = (1..=230).filter(|it| !delivered.contains(it)).collect();
             assert!(missing.is_empty() && parts.is_empty(), "{count} by {page_size}: {missing:?}, {parts:?}");
-            // At rest it takes 26 or 6, and three more for the ends of parts.
+            // A quiet log takes 26 or 6 requests, and three more for the ends of parts.
             let rest = 230 / u64::from(page_size - 1) + 6;
             let requests = server.requests().len() as u64 - sent;
             assert!(requests <= 2 * rest + 15, "{count} by {page_size}: {requests}");
@@ -286,7 +286,7 @@ async fn a_row_that_is_listed_twice_ends_nothing() {
     for id in [2, 3, 3, 1] {
         server.integration().add_raw(log_text(id));
     }
-    // [1, 3, 3] of 3, as the server counts distinct records, and a page has three.
+    // The page is [1, 3, 3] and the total 3: the server counts distinct records, and the page has three rows.
     server.integration().total_scope(FakeTotal::Always(3));
     let read =
         client(&server, TotalScope::Listing).logs().list(()).page_size(3).stability(Stability::Stable).collect().await;

@@ -175,7 +175,7 @@ async fn the_servers_message_is_printed_next_to_the_hint() {
         let server = server([json(status, body)]).await;
         for (name, check) in check_all(&server).await {
             let printed = check.to_string();
-            // To Unleash, a 404 that doesn't name the path is one of the action set.
+            // In Unleash, a 404 that doesn't name the path is about the action set.
             assert!(check.is_ready() || printed.contains("it was said"), "{name} {status}: {printed}");
         }
     }
@@ -190,7 +190,7 @@ async fn the_cause_of_a_connection_that_fails_is_printed() {
     assert!(client.check().await.to_string().contains("refused"), "{}", client.check().await);
 }
 
-/// As a real server answers an unknown path, and one that it has only below `prefix`.
+/// Responds like a real server to an unknown path, with its paths below `prefix`.
 async fn server_below(prefix: &str) -> MockServer {
     let server = MockServer::start().await;
     let below = wiremock::matchers::path_regex(format!("^{prefix}"));
@@ -213,10 +213,10 @@ async fn check_detects_a_base_url_with_extra_segments() {
         assert!(check.hint().contains("base URL ends with"), "{check}");
     }
     assert_found(&unleash(server.uri()).check().await, CheckStatus::Ready, "right");
-    // Below a path of its own, it may end like this and be right.
+    // A server under a path may have a correct base URL that ends like this.
     let server = server_below("/api/api/admin/projects").await;
     assert_found(&unleash(format!("{}/api", server.uri())).check().await, CheckStatus::Ready, "below /api");
-    // Another end than the beginning of the path says nothing.
+    // Another end of the base URL shows nothing.
     let check = unleash(format!("{}/admin", server.uri())).check().await;
     assert_found(&check, CheckStatus::NoSuchApi, "/admin");
 

@@ -39,7 +39,7 @@ async fn idle(set: impl FnOnce(ClientBuilder<IntegrationClient>) -> ClientBuilde
     client.send(probe()).await.unwrap();
     client.send(probe()).await.unwrap();
     let kept = tokio::time::timeout(Duration::from_secs(60), server).await.expect("it is let go").unwrap();
-    // node's usual is 15 s less a little, others take 60.
+    // node closes idle connections after a little less than 15 s, others after 60.
     assert!(kept >= Duration::from_secs(8) && kept < Duration::from_secs(14), "{kept:?}");
     client.send(probe()).await.unwrap_err();
 }
@@ -75,7 +75,7 @@ async fn a_custom_authority_is_trusted_if_it_was_named() {
         let error = builder().root_certificates(junk).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
-    // Given to an exchange of one's own they would have no effect.
+    // For a custom HTTP client they would have no effect.
     let own = builder().root_certificates(coded).http_client(actionlog::ReqwestClient::new(None).unwrap());
     assert_eq!(own.build().unwrap_err().kind(), ErrorKind::Configuration);
 }

@@ -31,7 +31,7 @@ const BODY: usize = 16 * MIB;
 /// The time limit of each call.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// A body of almost 16 MiB, of one piece repeated.
+/// A body of almost 16 MiB that repeats one piece.
 fn filled(begin: &str, piece: &str, end: &str) -> Vec<u8> {
     let room = BODY - begin.len() - end.len() - piece.len();
     let mut body = Vec::with_capacity(BODY);
@@ -75,7 +75,7 @@ async fn serve(body: Vec<u8>) -> String {
     url
 }
 
-/// One call of each client, to one of these servers: how many valid records come of it.
+/// One call of each client to one of these servers. Returns the number of valid records.
 async fn ask(api: &str, url: String) -> actionlog::Result<usize> {
     let once = RetryPolicy::never();
     let logs = |url: String| {
@@ -104,7 +104,7 @@ async fn ask(api: &str, url: String) -> actionlog::Result<usize> {
 
 const LOG: &str = r#"{"_id":"1","integrationId":"i","actionType":"sync","entityType":"e","status":"success"}"#;
 
-/// What unfolds: a name, whose page it is, and what it's made of.
+/// A flood: its name, its API, and its pieces.
 struct Flood {
     name: &'static str,
     api: &'static str,
@@ -122,7 +122,7 @@ fn floods() -> Vec<Flood> {
         end,
     };
     let many = |piece: &str, times| vec![piece; times].join(",");
-    // As many records as a page may hold, with as much in each as comes into the body.
+    // As many records as a page may hold, each as large as the body allows.
     let heavy = |field: &str| format!(r#"{},{field}}}"#, LOG.trim_end_matches('}'));
     let payload = heavy(&format!(r#""payload":{{"a":"{}"}}"#, "x".repeat(40_000)));
     let odd = heavy(&format!(r#""retryCount":"many","payload":{{"a":"{}"}}"#, "x".repeat(40_000)));
@@ -179,7 +179,7 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
-/// Runs as a process of its own, where nobody else takes memory: the allocator refuses what is over, and that ends it.
+/// Runs in a separate process, so that nothing else takes memory. An allocation beyond the limit ends it.
 #[test]
 #[ignore = "started by another test, as memory is a process's"]
 fn a_process_that_is_flooded() {
@@ -197,9 +197,9 @@ fn a_process_that_is_flooded() {
     runtime.block_on(async {
         let on_the_wire = packed.len();
         let url = serve(packed).await;
-        // What is read once for all.
+        // Warm up what is read only once.
         drop(IntegrationClient::builder(&*url).api_key("key").build().unwrap());
-        // How long another task of this thread is kept waiting.
+        // How long another task of this thread has to wait.
         let longest = Arc::new(AtomicU64::new(0));
         let noted = Arc::clone(&longest);
         let ticks = tokio::spawn(async move {
@@ -223,7 +223,7 @@ fn a_process_that_is_flooded() {
         println!("flooded: {name}: {on_the_wire} bytes: {most} MiB, {took:.0?}, stalled {stalled} ms: {result:.300?}");
         assert!(took < LIMIT + Duration::from_millis(200), "{took:?}");
         assert!(stalled < 200, "another task waited for {stalled} ms");
-        // On a machine that is busy otherwise, a valid one may take longer than its time limit.
+        // On a busy machine, a valid response may take longer than the time limit.
         let is_late = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout);
         assert!(result.is_ok() == is_valid || is_late, "{result:?}");
         let Err(error) = result else { return };
@@ -238,7 +238,7 @@ fn a_process_that_is_flooded() {
         assert!(kinds.contains(&error.kind()), "{error:?}");
         assert!(error.to_string().len() < 4_096, "{}", error.to_string().len());
     });
-    // What is still read in another thread needn't be waited for.
+    // Don't wait for decoding that is still running in another thread.
     runtime.shutdown_background();
 }
 
@@ -254,7 +254,7 @@ fn decompression_bombs_use_at_most_64_mib_and_respect_the_deadline() {
             let done = output.status.success() && said.contains("flooded: ");
             (done, said + &String::from_utf8_lossy(&output.stderr))
         };
-        // Memory is the same each time. Of the time, a machine that is busy with other tests may take some.
+        // The memory is the same each time. The duration depends on what else runs on the machine.
         let mut runs = (0..3).map(|_| run());
         let (mut done, mut said) = runs.next().unwrap();
         while !done && !said.contains("memory allocation") {
@@ -298,7 +298,7 @@ async fn a_page_may_have_ten_times_the_requested_records_or_a_thousand_and_no_mo
             assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
             assert!(error.to_string().contains("more than 1000 records"), "{error}");
             assert!(error.to_string().contains("max_page_records"), "{error}");
-            // A reading ends with it, and says so.
+            // The scan ends with it, and reports that.
             let all = client.logs().list(()).page_size(asked).collect().await;
             assert_eq!(all.error.unwrap().kind(), ErrorKind::TooLarge);
             assert!(all.items.is_empty() && all.summary.verdict.is_incomplete());
@@ -362,7 +362,7 @@ async fn the_dedup_window_stays_small_however_long_the_ids() {
     assert_eq!(rest.items[0].id, *id(19));
 }
 
-/// A page of Arklow's records, each with so many events and, where it's told, with fields that don't fit.
+/// A page of Arklow records, each with this number of events and, if set, with fields that don't fit.
 fn page_of_lists(records: usize, events: usize, odd: &str) -> String {
     let events = vec!["{}"; events].join(",");
     let record = |id| format!(r#"{{"id":"{id}","events":[{events}]{odd}}}"#);
@@ -376,14 +376,14 @@ async fn the_lists_of_a_pages_records_use_at_most_16_mib() {
         let client = ArklowClient::builder("1").api_key("key").http_client(memory).build().unwrap();
         client.records().list(()).page().await
     };
-    // What is read again without a field that doesn't fit is let go first: it counts once.
+    // A record that is decoded again without a field is freed first, so it counts once.
     for odd in ["", r#","events_":1,"state":{"updated_at":"soon"},"definition":{"id":"1","version":"x"}"#] {
         let held = size_of::<actionlog::arklow::ActionEvent>() * 512;
         let most = 16 * MIB / held;
         let page = ask(page_of_lists(most, 512, odd)).await.unwrap();
         let page = page.into_records().unwrap();
         assert_eq!((page.len(), page[most - 1].events.as_ref().unwrap().len()), (most, 512));
-        // A list has room for twice as many as it had before, or as it holds.
+        // The capacity of a list is at most twice its length.
         for (records, events) in [(most + 1, 512), (most, 513)] {
             let error = ask(page_of_lists(records, events, odd)).await.unwrap_err();
             assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
@@ -391,7 +391,7 @@ async fn the_lists_of_a_pages_records_use_at_most_16_mib() {
             assert!(error.hint().unwrap().contains("page_size"), "{error}");
         }
     }
-    // Where larger bodies are taken, their lists may take as much.
+    // If larger bodies are allowed, their lists may take as much memory.
     for (cap, fine) in [(17 * MIB, true), (16 * MIB, false), (MIB, false)] {
         let body = page_of_lists(16 * MIB / (size_of::<actionlog::arklow::ActionEvent>() * 512) + 1, 512, "");
         assert!(body.len() < MIB);
@@ -399,7 +399,7 @@ async fn the_lists_of_a_pages_records_use_at_most_16_mib() {
         let client = ArklowClient::builder("1").api_key("key").http_client(memory).max_body_bytes(cap).build().unwrap();
         assert_eq!(client.records().list(()).page().await.is_ok(), fine, "{cap}");
     }
-    // One list alone isn't longer than 10,000, and only what holds it is left out.
+    // A list has at most 10,000 elements; only the field that holds a longer one is left out.
     let page = ask(page_of_lists(1, 10_001, "")).await.unwrap();
     let record = page.into_records().unwrap().remove(0);
     assert_eq!((record.events.as_ref(), record.omitted().len()), (None, 1));
@@ -415,11 +415,11 @@ async fn collecting_ends_and_reports_it() {
     let some = listing.clone().collect().await;
     assert_eq!((some.items.len(), some.summary.verdict), (120, Verdict::Incomplete(Cause::MaxItems)));
     assert!(some.error.is_none());
-    // The cursor goes on from there, and the rest has an end of its own.
+    // Resuming from the cursor continues there, with a limit for the rest.
     let rest = listing.clone().max_items(u64::MAX).resume(some.cursor.clone().unwrap()).collect().await;
     assert_eq!((rest.items.len(), rest.summary.verdict), (180, Verdict::Complete(Proof::Total)));
     assert_eq!(some.complete().unwrap_err().kind(), ErrorKind::Incomplete);
-    // What a listing says goes first, and streams have no such end.
+    // The listing's setting takes precedence, and streams have no such limit.
     assert_eq!(listing.clone().max_items(250).collect().await.items.len(), 250);
     let mut items = listing.items();
     let mut given = 0;
@@ -429,7 +429,7 @@ async fn collecting_ends_and_reports_it() {
     assert_eq!(given, 300);
 }
 
-/// A request whose answer takes this long to be read, whatever it holds.
+/// A request whose response takes this long to decode.
 fn slow(takes: Duration) -> Request<()> {
     Request::get("slow", [""; 0]).read(move |_| {
         std::thread::sleep(takes);
@@ -440,14 +440,14 @@ fn slow(takes: Duration) -> Request<()> {
 #[tokio::test]
 async fn a_deadline_ends_a_call_while_its_response_is_read() {
     let limit = Duration::from_millis(100);
-    // A small one is read at once, and then it's seen that it's late; the server did what it was asked.
+    // A small one is decoded on this thread, and found to be late afterwards. The server applied the request.
     let client = answering(|| "{}".to_owned());
     let error = client.send(slow(3 * limit)).operation_timeout(limit).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::Applied));
     assert!(error.is_transient());
     client.send(slow(Duration::from_millis(1))).operation_timeout(Duration::from_secs(20)).await.unwrap();
 
-    // A large one is read elsewhere: nobody waits for it, and what it says isn't known.
+    // A large one is decoded on another thread. The call doesn't wait for it, so its outcome is unknown.
     let client = answering(|| " ".repeat(MIB));
     let began = Instant::now();
     let error = client.send(slow(Duration::from_secs(3))).operation_timeout(limit).await.unwrap_err();

@@ -163,13 +163,13 @@ async fn a_412_is_explained_by_which_condition_was_sent() {
 fn a_token_that_includes_the_scheme_is_rejected() {
     for token in ["Bearer x", "bearer x", "BEARER\tx", "Bearer"] {
         let error = UnleashClient::builder("https://unleash.example.com").bearer(token).build().unwrap_err();
-        // Said at once, and not in a source alone.
+        // In the error's own message, and not only in a source.
         assert!(error.to_string().contains("begins with `Bearer`"), "{error}");
     }
     for token in ["bearers", "x Bearer", "bearer-token"] {
         UnleashClient::builder("https://unleash.example.com").bearer(token).build().unwrap();
     }
-    // As it is, a key may say what it likes.
+    // A key in a custom header may have any content.
     UnleashClient::builder("https://unleash.example.com").api_key("Bearer x").build().unwrap();
 }
 

@@ -54,7 +54,7 @@ fn the_values_come_from_where_the_table_says() {
     record.definition = Some(definition.clone());
     assert_eq!(record.action(), Some("refund"));
     assert_eq!(record.target(), Some(Entity::new("destination", Ident::Text("701"))));
-    // With two, the record doesn't say which one it went to.
+    // With two destinations, the record doesn't show which one it went to.
     definition.destinations.as_mut().unwrap().push(models::destination_link(models::destination("702")));
     record.definition = Some(definition);
     assert_eq!(record.target(), None);
@@ -66,7 +66,7 @@ fn the_values_come_from_where_the_table_says() {
     assert_eq!((record.outcome(), record.error(), record.is_final()), (Outcome::Failed, Some("no ack"), Some(true)));
     assert_eq!(record.timestamp().unwrap().meaning, TimeMeaning::StateChanged);
     assert_eq!(record.duration(), Some(Duration::from_millis(1_500)));
-    // A clock that was set back makes no duration.
+    // If the clock was set back, there is no duration.
     record.state.as_mut().unwrap().completed_at = Some(models::time() - Duration::from_millis(1));
     assert_eq!(record.duration(), None);
 

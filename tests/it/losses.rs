@@ -1,4 +1,4 @@
-//! What a scan must not lose where logs change in ways that look like something else.
+//! Changes of a log that look like other changes: a scan loses no record by them.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ async fn what_is_newer_is_all_delivered_or_the_verdict_says_so() {
 
 #[tokio::test]
 async fn a_block_that_moved_down_past_others_while_stopped_hides_none_of_them() {
-    // 62 delivered; the last 31 of them move past the eight behind them.
+    // 62 records are delivered. The last 31 of them move past the eight behind them.
     let (n, stop, block, past) = (185u64, 62usize, 31usize, 8usize);
     let world = fake_with_logs(n);
     let client = integration(&world);

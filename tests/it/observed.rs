@@ -154,7 +154,7 @@ async fn an_observer_gets_attempts_and_waits() {
         ]
     );
 
-    // One holds the only place, and is dropped; the other waits for it, and its time runs out.
+    // One call holds the only permit, and is dropped. The other waits for the permit until its timeout.
     let (first, second) = (client.clone(), client.clone());
     let first = tokio::spawn(async move { timeout(2 * S, first.send(probe()).into_future()).await.is_err() });
     tokio::task::yield_now().await;
@@ -235,7 +235,7 @@ async fn headers_are_added_and_credentials_stay() {
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidRequest, WriteOutcome::NotSent), "{error}");
         assert!(!all_shown(&error).contains("planted-secret"), "{error}");
     }
-    // Where the credentials go is known once they are there.
+    // The header of the credentials is known once they are added.
     let keyed = IntegrationClient::builder("http://localhost").http_client(memory.clone());
     let keyed = keyed.authenticator(actionlog::auth::header("x-key", "key-of-the-client")).build().unwrap();
     let error = keyed.send(probe()).header("x-key", "planted-secret").await.unwrap_err();
@@ -320,7 +320,7 @@ async fn rate_limit_headers_are_in_the_error_and_kept_until_the_next_ones() {
     assert!(began.elapsed() < 10 * S);
 }
 
-/// Adds its header beside what is there.
+/// Adds its header beside the existing ones.
 #[derive(Debug)]
 struct Appends;
 
@@ -438,7 +438,7 @@ async fn an_observer_that_panics_ends_neither_a_call_nor_the_process() {
     client.send(probe()).await.unwrap();
     assert_eq!(*told.lock().unwrap(), 3);
 
-    // A call that is dropped tells of it from a drop, also while its task unwinds: a second panic then would abort.
+    // A dropped call emits its event from `drop`, even while its task unwinds: a second panic would abort.
     assert!(timeout(S, client.send(probe()).into_future()).await.is_err());
     assert_eq!(*told.lock().unwrap(), 4);
     let task = tokio::spawn(async move {

@@ -111,7 +111,7 @@ async fn an_end_that_was_reported_but_not_stored_is_written_again_on_drop() {
     let log = stored(&server);
     assert_eq!((log.status, log.response.unwrap()), (LogStatus::Success, actionlog::Json::from(json!({"etag": 7}))));
 
-    // An end that was stored isn't written again.
+    // A stored end isn't written again.
     let before = server.requests().len();
     let server = FakeServer::new();
     let running = client(&server).logs().start(fields()).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_log_that_cannot_be_written_prevents_the_action_only_by_choice() {
     let done = logs.logged(fields(), action()).on_log_failure(LogFailure::Continue).await.unwrap();
     assert_eq!((done.result.unwrap(), done.log.unwrap_err().outcome()), (5, WriteOutcome::Unknown));
     assert_eq!(server.requests().len(), 1);
-    // The end isn't stored: the action's result is there, and the log's error beside it. The end is tried once more.
+    // The end isn't stored: the action's result is returned with the log's error beside it. The end is retried.
     server.before_each(|server| {
         if server.requests().len() == 2 {
             server.fail_next(Fault::Status(500));
@@ -236,7 +236,7 @@ async fn a_logged_action_that_is_cancelled_or_panics_has_a_failed_log() {
     assert_eq!(stored(&server).status, LogStatus::Failed);
 }
 
-/// So that the panic is no constant.
+/// Keeps the panic from being a constant.
 trait Odd {
     fn setting_is_odd(&self) -> bool;
 }
@@ -268,7 +268,7 @@ async fn a_classifier_decides_what_is_transient_and_writes_stay_safe() {
             server.fail_next(Fault::Status(*status));
         }
     };
-    // What isn't transient by itself is repeated, and what is isn't.
+    // The classifier overrides what is transient by default, both ways.
     fail(&[423, 423]);
     assert_eq!(client.logs().list(()).page().await.unwrap().len(), 3);
     fail(&[500]);
@@ -282,7 +282,7 @@ async fn a_classifier_decides_what_is_transient_and_writes_stay_safe() {
     let mut items = client.logs().list(()).items();
     assert!(items.next().await.unwrap().unwrap_err().is_transient());
     assert!(items.next().await.unwrap().is_ok());
-    // A POST that may have had its effect isn't repeated, whatever the classifier says.
+    // A POST that may have taken effect isn't retried, whatever the classifier returns.
     let eager = RetryPolicy::default().classify(|_| Some(true));
     fail(&[500]);
     let error = client.logs().create(fields()).retry(eager).await.unwrap_err();

@@ -127,7 +127,7 @@ fn log(count: usize) -> FakeServer {
 async fn pages_at_a_latency_take_the_time_that_their_number_in_flight_allows() {
     for n in [1, 2, 3, 16, 32] {
         for pages in [1, 2, 6, 33] {
-            // Pages of ten overlap by one; the last is full, or short.
+            // Pages of ten overlap by one record; the last page is full or short.
             for records in [9 * pages + 1, 9 * pages - 3] {
                 let slow = Slow::new(&log(records));
                 let began = Instant::now();
@@ -136,7 +136,7 @@ async fn pages_at_a_latency_take_the_time_that_their_number_in_flight_allows() {
                 let most = S * u32::try_from(2 + (pages - 1).div_ceil(n)).unwrap();
                 assert!(began.elapsed() <= most, "{pages} pages, {n} in flight: {:?}", began.elapsed());
                 assert!(slow.seen.lock().unwrap().most <= n);
-                // A total tells where to stop: none is read in vain. A single page that isn't full needs no proof.
+                // A total shows where to stop, so no page is prefetched in vain. A single short page needs no proof.
                 let proof = usize::from(pages > 1 || records == 10);
                 assert_eq!(slow.offsets().len(), pages + proof, "{n} {records}");
 
@@ -146,7 +146,7 @@ async fn pages_at_a_latency_take_the_time_that_their_number_in_flight_allows() {
                 assert_eq!(read.items.len(), records);
                 assert!(began.elapsed() <= most, "{pages} pages, {n} in flight: {:?}", began.elapsed());
                 assert!(slow.seen.lock().unwrap().most <= n);
-                // The proof of the end is one more, and what was read beyond it.
+                // One more request proves the end, and pages beyond it were prefetched.
                 assert!(slow.offsets().len() <= pages + 1 + (n - 1), "{:?}", slow.offsets());
                 assert_eq!(read.summary.requests, slow.offsets().len() as u64);
             }
@@ -178,7 +178,7 @@ async fn the_first_page_is_requested_alone_and_only_on_poll() {
     assert_eq!(slow.offsets(), [0]);
     pages.next().await.unwrap().unwrap();
     assert_eq!(slow.offsets(), [0, 9, 18, 27, 36, 45, 54, 63, 72]);
-    // No more is prefetched, however long the stream isn't polled.
+    // However long the stream isn't polled, nothing more is prefetched.
     sleep(100 * S).await;
     assert_eq!(slow.offsets().len(), 9);
 }
@@ -335,7 +335,7 @@ async fn prefetched_pages_are_dropped_when_the_position_is_lost() {
     while let Some(event) = items.next().await {
         ids.insert(*event.unwrap().id.get());
         if ids.len() == 40 {
-            // Everything read so far is gone: what is ahead begins too deep, by forty records.
+            // All records read so far are removed: the prefetched windows begin forty records too far down.
             let log = slow.server.unleash().log("default", 7);
             for _ in 0..40 {
                 log.remove(0);
@@ -352,7 +352,7 @@ async fn after_two_wrong_predictions_prefetching_pauses() {
     let server = log(600);
     let slow = Slow::new(&server);
     let mut asked = 0;
-    // Every fourth page comes a record short, so that what is ahead begins too deep by one.
+    // Every fourth page is one record short, so that the prefetched windows begin one record too far down.
     server.before_each(move |server| {
         asked += 1;
         if asked % 4 == 0 {
@@ -361,7 +361,7 @@ async fn after_two_wrong_predictions_prefetching_pauses() {
     });
     let read = logs(&slow).page_size(10).prefetch(16).collect().await;
     assert_eq!(read.items.len(), 600);
-    // Some seventy pages: with fifteen in vain for every fourth it would be more than three hundred.
+    // About seventy pages: if fifteen were wasted for every fourth, it would be more than three hundred.
     let asked = slow.offsets().len();
     assert!(asked < 250, "{asked} requests");
 }

@@ -9,10 +9,10 @@ fn output() -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--example", "quickstart", "--manifest-path"]);
     cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-    // Where these tests were built, which may be the only place that can be written to.
+    // Use the target directory of these tests, which may be the only writable one.
     let tests = std::env::current_exe().unwrap();
     cargo.arg("--target-dir").arg(tests.ancestors().nth(3).unwrap());
-    // As these tests are built, so that nothing but the example itself has to be.
+    // Use the features of these tests, so that only the example itself is built.
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
@@ -69,7 +69,8 @@ fn the_quickstart_prints_the_expected_output() {
     let expected = steady(include_str!("fixtures/quickstart.txt"));
     assert_eq!(output, expected);
 
-    // A verdict for each log and for all as one; a stop with its place stored; and nothing read twice or lost behind it.
+    // A verdict for each log and for all as one; a stop with its place stored; and nothing read twice or lost behind
+    // it.
     let lines = |begin: &str| output.lines().filter(|it| it.trim_start().starts_with(begin)).count();
     assert_eq!((lines("verdict "), lines("stopped "), lines("stored "), lines("gone on ")), (4, 1, 1, 1));
 }

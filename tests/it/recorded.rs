@@ -27,7 +27,7 @@ const LONGEST: usize = 2_000;
 const GOOD: usize = 108;
 const GZIPPED: usize = 5;
 
-/// What the server's end of a connection writes for itself when an answer is played back.
+/// The headers that the connection writes itself when a response is replayed.
 const BY_HOP: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
 
 /// One recorded response.
@@ -38,7 +38,7 @@ struct Case {
     headers: Vec<(String, String)>,
     framing: String,
     chunk_sizes: Vec<usize>,
-    /// Content coding left on.
+    /// The body with its content coding.
     body: Vec<u8>,
 }
 
@@ -108,7 +108,7 @@ impl Case {
             .set_body_bytes(self.body.clone())
     }
 
-    /// The answer as it stood on the wire, down to its chunks.
+    /// The response as it was on the wire, down to its chunks.
     fn wire(&self) -> Vec<u8> {
         let mut out = format!("{}\r\n", self.status_line).into_bytes();
         for (name, value) in &self.headers {
@@ -185,7 +185,7 @@ fn http_client() -> ReqwestClient {
     ReqwestClient::new(Duration::from_secs(5).into()).unwrap()
 }
 
-/// Gathers what differs, so that one run tells all of it.
+/// Gathers all differences, so that one run shows all of them.
 #[derive(Default)]
 struct Differences(Vec<String>);
 
@@ -324,7 +324,7 @@ fn every_recording_is_used_and_covers_its_purpose() {
     for case in cases() {
         *kinds.entry(expected_kind(&case).to_string()).or_insert(0) += 1;
     }
-    // Counted when they were recorded. Without the feature, five answers come in a coding that wasn't asked for.
+    // Counted when they were recorded. Without the feature, five responses have a coding that wasn't requested.
     let coded = if cfg!(feature = "gzip") { 0 } else { GZIPPED };
     let expected = [
         ("forbidden", 15),
@@ -385,7 +385,7 @@ async fn every_recorded_json_body_is_returned_byte_for_byte() {
     differences.none();
 }
 
-/// The events of one integration, which is a listing that the crate doesn't know.
+/// The events of one integration: a custom listing.
 #[derive(Clone, Debug)]
 struct IntegrationEvents;
 
@@ -456,7 +456,7 @@ async fn a_custom_listing_reads_the_recorded_pages_of_another_path() {
     assert!(sizes.contains_key(&0), "{sizes:?}");
 }
 
-/// Plays the largest recorded page back as the server would, cut to the windows that are asked for.
+/// Replays the largest recorded page as the server would, cut to the requested windows.
 async fn integration_server(case: &Case) -> MockServer {
     let body = case.plain_json().unwrap();
     let records = body["integrationEvents"].as_array().unwrap().clone();

@@ -41,8 +41,8 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Records the spans and events of this thread, until the returned guard is dropped.
     pub(crate) fn listen(&self) -> impl Sized + use<> {
-        // Where there is one subscriber alone, tracing asks that of the thread that is the first to come to a span
-        // whether anybody wants it: on a thread of another test, nobody.
+        // With a single subscriber, tracing caches whether a span is enabled by the first thread that reaches it: on
+        // the thread of another test it isn't.
         let another = tracing::Dispatch::new(Self::default());
         (tracing::subscriber::set_default(self.clone()), another)
     }
@@ -56,7 +56,8 @@ impl Recorder {
         self.told().into_iter().filter(|it| it.target == "actionlog").collect()
     }
 
-    /// As a text. Without what `h2` tells of a GOAWAY at its lower levels: all that the server wrote in it.
+    /// All of it as a string, except for what `h2` logs of a GOAWAY at its lower levels: everything that the server
+    /// wrote.
     pub(crate) fn text(&self) -> String {
         let of_server =
             |told: &&Told| told.target.starts_with("h2::") && told.fields.values().any(|it| it.contains("GoAway"));

@@ -1,5 +1,5 @@
 //! What a scan costs that resumes from a cursor after the listing has changed: how many records are delivered again,
-//! and how many requests it makes. The table in `guarantees` is written from this.
+//! and how many requests it makes. The table in `guarantees` shows these numbers.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ struct Stop {
     order: Stability,
     /// The number of records added at the head meanwhile.
     growth: u64,
-    /// Which of the records delivered last were removed meanwhile: so many, from the last one but so many up.
+    /// Which of the records delivered last were removed meanwhile: how many, and how far above the last one.
     removed: u64,
     removed_from: u64,
 }
@@ -54,7 +54,7 @@ impl Stop {
         }
         let cursor = serde_json::to_string(&logs.cursor().unwrap()).unwrap();
         drop(logs);
-        // Newest first: the last ones delivered stand right before index `stopped_behind`.
+        // Newest first: the records delivered last are right before index `stopped_behind`.
         for _ in 0..self.removed {
             let index = self.stopped_behind - 1 - self.removed_from - self.removed + 1;
             fake.integration().log().remove(usize::try_from(index).unwrap());
@@ -78,11 +78,11 @@ fn a_resumed_scan_repeats_at_most_a_page_and_costs_no_more_than_is_promised() {
     let strategy = (1..400u64, 0..1_000u64, sizes, growth, any::<bool>(), (0..6u64, 0..20u64));
     let strategy = strategy.prop_map(|(records, stop, page_size, growth, is_fixed, (removed, removed_from))| {
         let stopped_behind = 1 + stop * records / 1_000;
-        // Of the run that a cursor knows, some are left.
+        // Some records of the cursor's run are left.
         let removed = removed.min(stopped_behind / 4);
         let removed_from = removed_from.min(stopped_behind / 4);
-        // Where records may move, too few of a run that has gaps may stand in a small page to tell it from records that
-        // moved.
+        // Where records may move, a small page may show too few records of a run with gaps to distinguish it from
+        // records that moved.
         let order = if is_fixed { Stability::Stable } else { Stability::Unstable };
         Stop { records, stopped_behind, page_size, order, growth, removed, removed_from }
     });
@@ -176,7 +176,7 @@ async fn a_backfill_that_is_killed_after_each_page_finishes_while_the_log_grows(
         };
         let read = listing.max_items(30).collect().await;
         delivered += read.items.len();
-        // At its end the head is read again, for what came meanwhile: all that stood there before was delivered.
+        // At the end the head is scanned again for records added meanwhile. All others were delivered before.
         if read.summary.verdict != Verdict::Incomplete(Cause::MaxItems) || read.summary.late > 0 {
             break;
         }
@@ -204,7 +204,7 @@ async fn a_cursor_with_contradictory_positions_is_rejected() {
     let error = listing.clone().resume(cursor).items().next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(fake.requests().is_empty());
-    // One of a scan that began behind the head isn't whole, and is taken.
+    // The cursor of a scan that began behind the head isn't whole, and is accepted.
     let honest = listing.clone().start_offset(10).items().cursor().unwrap();
     assert_eq!(listing.resume(honest).collect().await.items.len(), 20);
 }
@@ -267,7 +267,7 @@ async fn newer_records_are_found_if_only_one_already_seen_record_remains() {
     for total in [actionlog::page::TotalScope::Unknown, actionlog::page::TotalScope::Listing] {
         for order in [Stability::Stable, Stability::Unstable] {
             let fake = FakeServer::new();
-            // Newest first: [2, 1]. Then 2 expires, and 3 comes.
+            // Newest first: [2, 1]. Then 2 expires, and 3 is added.
             fake.integration().add_raw(log_text(1)).add_raw(log_text(2));
             let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
             let listing = client.total_scope(total).build().unwrap().logs().list(()).stability(order);
@@ -332,7 +332,7 @@ async fn a_clamped_offset_ends_no_listing_by_its_total() {
             for _ in 0..5 {
                 log.remove(0);
             }
-            // 19 stands behind 9, and four come at the end.
+            // 19 is behind 9, and four records are added at the end.
             log.insert_raw(5, log_text(19));
             for id in [20, 21, 22, 23] {
                 log.insert_raw(log.len(), log_text(id));

@@ -18,7 +18,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Takes its time, by the timer of whatever runtime it's fetched in.
+/// Waits before it returns a token, by the timer of the runtime that polls it.
 #[derive(Clone, Debug)]
 struct Slow {
     takes: Duration,
@@ -45,7 +45,7 @@ async fn call(client: &IntegrationClient) -> actionlog::Result<()> {
     client.send(Request::get("probe", [""; 0])).await
 }
 
-/// Whether a call isn't done after so many milliseconds. It's dropped then.
+/// Whether a call is still pending after this number of milliseconds. It is dropped then.
 async fn soon_dropped(client: &IntegrationClient, milliseconds: u64) -> bool {
     timeout(Duration::from_millis(milliseconds), call(client)).await.is_err()
 }
@@ -56,11 +56,11 @@ fn a_token_fetch_on_an_idle_runtime_blocks_no_caller_forever() {
     let patience = Duration::from_millis(400);
     let (client, memory) = client(&source, patience);
     let left = runtime();
-    // The caller goes away while the token is fetched, and with it the one who drives the runtime.
+    // The caller is dropped while the token is fetched, and nothing drives its runtime any more.
     assert!(left.block_on(soon_dropped(&client, 10)));
     assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
 
-    // Others, on runtimes that are driven, fetch one themselves: once for all.
+    // Callers on other runtimes fetch the token themselves: one fetch for all of them.
     let began = Instant::now();
     let other = runtime();
     let calls = || async { futures_util::future::join_all((0..20).map(|_| call(&client))).await };
@@ -71,7 +71,7 @@ fn a_token_fetch_on_an_idle_runtime_blocks_no_caller_forever() {
     assert!(began.elapsed() < patience + Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(memory.headers("authorization").iter().all(|it| it == "Bearer token-1"));
 
-    // Driven again, the first one's fetch comes to its end, and changes nothing.
+    // When the first runtime is driven again, its fetch ends and changes nothing.
     left.block_on(async {
         sleep(Duration::from_millis(200)).await;
         call(&client).await.unwrap();
@@ -91,7 +91,7 @@ fn a_blocking_facade_continues_after_a_timeout() {
     }
     facade.block_on(call(&client)).unwrap();
     assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
-    // One that is old when it's joined isn't waited for: its time may be over, though it would have come.
+    // A caller doesn't wait for a fetch that is already old.
     let (client, _) = self::client(&source, Duration::from_millis(20));
     assert!(facade.block_on(soon_dropped(&client, 5)));
     thread::sleep(Duration::from_millis(1_100));
@@ -116,7 +116,7 @@ fn a_token_fetch_whose_runtime_has_ended_is_repeated() {
     assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
 }
 
-/// Over connections, which belong to the runtime that opened them.
+/// Over connections: each belongs to the runtime that opened it.
 #[test]
 fn one_client_serves_runtimes_that_are_driven() {
     let fake = FakeServer::new();
@@ -145,7 +145,7 @@ fn one_client_serves_runtimes_that_are_driven() {
     assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
 }
 
-/// The docs say what it costs: an attempt. After that the connection is none of the client's any more.
+/// As documented, a connection of a runtime that ended costs one attempt. After that the client has dropped it.
 #[test]
 fn a_connection_of_a_runtime_that_is_not_driven_any_more_costs_an_attempt() {
     let fake = FakeServer::new();

@@ -152,7 +152,7 @@ async fn yielded_records_that_move_hide_no_others_from_a_resumed_scan() {
         let log = server.integration().log();
         let listing = integration(&server).logs().list(LogsQuery::new().order(SortOrder::Asc)).page_size(page_size);
         let first = listing.clone().max_items(10).collect().await;
-        // What was done with the last five changed them, and the order is that of the change.
+        // Processing the last five changed them, and the listing is sorted by the time of the change.
         for _ in 0..5 {
             log.move_to_head(14);
         }
@@ -304,7 +304,7 @@ async fn a_cursor_of_another_version_is_rejected_by_its_version() {
                 let expected = "the cursor has version 7, and this crate reads version 2: start a new scan";
                 assert!(error.to_string().contains(expected), "{text}: {error}");
             }
-            // It can't be stored again as what it isn't.
+            // It can't be serialized again, because its content wasn't read.
             let error = serde_json::to_string(&cursor).unwrap_err();
             assert!(error.to_string().contains("version 7"), "{error}");
         }
@@ -388,7 +388,7 @@ async fn an_unchanged_log_longer_than_the_dedup_window_is_yielded_once() {
         .http_client(server.http_client())
         .build()
         .unwrap();
-    // The head is read again in the end, and its page is longer than what cursors keep of it.
+    // The head is scanned again in the end, and its page is longer than the head that a cursor holds.
     let all = client.logs().list(()).page_size(100).dedup_window(200).collect().await;
     assert_eq!((all.items.len(), all.summary.late), (700, 0));
     assert_eq!(all.summary.verdict, Verdict::Unverified(Doubt::OrderMayChange));
@@ -460,7 +460,7 @@ async fn invalid_records_with_equal_raw_json_do_not_make_a_scan_endless() {
 
 #[tokio::test]
 async fn a_scan_that_resumes_one_record_at_a_time_finds_its_position_first() {
-    // Removed while it stood still: some of what was read, all of it, and all but one record of it.
+    // Removed while the scan is stopped: some of the delivered records, all of them, and all but one.
     for removed in [0..1, 3..9, 0..12, 0..11, 1..12] {
         let server = FakeServer::new();
         server.integration().add_sample_logs(23);

@@ -174,7 +174,8 @@ async fn newer_records_can_be_scanned_in_portions() {
 async fn a_cursor_of_an_empty_log_leads_to_one_that_has_the_head() {
     let server = FakeServer::new();
     let listing = integration(&server).logs().list(());
-    // An empty log is read; its cursor is stored; records come; the reading goes on and later asks for what is newer.
+    // An empty log is scanned, its cursor is stored, records are added, the scan resumes, and later requests newer
+    // ones.
     let cursor = listing.clone().collect().await.cursor.unwrap();
     server.integration().add_sample_logs(20);
     let read = listing.clone().resume(cursor).collect().await;
@@ -184,7 +185,7 @@ async fn a_cursor_of_an_empty_log_leads_to_one_that_has_the_head() {
     assert_eq!(newer.items.len(), 3, "{:?}", newer.error.map(|it| it.to_string()));
 }
 
-/// On a thread with as much stack as a worker has: a term of brackets alone is a user's to type.
+/// Runs on a thread with the stack of a worker: a user may search for a term of brackets alone.
 #[test]
 fn a_search_term_of_nested_brackets_is_accepted() {
     let deep = |pairs: usize| format!("{}{}", "[".repeat(pairs), "]".repeat(pairs));
@@ -199,12 +200,12 @@ fn a_search_term_of_nested_brackets_is_accepted() {
             assert!(all.error.is_none(), "{:?}", all.error);
             let rest = listing.resume(all.cursor.unwrap()).collect().await;
             assert!(rest.error.is_none(), "{:?}", rest.error);
-            // Another term is another listing.
+            // A different term is a different listing.
             let other = client.logs().list(LogsQuery::new().search(format!("{term}x")));
             let refused = other.resume(rest.cursor.unwrap()).collect().await.error.unwrap();
             assert_eq!(refused.kind(), ErrorKind::InvalidRequest);
         }
-        // What no URL has room for is refused, and isn't even looked at.
+        // A term too long for any URL is rejected without being parsed.
         let sent = server.requests().len();
         for term in [deep(1_000_000), objects(1_000_000)] {
             let all = client.logs().list(LogsQuery::new().search(term)).collect().await;

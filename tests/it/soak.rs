@@ -49,8 +49,6 @@ fn many_tasks_against_a_misbehaving_server_leak_nothing() {
     println!("{said}");
 }
 
-// ---- the server
-
 /// What the server counts.
 #[derive(Default)]
 struct Counts {
@@ -118,7 +116,7 @@ impl Serving {
 
     async fn request(&mut self, stream: &mut TcpStream) -> Kept {
         let Some(request) = read(stream).await? else { return Ok(false) };
-        // What it remembers of requests must not grow for ever; and a log is emptied now and then.
+        // The server's memory of requests is bounded, and its log is emptied now and then.
         if self.requests.fetch_add(1, Ordering::SeqCst) % 20_000 == 19_999 {
             *self.fake.lock().unwrap() = filled();
         }
@@ -175,7 +173,7 @@ impl Serving {
         }
     }
 
-    /// What a server does that does as it's asked.
+    /// A regular response.
     fn answer(&self, request: &http::Request<Bytes>) -> (u16, String) {
         let answer = self.fake.lock().unwrap().respond(request);
         if request.method() == http::Method::POST {
@@ -205,7 +203,7 @@ async fn write_head(stream: &mut TcpStream, status: u16, headers: &str, length: 
     stream.write_all(head.as_bytes()).await
 }
 
-/// One request, or nothing where the client has gone.
+/// One request, or `None` if the client has disconnected.
 async fn read(stream: &mut TcpStream) -> io::Result<Option<http::Request<Bytes>>> {
     let mut text = Vec::new();
     let end = loop {
@@ -236,12 +234,10 @@ async fn read(stream: &mut TcpStream) -> io::Result<Option<http::Request<Bytes>>
     Ok(Some(request.body(Bytes::copy_from_slice(&text[end..end + length])).unwrap()))
 }
 
-// ---- the client
-
 /// The server's process, which ends when this is dropped.
 struct Server {
     child: Child,
-    /// Where it says what it has to say: closed, it would end as it says that it takes long.
+    /// Its standard error: if this were closed, a message about a slow test would end the process.
     _said: BufReader<ChildStdout>,
     port: u16,
     control: u16,
@@ -316,7 +312,7 @@ fn a_process_that_is_the_client() {
             tasks.spawn(worker.run(Arc::clone(&sent), requests));
         }
 
-        // What is live, from a quarter of the way on: by then the buffers have the size that they keep.
+        // Live memory, from a quarter of the run on: by then the buffers have reached their size.
         let mut live = Vec::new();
         while !tasks.is_empty() {
             sleep(Duration::from_millis(20)).await;
@@ -335,7 +331,7 @@ fn a_process_that_is_the_client() {
         }
         drop(client);
 
-        // Neither tasks of the client nor connections are left.
+        // No tasks of the client and no connections are left.
         let gone = timeout(Duration::from_secs(20), async {
             while Handle::current().metrics().num_alive_tasks() > 0 || server.counts().0 > 0 {
                 sleep(Duration::from_millis(20)).await;
@@ -352,7 +348,7 @@ fn a_process_that_is_the_client() {
             live.len(),
         );
         assert_eq!(twice, 0, "records were made twice");
-        // Sixteen pages of a hundred records, decoded or on their way, come and go.
+        // Sixteen pages of a hundred records may be live, decoded or in flight.
         assert!(last < first + first / 4 + 512 * 1024, "{first} bytes grew to {last}");
         assert!(ends["done"] > ends.values().sum::<u64>() / 2, "{ends:?}");
     });
@@ -377,7 +373,7 @@ impl Worker {
             self.calls += 1;
             let call = timeout(Duration::from_secs(60), self.call(&mut known));
             let end = call.await.expect("every call ends");
-            // What is counted is the client's memory, not what the test remembers.
+            // The client's memory is counted, and not that of the test.
             known.truncate(50);
             *ends.entry(end).or_default() += 1;
         }
@@ -432,7 +428,7 @@ impl Worker {
     }
 }
 
-/// The name of an end that a call may have.
+/// The name of a call's outcome.
 fn told(result: Result<(), (Error, bool)>) -> &'static str {
     use ErrorKind as Kind;
     let Err((error, creates)) = result else { return "done" };
@@ -450,7 +446,7 @@ fn told(result: Result<(), (Error, bool)>) -> &'static str {
         Kind::NotFound,
     ];
     assert!(may_be.contains(&error.kind()), "{error:?}");
-    // A create that was repeated had no effect before.
+    // A create is retried only if it had no effect before.
     assert!(!creates || error.attempts() <= 4 && error.outcome() != WriteOutcome::Applied, "{error:?}");
     error.kind().as_str()
 }

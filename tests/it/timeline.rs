@@ -55,7 +55,7 @@ fn logs(times: &[Vec<Option<i64>>]) -> Vec<Vec<Custom>> {
     times.iter().enumerate().map(log).collect()
 }
 
-/// Yields its records, each after so many polls in vain.
+/// Yields its records, each after this number of pending polls.
 struct Halting {
     records: VecDeque<Custom>,
     halts: VecDeque<u8>,
@@ -104,7 +104,7 @@ fn merge(order: Order, logs: &[Vec<Custom>], halts: &[u8]) -> (Vec<Custom>, usiz
 }
 
 fn some_logs() -> impl Strategy<Value = Vec<Vec<Option<i64>>>> {
-    // Few different times, so that many are the same.
+    // Few different times, so that many records have the same.
     let time = prop_oneof![1 => Just(None), 8 => (0_i64..30).prop_map(Some)];
     prop::collection::vec(prop::collection::vec(time, 0..25), 0..6)
 }

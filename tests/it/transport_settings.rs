@@ -70,7 +70,7 @@ async fn a_server_on_localhost_is_not_requested_through_a_proxy() {
     let own = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy.url()).unwrap());
     promptly(at(server.url()).reqwest(own).build().unwrap().send(probe())).await.unwrap();
     assert_eq!((server.heads().len(), proxy.heads().len()), (1, 0));
-    // Who shares one exchange between servers says by it that the proxy is meant for all.
+    // An HTTP client shared between servers uses its proxy for all of them.
     let own = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy.url()).unwrap());
     let http_client = ReqwestClient::from_reqwest_builder(own, None).unwrap();
     promptly(at(server.url()).http_client(http_client).build().unwrap().send(probe())).await.unwrap();
@@ -234,7 +234,7 @@ mod mutual {
         (params.signed_by(&key, issuer).unwrap(), key)
     }
 
-    /// A server that lets those in who show a certificate of the authority.
+    /// A server that requires a client certificate of the authority.
     async fn demanding(authority: &Issuer) -> String {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
@@ -294,7 +294,7 @@ mod mutual {
             let error = promptly(stranger.build().unwrap().send(probe())).await.unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::Transport), "{error:?}");
         }
-        // Trusting one authority is not trusting another.
+        // Only the configured authority is trusted.
         let wary = IntegrationClient::builder(&url).authenticator(auth::none()).retry(RetryPolicy::never());
         let wary = wary
             .only_root_certificates(pem("CERTIFICATE", theirs.der()))

@@ -1,7 +1,7 @@
 //! Serves listings of any length for all three APIs on a port of this machine: `server RECORDS LATENCY_MS`.
 //!
-//! Records are made on the fly: the texts of one page, each time with other ids. Prints its port, and ends when its input
-//! does, so that it outlives nobody.
+//! Records are made on the fly: the texts of one page, each time with other ids. Prints its port, and ends when its
+//! input does, so that it outlives nobody.
 
 use std::io::{Write as _, stdin};
 use std::time::Duration;

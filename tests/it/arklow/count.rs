@@ -76,7 +76,7 @@ async fn a_count_next_to_errors_is_kept_in_the_error() {
     assert_eq!(requests(&server).await.len(), 1);
 }
 
-/// A log of so many records, in pages.
+/// A log with this number of records, served in pages.
 struct Log {
     records: usize,
     count: Count,
@@ -105,8 +105,8 @@ impl Respond for Log {
 
 #[tokio::test]
 async fn a_scan_finds_the_end_by_the_scope_of_the_count() {
-    // Records, what the server counts, what the client was told of it, the requests of a walk in pages of five, with
-    // the one for the head: the order isn't documented.
+    // Records, what the server counts, the configured scope, and the requests of a scan in pages of five, including the
+    // one for the head, because the order is undocumented.
     let cases = [
         (0, Count::OfAll, TotalScope::Unknown, 2),
         (0, Count::OfAll, TotalScope::Listing, 2),

@@ -12,7 +12,7 @@ use crate::wire::{arklow, json, server};
 
 const EXAMPLE: &str = include_str!("../fixtures/arklow/list.json");
 
-/// An answer with these records and this count, without errors.
+/// A response with these records and this count, without errors.
 fn page(items: &Value, count: impl Into<Option<u64>>) -> ResponseTemplate {
     json(200, json!({"data": {"items": items, "count": count.into()}, "errors": null}).to_string())
 }
@@ -21,7 +21,7 @@ fn empty() -> ResponseTemplate {
     page(&json!([]), 0)
 }
 
-/// The listing's only record, as its JSON is read.
+/// Decodes a listing with this record only.
 async fn read(record: &Value) -> actionlog::arklow::ActionRecord {
     let server = server([page(&json!([record]), 1)]).await;
     let page = arklow(&server).records().list(()).page().await.unwrap();

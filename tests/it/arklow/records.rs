@@ -176,7 +176,7 @@ async fn integers_may_have_a_decimal_point() {
     assert_eq!(record.events.unwrap()[0].attempt, Some(2));
 }
 
-/// The example's record with everything in it but `id` and the brackets around things set to null.
+/// The example's record with all scalars but the `id` set to null.
 fn hollow(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields.iter().map(|(name, it)| (name.clone(), hollow(it))).collect(),

@@ -75,7 +75,7 @@ fn token(number: usize) -> Token {
     Token::new(format!("token-{number}"))
 }
 
-/// At once.
+/// A fetch that takes no time.
 fn now(fetched: Result<Token, AuthError>) -> Fetched {
     (Duration::ZERO, fetched)
 }

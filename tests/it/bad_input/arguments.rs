@@ -56,7 +56,7 @@ async fn ids_stay_one_segment_whatever_their_content() {
         ("日本", "%E6%97%A5%E6%9C%AC"),
         ("😀", "%F0%9F%98%80"),
         ("\u{202e}x", "%E2%80%AEx"),
-        // Looks like "..", and isn't.
+        // Looks like ".." but isn't.
         ("\u{2024}\u{2024}", "%E2%80%A4%E2%80%A4"),
     ];
     for (id, encoded) in cases {
@@ -83,7 +83,7 @@ async fn ids_that_would_change_the_path_are_rejected_before_anything_is_sent() {
         "",
         ".",
         "..",
-        // Behind a proxy that decodes before it resolves dots, or a server that decodes once more.
+        // A proxy may decode before it resolves dots, and a server may decode twice.
         "../admin",
         "..\\..",
         "a/../../b",
@@ -101,7 +101,7 @@ async fn ids_that_would_change_the_path_are_rejected_before_anything_is_sent() {
         "..%2fadmin",
         "..%255cadmin",
         "%%32%65.",
-        // Nobody knows what it comes to.
+        // Servers differ in what they make of it.
         &deep,
     ] {
         for (project, action_set, place) in [(bad, "1", "projectId"), ("default", bad, "id")] {

@@ -20,9 +20,9 @@ async fn a_web_page_has_the_hint_that_the_base_url_looks_wrong() {
         ResponseTemplate::new(200).set_body_raw(page, "Text/HTML; charset=utf-8"),
         ResponseTemplate::new(200).set_body_raw(page, "application/xhtml+xml"),
         ResponseTemplate::new(200).set_body_raw("", "text/html"),
-        // JSON that is called a web page isn't trusted either.
+        // JSON labelled as a web page isn't accepted either.
         ResponseTemplate::new(200).set_body_raw(EMPTY, "text/html"),
-        // Without a word on what it is.
+        // Without a content type.
         ResponseTemplate::new(200).set_body_bytes(page),
         ResponseTemplate::new(203).set_body_bytes(page),
     ];
@@ -193,7 +193,7 @@ async fn the_default_body_limit_is_16_mib_and_the_error_says_what_to_do() {
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         let text = error.to_string();
         assert!(text.contains("16777216") && text.contains("max_body_bytes"), "{text}");
-        // There is no smaller page of one record.
+        // A page of one record can't be smaller.
         assert_eq!(text.contains("page_size"), is_page, "{text}");
     }
 }
@@ -243,7 +243,7 @@ async fn no_memory_is_reserved_for_an_announced_length() {
     assert!(first_page(&client).await.is_ok());
 }
 
-/// Announces more than the memory, and sends a page in pieces.
+/// Announces a body larger than the memory, and sends a page in pieces.
 #[derive(Debug)]
 struct Announcing;
 

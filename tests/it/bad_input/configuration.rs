@@ -95,7 +95,7 @@ fn credentials_in_the_base_url_are_rejected_and_not_shown() {
         "https://hunter2@app.example.com",
         "https://:hunter2@app.example.com",
         "http://admin:hunter2@localhost",
-        // Not URLs, and just as secret: a key in the wrong variable, say.
+        // Not URLs, but as secret: a key in the wrong variable, for example.
         "user:hunter2",
         "hunter2",
         "ftp://hunter2@app.example.com",
@@ -120,7 +120,7 @@ fn a_client_without_credentials_is_not_built() {
     }
 }
 
-/// Fails unless a client isn't built by these credentials, and nothing that is printed shows `secret`.
+/// Fails unless building a client with these credentials fails, and nothing that is printed shows `secret`.
 fn refuses(auth: impl Authenticate, what: &str, secret: &str) {
     let builder = unsigned("http://localhost").authenticator(auth);
     let before = format!("{builder:?}{builder:#?}");
@@ -206,7 +206,7 @@ fn the_debug_output_of_a_client_shows_no_key() {
     }
 }
 
-/// Runs as a process of its own, started by the tests below.
+/// Runs in a separate process, started by the tests below.
 #[test]
 #[ignore = "started by other tests, in an environment made for it"]
 fn a_process_that_builds_a_client_from_its_environment() {
@@ -216,7 +216,7 @@ fn a_process_that_builds_a_client_from_its_environment() {
     }
 }
 
-/// What a process says that builds a client from this environment and no other.
+/// The output of a process that builds a client from this environment only.
 fn from_environment(variables: &[(&str, &str)]) -> String {
     let name = "bad_input::configuration::a_process_that_builds_a_client_from_its_environment";
     let mut command = Command::new(std::env::current_exe().unwrap());

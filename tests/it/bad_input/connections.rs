@@ -144,7 +144,7 @@ async fn a_silent_server_is_abandoned_at_the_attempt_timeout() {
 #[tokio::test]
 async fn an_error_whose_body_never_arrives_keeps_its_status() {
     let server = Raw::start(Then::SendAndHang(b"HTTP/1.1 403 No\r\ncontent-length: 99\r\n\r\nnot you".to_vec())).await;
-    // Both limits are longer than the body is waited for, and shorter.
+    // Each of the two limits is once longer and once shorter than the body takes.
     for (limit, least, most) in [(30_000, 1_900, 10_000), (200, 200, 1_900)] {
         let client = builder(server.url()).attempt_timeout(Duration::from_millis(limit)).build().unwrap();
         let begun = Instant::now();

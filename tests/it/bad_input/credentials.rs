@@ -10,8 +10,8 @@ use wiremock::ResponseTemplate;
 use crate::bad_input::EMPTY;
 use crate::support::{all_shown, client, first_error, first_page, json as json_answer, received, serve, unsigned};
 
-/// What of a request's credentials a server could send back: the header, what stands behind its scheme, and what that
-/// is in base64.
+/// What a server could echo of a request's credentials: the header, the part behind its scheme, and that part decoded
+/// from base64.
 fn echoes(request: &wiremock::Request) -> Vec<String> {
     let header = ["authorization", "x-key"].into_iter().find_map(|name| request.headers.get(name));
     let whole = header.expect("each request is signed").to_str().unwrap().to_owned();
@@ -27,7 +27,7 @@ fn echoes(request: &wiremock::Request) -> Vec<String> {
     out
 }
 
-/// Answers that hold all that is echoed, in every place that an error is made of.
+/// Responses that echo everything, in each part that an error shows.
 fn echoing_answers(echo: &str) -> Vec<ResponseTemplate> {
     let said = json!({
         "id": format!("id {echo}"),
@@ -76,7 +76,7 @@ async fn credentials_that_a_server_echoes_are_shown_nowhere() {
     ];
     let mut leaks = Vec::new();
     for (name, signer) in signers {
-        // What can be echoed is learned from a first request.
+        // A first request shows what can be echoed.
         let server = serve(ResponseTemplate::new(404)).await;
         let mut shown = all_shown(&first_error(&signer()(server.uri())).await);
         let request = &received(&server).await[0];

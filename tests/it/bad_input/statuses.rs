@@ -10,7 +10,7 @@ use crate::support::{KEY, Raw, Then, all_shown, builder, client, first_error, re
 #[tokio::test]
 async fn a_redirect_to_another_host_is_an_error_and_credentials_do_not_travel() {
     let other = serve_json(EMPTY).await;
-    // Another host to whoever compares names, and one that would be reached.
+    // Another host by name, which would be reached.
     let place = other.uri().replace("127.0.0.1", "localhost");
     for status in [301, 302, 303, 307, 308] {
         let location = format!("{place}/login?next=hunter2#hunter2");

@@ -19,7 +19,7 @@ pub(super) async fn the_verdict_is_correct<A: Api>(door: Door) {
     assert_eq!(fixed.summary.verdict, expected);
     assert_eq!(fixed.complete().is_ok(), A::HAS_TOTAL);
 
-    // Unless the listing is stable, that doubt remains.
+    // Unless the listing is stable, the doubt about moves remains.
     let all = scene.listing().collect().await;
     let expected = Verdict::Unverified(if A::HAS_TOTAL { Doubt::OrderMayChange } else { Doubt::NoTotal });
     assert_eq!(all.summary.verdict, expected);
@@ -193,6 +193,6 @@ pub(super) async fn a_log_that_grows_by_nearly_a_page_before_each_request_is_sca
     let ids: Vec<_> = read.items.iter().map(A::id).collect();
     assert!(before.iter().all(|it| ids.contains(it)), "{:?}", read.summary);
     assert!(!read.summary.verdict.is_incomplete(), "{:?}", read.summary);
-    // What came meanwhile is delivered, too, where the head is scanned again: a page brings at most 19 of it.
+    // Records added meanwhile are delivered too, where the head is scanned again: at most 19 per page.
     assert!(read.summary.requests <= 20 + read.summary.late / 19, "{:?}", read.summary);
 }

@@ -28,7 +28,7 @@ pub(super) fn name() -> BoxedStrategy<String> {
     prop_oneof![select(&ODD[..]).prop_map(|it| format!("{it:?}")), "\"[a-z]{0,6}\"", text()].boxed()
 }
 
-/// Any JSON, with blanks, names that come twice, and numbers and texts that no type holds.
+/// Any JSON, with blanks, duplicate names, and numbers and strings that no type holds.
 pub(crate) fn json() -> BoxedStrategy<String> {
     let leaf = prop_oneof![number(), text(), select(&["null", "true", "false"][..]).prop_map(str::to_owned)];
     leaf.prop_recursive(4, 24, 4, |inner| {
@@ -46,7 +46,7 @@ pub(crate) fn json() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// A text that isn't half of something.
+/// A string of whole characters.
 pub(super) fn plain() -> BoxedStrategy<String> {
     any::<String>().prop_map(|it| serde_json::to_string(&it).unwrap()).boxed()
 }
@@ -79,8 +79,7 @@ pub(super) fn flag() -> BoxedStrategy<String> {
     any::<bool>().prop_map(|it| it.to_string()).boxed()
 }
 
-/// An object of fields that must be there, fields that may be there or null, and fields that nobody knows, in any
-/// order.
+/// An object with required fields, optional fields that may be null, and unknown fields, in any order.
 pub(super) fn object(
     required: &[(&str, BoxedStrategy<String>)],
     optional: &[(&str, BoxedStrategy<String>)],
@@ -214,7 +213,7 @@ pub(super) fn unleash_record() -> BoxedStrategy<String> {
     )
 }
 
-/// Bytes of no shape, JSON of no shape, and pages with something of them changed.
+/// Arbitrary bytes, arbitrary JSON, and pages with a part of them changed.
 pub(super) fn any_bytes() -> BoxedStrategy<Vec<u8>> {
     let page = prop_oneof![
         prop::collection::vec(arklow_record(), 0..3).prop_map(|it| arklow_page(&it)),

@@ -24,7 +24,7 @@ const URL: &str = "http://localhost";
 
 const TIME: &str = r#""2023-11-07T05:31:56Z""#;
 
-/// Stands where nothing of it may get into a message.
+/// A value that no message may contain.
 const PLANTED: &str = "4929-1234-5678";
 
 fn arklow() -> &'static Listing<RecordListing> {
@@ -83,11 +83,11 @@ fn unleash_page(records: &[String]) -> String {
     format!(r#"{{"actionSetEvents":[{}]}}"#, records.join(","))
 }
 
-/// What stands there, as it was written.
+/// The value at a path, as it was written.
 fn at(json: &str, path: &[&str]) -> Option<Json> {
     let mut here = Json::from_text(json).unwrap();
     for name in path {
-        // The last of several of the same name: none of the names asked for is there twice.
+        // Of several members with the same name, the last one counts.
         let fields: std::collections::HashMap<String, Json> = here.parse().ok()?;
         here = fields.get(*name)?.clone();
     }
@@ -99,7 +99,7 @@ pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence, ..ProptestConfig::default() }
 }
 
-/// A record of each API, of which this id is read.
+/// A valid record of each API, with this id.
 fn good(api: usize, id: usize) -> String {
     match api {
         0 => format!(r#"{{"id":"{id}","state":{{"attempt":1,"updated_at":{TIME}}}}}"#),

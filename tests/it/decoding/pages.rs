@@ -43,7 +43,7 @@ fn deeply_nested_brackets_are_an_error() {
         targets::integration(body.as_bytes());
         targets::unleash(body.as_bytes());
     }
-    // Where any JSON may stand, any depth may.
+    // A free-form value may have any depth.
     let record: ActionRecord = only(arklow(), &arklow_page(&[format!(r#"{{"id":"1","input":{deep},"x":{deep}}}"#)]));
     let input = record.input.clone().unwrap();
     assert_eq!(input.as_str(), deep);

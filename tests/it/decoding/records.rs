@@ -13,7 +13,7 @@ use crate::decoding::{
 };
 use crate::support::all_shown;
 
-/// The record is read, and its free-form parts are written as they were.
+/// Checks that the record is decoded, and that its free-form parts are written back unchanged.
 fn survives<Q: Paginate<Item: Serialize>>(listing: &Listing<Q>, page: &str, text: &str, free: &[&[&str]]) {
     let written = serde_json::to_string(&only(listing, page)).unwrap();
     for path in free {
@@ -50,7 +50,7 @@ proptest! {
     }
 }
 
-/// The same with something that doesn't fit, and the path of that.
+/// The same with a field that doesn't fit, and the path of that field.
 fn bad(api: usize, id: usize, way: usize, instead: &str) -> (String, &'static str) {
     let good = good(api, id);
     let [from, to] = match (way, api) {

@@ -93,13 +93,13 @@ fn names_that_serde_json_keeps_for_itself_do_not_change_the_shape_of_a_record() 
             only(&integration().clone().with_raw(), &integration_page(std::slice::from_ref(&log))).raw().as_str(),
             log
         );
-        // A record of nothing else is no record.
+        // An object with this name only isn't a record.
         let entries = entries(integration(), &integration_page(&[odd]));
         assert!(entries[0].is_err());
     }
 }
 
-/// A format that isn't serde_json's: it writes a text as it is.
+/// A format other than serde_json's: it writes a string unchanged.
 struct Other<'a>(&'a Json);
 
 impl fmt::Display for Other<'_> {

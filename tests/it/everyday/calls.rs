@@ -31,7 +31,7 @@ async fn an_error_reports_what_happened() {
     let slow = IntegrationClient::builder("http://localhost").bearer("any").http_client(slow).build().unwrap();
     let error = slow.logs().get("1").attempt_timeout(Duration::from_millis(1)).retry(RetryPolicy::never()).await;
     assert!(error.as_ref().is_err_and(|it| it.is_timeout() && !it.is_connect()));
-    // Any error type that takes errors takes these.
+    // The errors convert into any error type that wraps errors.
     let boxed: Box<dyn std::error::Error + Send + Sync> = error.unwrap_err().into();
     assert!(std::io::Error::other(boxed).to_string().contains("attempt"));
 }
@@ -42,7 +42,7 @@ async fn a_failed_connection_and_a_connect_timeout_are_different_kinds() {
     let client = UnleashClient::builder(format!("http://{free}")).api_key("any").retry(RetryPolicy::never()).build();
     let refused = client.unwrap().action_set_events().list(("default", 1)).page().await.unwrap_err();
     assert!(refused.is_connect() && !refused.is_timeout(), "{refused}");
-    // An address that nobody has: packets to it get no answer.
+    // An address that nobody has: packets to it get no reply.
     let client = UnleashClient::builder("http://192.0.2.1")
         .allow_http()
         .api_key("any")

@@ -1,13 +1,12 @@
 //! Code that a user of reqwest, object_store, kube, octocrab or an AWS SDK writes first: it compiles, and does what it
-//! says.
+//! promises.
 
+// The lines are written as a user would write them.
 #![allow(clippy::nonminimal_bool, clippy::cmp_owned)]
 
 mod calls;
 mod scans;
 mod values;
-
-// These lines are tried as a user writes them.
 
 use actionlog::testing::FakeServer;
 use actionlog::{ArklowClient, IntegrationClient, RetryPolicy, UnleashClient};

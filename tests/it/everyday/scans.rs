@@ -85,7 +85,7 @@ async fn invalid_records_are_yielded_as_values_with_cursors() {
         }
         assert_eq!((cursors.len(), at), (13, Some(6)));
         assert_eq!(entries.summary().invalid, 1);
-        // The cursor behind the unreadable record goes on with the next one.
+        // The cursor behind the invalid record resumes with the next one.
         let rest = listing.clone().resume(cursors.remove(6)).collect().await;
         assert_eq!((rest.items.len(), rest.invalid.len()), (6, 0));
     }

@@ -100,7 +100,7 @@ fn every_state_reports_whether_it_is_final() {
     assert!(logs.iter().all(|(it, expected)| LogStatus::from(*it).is_final() == *expected));
     let runs = [("started", no), ("success", yes), ("failed", yes), ("throttled", None)];
     assert!(runs.iter().all(|(it, expected)| ActionSetEventState::from(*it).is_final() == *expected));
-    // Where an action before it failed, it stays so: that isn't known from this alone.
+    // If an earlier action failed, the whole stays failed: the state of one action doesn't show that.
     let actions = [("not started", None), ("started", no), ("success", yes), ("failed", yes), ("skipped", None)];
     assert!(actions.iter().all(|(it, expected)| ActionEventState::from(*it).is_final() == *expected));
     let records = [("queued", no), ("ack_wait", no), ("succeeded", yes), ("canceled", yes), ("paused", None)];

@@ -38,7 +38,7 @@ async fn faults_apply_to_the_requests_of_their_path() {
         .fail_next_at("/integration-action-logs/", Fault::Status(403))
         .fail_next_at("/v1/", Fault::EmptyOnce)
         .fail_next(Fault::Status(429));
-    // The one for any path is met by the first that no earlier one is for.
+    // A fault for any path applies to the first request that no earlier fault applies to.
     assert_eq!(logs.logs().list(()).page().await.unwrap_err().kind(), ErrorKind::RateLimited);
     assert_eq!(logs.logs().list(()).page().await.unwrap().len(), 3);
     assert_eq!(records.records().list(()).page().await.unwrap_err().kind(), ErrorKind::Server);

@@ -266,7 +266,7 @@ async fn a_write_of_an_outdated_version_is_rejected_and_changes_nothing() {
     assert_ne!(second, first);
     assert_eq!(logs.get(&id).with_response().await.unwrap().etag(), Some(&*second));
 
-    // Somebody else's turn came between: the other's change stays.
+    // Another client updated the record in between: its change stays.
     let held = server.integration().log().texts();
     let stale = logs.update(&id, draft().error_message("two")).if_match(&*first).await.unwrap_err();
     assert_eq!((stale.kind(), stale.outcome()), (ErrorKind::PreconditionFailed, WriteOutcome::NotApplied));
@@ -277,7 +277,7 @@ async fn a_write_of_an_outdated_version_is_rejected_and_changes_nothing() {
         assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{odd}");
     }
     assert_eq!(server.integration().log().texts(), held);
-    // Whoever isn't there is of no version.
+    // A record that doesn't exist has no version.
     assert_eq!(logs.delete("no").if_match("*").await.unwrap_err().kind(), ErrorKind::NotFound);
 
     for fine in ["*", &format!("\"no\", {second}")] {
@@ -301,10 +301,10 @@ async fn a_write_after_a_later_change_is_rejected_by_its_timestamp() {
     assert!(later > time);
     let error = logs.update(&id, draft()).if_unmodified_since(time).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
-    // A version outranks a time.
+    // An ETag takes precedence over a time.
     let etag = written.etag().unwrap().to_owned();
     logs.update(&id, draft()).if_unmodified_since(time).if_match(etag).await.unwrap();
-    // What nobody can read as a time says nothing.
+    // A header that isn't a time is ignored.
     let request = Request::delete(format!("{PATH}/{id}")).header("if-unmodified-since", "soon");
     assert_eq!(server.respond(&request.body(Vec::new().into()).unwrap()).status(), 200);
 }

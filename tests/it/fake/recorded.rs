@@ -188,11 +188,11 @@ async fn the_fake_unleash_sends_compressed_bodies_in_chunks_as_recorded() {
     assert!(head.contains(&length) && !head.contains("chunked") && body == plain, "{head}");
     let (head, body) = ask("GET", "HTTP/1.1", gzip).await;
     assert!(head.contains("transfer-encoding: chunked") && !head.contains("content-length"), "{head}");
-    // gzip's header is a chunk of its own.
+    // The gzip header is a separate chunk.
     assert!(body.starts_with(b"A\r\n\x1f\x8b") && body.ends_with(b"\r\n0\r\n\r\n"));
     let rest = body[15..].windows(2).position(|it| it == b"\r\n").unwrap() + 17;
     assert_eq!(unpacked(&[&body[3..13], &body[rest..body.len() - 7]].concat()), plain);
-    // Who doesn't know chunks gets it to the connection's end, and HEAD says how long the uncompressed one is.
+    // An HTTP/1.0 client gets the body up to the end of the connection, and HEAD returns the uncompressed length.
     let (head, body) = ask("GET", "HTTP/1.0", gzip).await;
     assert!(!head.contains("chunked") && !head.contains("content-length") && unpacked(&body) == plain, "{head}");
     let (head, body) = ask("HEAD", "HTTP/1.1", gzip).await;
@@ -225,7 +225,7 @@ async fn the_fake_unleash_limits_personal_tokens_as_recorded() {
         (&headers["content-type"], &body[..]),
         (&"text/html; charset=utf-8".parse().unwrap(), &b"Too many requests, please try again later."[..],)
     );
-    // And the client makes of it what it should: it waits, and comes through.
+    // The client waits as requested, and succeeds.
     let client =
         UnleashClient::builder("http://localhost").api_key("user:good").http_client(fake.http_client()).build();
     let client = client.unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{EVENTS, LOGS, RECORDS, get, send};
 
-/// What a reference says of a value.
+/// How a reference describes a value.
 pub(super) enum Kind {
     Text,
     Digits,
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 
 use Kind::{Any, Bool, Digits, Fields, Integer, List, Map, Nullable, Number, OneOf, Text, Time};
 
-/// A field, and whether it's required.
+/// A field, and whether it is required.
 pub(super) type Field = (&'static str, bool, Kind);
 
 /// The reference page "Integration action logs": List. Its `ActionLogInput`'s required fields, and `_id`, `createdAt`
@@ -208,7 +208,7 @@ pub(super) const ACTION: Kind = Fields(&[
     ("details", false, Nullable(&Text)),
 ]);
 
-/// What of a value isn't as it should be, with where it stands.
+/// What doesn't match the reference, with its path.
 pub(super) fn misfits(value: &Value, kind: &Kind, at: &str) -> Vec<String> {
     let fits = match kind {
         Any => true,

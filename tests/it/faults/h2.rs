@@ -28,36 +28,36 @@ pub(super) const REFUSED_STREAM: u32 = 7;
 pub(super) const CANCEL: u32 = 8;
 pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// What there is to make frames of.
+/// The parts of frames.
 pub(super) struct Stream {
     pub(super) id: u32,
     pub(super) good: String,
 }
 
-/// What the server does with one request, once it has come to its end.
+/// What the server does with one complete request.
 #[derive(Clone, Copy)]
 pub(super) enum Act {
     Good,
     Write(Frames, Then),
-    /// Writes the first, and the second when that has been read: what comes together may be taken as if it had come in
+    /// Writes the first, and the second once that has been read: frames that arrive together may be processed in
     /// another order.
     WriteBoth(Frames, Frames),
 }
 
 pub(super) type Frames = fn(&Stream) -> Vec<u8>;
 
-/// Whether the server speaks at all.
+/// Whether the server sends anything.
 #[derive(Clone, Copy)]
 pub(super) enum Greeting {
     Usual,
-    /// Reads, and never says a word. The client is told to ask by pings whether anybody is there, if it's so.
+    /// Reads and sends nothing. If the value is true, the client sends keep-alive pings.
     Silent {
         pings: bool,
     },
 }
 
 impl Server {
-    /// A server of HTTP/2 without TLS, and a client that knows so beforehand.
+    /// A server of HTTP/2 without TLS, and a client with prior knowledge of that.
     pub(super) async fn http2(greeting: Greeting, plan: Plan<Act>) -> Self {
         let mut server = Self::start(move |stream, seen, _| serve(stream, greeting, plan.clone(), seen)).await;
         let mut client = usual().http2_prior_knowledge();
@@ -91,7 +91,7 @@ async fn serve(mut stream: TcpStream, greeting: Greeting, plan: Plan<Act>, seen:
                 stream.write_all(&frame(SETTINGS, ACK, 0, &[])).await?;
             }
             (PING, _) if flags & ACK == 0 => stream.write_all(&frame(PING, ACK, 0, &payload)).await?,
-            // What has a body ends with it: a creation. What has none ends with its head.
+            // A create ends with its body, any other request with its head.
             (HEADERS | DATA, _) if flags & END_STREAM != 0 => {
                 let request = Stream { id: u32::from_be_bytes(id), good: good(kind == DATA) };
                 let act = plan.next(&seen);
@@ -132,12 +132,12 @@ fn frame(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The head of an answer with status 200: entry 8 of HPACK's static table.
+/// The head of a response with status 200: entry 8 of HPACK's static table.
 pub(super) fn head(stream: &Stream) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream.id, &[0x88])
 }
 
-/// The same, for a body of as many bytes as a good answer's.
+/// The same, with the content length of a valid body.
 pub(super) fn head_with_length(stream: &Stream) -> Vec<u8> {
     let length = stream.good.len().to_string();
     // Entry 28 is `content-length`; 15 of that fit into the first byte.
@@ -145,7 +145,7 @@ pub(super) fn head_with_length(stream: &Stream) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream.id, &field)
 }
 
-/// The end of a good answer's body, and what comes before it.
+/// The last part of a valid body, and the part before it.
 pub(super) fn body(stream: &Stream) -> (Vec<u8>, Vec<u8>) {
     let (first, last) = stream.good.as_bytes().split_at(stream.good.len() / 2);
     (frame(DATA, 0, stream.id, first), frame(DATA, END_STREAM, stream.id, last))
@@ -161,7 +161,7 @@ pub(super) fn reset(stream: &Stream, reason: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream.id, &reason.to_be_bytes())
 }
 
-/// That no stream after this one was or will be looked at.
+/// A GOAWAY: no stream after this one was or will be processed.
 pub(super) fn go_away(last: u32, reason: u32, debug: &str) -> Vec<u8> {
     let payload = [&last.to_be_bytes()[..], &reason.to_be_bytes(), debug.as_bytes()].concat();
     frame(GOAWAY, 0, 0, &payload)

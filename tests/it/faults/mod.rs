@@ -1,7 +1,7 @@
 //! Every fault between a client and a server: the number of requests, the error, and that no write happens twice, no
 //! call hangs and no credential is shown.
 
-// Some of the faults, and the docs' table of all, take all features.
+// Some of the faults need all features, and so does the table in the docs, which has all of them.
 #![cfg_attr(not(all(feature = "gzip", feature = "http2", feature = "rustls")), allow(dead_code))]
 
 #[cfg(feature = "http2")]
@@ -34,26 +34,26 @@ use server::Server;
 
 pub(crate) type Builder = ClientBuilder<IntegrationClient>;
 
-/// In all keys and tokens of the clients, and in all that the servers say; never in what a caller sees.
+/// Part of all keys and tokens of the clients, and of everything that the servers send; never of what a caller sees.
 pub(crate) const SECRET: &str = "pl4nted-s3cret";
 
-/// In what is asked for, written and read: it is in no error, span or event either.
+/// Part of what is requested, written and read: no error, span or event contains it either.
 const PAYLOAD: &str = "pl4nted-payload";
 
-/// Far more than any case takes, even where it shares its processor with much else.
+/// Far more than any case takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// More cases at once would only make each other late, and each takes some of the files that a process may have.
+/// More cases at once would only delay each other, and each needs some of the file descriptors of the process.
 const AT_ONCE: usize = 48;
 
-/// All calls, whatever the row.
+/// All calls, for any row.
 fn each_call(_: usize) -> Vec<Calls> {
     vec![Calls::List, Calls::Stream, Calls::Create]
 }
 
-/// Runs every row with some of the three calls, and says what wasn't as the row has it.
+/// Runs every row with some of the three calls, and returns what differs from the row.
 ///
-/// `prepare` gets each client's builder last, and `on_error` each error that a caller sees.
+/// `prepare` is called last with each client's builder, and `on_error` with each error that a caller sees.
 pub(crate) async fn drive(
     rows: Vec<Row>,
     calls: impl Fn(usize) -> Vec<Calls>,
@@ -67,7 +67,7 @@ pub(crate) async fn drive(
         for calls in calls(at) {
             let (row, on_error) = (Arc::clone(&row), Arc::clone(&on_error));
             let place = Arc::clone(&room).acquire_owned().await.unwrap();
-            // Not in the tasks: to set up TLS takes a processor for long, which would make the others late.
+            // Not in the tasks: setting up TLS takes a lot of CPU time, which would delay the others.
             let server = row.script.start().await;
             let client = prepare(builder(&row, calls, &server)).build().unwrap();
             cases.spawn(async move {
@@ -96,10 +96,10 @@ fn builder(row: &Row, calls: Calls, server: &Server) -> Builder {
     let builder = IntegrationClient::builder(&*server.url)
         .bearer(SECRET)
         .retry(RetryPolicy::default().initial_backoff(Duration::from_millis(1)))
-        // The one page there is says by its total that it's all.
+        // The total of the only page shows that there are no others.
         .total_scope(TotalScope::Listing);
     let builder = match &server.http_client {
-        // For one of the calls, where it can: by what the client makes for itself.
+        // One of the calls uses the default client, where the row allows it.
         Some(_) if calls == Calls::List && row.script.is_usual() => builder,
         Some(http_client) => builder.http_client(http_client.clone()),
         None => builder,
@@ -107,7 +107,7 @@ fn builder(row: &Row, calls: Calls, server: &Server) -> Builder {
     (row.tune)(builder)
 }
 
-/// One row with one call, against a server of its own.
+/// Runs one row with one call, against a separate server.
 async fn case(
     row: &Row,
     calls: Calls,
@@ -129,7 +129,7 @@ async fn case(
     let (result, mut problems) = call(client, calls).await;
     let end = row.end(calls);
     let came = count() - before;
-    // A reading that comes to its end asks once more, to be sure that it is the end.
+    // A scan sends one more request at its end, to prove the end.
     let more = u32::from(calls == Calls::Stream && end.failure.is_none());
     let expected = if row.reaches_nobody() { 0 } else { end.attempts + more };
     if came != expected {
@@ -162,7 +162,7 @@ async fn case(
     problems
 }
 
-/// Makes one call, and says what a caller sees of it that can't be right whatever the fault.
+/// Makes one call, and returns what a caller sees that can't be right, whatever the fault.
 async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, Vec<String>) {
     let logs = client.logs();
     let mut problems = Vec::new();
@@ -202,13 +202,13 @@ fn draft() -> ActionLogInput {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_has_the_documented_error_and_shows_no_secret() {
-    // All in one, so that what one row waits for doesn't keep others waiting.
+    // All rows in one test, so that they wait at the same time.
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
     let problems = drive(rows, each_call, |it| it, |_, _, _| ()).await;
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
 }
 
-/// On one thread, as a subscriber is a thread's.
+/// On one thread, because a subscriber belongs to a thread.
 #[tokio::test]
 async fn no_secret_reaches_a_subscriber_or_an_observer_in_any_failure() {
     let recorder = Recorder::default();
@@ -229,7 +229,7 @@ async fn no_secret_reaches_a_subscriber_or_an_observer_in_any_failure() {
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
     let problems =
         drive(rows, each_call, prepare, move |_, _, error| told.lock().unwrap().push_str(&all_shown(error))).await;
-    // How long things take is tried elsewhere; here they share a thread with a subscriber that keeps all.
+    // Durations are tested elsewhere: here all calls share a thread with a subscriber that keeps everything.
     let grave: Vec<_> = problems.iter().filter(|it| it.contains("panic") || it.contains("shown")).collect();
     assert!(grave.is_empty(), "{grave:#?}");
 
@@ -254,7 +254,7 @@ async fn no_secret_reaches_a_subscriber_or_an_observer_in_any_failure() {
     }
 }
 
-/// With all features, as the docs have all rows.
+/// Needs all features, because the docs have all rows.
 #[cfg(all(feature = "gzip", feature = "http2", feature = "rustls"))]
 #[test]
 fn the_docs_have_the_table_of_faults() {

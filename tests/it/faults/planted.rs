@@ -14,24 +14,24 @@ use super::row::{Calls, Row};
 use super::{Builder, SECRET, drive, table};
 use crate::support::all_shown;
 
-/// Stands for a letter of Latin-1 that is one byte there. What follows it is the credential's.
+/// A placeholder for a letter that is one byte in Latin-1. The credential follows it.
 const NARROW: &str = "p\u{7f}sswort-20417";
 
 tokio::task_local! {
     static SAID: String;
 }
 
-/// What a server says wherever it can say anything.
+/// What a server sends wherever it can send text.
 pub(super) fn said() -> String {
     SAID.try_with(Clone::clone).unwrap_or_else(|_| SECRET.to_owned())
 }
 
-/// The same in a task of its own.
+/// The same for the call in a separate task.
 pub(super) fn kept<F: Future>(future: F) -> impl Future<Output = F::Output> {
     SAID.scope(said(), future)
 }
 
-/// What is to be in Latin-1, as it is there.
+/// Encodes in Latin-1 what is to be in Latin-1.
 pub(super) fn narrow(mut bytes: Vec<u8>) -> Vec<u8> {
     if said().contains('\u{7f}') {
         let places: Vec<_> = bytes.windows(2).enumerate().filter(|it| it.1 == b"p\x7f").map(|it| it.0 + 1).collect();
@@ -41,12 +41,12 @@ pub(super) fn narrow(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A credential, and the form in which servers repeat it.
+/// A credential, and the form in which servers echo it.
 struct Plant {
     name: &'static str,
     give: fn(Builder) -> Builder,
     said: String,
-    /// Of this, or of what it's in capitals, nothing is shown.
+    /// Nothing of this is shown, nor of its upper-case form.
     mark: &'static str,
 }
 
@@ -111,7 +111,7 @@ fn in_query(builder: Builder) -> Builder {
     }))
 }
 
-/// Gives a token once, and names it ever after.
+/// Returns a token once, and later errors that contain it.
 #[derive(Debug, Default)]
 struct Talkative(Mutex<bool>);
 
@@ -125,10 +125,10 @@ impl TokenSource for Talkative {
     }
 }
 
-/// Runs every row with what is planted, and gives where it shows and how many errors there were.
+/// Runs every row with planted credentials. Returns where they show, and the number of errors.
 async fn leaks(number: usize, Plant { name, give, said, mark }: Plant) -> (Vec<String>, usize) {
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
-    // Each row once with each form: by turns with each call. What is said is said at once, or not at all.
+    // Each row runs once with each form, by turns with each call.
     let calls = move |row: usize| vec![[Calls::List, Calls::Stream, Calls::Create][(row + number) % 3]];
     let prepare = move |it: Builder| {
         let it = it.retry(RetryPolicy::never()).attempt_timeout(Duration::from_millis(500));

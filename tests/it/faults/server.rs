@@ -113,8 +113,8 @@ impl Server {
         let seen = Arc::<Seen>::default();
         let (here, there) = (Arc::clone(&seen), Arc::clone(&seen));
         let serving = tokio::spawn(planted::kept(async move {
-            // With this task go the connections, so that none is left in a client's pool when the port is another
-            // server's.
+            // The connections end with this task, so that none is left in a client's pool when another server gets the
+            // port.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 here.connections.fetch_add(1, Ordering::SeqCst);
@@ -171,8 +171,8 @@ impl Drop for Server {
     }
 }
 
-/// A client as `ReqwestClient` builds its own, but without the roots of this machine, which take long to read. None is
-/// shared: a connection that is kept to one server would be taken for another's, where that gets the same port.
+/// A client as `ReqwestClient` builds it, but without the root certificates of this machine, which take long to load.
+/// Clients aren't shared: a pooled connection to one server would be used for another that gets the same port.
 pub(super) fn usual() -> reqwest::ClientBuilder {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -42,7 +42,7 @@ fn line(row: &Row) -> String {
         Some(WriteOutcome::NotApplied) => "no: `NotApplied`",
         Some(_) => "**`Unknown`**",
     };
-    // If only one of the two calls fails, the column is about that one.
+    // If only one of the two calls fails, the column describes that one.
     let transient = match create.failure.or(read.failure) {
         None => "",
         Some(failure) if failure.transient => "yes",

@@ -12,14 +12,14 @@ use crate::support::acceptor;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Certificate {
     Good,
-    /// Nobody has vouched for it.
+    /// No trusted authority has signed it.
     Unknown,
     ForAnother,
     Over,
 }
 
 impl Server {
-    /// A server of HTTP/1 over TLS, and a client that trusts its certificate unless it's an unknown one.
+    /// A server of HTTP/1 over TLS, and a client that trusts its certificate unless that is `Unknown`.
     pub(super) async fn https(certificate: Certificate, plan: Plan<Act>) -> Self {
         let key = KeyPair::generate().unwrap();
         let name = if certificate == Certificate::ForAnother { "elsewhere.test" } else { "127.0.0.1" };
@@ -43,10 +43,10 @@ impl Server {
         server
     }
 
-    /// A server that knows nothing of TLS, at a URL that asks for it.
+    /// A server without TLS, at an `https` URL.
     pub(super) async fn no_tls(bytes: Option<&'static [u8]>) -> Self {
         let mut server = Self::start(move |mut stream, _, _| async move {
-            // The greeting has come, or its beginning.
+            // The ClientHello has arrived, or its beginning.
             stream.read_u8().await?;
             match bytes {
                 Some(bytes) => stream.write_all(bytes).await?,

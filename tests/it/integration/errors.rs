@@ -78,14 +78,14 @@ async fn an_error_shows_its_kind_the_servers_message_a_hint_and_the_outcome() {
         ),
         (
             ResponseTemplate::new(302).insert_header("location", "https://login.example.com/?next=secret"),
-            // What some servers answer to a form that was taken.
+            // Some servers respond like this to an accepted form.
             Expected { message: None, hint: true, outcome: Unknown, ..plain(Kind::Redirect) },
         ),
     ];
     for (answer, expected) in cases {
         let server = server([answer.clone()]).await;
         let created = integration(&server).logs().create(minimal()).await.unwrap_err();
-        // A client that the server asked to leave it alone would not ask again.
+        // A client doesn't retry against the server's request to stop.
         let got = integration(&server).logs().get(ID).await.unwrap_err();
         let status = StatusCode::from_u16(client_status(&created)).unwrap();
         for error in [&created, &got] {

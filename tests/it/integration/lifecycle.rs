@@ -89,7 +89,7 @@ async fn the_end_of_an_action_can_be_reported_again_after_an_error() {
     running.succeed().await.unwrap();
 }
 
-/// A log of so many records.
+/// A log with this number of records.
 struct Log {
     records: usize,
     total: bool,
@@ -110,7 +110,7 @@ impl Respond for Log {
 
 #[tokio::test]
 async fn a_scan_ends_with_a_total_and_without() {
-    // Records, whether there is a total, the requests of a walk in pages of five, whether the first says there's more.
+    // Records, whether there is a total, the requests of a scan in pages of five, and whether the first page has more.
     let cases = [
         (0, true, 2, More::Unknown),
         (0, false, 2, More::Unknown),
@@ -158,7 +158,7 @@ async fn an_update_can_require_the_version_that_was_read() {
     assert_eq!(read.last_modified().unwrap().to_rfc3339(), "2026-11-21T20:18:31+00:00");
     let written = client.logs().update(ID, minimal()).if_match(read.etag().unwrap()).with_response().await.unwrap();
     assert_eq!(written.etag(), Some("\"v7\""));
-    // With a fraction, as the record itself may have it: HTTP knows seconds only.
+    // With a fraction, as in a record: HTTP dates have whole seconds.
     let time = read.last_modified().unwrap() + chrono::TimeDelta::milliseconds(900);
     client.logs().update(ID, minimal()).if_unmodified_since(time).await.unwrap();
     assert_eq!(memory.headers("if-match"), ["", "\"v7\"", ""]);
@@ -174,7 +174,7 @@ async fn an_update_can_require_the_version_that_was_read() {
         assert_eq!((error.attempts(), error.is_transient()), (1, false));
         assert!(error.to_string().contains("not v7") && error.to_string().contains("read it again"), "{error}");
     }
-    // What no header can hold, and a time that HTTP has no words for, are told before anything is sent.
+    // Values that no header can hold, and times that no HTTP date can hold, are rejected before anything is sent.
     let before = memory.count();
     let long_ago = "1960-01-01T00:00:00Z".parse().unwrap();
     for update in [

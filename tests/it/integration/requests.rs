@@ -113,7 +113,7 @@ async fn each_operation_has_its_method_path_and_headers() {
     logs.delete(ID).await.unwrap();
     let patching = integration_with(&server, |it| it.update_method(UpdateMethod::Patch));
     patching.logs().update(ID, minimal()).await.unwrap();
-    // The answer isn't a listing's.
+    // The response isn't a listing.
     patching.logs().list(()).page().await.unwrap_err();
 
     let one = format!("/integration-action-logs/{ID}");
@@ -273,7 +273,7 @@ async fn a_query_string_has_the_expected_bytes() {
     }
 }
 
-/// Can't be written, whatever it is written as.
+/// A value that no format can serialize.
 struct Unwritable;
 
 impl Serialize for Unwritable {

@@ -36,7 +36,7 @@ async fn a_create_whose_connection_is_cut_is_not_retried() {
         let mut connections = 0;
         while let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::from_millis(500), listener.accept()).await {
             connections += 1;
-            // Whatever came is read, and the connection closed without an answer.
+            // Reads the request, and closes the connection without a response.
             stream.readable().await.unwrap();
             let _ = stream.try_read(&mut [0; 4096]);
         }
@@ -58,7 +58,7 @@ async fn a_create_that_provably_had_no_effect_is_retried() {
     assert!(bodies.iter().all(|it| *it == bodies[0] && !it.is_empty()));
 }
 
-/// Stores what comes, and then says that it's too busy.
+/// Stores the request, and responds that it is too busy.
 #[tokio::test]
 async fn a_server_that_stores_and_then_responds_503_stores_once() {
     for status in [429, 503] {
@@ -92,7 +92,7 @@ async fn idempotent_requests_are_retried_until_they_succeed() {
 #[tokio::test]
 async fn a_deletion_whose_response_was_lost_and_that_then_finds_nothing_succeeded() {
     let gone = || json(404, r#"{"success": false, "message": "not found"}"#);
-    // Also if it said that it was busy: that says nothing of what it had done.
+    // Also for a 503, which doesn't show whether the request was applied.
     let busy = |status| json(status, "").insert_header("retry-after", "0");
     for answers in [
         vec![json(500, ""), gone()],
@@ -102,7 +102,7 @@ async fn a_deletion_whose_response_was_lost_and_that_then_finds_nothing_succeede
         let server = server(answers).await;
         assert_eq!(integration(&server).logs().delete(ID).await.unwrap().message, None);
     }
-    // Over a limit, which what is safe to repeat is believed.
+    // A 429 is retried for idempotent requests.
     for answers in [vec![gone()], vec![busy(429), gone()]] {
         let server = server(answers).await;
         let error = integration(&server).logs().delete(ID).await.unwrap_err();

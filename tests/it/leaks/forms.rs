@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE_NO_PAD as BASE64_URL};
 
-/// A way to write a text.
+/// A way to encode a string.
 pub(crate) struct Form {
     pub(crate) name: &'static str,
     write: fn(&str) -> String,
@@ -39,7 +39,7 @@ fn quoted(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Each way to write a text; none of them has a quotation mark, a backslash or a line break where JSON can't.
+/// All encodings. None of them yields a quotation mark, a backslash or a line break where JSON can't have one.
 pub(crate) fn forms() -> Vec<Form> {
     let form = |name, write| Form { name, write };
     vec![

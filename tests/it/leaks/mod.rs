@@ -22,7 +22,7 @@ pub(crate) use forms::forms;
 
 pub(crate) const WITHHELD: &str = "[withheld: contains part of a credential]";
 
-/// Responds with this to everything. Breaks off behind it, where it's told to.
+/// Responds with this to every request, and closes the connection behind it if set.
 #[derive(Clone, Debug)]
 struct Says {
     status: u16,
@@ -36,7 +36,7 @@ impl Says {
         Self { status, headers: Vec::new(), body: body.into(), breaks_off: false }
     }
 
-    /// A message as JSON; its bytes need not be text.
+    /// A message as JSON. Its bytes need not be UTF-8.
     fn message(bytes: &[u8]) -> Self {
         Self::new(400, [br#"{"message":""#, bytes, br#""}"#].concat())
     }
@@ -63,18 +63,18 @@ fn probe() -> Request<()> {
     Request::get("probe", [""; 0])
 }
 
-/// The error of a client that is answered like this.
+/// The error of a client that gets this response.
 async fn error(builder: ClientBuilder<IntegrationClient>, says: Says) -> Error {
     builder.http_client(says).build().unwrap().send(probe()).await.unwrap_err()
 }
 
-/// What `error` says of a message that holds `said`.
+/// What `error` shows of a message that contains `said`.
 async fn message(builder: ClientBuilder<IntegrationClient>, said: impl AsRef<[u8]>) -> String {
     let error = error(builder, Says::message(said.as_ref())).await;
     error.api().unwrap().message().unwrap().to_owned()
 }
 
-/// A key that goes into the query.
+/// A key that is sent in the query.
 fn in_query(key: &'static str) -> impl Authenticate {
     auth::sign_with(move |request| {
         let uri = format!("{}?a=b&k={key}", request.uri());
@@ -187,13 +187,13 @@ async fn credentials_in_any_other_field_are_withheld() {
     let plain = with(Says::new(502, format!("no {part}\nat all"))).await;
     assert_eq!(plain.api().unwrap().message(), Some(WITHHELD));
 
-    // By a function of one's own, and in a record's path.
+    // In the message of a custom decode function, and in the path of a record.
     let own = probe().read(move |_| Err::<(), _>(actionlog::DecodeError::unfit(part, format!("no {part}"))));
     let client = builder().api_key(key).http_client(Says::new(200, "{}")).build().unwrap();
     let error = client.send(own).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Decode && !all_shown(&error).contains(part), "{error:?}");
 
-    // A large one is read in another thread.
+    // A large body is decoded on another thread.
     for padding in [0, 200_000] {
         let body = format!(r#"{{"success": true, "message": "gone: 98b5af0c", "rest": "{}"}}"#, "x".repeat(padding));
         let mut good = Says::new(200, body);
@@ -206,7 +206,7 @@ async fn credentials_in_any_other_field_are_withheld() {
     }
 }
 
-/// A record of one's own, with names in it that are the server's.
+/// A custom record whose field names are the server's.
 #[derive(Debug, serde::Deserialize)]
 #[allow(dead_code)]
 struct Labelled {
@@ -242,9 +242,9 @@ async fn the_path_of_a_record_that_is_invalid_shows_no_credential() {
         assert!(page.records()[1].is_ok());
         let printed = format!("{record:?} {record:#?} {}", record.reason());
         assert!(!printed.contains("98b5") && !printed.contains("0c-4e"), "{printed}");
-        // What the server sent is the user's.
+        // The raw JSON is shown as the server sent it.
         assert!(record.raw().as_str().contains(name));
-        // Of a single one, where it's an error.
+        // For a single record, the error withholds it.
         let body = format!(r#"{{"labels":{{"{name}":"much"}}}}"#);
         let client = builder().api_key(key).http_client(Says::new(200, body)).build().unwrap();
         let error = client.send(Request::get("probe", [""; 0]).json::<Labelled>()).await.unwrap_err();
@@ -253,7 +253,7 @@ async fn the_path_of_a_record_that_is_invalid_shows_no_credential() {
     }
 }
 
-/// Names, in its error, the token that it gave before.
+/// Returns errors that contain the token it returned before.
 #[derive(Debug, Default)]
 struct Talkative(Mutex<u32>);
 
@@ -276,7 +276,7 @@ async fn errors_of_a_token_source_show_no_rejected_token_and_no_secret() {
     let builder = builder().authenticator(TokenCache::new(Talkative::default())).redact("cl13nt-s3cr3t");
     let client = builder.http_client(Says::new(401, "")).build().unwrap();
     let mut shown = Vec::new();
-    // A source that failed isn't asked again at once: meanwhile its last message is repeated.
+    // A source that failed isn't called again at once: meanwhile its last error is returned.
     for wait in [0, 0, 10, 0, 10] {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         shown.push(all_shown(&client.send(probe()).await.unwrap_err()));
@@ -300,7 +300,7 @@ async fn a_builder_shows_no_value_that_may_be_the_key() {
     assert!(!format!("{builder:?}").contains(key));
 }
 
-/// By way of the proxy that the environment names. A process of its own, as tests share an environment.
+/// Through the proxy of the environment. In a separate process, because tests share an environment.
 #[tokio::test]
 #[ignore = "started by another test, in an environment made for it"]
 async fn a_process_behind_a_proxy() {
@@ -337,7 +337,7 @@ async fn the_password_of_a_proxy_that_is_set_is_withheld() {
         assert_eq!(message, if withheld { WITHHELD } else { said }, "{error:?}");
         let shown = format!("{} {client:?}", all_shown(&error));
         assert!(!["p4ss", "20417", pair.as_str()].iter().any(|it| shown.contains(it)), "{shown}");
-        // A tunnel that isn't made.
+        // A tunnel that isn't established.
         #[cfg(feature = "rustls")]
         {
             let client = behind("https://logs.example.com", named(proxy.url())).build().unwrap();
@@ -346,7 +346,7 @@ async fn the_password_of_a_proxy_that_is_set_is_withheld() {
             assert!(!["p4ss", "20417", pair.as_str()].iter().any(|it| shown.contains(it)), "{shown}");
         }
     }
-    // Nobody listens there.
+    // Nothing listens on that port.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = behind("http://logs.example.com", named(format!("http://{closed}"))).build().unwrap();
     let error = client.send(probe()).await.unwrap_err();

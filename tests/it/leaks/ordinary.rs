@@ -85,7 +85,7 @@ async fn common_error_messages_are_shown_whatever_the_key() {
     assert!(withheld.is_empty(), "{} withheld:\n{}", withheld.len(), withheld.join("\n"));
 }
 
-/// The bodies of what a real server answered with an error.
+/// The bodies of a real server's error responses.
 fn recorded() -> Vec<String> {
     let mut bodies = Vec::new();
     for folder in std::fs::read_dir(fixture("unleash")).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_dir()) {

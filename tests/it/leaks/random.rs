@@ -11,10 +11,10 @@ use super::{Says, builder, forms, probe};
 use crate::recorder::Recorder;
 use crate::support::all_shown;
 
-/// Where a secret is, and how it's sent.
+/// Where the secret is in the request.
 const WAYS: usize = 9;
 
-/// Where a server says it.
+/// Where the server echoes it.
 const PLACES: usize = 8;
 
 #[derive(Clone, Debug)]
@@ -48,12 +48,12 @@ fn letters(text: &str) -> usize {
 }
 
 impl Case {
-    /// How many letters and digits in a row are withheld, by the docs.
+    /// How many letters and digits in a row are withheld, according to the docs.
     fn least(&self) -> usize {
         (letters(&self.secret) / 2 + 1).clamp(5, 8)
     }
 
-    /// The part of the secret that the server says: the shortest that is withheld, or a longer one.
+    /// The part of the secret that the server echoes: the shortest that is withheld, or a longer one.
     fn part(&self) -> Option<&str> {
         let (all, least) = (letters(&self.secret), self.least());
         let from = self.from % self.secret.len();
@@ -61,12 +61,12 @@ impl Case {
         let long_enough = (1..=rest.len()).filter(|it| letters(&rest[..*it]) >= least).collect::<Vec<_>>();
         let to = *long_enough.get(self.length % long_enough.len().max(1))?;
         let part = &rest[..to];
-        // One or two characters again and again tell nothing.
+        // One or two repeated characters reveal nothing.
         let varied = |it: &str| {
             let letters = it.bytes().filter(u8::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase());
             letters.collect::<std::collections::BTreeSet<_>>().len() > 3
         };
-        // In a scheme's parameters those would be the next.
+        // Commas and the like would begin another parameter of the scheme.
         let fits = self.way != 4 || !self.secret.contains([',', ';']);
         (all >= 8 && varied(part) && fits).then_some(part)
     }
@@ -115,15 +115,15 @@ impl Case {
             }
             _ => {
                 let mut says = Says::new(302, "");
-                // Where a path ends, the text does.
+                // The string ends where the path ends.
                 let path = written.replace('#', "%23").replace('?', "%3F").replace('\\', "%5C");
                 says.headers = vec![("location", format!("/a/{path}/b").into())];
                 says
             }
         };
-        // Of what is written in another way, eight characters may be few of the secret.
+        // Eight characters of an encoding may stand for few of the secret.
         if let Some(cut) = self.cut.filter(|_| self.place == 3 && self.form < 2) {
-            // Anywhere behind the eighth character of it.
+            // Anywhere behind its eighth character.
             let end = "sorry, no '".len() + 8.min(written.len()) + cut % written.len();
             says.body.truncate(end.min(says.body.len()));
             says.breaks_off = true;
@@ -132,7 +132,7 @@ impl Case {
     }
 }
 
-/// So many letters and digits in a row of what was written, if they are shown.
+/// A run of this number of letters and digits of the secret, if it is shown.
 fn leak<'a>(written: &'a str, shown: &str, least: usize) -> Option<&'a str> {
     let shown = shown.to_lowercase();
     let starts = (0..written.len()).filter(|it| written.is_char_boundary(*it));
@@ -189,7 +189,7 @@ fn no_part_of_any_secret_is_shown_in_any_encoding_anywhere() {
     runner.run(&cases(), |case| runtime.block_on(check(&case))).unwrap();
 }
 
-/// The other way round: what the test would find if nothing were withheld.
+/// The counter-check: what the test would find if nothing were withheld.
 #[test]
 fn a_secret_that_is_shown_is_found() {
     assert_eq!(leak("0c4e5+a6b7c", "no 0C4E5+A6B7C", 8), Some("0c4e5+a6b"));

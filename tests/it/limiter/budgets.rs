@@ -21,10 +21,10 @@ async fn callers_with_deadlines_send_few_requests_to_a_server_that_is_down() {
         for _ in 0..CALLS {
             assert!(timeout(Duration::from_millis(550), call(&client)).await.map_or(true, |it| it.is_err()));
         }
-        // A hundred is what the budget pays for.
+        // The budget pays for a hundred retries.
         assert!(memory.count() <= CALLS + 101, "{} requests for {CALLS} calls", memory.count());
         assert!(memory.count() >= CALLS);
-        // When it's up again, calls that come through pay for repetitions again.
+        // Once the server is up again, successful calls refill the budget.
         memory.answer_all(|| status(200));
         for _ in 0..50 {
             call(&client).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_retry_that_was_not_sent_costs_nothing() {
     let memory = Memory::endless(|_, _| status(500));
     let client = builder(&memory, 1.0).build().unwrap();
     for _ in 0..1_000 {
-        // Dropped while it waits to repeat.
+        // Dropped while it waits for a retry.
         assert!(timeout(Duration::from_millis(100), call(&client)).await.is_err());
     }
     assert_eq!(memory.count(), 1_000);
@@ -75,11 +75,11 @@ async fn a_server_that_rejects_every_token_causes_few_requests_and_fetches() {
         );
         sleep(S).await;
     }
-    // Anew at 0, 10, 30, 70, 150 s.
+    // Renewed at 0, 10, 30, 70 and 150 s.
     assert_eq!((memory.count(), source.0.load(Ordering::SeqCst)), (305, 6));
     assert_eq!(resting, 295);
 
-    // Once the server takes tokens again, one that ends is renewed as before, after ten seconds at most.
+    // Once the server accepts tokens again, an expired token is renewed as before, after ten seconds at most.
     memory.answer_all(|| status(200));
     call(&client).await.unwrap();
     sleep(11 * S).await;
@@ -102,7 +102,7 @@ async fn a_path_that_rejects_every_token_does_not_block_renewals_of_others() {
         call(&client).await.unwrap();
         sleep(S).await;
     }
-    // At most once in ten seconds: the other path shows that tokens are taken.
+    // At most once in ten seconds: the other path shows that tokens are accepted.
     let fetches = source.0.load(Ordering::SeqCst);
     assert!((15..=25).contains(&fetches), "{fetches}");
     assert!(memory.count() <= 400 + 21, "{}", memory.count());
@@ -136,7 +136,7 @@ async fn a_token_source_that_is_down_is_not_called_for_every_request() {
         assert_eq!(story.contains("isn't called again for another"), !was_asked, "{story}");
         sleep(Duration::from_millis(100)).await;
     }
-    // After 0, 1, 3, 7, 15, 31 s, and every 30 s then, in 300 s.
+    // At 0, 1, 3, 7, 15, 31 s, and then every 30 s, within 300 s.
     let asked = source.0.load(Ordering::SeqCst);
     assert!((12..=15).contains(&asked), "{asked}");
     *source.1.lock().unwrap() = true;

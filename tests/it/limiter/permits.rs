@@ -26,7 +26,7 @@ async fn no_more_requests_are_in_flight_than_permits() {
         calls.spawn(async move { call(&client).await });
     }
     while let Some(result) = calls.join_next().await {
-        // The wait isn't the attempt's.
+        // The wait isn't part of the attempt.
         result.unwrap().unwrap();
     }
     assert_eq!(since(began), 3_000);
@@ -84,10 +84,10 @@ impl Authenticate for Clock {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waited_long_is_signed_again() {
     for (takes, held, signed_at) in [
-        // There at once: signed again with the place in hand.
+        // If authenticating returns at once, the request keeps its permit.
         (Duration::ZERO, 10, ["0", "10"]),
         (Duration::ZERO, 3, ["0", "0"]),
-        // Not there at once: signed again without it.
+        // If authenticating takes time, the request gives up its permit.
         (S, 10, ["1", "12"]),
     ] {
         let (memory, _) = timed(move |number| {
@@ -109,7 +109,7 @@ async fn a_request_that_waited_long_is_signed_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_fetched_with_the_same_client_needs_no_second_permit() {
-    /// Its tokens last so short that one ends while its request waits.
+    /// Tokens that expire while the request waits for its permit.
     #[derive(Debug)]
     struct Source(Arc<Mutex<Option<IntegrationClient>>>);
 
@@ -142,7 +142,7 @@ async fn a_token_that_is_fetched_with_the_same_client_needs_no_second_permit() {
     slot.lock().unwrap().take();
 }
 
-/// One of the failures, or the end of the failures.
+/// A kind of failure, or no failure any more.
 fn any_reply() -> impl Strategy<Value = (u16, Option<u64>, u64)> {
     (
         prop_oneof![Just(0), Just(1), Just(200), Just(408), Just(429), Just(500), Just(503), Just(404)],
@@ -194,7 +194,7 @@ proptest! {
                     Err(error) => error.attempts(),
                 };
                 prop_assert!(attempts <= most);
-                // A call that comes through gives back what its repetitions took, and one if there were none.
+                // A successful call returns the tokens that its retries took, or one if there were none.
                 match result {
                     Ok(_) => at_once += u32::from(attempts == 1),
                     Err(_) => repeated += attempts.saturating_sub(1),
@@ -249,11 +249,11 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
     }
     let dropped = calls.join_all().await.into_iter().filter(|it| *it).count();
     assert!(dropped > 300, "only {dropped} were dropped");
-    // A fetch goes on for the others, until it ends.
+    // A fetch continues for the other callers.
     sleep(S).await;
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
 
-    // All the places are there ...
+    // All permits are available ...
     let began = Instant::now();
     memory.answer_all(|| Reply::After(S, Box::new(status(200))));
     let mut calls = JoinSet::new();
@@ -263,7 +263,7 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
     }
     calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
     assert_eq!(began.elapsed(), 2 * S);
-    // ... and all the tokens, once calls came through again.
+    // ... and all tokens of the budget, once calls succeed again.
     memory.answer_all(|| status(200));
     for _ in 0..500 {
         call(&client).await.unwrap();

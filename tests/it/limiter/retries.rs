@@ -23,7 +23,7 @@ async fn a_create_is_retried_only_if_it_cannot_be_applied_twice() {
     type Case = (fn() -> Reply, (u32, WriteOutcome));
     let cases: [Case; 9] = [
         (|| Reply::NoConnection, (4, NotSent)),
-        // It may have been stored first, and turned away then.
+        // The server may have stored it before it sent this status.
         (|| turned_away("1"), (1, Unknown)),
         (|| Reply::Response(503, vec![("retry-after", "1")], String::new()), (1, Unknown)),
         (|| Reply::Cut, (1, Unknown)),
@@ -39,7 +39,7 @@ async fn a_create_is_retried_only_if_it_cannot_be_applied_twice() {
         assert_eq!(created(&error), expected, "{error}");
         assert_eq!(memory.count(), expected.0 as usize);
     }
-    // Once it may have happened, nothing that follows makes it safe again.
+    // Once an attempt may have taken effect, no later response makes a retry safe.
     let (memory, _) = timed(|number| if number == 0 { Reply::NoConnection } else { Reply::Cut });
     let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
     assert_eq!(created(&error), (2, Unknown));
@@ -68,7 +68,7 @@ async fn a_create_is_retried_after_a_429_only_by_choice_and_never_after_a_503() 
             assert_eq!(created(&error), expected, "{error}");
         }
     }
-    // With a key the server tells the two apart: all may be repeated.
+    // With an idempotency key, the server recognises a repeated request: all may be retried.
     let (memory, _) = timed(move |number| if number < 3 { busy() } else { status(200) });
     let client = builder(&memory, 0.0).idempotency_header("idempotency-key").build().unwrap();
     client.send(write()).await.unwrap();
@@ -106,7 +106,7 @@ async fn no_time_at_all_sends_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_that_prevents_a_retry_does_not_hide_the_previous_one() {
-    // Another clone is told to stay away while this one waits to repeat.
+    // Another clone gets a pause from the server while this one waits for its retry.
     let (memory, _) =
         timed(|number| if number == 0 { Reply::json(500, r#"{"message": "on fire"}"#) } else { turned_away("3600") });
     let client = builder(&memory, 1.0).retry(RetryPolicy::default().initial_backoff(5 * S)).build().unwrap();
@@ -121,7 +121,7 @@ async fn an_error_that_prevents_a_retry_does_not_hide_the_previous_one() {
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("not sent"), "{source}");
 
-    // The time runs out while it's asked again.
+    // The timeout expires during the retry.
     let (memory, _) = timed(|number| if number == 0 { status(502) } else { Reply::Never });
     let error = builder(&memory, 0.0).operation_timeout(3 * S).build().unwrap().send(probe()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -189,7 +189,7 @@ async fn a_deadline_error_reports_the_previous_attempt() {
         }
     }
 
-    // It arrived, and was refused for its token: nothing happened, and still it was sent.
+    // It arrived and was rejected for its token: it was sent, and had no effect.
     let (memory, _) = timed(|_| status(401));
     let client =
         IntegrationClient::builder("http://localhost").authenticator(TokenCache::new(Once(AtomicUsize::new(0))));
@@ -203,6 +203,6 @@ async fn a_deadline_error_reports_the_previous_attempt() {
     let policy = RetryPolicy::default().max_attempts(9).initial_backoff(Duration::ZERO);
     let client = builder(&memory, 0.0).retry(policy).operation_timeout(Duration::from_millis(2_500)).build().unwrap();
     let error = client.send(write()).await.unwrap_err();
-    // The third is under way: nobody knows of that one.
+    // The third attempt is in flight: its outcome is unknown.
     assert_eq!((error.kind(), error.attempts(), error.outcome()), (ErrorKind::Timeout, 3, WriteOutcome::Unknown));
 }

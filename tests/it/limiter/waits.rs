@@ -15,7 +15,7 @@ async fn backoff_doubles_up_to_its_maximum_with_jitter() {
         (1.0, [0, 200, 600, 1_400, 3_000, 6_200, 12_600, 22_600]),
         (0.5, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300]),
         (0.0, [0; 8]),
-        // A source that gives nonsense makes waits no longer than the longest, and no shorter than none.
+        // A source that returns invalid numbers makes waits no longer than the maximum, and no shorter than zero.
         (f64::NAN, [0, 200, 600, 1_400, 3_000, 6_200, 12_600, 22_600]),
         (-3.0, [0; 8]),
     ] {
@@ -48,7 +48,7 @@ async fn retry_after_is_waited_with_jitter_on_top() {
 
 #[tokio::test(start_paused = true)]
 async fn no_sleep_exceeds_the_deadline() {
-    // 0, 200, 600, 1400, and the next would be at 3000.
+    // At 0, 200, 600 and 1,400 ms; the next attempt would be at 3,000 ms.
     let (memory, times) = timed(|_| status(502));
     let began = Instant::now();
     let client = builder(&memory, 1.0).retry(RetryPolicy::default().max_attempts(99)).operation_timeout(3 * S);
@@ -94,11 +94,11 @@ async fn a_429_to_one_clone_makes_the_others_wait() {
     let other = client.clone();
     let first = tokio::spawn(async move { call(&client).await });
     sleep(2 * S).await;
-    // A part of the shortest wait comes on top, so that not all come at once.
+    // A part of the minimum wait is added, so that the calls are spread.
     call(&other).await.unwrap();
     first.await.unwrap().unwrap();
     assert_eq!(*times.lock().unwrap(), [0, 7_100, 7_120]);
-    // And that's over then.
+    // After that, the pause is over.
     call(&other).await.unwrap();
     assert_eq!(times.lock().unwrap().len(), 4);
 }
@@ -132,7 +132,7 @@ async fn a_pause_beyond_the_deadline_is_not_waited_for() {
     assert_eq!((error.kind(), since(began)), (ErrorKind::RateLimited, 0));
     assert_eq!(error.outcome(), WriteOutcome::NotSent);
     assert_eq!(*times.lock().unwrap(), [0]);
-    // Who wants no pauses says so.
+    // A policy can disable the pauses.
     let impatient = RetryPolicy::never().max_retry_after(Duration::ZERO);
     let error = other.send(probe()).retry(impatient).await.unwrap_err();
     assert_eq!((error.kind(), since(began)), (ErrorKind::RateLimited, 0));
@@ -203,7 +203,7 @@ async fn after_a_pause_waiting_calls_go_out_one_after_another() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_that_were_rate_limited_together_retry_one_after_another() {
-    // As many as the budget pays for.
+    // As many retries as the budget pays for.
     const ALL: usize = 100;
     let (memory, times) = timed(|number| {
         Reply::After(Duration::from_millis(50), Box::new(if number < ALL { turned_away("5") } else { status(200) }))
@@ -236,6 +236,6 @@ async fn no_call_fails_because_it_waits_for_others() {
     calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
     first.await.unwrap().unwrap();
     let times = times.lock().unwrap()[1..].to_vec();
-    // In the three seconds that there are, six hundred.
+    // Six hundred in the three seconds that are left.
     assert!(densest(&times) <= 70, "{} within 250 ms", densest(&times));
 }

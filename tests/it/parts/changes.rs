@@ -27,7 +27,7 @@ async fn parts_with_gaps_between_them_are_reported_and_scanned_again() {
         }
         let merged = merge(&reads).unwrap();
         assert_eq!(merged.verdict, Verdict::Incomplete(Cause::Parts), "{removed}");
-        // Only the one gap, and what lies to either side.
+        // Only the one gap, with records on either side.
         assert_eq!(merged.again.len(), 1);
         let merged = all(&listing, merged.again, &mut reads, &mut given).await;
         assert!(matches!(merged.verdict, Verdict::Unverified(Doubt::TotalMoved)), "{:?}", merged.verdict);
@@ -78,7 +78,7 @@ async fn a_failed_part_is_resumed_or_scanned_again() {
             assert_eq!(given.len(), 200);
         } else {
             let merged = all(&listing, merged.again, &mut reads, &mut given).await;
-            // What was asked for again lies over what was read, so that the records can't be counted.
+            // The part scanned again overlaps the ones scanned before, so the records can't be counted.
             assert_eq!(merged.verdict, Verdict::Unverified(Doubt::Overlap), "{merged:?}");
         }
         assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()));
@@ -98,7 +98,7 @@ async fn a_part_whose_position_cannot_be_found_ends_there() {
         given.push(items.next().await.unwrap().unwrap().id.to_string());
     }
     reads.push(items.part_read().unwrap());
-    // All that this one has read is removed.
+    // All records that this scan has delivered are removed.
     let mut items = listing.clone().part(parts[1].clone()).items();
     for turn in 0..40 {
         if turn == 10 {
@@ -124,7 +124,7 @@ async fn invalid_records_do_not_connect_parts() {
     let server = log(200);
     let (listing, log) = (listing(&server).prefetch(1), server.integration().log());
     let parts = listing.split(2).await.unwrap();
-    // Both parts begin with the same text.
+    // Both parts begin with the same raw JSON.
     log.replace(0, SPOILT);
     log.replace(usize::try_from(parts[1].offset()).unwrap(), SPOILT);
     let mut given = Vec::new();

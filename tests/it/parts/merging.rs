@@ -6,7 +6,7 @@ use actionlog::{ArklowClient, Verdict};
 
 use crate::parts::{Logs, listing, log, read, sent};
 
-/// Reads and merges until nothing is to be read again, and gives what it came to and in how many rounds.
+/// Scans and merges until nothing has to be scanned again. Returns the result and the number of rounds.
 async fn rounds(listing: &Logs, mut parts: Vec<Part>) -> (Merged, usize) {
     let mut reads = Vec::new();
     for round in 1.. {
@@ -33,7 +33,7 @@ async fn merging_ends_whatever_the_server_does() {
     assert!(needed <= 5, "{needed}");
     assert_eq!(server.requests().len(), 1 + 4 + 4);
 
-    // Retention jobs: at the end of a log that grows, and at its head, more of it than windows overlap by.
+    // Retention jobs remove more records than windows overlap by: at the end of a growing log, and at its head.
     for at_head in [false, true] {
         let server = log(2_000);
         let listing = listing(&server).page_size(100);
@@ -82,7 +82,7 @@ async fn an_empty_first_page_is_requested_again_and_the_second_ends_the_scan() {
     reads.push(read(&listing, &parts[0], &mut Vec::new()).await);
     let merged = merge(&reads).unwrap();
     assert_eq!((merged.verdict, merged.again.len()), (Verdict::Incomplete(Cause::Parts), 1));
-    // It is empty; or it was a hiccup.
+    // Either the log is empty, or the response was a hiccup.
     let mut still = reads.clone();
     still.push(read(&listing, &merged.again[0], &mut Vec::new()).await);
     let emptied = merge(&still).unwrap();
@@ -95,7 +95,7 @@ async fn an_empty_first_page_is_requested_again_and_the_second_ends_the_scan() {
     assert!(!merged.verdict.is_incomplete() && merged.again.is_empty(), "{merged:?}");
 }
 
-/// The readings of a quiet log's parts.
+/// The outcomes of the parts of a quiet log.
 async fn quiet_reads() -> (Logs, Vec<PartRead>) {
     let listing = listing(&log(100));
     let mut reads = Vec::new();
@@ -106,7 +106,7 @@ async fn quiet_reads() -> (Logs, Vec<PartRead>) {
     (listing, reads)
 }
 
-/// What the readings come to if one of them had said something else.
+/// The verdict if one field of one outcome were different, and whether nothing has to be scanned again.
 fn if_it_said(reads: &[PartRead], which: usize, name: &str, value: serde_json::Value) -> (Verdict, bool) {
     let mut reads = reads.to_vec();
     let mut read = serde_json::to_value(&reads[which]).unwrap();
@@ -134,14 +134,14 @@ async fn the_doubts_of_one_part_apply_to_the_merged_result() {
         assert_eq!(told("partial", json!(true)), (Verdict::Incomplete(Cause::PartialErrors), false));
         let more = reads[which].delivered() + 1;
         assert_eq!(told("seen", json!(more)), doubted(Doubt::TotalDiffers));
-        // What is beyond counting is no reason to panic.
+        // A count that overflows doesn't panic.
         if_it_said(&reads, which, "seen", json!(u64::MAX));
     }
     assert_eq!(if_it_said(&reads, 0, "from", json!(1)), parts_again);
     assert_eq!(if_it_said(&reads, 0, "resumed", json!(true)), parts_again);
     assert_eq!(if_it_said(&reads, last, "ended", json!(false)), parts_again);
     assert_eq!(if_it_said(&reads, 1, "first", json!([])).0, Verdict::Unverified(Doubt::Overlap));
-    // Nothing was found, and it isn't said that there is nothing; or not from the head on.
+    // No record was found, but the end wasn't proved; or the scan didn't start at the head.
     let (listing, empty) = (listing(&log(0)), &mut Vec::new());
     let nothing = [read(&listing, &listing.split(1).await.unwrap()[0], empty).await];
     assert_eq!(merge(&nothing).unwrap().verdict, Verdict::Complete);

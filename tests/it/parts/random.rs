@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::parts::{Logs, by_way_of, ids, log, read};
 use crate::support::Late;
 
-/// What happens to a log before a request.
+/// A change of the log before a request.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Nothing,
@@ -20,9 +20,9 @@ enum Change {
     Insert(usize),
     Empty,
     Short,
-    /// A record can't be read any more.
+    /// A record becomes invalid.
     Spoil(usize),
-    /// From now on the server gives this many at most.
+    /// From now on the server returns at most this many records.
     Clamp(u32),
 }
 
@@ -41,7 +41,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 impl Change {
     fn apply(self, server: &FakeServer, log: &Log) {
-        // What is new is told apart by the request that it came before.
+        // The number of the request makes new records distinct.
         let number = server.requests().len();
         match self {
             Self::Nothing => {}
@@ -72,30 +72,30 @@ impl Change {
     }
 }
 
-/// A log that changes, and the jobs that read it.
+/// A log that changes, and the jobs that scan it.
 #[derive(Clone, Debug)]
 struct Case {
     records: usize,
     parts: usize,
     page_size: u32,
     prefetch: usize,
-    /// What happens before each request.
+    /// The changes, one before each request.
     changes: Vec<Change>,
-    /// In which order the parts are read, or whether all at once.
+    /// In which order the parts are scanned, or whether all at once.
     order: Vec<usize>,
     abreast: bool,
-    /// After how many records the last part is given up; gone on with if that's even.
+    /// After how many records the scan of the last part stops. If the number is even, it resumes.
     stopped: Option<usize>,
-    /// Whether a part is read twice.
+    /// Whether a part is scanned twice.
     again: bool,
     delays: u64,
     total: TotalScope,
-    /// What the client is told of the order; none moves.
+    /// The configured stability. No record moves.
     told: Stability,
 }
 
 prop_compose! {
-    // Pages of three and more: one of two that comes a record short may be taken for the end, as in any reading.
+    // Pages of three and more: a page of two that is one record short may be taken for the end, as in any scan.
     fn case()(
         records in 0..200_usize,
         (parts, page_size, prefetch) in (1..9_usize, 3..25_u32, prop_oneof![1..9_usize, 1..33_usize]),
@@ -106,8 +106,8 @@ prop_compose! {
         total in prop_oneof![Just(TotalScope::Unknown), Just(TotalScope::Listing)],
         told in prop_oneof![2 => Just(Stability::Stable), 1 => Just(Stability::Unstable)],
     ) -> Case {
-        // Two empty responses in a row are the end, for any scan. Where jobs run abreast, or pages are fetched ahead,
-        // whatever lies between two of them may go to another job: one is enough there.
+        // Two empty responses in a row are the end of any scan. Where jobs run at once or pages are prefetched, the
+        // responses between two empty ones may go to another job: allow one there.
         let (mut last, is_mixed) = (None, abreast || prefetch > 1);
         for (at, change) in changes.iter_mut().enumerate() {
             if matches!(change, Change::Empty) {
@@ -122,7 +122,7 @@ prop_compose! {
     }
 }
 
-/// Reads a part up to so many records, on from a cursor if there's one; gives the cursor to go on from.
+/// Scans a part until `stop` records are delivered. Returns the cursor to resume from.
 async fn begin(listing: Logs, stop: usize, given: &mut Vec<String>) -> (Cursor, PartRead) {
     let mut items = listing.items();
     for _ in 0..stop {
@@ -159,7 +159,7 @@ impl Case {
             let (cursor, read) = begin(listing.clone(), stop, &mut given).await;
             reads.push(read);
             if stop % 2 == 0 {
-                // Gone on with, and given up and gone on with again.
+                // Resume, stop, and resume again.
                 let (cursor, read) = begin(listing.clone().resume(cursor), stop, &mut given).await;
                 reads.push(read);
                 reads.push(begin(listing.resume(cursor), usize::MAX, &mut given).await.1);
@@ -196,7 +196,7 @@ impl Case {
         let after = ids(&log);
         let given_ids = BTreeSet::from_iter(given.iter().cloned());
         let missed: Vec<_> = before.intersection(&after).filter(|it| !given_ids.contains(*it)).collect();
-        // Pages of one can't overlap: a reading that had some says so.
+        // Pages of one record can't overlap, and the verdict of such a scan reports that.
         let told = merged.verdict.is_incomplete() || merged.verdict == Verdict::Unverified(Doubt::SingleRecords);
         prop_assert!(missed.is_empty() || told, "{:?}: {missed:?} were missed; {reads:#?}", merged.verdict);
         prop_assert!(!merged.verdict.is_complete() || self.told == Stability::Stable);

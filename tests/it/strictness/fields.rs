@@ -19,7 +19,7 @@ use crate::strictness::{
 };
 use crate::wire::value;
 
-/// All that stands in a record, by its pointer; numbers and texts that no `Value` holds too.
+/// All scalars of a record by their pointers, including numbers and strings that no `Value` holds.
 fn leaves(text: &str, at: &str, out: &mut BTreeMap<String, String>) {
     let json = Json::from_text(text).unwrap();
     if let Ok(fields) = json.parse::<BTreeMap<String, Json>>() {
@@ -32,7 +32,7 @@ fn leaves(text: &str, at: &str, out: &mut BTreeMap<String, String>) {
     }
 }
 
-/// All but what stands at a pointer.
+/// All of them except the one at a pointer.
 fn others(record: &impl Serialize, pointer: &str) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     leaves(&serde_json::to_string(record).unwrap(), "", &mut out);
@@ -40,7 +40,7 @@ fn others(record: &impl Serialize, pointer: &str) -> BTreeMap<String, String> {
     out
 }
 
-/// What a record is written with at a pointer.
+/// The value at a pointer of the serialized record.
 fn member(record: &impl Serialize, pointer: &str) -> Option<Json> {
     let whole = Json::from_text(serde_json::to_string(record).unwrap()).unwrap();
     pointer.split('/').skip(1).try_fold(whole, |here, step| match step.parse::<usize>() {
@@ -49,7 +49,7 @@ fn member(record: &impl Serialize, pointer: &str) -> Option<Json> {
     })
 }
 
-/// What holds whatever stands in a field's place.
+/// Checks what holds for any JSON as the value of a field.
 fn check<R: Record>(pointer: &str, json: &str) {
     let sample = R::sample();
     let text = with(&sample, pointer, json);
@@ -69,9 +69,9 @@ fn check<R: Record>(pointer: &str, json: &str) {
             return;
         }
     };
-    // The others are as they were.
+    // The other fields are unchanged.
     assert_eq!(others(&record, pointer), others(&good, pointer), "{case}");
-    // What was left out is named, and is what stood there.
+    // The omitted field is named, and its raw JSON is kept.
     for omitted in record.omitted() {
         let here = path(pointer);
         assert!(omitted.path().starts_with(&here), "{case}: {}", omitted.path());
@@ -84,7 +84,7 @@ fn check<R: Record>(pointer: &str, json: &str) {
     if absent && !nothing {
         assert!(!record.omitted().is_empty(), "{case}: gone without a word");
     }
-    // It's the same once stored, and its text is still there for those who keep it.
+    // The record survives a round trip, and `with_raw` keeps the raw JSON.
     let stored: R = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
     assert_eq!(stored, record, "{case}");
     assert_eq!(read_with_raw::<R>(&text), Ok((record, text)), "{case}");
@@ -187,10 +187,10 @@ fn a_mismatched_optional_field_is_omitted_and_reported() {
 
     let read = readable::<ActionRecord>(&with(&ActionRecord::sample(), "/timeout", "1.5"));
     assert_eq!((read.timeout, omitted(read.omitted())), (None, vec!["timeout 1.5".to_owned()]));
-    // A list of fields by their order is no object.
+    // A list isn't accepted for an object.
     let read = readable::<ActionRecord>(&with(&ActionRecord::sample(), "/state", r#"["queued", 1]"#));
     assert_eq!((&read.state, omitted(read.omitted())), (&None, vec![r#"state ["queued", 1]"#.to_owned()]));
-    // Each that doesn't fit, in the order in which they stand there.
+    // All fields that don't fit, in their order.
     let text =
         r#"{"timeout": "x", "id": "1", "events": [{"attempt": 0}, {"attempt": "y", "kind": "k"}], "org_id": []}"#;
     let read = readable::<ActionRecord>(text);
@@ -210,7 +210,7 @@ fn a_mismatch_in_a_required_field_still_invalidates_the_record() {
                     assert!(free && text.contains("true"), "{pointer}: {text}");
                     continue;
                 };
-                // What it can't be without is named, whether it's there or not, and also with the text beside it.
+                // A required field is named whether it is absent or doesn't fit, with and without the raw JSON.
                 let (object, field) = pointer.rsplit_once('/').unwrap();
                 let named = if why.reason().starts_with("missing field") {
                     why.path() == path(object) && why.reason().contains(&format!("`{field}`"))
@@ -229,14 +229,14 @@ fn a_mismatch_in_a_required_field_still_invalidates_the_record() {
 
 #[test]
 fn a_record_with_its_raw_json_reports_the_same_error_as_without() {
-    // An optional field that doesn't fit is left out, and named; the text has it.
+    // An optional field that doesn't fit is omitted and named, and the raw JSON has it.
     let text = odd_log();
     let (log, raw) = read_with_raw::<ActionLog>(&text).unwrap();
     let omitted: BTreeSet<_> = log.omitted().iter().map(OmittedField::path).collect();
     assert_eq!(omitted, BTreeSet::from(["createdAt", "errorMessage", "retryCount"]));
     assert_eq!((log, raw), (readable(&text), text.clone()));
 
-    // It's not what is said where another makes the record invalid: one that doesn't fit, or one that isn't there.
+    // If another field makes the record invalid, the error names that one.
     let mut sample = value(&odd_log());
     sample["actionType"] = json!(5);
     let why = read_with_raw::<ActionLog>(&sample.to_string()).unwrap_err();
@@ -248,7 +248,7 @@ fn a_record_with_its_raw_json_reports_the_same_error_as_without() {
     assert!(why.reason().starts_with("missing field `actionType`"), "{why:?}");
     assert_eq!(why, unreadable::<ActionLog>(&sample.to_string()));
 
-    // Deep inside too, and where a list stands between.
+    // Also deep inside, and inside of a list.
     let event = with(&ActionSetEvent::sample(), "/actionSet/actions/1/state", "7");
     let why = read_with_raw::<ActionSetEvent>(&event).unwrap_err();
     assert_eq!(why.path(), "actionSet.actions[1].state");
@@ -293,12 +293,12 @@ async fn a_repeated_optional_field_does_not_invalidate_a_record() {
     assert_eq!(omitted("retryCount").len(), 2);
     assert_eq!(read_with_raw::<ActionLog>(&text).unwrap(), (log.clone(), text.clone()));
 
-    // One without which there is none is named, and nothing is chosen.
+    // A repeated required field invalidates the record: neither value is chosen.
     let twice = format!(r#"{{"_id": "0", {}"#, &text[1..]);
     let why = unreadable::<ActionLog>(&twice);
     assert!(why.path() == "_id" && why.reason().starts_with("duplicate field `_id`"), "{why:?}");
 
-    // It isn't written back before it is said which one is meant.
+    // The record isn't written back until the caller chooses a value.
     let (client, memory) = client(move |_| format!(r#"{{"success": true, "data": {text}}}"#));
     let draft = client.logs().get("1").await.unwrap().into_input();
     for missing in ["entityId", "retryCount"] {

@@ -27,11 +27,11 @@ const URL: &str = "http://localhost";
 trait Record: Clone + PartialEq + fmt::Debug + Serialize + DeserializeOwned + Send + Unpin + 'static {
     type Listing: Paginate<Item = Self>;
     const API: &'static str;
-    /// What a record can't be without, at any depth.
+    /// The required fields of a record, at any depth.
     const REQUIRED: &'static [&'static str];
 
     fn listing() -> Listing<Self::Listing>;
-    /// A record with everything that is documented.
+    /// A record with all documented fields.
     fn sample() -> Value;
     fn page(records: &[String]) -> String;
     fn omitted(&self) -> &[OmittedField];
@@ -176,7 +176,7 @@ fn unreadable<R: Record>(record: &str) -> InvalidRecord {
     }
 }
 
-/// The sample with this JSON in a field's place.
+/// The sample with this JSON as the value of a field.
 fn with(sample: &Value, pointer: &str, json: &str) -> String {
     const HERE: &str = "-*- here -*-";
     let mut sample = sample.clone();
@@ -193,7 +193,7 @@ fn without(sample: &Value, pointer: &str) -> Value {
     sample
 }
 
-/// The JSON pointers of all fields, of elements of lists too, but not inside of what may be any JSON.
+/// The JSON pointers of all fields, including those of list elements, but not inside of free-form JSON.
 fn fields(here: &Value, at: &str, free: &[&str], out: &mut Vec<String>) {
     match here {
         Value::Object(fields_of) => {
@@ -261,7 +261,7 @@ fn client(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> (Integrat
     (builder.build().unwrap(), memory)
 }
 
-/// A record with two fields that don't fit and that a draft could say, and one that it couldn't.
+/// A record with three fields that don't fit: two that an input can set, and one that it can't.
 fn odd_log() -> String {
     let mut sample = ActionLog::sample();
     sample["retryCount"] = json!(-1);

@@ -39,7 +39,7 @@ async fn omitted_fields_are_written_back_unchanged() {
         expected["status"] = "failed".into();
         assert_eq!(sent(), expected);
     }
-    // Unless something else is said.
+    // Unless the caller sets the field.
     let draft = log.clone().into_input().retry_count(3).clear_error_message();
     client.logs().update("1", draft).await.unwrap();
     assert_eq!(sent()["retryCount"], 3);

@@ -9,7 +9,7 @@ use actionlog::unleash::ActionSetEvent;
 
 use crate::strictness::{Record, all_fields, general, read, with, without, written};
 
-/// What a field is tried with, by the column of the table.
+/// The values that each field is tried with, by column of the table.
 const PROBES: [(&str, &[&str]); 10] = [
     ("absent", &[]),
     ("`null`", &["null"]),
@@ -23,7 +23,7 @@ const PROBES: [(&str, &[&str]); 10] = [
     ("other ids", &["4711", "{\"$oid\": \"65f\"}", "{\"_id\": \"65f\"}"]),
 ];
 
-/// What comes of a field that is tried with these.
+/// The cell of a field for these values.
 fn cell<R: Record>(pointer: &str, probes: &[&str]) -> String {
     let sample = R::sample();
     let texts = match probes {

@@ -105,7 +105,7 @@ async fn an_event_survives_a_serde_round_trip() {
     let sent: Value = serde_json::from_str(&full).unwrap();
     let written = serde_json::to_string(&event).unwrap();
     let expected = without_nulls(sent["actionSetEvents"][0].clone());
-    // Times of whole seconds are written without a fraction: the same moment in other words.
+    // Times of whole seconds are written without a fraction.
     let same_moments = |value: &Value| value.to_string().replace(".000Z", "Z");
     assert_eq!(same_moments(&serde_json::from_str(&written).unwrap()), same_moments(&expected));
     assert!(written.contains(event.signal.payload.as_ref().unwrap().as_str()), "the payload's text is kept");

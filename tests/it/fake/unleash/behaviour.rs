@@ -164,7 +164,7 @@ fn a_token_of_the_wrong_kind_and_a_user_without_the_permission_get_different_bod
     let (status, body) = get(&fake, EVENTS, Some("viewer"));
     assert_eq!((status, keys(&body)), (403, vec!["details", "id", "message", "name", "permissions"]));
     assert_eq!(body["name"], "PermissionError");
-    // No token was asked for, so others are as good as none.
+    // The fake accepts any token, so a wrong one is as good as none.
     assert_eq!(get(&fake, EVENTS, Some("any")).0, 200);
     assert_eq!(get(&fake, EVENTS, None).0, 200);
 }

@@ -21,7 +21,7 @@ async fn error_of(fake: &FakeServer) -> actionlog::Error {
     client(fake).action_set_events().list(("default", 1)).page().await.unwrap_err()
 }
 
-/// Through a door: the answer with its whole body.
+/// The response with its whole body, through one of the fake's doors.
 async fn through(door: &dyn HttpClient, request: Request<Bytes>) -> HttpResponse {
     let (head, body) = door.send(request).await.unwrap().into_parts();
     let body = body.try_fold(Vec::new(), async |mut whole, piece| {
@@ -61,7 +61,7 @@ async fn both_transports_of_the_fake_send_the_same_bytes() {
         let mut near = through(&near.http_client(), to_memory).await;
         let mut far = through(&network, to_network).await;
         if far.headers_mut().remove("transfer-encoding").is_some() {
-            // It was compressed, came in chunks, and with that its length is gone.
+            // It was compressed and chunked, so it has no length.
             assert_eq!(far.headers().get("content-length"), None);
             near.headers_mut().remove("content-length");
         }
@@ -84,7 +84,7 @@ async fn a_page_size_above_the_largest_loses_nothing() {
     }
 }
 
-/// Adds events at the head and takes others away before every request.
+/// Adds events at the head and removes others before every request.
 #[derive(Debug)]
 struct Meddler {
     fake: FakeServer,

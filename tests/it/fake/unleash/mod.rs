@@ -36,7 +36,7 @@ fn get(fake: &FakeServer, target: &str, credentials: Option<&str>) -> (u16, Valu
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
 }
 
-/// The ids on a page, as the fake gives it.
+/// The ids on a page of the fake.
 fn ids(fake: &FakeServer, query: &str) -> Vec<i64> {
     let (status, body) = get(fake, &format!("{EVENTS}{query}"), None);
     assert_eq!(status, 200, "{query}");

@@ -21,8 +21,8 @@ pub(super) fn http2() -> Part {
         |name, script| Row::new(name, script).read(gone(4, Transport, Unknown)).create(gone(1, Transport, Unknown));
     let rows = vec![
         Row::new("a response over HTTP/2", script(Vec::new(), Act::Good)),
-        // That it's behind the last one says that it wasn't looked at. But the HTTP stack now and then gives the same error to
-        // a stream that isn't, which was.
+        // A stream behind the last one wasn't processed. But the HTTP stack sometimes returns the same error for a
+        // stream before it, which was.
         Row::new(
             "GOAWAY: the stream is above the last stream id",
             once(|_| go_away(0, NO_ERROR, &planted()), Then::Keep),
@@ -70,7 +70,7 @@ pub(super) fn http2() -> Part {
             both(|it| [head_with_length(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),
         ),
         broken("CANCEL inside the body", both(|it| [head(it), body(it).0].concat(), |it| reset(it, CANCEL))),
-        // To the HTTP stack this is an end like any other: only that the JSON isn't whole tells.
+        // To the HTTP stack this is a regular end: only the incomplete JSON shows the fault.
         Row::new(
             "NO_ERROR inside a body without `Content-Length`",
             both(|it| [head(it), body(it).0].concat(), |it| reset(it, NO_ERROR)),

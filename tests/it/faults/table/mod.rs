@@ -17,13 +17,13 @@ use super::row::{End, Row, Script};
 use super::server::{Act, Bytes, Here, JSON, Then, answer};
 use super::{Builder, SECRET};
 
-/// Rows that belong together.
+/// A group of rows.
 pub(super) struct Part {
     pub(super) name: &'static str,
     pub(super) rows: Vec<Row>,
 }
 
-/// All parts, in the order of the docs.
+/// All groups, in the order of the docs.
 pub(super) fn all() -> Vec<Part> {
     vec![
         connections::connections(),
@@ -56,7 +56,8 @@ fn said(attempts: u32, status: u16, kind: ErrorKind, outcome: WriteOutcome) -> E
     End::said(attempts, status, kind, outcome)
 }
 
-/// For what would wait for ever. Each attempt has to get as far as the server in that time, also on a busy machine.
+/// The timeout of calls that would wait forever. Each attempt has to reach the server in that time, even on a busy
+/// machine.
 fn hasty(builder: Builder) -> Builder {
     builder.attempt_timeout(Duration::from_secs(1))
 }
@@ -69,7 +70,7 @@ fn renewing(builder: Builder) -> Builder {
     builder.authenticator(TokenCache::new(Tokens))
 }
 
-/// Gives a token, as often as it's asked for one.
+/// Returns a token for each fetch.
 #[derive(Debug)]
 struct Tokens;
 
@@ -88,7 +89,7 @@ fn always(bytes: Bytes, then: Then) -> Script {
     Script::always(Act::Write(bytes, then))
 }
 
-/// An answer that isn't what was asked for, and says all that it knows.
+/// An unexpected response that echoes everything it can.
 fn refusal(status: &str, headers: &str) -> Vec<u8> {
     let said = planted();
     let headers = format!("{headers}{JSON}x-request-id: {said}\r\n");
@@ -101,12 +102,12 @@ fn cut(mut bytes: Vec<u8>, missing: usize) -> Vec<u8> {
     bytes
 }
 
-/// A good answer's head, for a body that has another length, or none, or comes in chunks.
+/// The head of a valid response, for a body with another length, with none, or in chunks.
 fn head(headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\n{JSON}x-request-id: {}\r\n{headers}\r\n", planted()).into_bytes()
 }
 
-/// A good answer with this in the place of its length, as far as it goes.
+/// A valid response with these headers instead of its length.
 fn with(headers: &str, body: &[u8]) -> Vec<u8> {
     [&head(headers), body].concat()
 }

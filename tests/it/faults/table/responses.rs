@@ -184,7 +184,7 @@ pub(super) fn bodies() -> Part {
                 "broken gzip",
                 Script::always(write(|it| {
                     let mut bytes = gzip(it.good.as_bytes());
-                    // Behind gzip's head, of 10 bytes.
+                    // Behind the gzip header of 10 bytes.
                     bytes[10..20].fill(0xff);
                     gzipped(&bytes)
                 })),
@@ -245,7 +245,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// The head of a gzip stream.
 const GZIP: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// A million blanks, in a thousand bytes that may stand behind each other as often as one likes.
+/// A million blanks in a thousand bytes, which can be repeated.
 fn blank_block() -> Vec<u8> {
     let mut out = Vec::with_capacity(16 * 1024);
     let mut deflate = flate2::Compress::new(flate2::Compression::best(), false);

@@ -15,7 +15,7 @@ use super::{
 };
 
 pub(super) fn statuses() -> Part {
-    // All that may be said of a status: what it is, and whether it passes.
+    // All that a status shows: its kind, and whether it is transient.
     let lasting = |name, bytes: Bytes, status, kind| {
         Row::new(name, Script::always(write(bytes))).all(said(1, status, kind, NotApplied))
     };
@@ -23,7 +23,7 @@ pub(super) fn statuses() -> Part {
         let end = |attempts| said(attempts, status, kind, outcome).passing();
         Row::new(name, Script::always(write(bytes))).read(end(4)).create(end(1))
     };
-    // Reading is asked again; of a creation it isn't known whether it was stored before the server said so.
+    // Reads are retried. Whether a create was stored before the server sent this status is unknown.
     let limited = |name, bytes: Bytes| {
         let end = |attempts, outcome| said(attempts, 429, RateLimited, outcome).passing();
         Row::new(name, Script::always(write(bytes))).read(end(4, NotApplied)).create(end(1, Unknown))
@@ -98,7 +98,7 @@ pub(super) fn statuses() -> Part {
         )
         .read(said(4, 500, Server, Unknown).passing())
         .create(said(1, 500, Server, Unknown).passing()),
-        // Its status has come, but an attempt that isn't done in time is told as that.
+        // The status has arrived, but the attempt isn't complete in time, so it is a timeout.
         Row::new("403, silence inside the body", always(|_| cut(refusal("403 Forbidden", ""), 5), Then::Hang))
             .tune(hasty)
             .all(said(1, 403, Forbidden, NotApplied)),
