@@ -49,7 +49,7 @@ fn calls_and_streams_work_without_a_runtime_over_real_connections() {
 }
 
 #[test]
-fn reading_ahead_goes_on_between_two_calls_of_next() {
+fn prefetching_continues_between_two_calls_of_next() {
     let server = fake_with_logs(500);
     let received = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&received);
@@ -142,7 +142,7 @@ fn iterators_are_dropped_anywhere_and_continue_as_streams() {
 }
 
 #[test]
-fn a_transient_error_is_an_item_and_the_iterator_goes_on() {
+fn a_transient_error_is_an_item_and_the_iterator_continues() {
     let server = fake_with_logs(120);
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     let client = client.retry(RetryPolicy::never()).build().unwrap();

@@ -36,19 +36,19 @@ fn assert_found(check: &CheckReport, finding: CheckStatus, case: &str) {
 
 #[tokio::test]
 async fn a_working_server_is_ready_after_one_small_request() {
-    let answering = |body: &str| server([json(200, body)]);
+    let responding = |body: &str| server([json(200, body)]);
 
-    let server = answering(ARKLOW).await;
+    let server = responding(ARKLOW).await;
     assert_found(&arklow(&server).check().await, CheckStatus::Ready, "arklow");
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(target(&requests(&server).await[0]), "/v1/orgs/4711/actions/records?take=1&skip=0");
 
-    let server = answering(INTEGRATION).await;
+    let server = responding(INTEGRATION).await;
     assert_found(&integration(&server).check().await, CheckStatus::Ready, "integration");
     assert_eq!(requests(&server).await.len(), 1);
     assert_eq!(target(&requests(&server).await[0]), "/integration-action-logs?limit=1&offset=0");
 
-    let server = answering(UNLEASH).await;
+    let server = responding(UNLEASH).await;
     assert_found(&unleash(&server).check().await, CheckStatus::Ready, "unleash");
     assert_eq!(requests(&server).await.len(), 1);
     let path = "/api/admin/projects/default/actions/1/events?limit=1&offset=0";
@@ -113,8 +113,8 @@ async fn each_response_has_its_check_status() {
         (json(503, said), CheckStatus::Busy),
         (json(418, said), CheckStatus::Unclear),
     ];
-    for (answer, finding) in cases {
-        let server = server([answer]).await;
+    for (response, finding) in cases {
+        let server = server([response]).await;
         for (name, check) in check_all(&server).await {
             assert_found(&check, finding, name);
         }
@@ -194,12 +194,12 @@ async fn the_cause_of_a_connection_that_fails_is_printed() {
 async fn server_below(prefix: &str) -> MockServer {
     let server = MockServer::start().await;
     let below = wiremock::matchers::path_regex(format!("^{prefix}"));
-    let answers = |answer| wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer);
+    let responses = |response| wiremock::Mock::given(wiremock::matchers::any()).respond_with(response);
     let all = r#"{"success": true, "actionSetEvents": [], "data": {"items": [], "count": 0}, "errors": null}"#;
     let all = if prefix.contains("logs") { INTEGRATION } else { all };
     wiremock::Mock::given(below).respond_with(json(200, all)).mount(&server).await;
     let unknown = r#"{"id": "1", "name": "NotFoundError", "success": false, "message": "The path is not available."}"#;
-    answers(json(404, unknown)).mount(&server).await;
+    responses(json(404, unknown)).mount(&server).await;
     server
 }
 

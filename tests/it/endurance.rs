@@ -145,7 +145,7 @@ async fn credentials_that_were_never_accepted_are_rejected_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn other_servers_reject_credentials_at_once_unless_a_grace_is_set() {
-    let answers = |number, _: &http::Request<bytes::Bytes>| match number {
+    let responses = |number, _: &http::Request<bytes::Bytes>| match number {
         0 => Reply::json(
             200,
             r#"{"success": true, "data": [{"_id": "1", "integrationId": "i", "actionType": "sync",
@@ -155,7 +155,7 @@ async fn other_servers_reject_credentials_at_once_unless_a_grace_is_set() {
         _ => Reply::json(200, r#"{"success": true, "data": [], "total": 1}"#),
     };
     for (grace, expected) in [(None, 1), (Some(MINUTE), 2)] {
-        let memory = Memory::new(answers);
+        let memory = Memory::new(responses);
         let listing = integration(&memory).logs().list(()).prefetch(1);
         let mut items = match grace {
             Some(time) => listing.auth_grace(time),

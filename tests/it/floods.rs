@@ -58,16 +58,16 @@ async fn serve(body: Vec<u8>) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\nconnection: close\r\n";
     let head = format!("{head}content-length: {}\r\n\r\n", body.len());
-    let answer = Arc::new([head.into_bytes(), body].concat());
+    let response = Arc::new([head.into_bytes(), body].concat());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let answer = Arc::clone(&answer);
+            let response = Arc::clone(&response);
             tokio::spawn(async move {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(stream.read_u8().await?);
                 }
-                stream.write_all(&answer).await?;
+                stream.write_all(&response).await?;
                 stream.shutdown().await
             });
         }
@@ -271,13 +271,13 @@ fn page(records: usize, good: bool) -> String {
     format!(r#"{{"success":true,"data":[{}]}}"#, (0..records).map(record).collect::<Vec<_>>().join(","))
 }
 
-fn answering(body: impl Fn() -> String + Send + Sync + 'static) -> IntegrationClient {
-    answering_with(body, |it| it)
+fn responding(body: impl Fn() -> String + Send + Sync + 'static) -> IntegrationClient {
+    responding_with(body, |it| it)
 }
 
 type Builder = actionlog::ClientBuilder<IntegrationClient>;
 
-fn answering_with(
+fn responding_with(
     body: impl Fn() -> String + Send + Sync + 'static,
     change: impl FnOnce(Builder) -> Builder,
 ) -> IntegrationClient {
@@ -289,11 +289,11 @@ fn answering_with(
 async fn a_page_may_have_ten_times_the_requested_records_or_a_thousand_and_no_more() {
     for good in [true, false] {
         for (asked, most) in [(1, 1_000), (20, 1_000), (100, 1_000)] {
-            let client = answering(move || page(most, good));
+            let client = responding(move || page(most, good));
             let listed = client.logs().list(()).page_size(asked).page().await.unwrap();
             assert_eq!(listed.entries.len(), most);
             assert!(listed.entries.iter().all(|it| it.is_ok() == good));
-            let client = answering(move || page(most + 1, good));
+            let client = responding(move || page(most + 1, good));
             let error = client.logs().list(()).page_size(asked).page().await.unwrap_err();
             assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
             assert!(error.to_string().contains("more than 1000 records"), "{error}");
@@ -311,7 +311,7 @@ async fn the_limit_of_records_per_page_can_be_set_and_is_at_least_the_page_size(
     for (set, held, fine) in
         [(50, 100, true), (50, 101, false), (150, 150, true), (150, 151, false), (5_000, 5_000, true)]
     {
-        let client = answering_with(move || page(held, true), |it| it.max_page_records(set));
+        let client = responding_with(move || page(held, true), |it| it.max_page_records(set));
         let listed = client.logs().list(()).page().await;
         assert_eq!(listed.as_ref().map(|it| it.entries.len()).ok(), fine.then_some(held), "{set} {held}");
         assert_eq!(listed.err().map(|it| it.kind()), (!fine).then_some(ErrorKind::TooLarge), "{set} {held}");
@@ -320,7 +320,7 @@ async fn the_limit_of_records_per_page_can_be_set_and_is_at_least_the_page_size(
 
 #[tokio::test]
 async fn a_page_may_have_a_hundred_errors_and_no_more() {
-    let answer = |errors: usize, text: &str| {
+    let response = |errors: usize, text: &str| {
         let errors = (0..errors).map(|it| format!(r#"{{"message":"{text} {it}"}}"#)).collect::<Vec<_>>().join(",");
         format!(r#"{{"data":{{"items":[],"count":0}},"errors":[{errors}]}}"#)
     };
@@ -329,10 +329,11 @@ async fn a_page_may_have_a_hundred_errors_and_no_more() {
         let client = ArklowClient::builder("1").api_key("key").http_client(memory).build().unwrap();
         client.records().list(()).page().await
     };
-    let page: Page<ActionRecord> = ask(answer(100, "it failed")).await.unwrap();
+    let page: Page<ActionRecord> = ask(response(100, "it failed")).await.unwrap();
     assert_eq!(page.errors.len(), 100);
     assert_eq!(page.errors[99].message(), Some("it failed 99"));
-    for (body, what) in [(answer(101, "it failed"), "100 errors"), (answer(9, &"x".repeat(60_000)), "bytes of errors")]
+    for (body, what) in
+        [(response(101, "it failed"), "100 errors"), (response(9, &"x".repeat(60_000)), "bytes of errors")]
     {
         let error = ask(body).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -422,11 +423,11 @@ async fn collecting_ends_and_reports_it() {
     // The listing's setting takes precedence, and streams have no such limit.
     assert_eq!(listing.clone().max_items(250).collect().await.items.len(), 250);
     let mut items = listing.items();
-    let mut given = 0;
+    let mut delivered = 0;
     while items.next().await.transpose().unwrap().is_some() {
-        given += 1;
+        delivered += 1;
     }
-    assert_eq!(given, 300);
+    assert_eq!(delivered, 300);
 }
 
 /// A request whose response takes this long to decode.
@@ -441,14 +442,14 @@ fn slow(takes: Duration) -> Request<()> {
 async fn a_deadline_ends_a_call_while_its_response_is_read() {
     let limit = Duration::from_millis(100);
     // A small one is decoded on this thread, and found to be late afterwards. The server applied the request.
-    let client = answering(|| "{}".to_owned());
+    let client = responding(|| "{}".to_owned());
     let error = client.send(slow(3 * limit)).operation_timeout(limit).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::Applied));
     assert!(error.is_transient());
     client.send(slow(Duration::from_millis(1))).operation_timeout(Duration::from_secs(20)).await.unwrap();
 
     // A large one is decoded on another thread. The call doesn't wait for it, so its outcome is unknown.
-    let client = answering(|| " ".repeat(MIB));
+    let client = responding(|| " ".repeat(MIB));
     let began = Instant::now();
     let error = client.send(slow(Duration::from_secs(3))).operation_timeout(limit).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
@@ -457,7 +458,7 @@ async fn a_deadline_ends_a_call_while_its_response_is_read() {
 
 #[tokio::test]
 async fn a_large_response_does_not_block_other_tasks() {
-    let client = answering(|| " ".repeat(MIB));
+    let client = responding(|| " ".repeat(MIB));
     let reading = tokio::spawn(async move { client.send(slow(Duration::from_millis(500))).await });
     let (mut ticks, began) = (0, Instant::now());
     while !reading.is_finished() {
@@ -470,7 +471,7 @@ async fn a_large_response_does_not_block_other_tasks() {
 
 #[tokio::test]
 async fn a_panic_while_a_large_response_is_decoded_reaches_the_caller() {
-    let client = answering(|| " ".repeat(MIB));
+    let client = responding(|| " ".repeat(MIB));
     let request = Request::get("slow", [""; 0]).read::<()>(|_| panic!("of the reader"));
     let panicked = tokio::spawn(async move { client.send(request).await }).await.unwrap_err().into_panic();
     assert_eq!(panicked.downcast_ref::<&str>(), Some(&"of the reader"));

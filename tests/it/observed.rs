@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use tracing::Level;
 
-use crate::recorder::{Recorder, Told};
+use crate::recorder::{Recorded, Recorder};
 use crate::support::all_shown;
 use crate::wire::{Memory, Reply};
 
@@ -36,8 +36,8 @@ fn first(replies: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Memory {
 }
 
 /// The relevant fields of a span or event.
-fn shown<'a>(told: &'a Told, names: &[&str]) -> Vec<Option<&'a str>> {
-    names.iter().map(|name| told.field(name)).collect()
+fn shown<'a>(reported: &'a Recorded, names: &[&str]) -> Vec<Option<&'a str>> {
+    names.iter().map(|name| reported.field(name)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,22 +53,22 @@ async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
         let _guard = recorder.listen();
         client.send(probe()).await.unwrap();
     }
-    let told = recorder.own();
+    let reported = recorder.own();
     let names: Vec<_> =
-        told.iter().map(|it| if it.id.is_some() { it.name } else { it.field("message").unwrap() }).collect();
+        reported.iter().map(|it| if it.id.is_some() { it.name } else { it.field("message").unwrap() }).collect();
     let (again, wait) = ("an attempt failed and will be retried", "waiting before the next request");
     let (call, attempt) = ("actionlog.call", "actionlog.attempt");
     assert_eq!(names, [call, attempt, again, wait, attempt, again, wait, attempt]);
-    assert!(told[1..].iter().all(|it| it.parent == told[0].id), "{told:#?}");
+    assert!(reported[1..].iter().all(|it| it.parent == reported[0].id), "{reported:#?}");
 
     let both = ["otel.name", "http.request.method", "url.template"];
-    for span in told.iter().filter(|it| it.id.is_some()) {
+    for span in reported.iter().filter(|it| it.id.is_some()) {
         assert_eq!(span.level, Level::INFO);
         let name = "GET /probes/{probeId}";
         assert_eq!(shown(span, &both), [Some(name), Some("GET"), Some("/probes/{probeId}")]);
     }
     let of_call = ["otel.kind", "actionlog.api", "actionlog.attempts", "error.type", "otel.status_code"];
-    assert_eq!(shown(&told[0], &of_call), [Some("internal"), Some("integration"), Some("3"), None, None]);
+    assert_eq!(shown(&reported[0], &of_call), [Some("internal"), Some("integration"), Some("3"), None, None]);
     let of_attempt = [
         "otel.kind",
         "server.address",
@@ -78,17 +78,20 @@ async fn a_call_and_its_attempts_are_spans_in_opentelemetrys_names() {
         "error.type",
         "otel.status_code",
     ];
-    let attempt = |at: usize| shown(&told[at], &of_attempt)[3..].to_vec();
-    assert_eq!(shown(&told[1], &of_attempt)[..3], [Some("client"), Some("logs.example.com"), Some("8443")]);
+    let attempt = |at: usize| shown(&reported[at], &of_attempt)[3..].to_vec();
+    assert_eq!(shown(&reported[1], &of_attempt)[..3], [Some("client"), Some("logs.example.com"), Some("8443")]);
     assert_eq!(attempt(1), [None, None, Some("transport"), Some("ERROR")]);
     assert_eq!(attempt(4), [Some("1"), Some("503"), Some("server"), Some("ERROR")]);
     assert_eq!(attempt(7), [Some("2"), Some("200"), None, None]);
-    assert_eq!(told[7].field("network.protocol.version"), Some("1.1"));
+    assert_eq!(reported[7].field("network.protocol.version"), Some("1.1"));
     let of_event = ["attempt", "error.type", "http.response.status_code"];
-    assert_eq!(shown(&told[2], &of_event), [Some("1"), Some("transport"), None]);
-    assert_eq!(shown(&told[5], &of_event), [Some("2"), Some("server"), Some("503")]);
-    assert_eq!((told[2].level, told[3].level, told[3].field("wait_ms")), (Level::WARN, Level::DEBUG, Some("200")));
-    assert_eq!(told[6].field("wait_ms"), Some("2400"));
+    assert_eq!(shown(&reported[2], &of_event), [Some("1"), Some("transport"), None]);
+    assert_eq!(shown(&reported[5], &of_event), [Some("2"), Some("server"), Some("503")]);
+    assert_eq!(
+        (reported[2].level, reported[3].level, reported[3].field("wait_ms")),
+        (Level::WARN, Level::DEBUG, Some("200"))
+    );
+    assert_eq!(reported[6].field("wait_ms"), Some("2400"));
     for value in ["4711", "needle", "search", "key-of-the-client"] {
         assert!(!recorder.text().contains(value), "{value}: {}", recorder.text());
     }
@@ -141,10 +144,10 @@ async fn an_observer_gets_attempts_and_waits() {
     });
     let client = builder(&memory).max_in_flight(1).observer(observed(&events)).build().unwrap();
     client.send(probe()).await.unwrap();
-    let told = std::mem::take(&mut *events.lock().unwrap());
+    let reported = std::mem::take(&mut *events.lock().unwrap());
     let attempt = "GET /probes/{probeId}";
     assert_eq!(
-        told,
+        reported,
         [
             format!("1 {attempt}: 0 Failed(Transport) 1s"),
             "retry Some(200ms)".to_owned(),
@@ -206,10 +209,10 @@ async fn an_observer_gets_the_pages_of_a_stream() {
     let client = client.observer(observed(&events)).build().unwrap();
     let read = client.logs().list(()).page_size(4).collect().await;
     assert_eq!(read.items.len(), 5);
-    let told = events.lock().unwrap().clone();
-    let pages: Vec<_> = told.iter().filter(|it| it.starts_with("page")).map(String::as_str).collect();
-    assert_eq!(pages[..2], ["page 0+4: 4 4 Some(5)", "page 3+4: 2 1 Some(5)"], "{told:#?}");
-    assert_eq!(told.len(), 2 * pages.len());
+    let reported = events.lock().unwrap().clone();
+    let pages: Vec<_> = reported.iter().filter(|it| it.starts_with("page")).map(String::as_str).collect();
+    assert_eq!(pages[..2], ["page 0+4: 4 4 Some(5)", "page 3+4: 2 1 Some(5)"], "{reported:#?}");
+    assert_eq!(reported.len(), 2 * pages.len());
 }
 
 #[tokio::test]
@@ -294,14 +297,14 @@ async fn the_response_is_returned_next_to_the_value() {
     });
     let client = builder(&memory).jitter(|| 0.0).build().unwrap();
     assert_eq!(client.rate_limit(), None);
-    let answered = client.send(probe().json::<actionlog::Json>()).with_response().await.unwrap();
-    assert_eq!((answered.status.as_u16(), answered.attempts, answered.value.as_str()), (200, 2, r#"{"a": 1}"#));
-    assert_eq!(answered.request_id.as_deref(), Some("r-1"));
-    assert_eq!(answered.headers["x-note"], "secret-of-the-server");
-    assert_eq!(answered.rate_limit.unwrap().remaining, Some(41));
-    assert!(!format!("{answered:?}").contains("secret-of-the-server"), "{answered:?}");
+    let responded = client.send(probe().json::<actionlog::Json>()).with_response().await.unwrap();
+    assert_eq!((responded.status.as_u16(), responded.attempts, responded.value.as_str()), (200, 2, r#"{"a": 1}"#));
+    assert_eq!(responded.request_id.as_deref(), Some("r-1"));
+    assert_eq!(responded.headers["x-note"], "secret-of-the-server");
+    assert_eq!(responded.rate_limit.unwrap().remaining, Some(41));
+    assert!(!format!("{responded:?}").contains("secret-of-the-server"), "{responded:?}");
     // Clones report it too.
-    assert_eq!(client.clone().rate_limit(), answered.rate_limit);
+    assert_eq!(client.clone().rate_limit(), responded.rate_limit);
 }
 
 #[tokio::test]
@@ -404,8 +407,8 @@ async fn no_header_is_shown_by_a_client_or_its_calls() {
     let call = client.send(probe()).header("x-jwt", "planted");
     let shown = format!("{client:#?} {listing:#?} {call:#?} {:#?}", listing.clone().items());
     assert!(shown.contains("x-session") && shown.contains("x-jwt") && !shown.contains("planted"), "{shown}");
-    let answered = call.with_response().await.unwrap();
-    assert!(!format!("{answered:?}").contains("planted"));
+    let responded = call.with_response().await.unwrap();
+    assert!(!format!("{responded:?}").contains("planted"));
     let mut headers = http::HeaderMap::new();
     headers.insert("x-own", http::HeaderValue::from_static("planted"));
     let own = reqwest::Client::builder().default_headers(headers).build().unwrap();
@@ -428,19 +431,19 @@ async fn an_observer_that_panics_ends_neither_a_call_nor_the_process() {
         1 => Reply::json(200, "{}"),
         _ => Reply::Never,
     });
-    let told = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&told);
+    let reported = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&reported);
     let client = builder(&memory).observer(move |_| {
         *counted.lock().unwrap() += 1;
         std::panic::panic_any(Bomb);
     });
     let client = client.build().unwrap();
     client.send(probe()).await.unwrap();
-    assert_eq!(*told.lock().unwrap(), 3);
+    assert_eq!(*reported.lock().unwrap(), 3);
 
     // A dropped call emits its event from `drop`, even while its task unwinds: a second panic would abort.
     assert!(timeout(S, client.send(probe()).into_future()).await.is_err());
-    assert_eq!(*told.lock().unwrap(), 4);
+    assert_eq!(*reported.lock().unwrap(), 4);
     let task = tokio::spawn(async move {
         let mut call = Box::pin(client.send(probe()).into_future());
         let _ = futures_util::poll!(&mut call);
@@ -448,5 +451,5 @@ async fn an_observer_that_panics_ends_neither_a_call_nor_the_process() {
     });
     let panicked = task.await.unwrap_err().into_panic();
     assert_eq!(panicked.downcast_ref::<&str>(), Some(&"the caller's own"));
-    assert_eq!(*told.lock().unwrap(), 5);
+    assert_eq!(*reported.lock().unwrap(), 5);
 }

@@ -108,10 +108,10 @@ fn events(count: usize) -> FakeServer {
 }
 
 fn logs(slow: &Slow) -> Logs {
-    by_way_of(slow.clone())
+    listing_through(slow.clone())
 }
 
-fn by_way_of(http_client: impl HttpClient) -> Logs {
+fn listing_through(http_client: impl HttpClient) -> Logs {
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(http_client);
     let client = client.total_scope(TotalScope::Listing).retry(RetryPolicy::never()).build().unwrap();
     client.logs().list(()).stability(Stability::Stable)
@@ -214,7 +214,7 @@ async fn a_scan_has_the_same_result_whatever_the_order_of_responses_in_flight() 
         let mut first = None;
         for n in [1, 2, 5, 32] {
             for seed in 0..8 {
-                let listing = by_way_of(Late::new(&server, seed)).page_size(10).prefetch(n);
+                let listing = listing_through(Late::new(&server, seed)).page_size(10).prefetch(n);
                 let read = narrowed(listing).collect().await;
                 let ids: Vec<_> = read.items.iter().map(|it| it.id.to_string()).collect();
                 let cursor = serde_json::to_string(&read.cursor.unwrap()).unwrap();

@@ -13,7 +13,7 @@ type Fields = BTreeMap<&'static str, String>;
 
 /// A span, or an event within one.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Recorded {
     pub(crate) target: &'static str,
     pub(crate) name: &'static str,
     pub(crate) level: tracing::Level,
@@ -24,7 +24,7 @@ pub(crate) struct Told {
     pub(crate) fields: Fields,
 }
 
-impl Told {
+impl Recorded {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str)
     }
@@ -33,7 +33,7 @@ impl Told {
 /// Keeps everything, at every level and of every target, including those of dependencies.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {
-    told: Arc<Mutex<Vec<Told>>>,
+    recorded: Arc<Mutex<Vec<Recorded>>>,
     open: Arc<Mutex<Vec<u64>>>,
     last: Arc<AtomicU64>,
 }
@@ -47,23 +47,24 @@ impl Recorder {
         (tracing::subscriber::set_default(self.clone()), another)
     }
 
-    pub(crate) fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap().clone()
+    pub(crate) fn recorded(&self) -> Vec<Recorded> {
+        self.recorded.lock().unwrap().clone()
     }
 
     /// The spans and events of this crate, in order.
-    pub(crate) fn own(&self) -> Vec<Told> {
-        self.told().into_iter().filter(|it| it.target == "actionlog").collect()
+    pub(crate) fn own(&self) -> Vec<Recorded> {
+        self.recorded().into_iter().filter(|it| it.target == "actionlog").collect()
     }
 
     /// All of it as a string, except for what `h2` logs of a GOAWAY at its lower levels: everything that the server
     /// wrote.
     pub(crate) fn text(&self) -> String {
-        let of_server =
-            |told: &&Told| told.target.starts_with("h2::") && told.fields.values().any(|it| it.contains("GoAway"));
-        let told = self.told();
-        told.iter().filter(|told| !of_server(told)).fold(String::new(), |mut out, told| {
-            writeln!(out, "{} {} {:?}", told.target, told.name, told.fields).unwrap();
+        let of_server = |recorded: &&Recorded| {
+            recorded.target.starts_with("h2::") && recorded.fields.values().any(|it| it.contains("GoAway"))
+        };
+        let recorded = self.recorded();
+        recorded.iter().filter(|recorded| !of_server(recorded)).fold(String::new(), |mut out, recorded| {
+            writeln!(out, "{} {} {:?}", recorded.target, recorded.name, recorded.fields).unwrap();
             out
         })
     }
@@ -71,7 +72,7 @@ impl Recorder {
     fn keep(&self, metadata: &'static Metadata<'static>, id: Option<u64>, parent: Option<u64>, fields: Fields) {
         let parent = parent.or_else(|| self.open.lock().unwrap().last().copied());
         let (target, name, level) = (metadata.target(), metadata.name(), *metadata.level());
-        self.told.lock().unwrap().push(Told { target, name, level, parent, id, fields });
+        self.recorded.lock().unwrap().push(Recorded { target, name, level, parent, id, fields });
     }
 }
 
@@ -101,8 +102,8 @@ impl Subscriber for Recorder {
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
-        let mut told = self.told.lock().unwrap();
-        let span = told.iter_mut().find(|it| it.id == Some(span.into_u64())).unwrap();
+        let mut recorded = self.recorded.lock().unwrap();
+        let span = recorded.iter_mut().find(|it| it.id == Some(span.into_u64())).unwrap();
         values.record(&mut Collect(&mut span.fields));
     }
 

@@ -157,8 +157,8 @@ async fn yielded_records_that_move_hide_no_others_from_a_resumed_scan() {
             log.move_to_head(14);
         }
         let rest = listing.resume(first.cursor.unwrap()).collect().await;
-        let given: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
-        assert_eq!(given.len(), 20, "by {page_size}: {}", rest.summary.verdict);
+        let delivered: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
+        assert_eq!(delivered.len(), 20, "by {page_size}: {}", rest.summary.verdict);
     }
 }
 
@@ -406,7 +406,7 @@ async fn a_scan_with_a_small_dedup_window_ends_at_a_clamped_offset() {
         let mut read = 0;
         while let Some(log) = logs.next().await {
             read += u32::from(log.is_ok());
-            assert!(read <= 16, "{remembered}: the same are given over and over");
+            assert!(read <= 16, "{remembered}: the same records are delivered over and over");
         }
         assert_eq!((read, logs.summary().verdict), (16, Verdict::Incomplete(Cause::Lost)), "{remembered}");
     }
@@ -450,7 +450,10 @@ async fn invalid_records_with_equal_raw_json_do_not_make_a_scan_endless() {
                     Ok(_) => read += 1,
                     Err(_) => unreadable += 1,
                 }
-                assert!(unreadable < 10, "by {page_size}, without {removed}: the same are given over and over");
+                assert!(
+                    unreadable < 10,
+                    "by {page_size}, without {removed}: the same records are delivered over and over"
+                );
             }
             assert!(read >= 20 - removed, "by {page_size}, without {removed}: {read}");
             assert!(unreadable >= 3, "by {page_size}, without {removed}: {unreadable}");
@@ -471,8 +474,8 @@ async fn a_scan_that_resumes_one_record_at_a_time_finds_its_position_first() {
             log.remove(removed.start);
         }
         let rest = listing.resume(first.cursor.unwrap()).page_size(1).collect().await;
-        let given: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
-        assert_eq!(given.len(), 23, "without {removed:?}: {}", rest.summary.verdict);
+        let delivered: HashSet<_> = first.items.iter().chain(&rest.items).map(|it| it.id.clone()).collect();
+        assert_eq!(delivered.len(), 23, "without {removed:?}: {}", rest.summary.verdict);
     }
 }
 

@@ -137,7 +137,7 @@ async fn records_since_a_time_can_be_scanned_in_portions_to_their_end() {
     let listing = client.action_set_events().list(("default", 7));
     let all = listing.clone().collect().await.items;
     let time = all[30].created_at;
-    let mut given = 0;
+    let mut delivered = 0;
     let mut cursor: Option<Cursor> = None;
     for _ in 0..20 {
         let mut l = listing.clone().since(time).max_items(10);
@@ -145,13 +145,13 @@ async fn records_since_a_time_can_be_scanned_in_portions_to_their_end() {
             l = l.resume(c);
         }
         let read = l.collect().await;
-        given += read.items.len();
+        delivered += read.items.len();
         cursor = read.cursor;
         if !read.summary.verdict.is_incomplete() {
             break;
         }
     }
-    assert_eq!(given, 30);
+    assert_eq!(delivered, 30);
 }
 
 #[tokio::test]

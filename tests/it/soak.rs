@@ -134,7 +134,7 @@ impl Serving {
             12 => return stream.write_all(b"HTTZ/1.1 garbage\r\n\r\n").await.map(|()| false),
             _ => {}
         }
-        let (status, body) = self.answer(&request);
+        let (status, body) = self.response(&request);
         match self.random.u32(..100) {
             0 | 1 => reset(stream),
             2 | 3 => Ok(false),
@@ -174,15 +174,15 @@ impl Serving {
     }
 
     /// A regular response.
-    fn answer(&self, request: &http::Request<Bytes>) -> (u16, String) {
-        let answer = self.fake.lock().unwrap().respond(request);
+    fn response(&self, request: &http::Request<Bytes>) -> (u16, String) {
+        let response = self.fake.lock().unwrap().respond(request);
         if request.method() == http::Method::POST {
             let body = String::from_utf8_lossy(request.body()).into_owned();
             let mut created = self.counts.created.lock().unwrap();
             let new = created.0.insert(body);
             created.1 += usize::from(!new);
         }
-        (answer.status().as_u16(), String::from_utf8(answer.into_body().to_vec()).unwrap())
+        (response.status().as_u16(), String::from_utf8(response.into_body().to_vec()).unwrap())
     }
 
     async fn say(&self, stream: &mut TcpStream, status: u16, headers: &str, body: &str) -> Kept {
@@ -388,29 +388,29 @@ impl Worker {
             0 | 1 => {
                 let created = logs.create(self.draft()).await;
                 let done = created.map(|log| known.push(log.id.to_string()));
-                told(done.map_err(|error| (error, true)))
+                outcome_of(done.map_err(|error| (error, true)))
             }
-            2 => told(logs.get(id).await.map(drop).map_err(|error| (error, false))),
-            3 => told(logs.update(id, self.draft()).await.map(drop).map_err(|error| (error, false))),
+            2 => outcome_of(logs.get(id).await.map(drop).map_err(|error| (error, false))),
+            3 => outcome_of(logs.update(id, self.draft()).await.map(drop).map_err(|error| (error, false))),
             4 => {
                 known.pop();
-                told(logs.delete(id).await.map(drop).map_err(|error| (error, false)))
+                outcome_of(logs.delete(id).await.map(drop).map_err(|error| (error, false)))
             }
-            5 | 6 => told(logs.list(()).page_size(20).page().await.map(drop).map_err(|error| (error, false))),
+            5 | 6 => outcome_of(logs.list(()).page_size(20).page().await.map(drop).map_err(|error| (error, false))),
             7 => {
                 let read = logs.list(()).page_size(50).max_items(120).collect().await;
-                told(read.error.map_or(Ok(()), |error| Err((error, false))))
+                outcome_of(read.error.map_or(Ok(()), |error| Err((error, false))))
             }
             8 => {
                 let limit = Duration::from_millis(self.random.u64(1..30));
                 let page = logs.list(()).page().operation_timeout(limit);
-                told(page.await.map(drop).map_err(|error| (error, false)))
+                outcome_of(page.await.map(drop).map_err(|error| (error, false)))
             }
             _ => {
                 // Drop the call at any point.
                 let patience = Duration::from_micros(self.random.u64(..20_000));
                 match timeout(patience, logs.list(()).page().into_future()).await {
-                    Ok(page) => told(page.map(drop).map_err(|error| (error, false))),
+                    Ok(page) => outcome_of(page.map(drop).map_err(|error| (error, false))),
                     Err(_) => "dropped",
                 }
             }
@@ -429,7 +429,7 @@ impl Worker {
 }
 
 /// The name of a call's outcome.
-fn told(result: Result<(), (Error, bool)>) -> &'static str {
+fn outcome_of(result: Result<(), (Error, bool)>) -> &'static str {
     use ErrorKind as Kind;
     let Err((error, creates)) = result else { return "done" };
     let may_be = [

@@ -77,9 +77,9 @@ pub(crate) async fn promptly<F: IntoFuture>(future: F) -> F::Output {
 }
 
 /// A server that sends one response to every request.
-pub(crate) async fn serve(answer: impl Respond + 'static) -> MockServer {
+pub(crate) async fn serve(response: impl Respond + 'static) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    Mock::given(any()).respond_with(response).mount(&server).await;
     server
 }
 
@@ -149,7 +149,7 @@ impl Raw {
         let kept = Arc::clone(&heads);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, then.clone(), Arc::clone(&kept)));
+                tokio::spawn(response(stream, then.clone(), Arc::clone(&kept)));
             }
         });
         Self { address, heads, task }
@@ -172,7 +172,7 @@ impl Drop for Raw {
 }
 
 /// Ignores errors: the client may disconnect at any time.
-async fn answer(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String>>>) {
+async fn response(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -261,9 +261,9 @@ impl Late {
 impl HttpClient for Late {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         self.delay().await;
-        let answer = self.fake.respond(&request).map(Body::from);
+        let response = self.fake.respond(&request).map(Body::from);
         self.delay().await;
-        Ok(answer)
+        Ok(response)
     }
 }
 

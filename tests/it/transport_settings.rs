@@ -21,7 +21,7 @@ fn at(url: impl Into<String>) -> ClientBuilder<IntegrationClient> {
     IntegrationClient::builder(url).api_key("key").allow_http().retry(RetryPolicy::never())
 }
 
-async fn answering() -> Raw {
+async fn responding() -> Raw {
     Raw::start(Then::Send(ANSWER.to_vec())).await
 }
 
@@ -33,7 +33,7 @@ fn problem(builder: ClientBuilder<IntegrationClient>) -> String {
 
 #[tokio::test]
 async fn requests_use_the_proxy_with_its_password() {
-    let proxy = answering().await;
+    let proxy = responding().await;
     let url = proxy.url().replace("//", "//robot:s3cret-pass@");
     let builder = at("http://logs.example.test/below").proxy(url);
     assert!(!format!("{builder:?}").contains("s3cret"));
@@ -64,7 +64,7 @@ async fn a_proxy_does_not_see_requests_to_an_https_server() {
 
 #[tokio::test]
 async fn a_server_on_localhost_is_not_requested_through_a_proxy() {
-    let (server, proxy) = (answering().await, answering().await);
+    let (server, proxy) = (responding().await, responding().await);
     let problem = problem(at(server.url()).proxy(proxy.url()));
     assert!(problem.contains("proxy") && problem.contains("from_reqwest"), "{problem}");
     let own = reqwest::Client::builder().proxy(reqwest::Proxy::all(proxy.url()).unwrap());
@@ -89,7 +89,7 @@ fn a_proxy_that_cannot_be_used_is_rejected_without_its_password() {
 
 #[tokio::test]
 async fn a_host_is_reached_at_the_address_that_was_set() {
-    let server = answering().await;
+    let server = responding().await;
     let (_, port) = server.url().rsplit_once(':').map(|(it, port)| (it.to_owned(), port.to_owned())).unwrap();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let url = format!("http://logs.example.test:{port}");

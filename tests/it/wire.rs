@@ -53,9 +53,9 @@ pub(crate) fn json(status: u16, body: impl Into<String>) -> ResponseTemplate {
 }
 
 /// A server that sends these responses in order, and then repeats the last one.
-pub(crate) async fn server(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
+pub(crate) async fn server(responses: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(InTurn::new(answers)).mount(&server).await;
+    Mock::given(any()).respond_with(InTurn::new(responses)).mount(&server).await;
     server
 }
 
@@ -64,8 +64,8 @@ pub(crate) struct InTurn {
 }
 
 impl InTurn {
-    pub(crate) fn new(answers: impl IntoIterator<Item = ResponseTemplate>) -> Self {
-        Self { left: Mutex::new(answers.into_iter().collect()) }
+    pub(crate) fn new(responses: impl IntoIterator<Item = ResponseTemplate>) -> Self {
+        Self { left: Mutex::new(responses.into_iter().collect()) }
     }
 }
 
@@ -147,23 +147,23 @@ pub(crate) struct Memory {
     seen: Arc<Mutex<Vec<http::Request<Bytes>>>>,
     count: Arc<AtomicUsize>,
     most: usize,
-    answer: Arc<Mutex<Arc<Answering>>>,
+    response: Arc<Mutex<Arc<Answering>>>,
 }
 
 impl Memory {
-    pub(crate) fn new(answer: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
-        let answer: Arc<Answering> = Arc::new(answer);
-        Self { seen: Arc::default(), count: Arc::default(), most: 10_000, answer: Arc::new(Mutex::new(answer)) }
+    pub(crate) fn new(response: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
+        let response: Arc<Answering> = Arc::new(response);
+        Self { seen: Arc::default(), count: Arc::default(), most: 10_000, response: Arc::new(Mutex::new(response)) }
     }
 
     /// A client that responds to any number of requests.
-    pub(crate) fn endless(answer: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
-        Self { most: usize::MAX, ..Self::new(answer) }
+    pub(crate) fn endless(response: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
+        Self { most: usize::MAX, ..Self::new(response) }
     }
 
     /// Sends this response to all further requests.
-    pub(crate) fn answer_all(&self, answer: impl Fn() -> Reply + Send + Sync + 'static) {
-        *self.answer.lock().unwrap() = Arc::new(move |_, _| answer());
+    pub(crate) fn respond_all(&self, response: impl Fn() -> Reply + Send + Sync + 'static) {
+        *self.response.lock().unwrap() = Arc::new(move |_, _| response());
     }
 
     /// The number of requests.
@@ -193,17 +193,17 @@ impl HttpClient for Memory {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
         let number = self.count.fetch_add(1, Ordering::SeqCst);
         assert!(number < self.most, "the client asks without end");
-        let answer = Arc::clone(&self.answer.lock().unwrap());
-        let mut reply = answer(number, &request);
+        let response = Arc::clone(&self.response.lock().unwrap());
+        let mut reply = response(number, &request);
         self.seen.lock().unwrap().push(request);
         loop {
             match reply {
                 Reply::Response(status, headers, body) => {
-                    let mut answer = http::Response::builder().status(status);
+                    let mut response = http::Response::builder().status(status);
                     for (name, value) in headers {
-                        answer = answer.header(name, value);
+                        response = response.header(name, value);
                     }
-                    return Ok(answer.body(Body::from(Bytes::from(body))).unwrap());
+                    return Ok(response.body(Body::from(Bytes::from(body))).unwrap());
                 }
                 Reply::Cut => return Err(HttpError::sent("cut")),
                 Reply::NoConnection => return Err(HttpError::connect("nobody there")),

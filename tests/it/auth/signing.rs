@@ -17,9 +17,9 @@ async fn credentials_are_never_shown() {
     let echo = || {
         Memory::new(|_, request| {
             let sent = request.headers()["authorization"].to_str().unwrap();
-            let answer = json!({"name": sent, "id": sent, "message": format!("no such token: {sent}"),
+            let response = json!({"name": sent, "id": sent, "message": format!("no such token: {sent}"),
             "details": [{"message": format!("you sent {sent}")}]});
-            Reply::Response(401, vec![("x-request-id", "top-secret-4711")], answer.to_string())
+            Reply::Response(401, vec![("x-request-id", "top-secret-4711")], response.to_string())
         })
     };
     let source = || TokenCache::new(Source::new(|_| now(Ok(Token::new(SECRET).expires_in(HOUR)))));

@@ -15,7 +15,7 @@ use crate::wire::{Memory, Reply};
 #[tokio::test]
 async fn a_web_page_has_the_hint_that_the_base_url_looks_wrong() {
     let page = "\n<!doctype html><title>Unleash</title>";
-    let answers = [
+    let responses = [
         ResponseTemplate::new(200).set_body_raw(page, "text/html"),
         ResponseTemplate::new(200).set_body_raw(page, "Text/HTML; charset=utf-8"),
         ResponseTemplate::new(200).set_body_raw(page, "application/xhtml+xml"),
@@ -26,9 +26,9 @@ async fn a_web_page_has_the_hint_that_the_base_url_looks_wrong() {
         ResponseTemplate::new(200).set_body_bytes(page),
         ResponseTemplate::new(203).set_body_bytes(page),
     ];
-    for answer in answers {
-        let status = if format!("{answer:?}").contains("203") { 203 } else { 200 };
-        let error = made_of(answer).await;
+    for response in responses {
+        let status = if format!("{response:?}").contains("203") { 203 } else { 200 };
+        let error = made_of(response).await;
         assert_eq!(error.kind(), ErrorKind::NotJson, "{error:?}");
         assert_eq!(error.status().map(|it| it.as_u16()), Some(status));
         assert!(error.hint().is_some_and(|it| it.contains("base URL")), "{error:?}");
@@ -40,7 +40,7 @@ async fn a_web_page_has_the_hint_that_the_base_url_looks_wrong() {
 
 #[tokio::test]
 async fn an_empty_body_is_an_error_and_no_empty_page() {
-    let answers = [
+    let responses = [
         ResponseTemplate::new(204),
         ResponseTemplate::new(200),
         ResponseTemplate::new(205),
@@ -48,9 +48,9 @@ async fn an_empty_body_is_an_error_and_no_empty_page() {
         ResponseTemplate::new(200).set_body_raw(" \r\n\t ", "application/json"),
         ResponseTemplate::new(200).set_body_raw("\u{feff}", "application/json"),
     ];
-    for answer in answers {
-        let shown = format!("{answer:?}");
-        let error = made_of(answer).await;
+    for response in responses {
+        let shown = format!("{response:?}");
+        let error = made_of(response).await;
         assert_eq!(error.kind(), ErrorKind::NotJson, "{shown}");
         assert!(error.to_string().contains("empty"), "{shown}: {error}");
     }
@@ -114,7 +114,7 @@ async fn a_body_that_is_not_json_is_not_json() {
 #[tokio::test]
 async fn a_byte_order_mark_blanks_and_an_odd_content_type_are_accepted() {
     let good = page_of(&[event(5).to_string()]);
-    let answers = [
+    let responses = [
         ResponseTemplate::new(200).set_body_raw(format!("\u{feff}{good}"), "application/json"),
         ResponseTemplate::new(200).set_body_raw(format!("\r\n {good} \n"), "application/json"),
         ResponseTemplate::new(200).set_body_bytes(good.clone()),
@@ -123,9 +123,9 @@ async fn a_byte_order_mark_blanks_and_an_odd_content_type_are_accepted() {
         ResponseTemplate::new(201).set_body_raw(good.clone(), "application/json"),
         json_answer(good.clone()).insert_header("content-encoding", "identity"),
     ];
-    for answer in answers {
-        let shown = format!("{answer:?}");
-        let server = serve(answer).await;
+    for response in responses {
+        let shown = format!("{response:?}");
+        let server = serve(response).await;
         let page = first_page(&client(server.uri())).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
         assert_eq!(*page.into_records().unwrap()[0].id.get(), 5);
     }
@@ -144,12 +144,12 @@ async fn a_body_up_to_the_limit_is_accepted_and_one_byte_more_is_not() {
     chunked.extend(b"0\r\n\r\n");
     let mut until_close = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
     until_close.extend(body.as_bytes());
-    let mut answers = vec![wire("200 OK", "", body.as_bytes()), chunked, until_close];
+    let mut responses = vec![wire("200 OK", "", body.as_bytes()), chunked, until_close];
     if cfg!(feature = "gzip") {
-        answers.push(wire("200 OK", "content-encoding: gzip\r\n", &gzip(body.as_bytes())));
+        responses.push(wire("200 OK", "content-encoding: gzip\r\n", &gzip(body.as_bytes())));
     }
-    for answer in answers {
-        let server = Raw::start(Then::Send(answer)).await;
+    for response in responses {
+        let server = Raw::start(Then::Send(response)).await;
         let with_cap = |cap: usize| builder(server.url()).max_body_bytes(cap).build().unwrap();
         first_page(&with_cap(size)).await.unwrap();
         let error = first_error(&with_cap(size - 1)).await;
@@ -166,8 +166,8 @@ async fn a_body_that_exceeds_the_limit_when_decompressed_is_rejected() {
     let swollen = format!(r#"{{"actionSetEvents":[]{}}}"#, " ".repeat(33 << 20));
     let small = gzip(swollen.as_bytes());
     assert!(small.len() < 1_000_000, "{} bytes on the wire", small.len());
-    let answer = json_answer(small.clone()).insert_header("content-encoding", "gzip");
-    let server = serve(answer).await;
+    let response = json_answer(small.clone()).insert_header("content-encoding", "gzip");
+    let server = serve(response).await;
     let client = builder(server.uri()).max_body_bytes(1 << 20).build().unwrap();
     assert_eq!(first_error(&client).await.kind(), ErrorKind::TooLarge);
     assert_eq!(first_error(&crate::support::client(server.uri())).await.kind(), ErrorKind::TooLarge);

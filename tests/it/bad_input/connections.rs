@@ -70,8 +70,8 @@ async fn a_content_length_that_is_too_short_is_detected() {
 
 #[tokio::test]
 async fn an_error_whose_body_breaks_off_keeps_its_status() {
-    let answer = b"HTTP/1.1 503 Busy\r\nretry-after: 0\r\ncontent-length: 1000\r\n\r\nover capac".to_vec();
-    let server = Raw::start(Then::Send(answer)).await;
+    let response = b"HTTP/1.1 503 Busy\r\nretry-after: 0\r\ncontent-length: 1000\r\n\r\nover capac".to_vec();
+    let server = Raw::start(Then::Send(response)).await;
     let error = first_error(&client(server.url())).await;
     assert_eq!(error.kind(), ErrorKind::Server);
     assert_eq!(error.status().map(|it| it.as_u16()), Some(503));

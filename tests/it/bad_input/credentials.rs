@@ -28,7 +28,7 @@ fn echoes(request: &wiremock::Request) -> Vec<String> {
 }
 
 /// Responses that echo everything, in each part that an error shows.
-fn echoing_answers(echo: &str) -> Vec<ResponseTemplate> {
+fn echoing_responses(echo: &str) -> Vec<ResponseTemplate> {
     let said = json!({
         "id": format!("id {echo}"),
         "name": format!("{echo} Error"),
@@ -83,9 +83,9 @@ async fn credentials_that_a_server_echoes_are_shown_nowhere() {
         let echoes = echoes(request);
         assert!(echoes.iter().any(|it| it.contains("hunter2")), "{echoes:?}");
         for echo in &echoes {
-            for answer in echoing_answers(echo) {
-                let what = format!("{answer:?}");
-                let server = serve(answer).await;
+            for response in echoing_responses(echo) {
+                let what = format!("{response:?}");
+                let server = serve(response).await;
                 let error = first_error(&signer()(server.uri())).await;
                 shown = all_shown(&error);
                 let coded = BASE64.encode("admin:hunter2");

@@ -33,8 +33,8 @@ pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 /// The error of a request whose response has a success status.
-pub(crate) async fn made_of(answer: impl Respond + 'static) -> Error {
-    let server = serve(answer).await;
+pub(crate) async fn made_of(response: impl Respond + 'static) -> Error {
+    let server = serve(response).await;
     let error = first_error(&client(server.uri())).await;
     assert!(error.attempts() > 0);
     assert!(!received(&server).await.is_empty());

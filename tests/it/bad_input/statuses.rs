@@ -69,10 +69,10 @@ async fn a_redirect_to_nowhere_is_an_unexpected_status() {
         assert!(error.to_string().contains("302"), "{location}: {error}");
     }
     let odd = b"location: /\xff\xfe\r\n";
-    let mut answer = b"HTTP/1.1 302 Found\r\n".to_vec();
-    answer.extend(odd);
-    answer.extend(b"content-length: 0\r\n\r\n");
-    let server = Raw::start(Then::Send(answer)).await;
+    let mut response = b"HTTP/1.1 302 Found\r\n".to_vec();
+    response.extend(odd);
+    response.extend(b"content-length: 0\r\n\r\n");
+    let server = Raw::start(Then::Send(response)).await;
     assert_eq!(first_error(&client(server.url())).await.kind(), ErrorKind::Redirect);
 }
 

@@ -62,9 +62,9 @@ async fn records_removed_hide_no_others<A: Api>(door: Door) {
 }
 
 fn expect_none_missed<A: Api>(expected: &[String], read: &[String], page_size: u32) {
-    let given: HashSet<_> = read.iter().collect();
-    assert_eq!(given.len(), read.len(), "{} by {page_size}: none twice", A::NAME);
-    let missed: Vec<_> = expected.iter().filter(|it| !given.contains(it)).collect();
+    let delivered: HashSet<_> = read.iter().collect();
+    assert_eq!(delivered.len(), read.len(), "{} by {page_size}: none twice", A::NAME);
+    let missed: Vec<_> = expected.iter().filter(|it| !delivered.contains(it)).collect();
     assert!(missed.is_empty(), "{} by {page_size}: {missed:?} missed", A::NAME);
 }
 

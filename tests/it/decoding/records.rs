@@ -81,10 +81,10 @@ fn one_bad<Q: Paginate<Item: PartialEq + fmt::Debug>>(
     let expected = entries(listing, &page(&records));
     records.insert(place, bad.to_owned());
     let mut got = entries(listing, &page(&records));
-    let Err(unreadable) = got.remove(place) else { panic!("{bad} was read") };
+    let Err(invalid) = got.remove(place) else { panic!("{bad} was read") };
     assert_eq!(got, expected);
-    assert_eq!((unreadable.index(), unreadable.path(), unreadable.raw().as_str()), (place, path, bad));
-    unreadable
+    assert_eq!((invalid.index(), invalid.path(), invalid.raw().as_str()), (place, path, bad));
+    invalid
 }
 
 proptest! {
@@ -101,14 +101,14 @@ proptest! {
         let records: Vec<_> = (0..others).map(|id| good(api, id)).collect();
         let place = place.index(others + 1);
         let (bad, path) = bad(api, 77, way, &instead);
-        let unreadable = match api {
+        let invalid = match api {
             0 => one_bad(arklow(), arklow_page, records, place, &bad, path),
             1 => one_bad(integration(), integration_page, records, place, &bad, path),
             _ => one_bad(unleash(), unleash_page, records, place, &bad, path),
         };
         let id_is_there = way != 0 && api != 0;
-        prop_assert_eq!(unreadable.id(), id_is_there.then_some("77"));
-        let error = actionlog::Error::from(unreadable);
+        prop_assert_eq!(invalid.id(), id_is_there.then_some("77"));
+        let error = actionlog::Error::from(invalid);
         let shown = all_shown(&error);
         prop_assert!(!shown.contains(PLANTED), "{}", shown);
     }

@@ -24,8 +24,8 @@ fn client(fake: &FakeServer) -> ArklowClient {
 }
 
 fn get(fake: &FakeServer, target: &str) -> (u16, Value) {
-    let answer = fake.respond(&Request::get(target).body(Default::default()).unwrap());
-    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    let response = fake.respond(&Request::get(target).body(Default::default()).unwrap());
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
 }
 
 async fn page(client: &ArklowClient, query: impl Into<RecordsQuery>) -> Page<ActionRecord> {
@@ -75,8 +75,8 @@ fn invalid_parameters_are_rejected_in_the_envelope() {
         ("/v1/orgs/4711/actions", 404),
         ("/v1", 404),
     ] {
-        let (answered, body) = get(&fake, path);
-        assert_eq!((answered, &body["data"]), (status, &Value::Null), "{path}");
+        let (responded, body) = get(&fake, path);
+        assert_eq!((responded, &body["data"]), (status, &Value::Null), "{path}");
         assert!(body["errors"][0]["code"].is_string() && body["errors"][0]["message"].is_string(), "{body}");
     }
     let (status, body) = get(&fake, "/v1/orgs/1/actions/records");

@@ -78,8 +78,8 @@ fn invalid_parameters_are_rejected() {
         ("filter=%7B", 400),
         ("filter=1", 400),
     ] {
-        let (answered, body) = send(&server, Method::GET, &format!("{PATH}?{query}"), "");
-        assert_eq!((answered, &body["success"]), (status, &json!(false)), "{query}");
+        let (responded, body) = send(&server, Method::GET, &format!("{PATH}?{query}"), "");
+        assert_eq!((responded, &body["success"]), (status, &json!(false)), "{query}");
         assert!(body["message"].is_string());
     }
     let good = json!({ "integrationId": "1", "actionType": "sync", "entityType": "product", "status": "failed" });

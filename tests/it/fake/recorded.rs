@@ -170,11 +170,11 @@ async fn the_fake_unleash_sends_compressed_bodies_in_chunks_as_recorded() {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
         let request = format!("{method} {EVENTS} {version}\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        promptly(stream.read_to_end(&mut answer)).await.unwrap();
-        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
-        let body = answer.split_off(end);
-        (String::from_utf8(answer).unwrap().to_lowercase(), body)
+        let mut response = Vec::new();
+        promptly(stream.read_to_end(&mut response)).await.unwrap();
+        let end = response.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        let body = response.split_off(end);
+        (String::from_utf8(response).unwrap().to_lowercase(), body)
     };
     let unpacked = |coded: &[u8]| {
         let mut read = Vec::new();
@@ -213,8 +213,8 @@ async fn the_fake_unleash_limits_personal_tokens_as_recorded() {
     assert_eq!(ask("user:good", EVENTS).1, ["20000;w=60", "20000", "19999", "60"]);
     assert_eq!(ask("Bearer user:good", "/api/none").1, ["20000;w=60", "20000", "19998", "60"], "whatever its status");
     for (token, status) in [("*:*.admin", 200), ("user:bad", 401)] {
-        let answer = ask(token, EVENTS);
-        assert_eq!((answer.0, answer.1), (status, [""; 4].map(str::to_owned)), "{token}");
+        let response = ask(token, EVENTS);
+        assert_eq!((response.0, response.1), (status, [""; 4].map(str::to_owned)), "{token}");
     }
     fake.unleash().rate_limit(3);
     tokio::time::sleep(Duration::from_millis(18_500)).await;

@@ -96,7 +96,7 @@ async fn serve(mut stream: TcpStream, greeting: Greeting, plan: Plan<Act>, seen:
                 let request = Stream { id: u32::from_be_bytes(id), good: good(kind == DATA) };
                 let act = plan.next(&seen);
                 let (bytes, then) = match act {
-                    Act::Good => (answer(&request), Then::Keep),
+                    Act::Good => (response(&request), Then::Keep),
                     Act::Write(bytes, then) => (bytes(&request), then),
                     Act::WriteBoth(first, second) => {
                         stream.write_all(&first(&request)).await?;
@@ -152,7 +152,7 @@ pub(super) fn body(stream: &Stream) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// A valid response.
-pub(super) fn answer(stream: &Stream) -> Vec<u8> {
+pub(super) fn response(stream: &Stream) -> Vec<u8> {
     let (first, last) = body(stream);
     [head(stream), first, last].concat()
 }

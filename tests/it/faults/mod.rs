@@ -175,23 +175,23 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
         Calls::Create => logs.create(draft()).await.map(|_| 1),
         Calls::Stream => {
             let mut items = logs.list(()).items();
-            let mut given = 0;
+            let mut delivered = 0;
             loop {
                 match items.next().await {
-                    Some(Ok(_)) => given += 1,
+                    Some(Ok(_)) => delivered += 1,
                     Some(Err(error)) => {
                         if !error.is_transient() && items.next().await.is_some() {
                             problems.push("the stream goes on after an error that doesn't pass".to_owned());
                         }
                         break Err(error);
                     }
-                    None => break Ok(given),
+                    None => break Ok(delivered),
                 }
             }
         }
     };
     if result.as_ref().is_ok_and(|it| *it != 1) {
-        problems.push("there is one record, and another number of them was given".to_owned());
+        problems.push("there is one record, and another number was delivered".to_owned());
     }
     (result.map(|_| ()), problems)
 }
@@ -225,10 +225,10 @@ async fn no_secret_reaches_a_subscriber_or_an_observer_in_any_failure() {
         builder
     };
     let errors: Arc<Mutex<String>> = Arc::default();
-    let told = Arc::clone(&errors);
+    let reported = Arc::clone(&errors);
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
     let problems =
-        drive(rows, each_call, prepare, move |_, _, error| told.lock().unwrap().push_str(&all_shown(error))).await;
+        drive(rows, each_call, prepare, move |_, _, error| reported.lock().unwrap().push_str(&all_shown(error))).await;
     // Durations are tested elsewhere: here all calls share a thread with a subscriber that keeps everything.
     let grave: Vec<_> = problems.iter().filter(|it| it.contains("panic") || it.contains("shown")).collect();
     assert!(grave.is_empty(), "{grave:#?}");

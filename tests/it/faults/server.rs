@@ -275,7 +275,7 @@ pub(super) fn good(creation: bool) -> String {
 }
 
 /// A complete response with its `Content-Length`.
-pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn response(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();
     let mut out = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n").into_bytes();
@@ -285,7 +285,7 @@ pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec
 
 /// A valid response.
 pub(super) fn ok(here: &Here) -> Vec<u8> {
-    answer("200 OK", &format!("{JSON}x-request-id: {}\r\n", planted::said()), &here.good)
+    response("200 OK", &format!("{JSON}x-request-id: {}\r\n", planted::said()), &here.good)
 }
 
 pub(super) const JSON: &str = "content-type: application/json\r\n";

@@ -82,8 +82,8 @@ async fn an_error_shows_its_kind_the_servers_message_a_hint_and_the_outcome() {
             Expected { message: None, hint: true, outcome: Unknown, ..plain(Kind::Redirect) },
         ),
     ];
-    for (answer, expected) in cases {
-        let server = server([answer.clone()]).await;
+    for (response, expected) in cases {
+        let server = server([response.clone()]).await;
         let created = integration(&server).logs().create(minimal()).await.unwrap_err();
         // A client doesn't retry against the server's request to stop.
         let got = integration(&server).logs().get(ID).await.unwrap_err();
@@ -165,14 +165,14 @@ async fn the_success_flag_is_optional_and_any_success_status_is_accepted() {
 
 #[tokio::test]
 async fn any_success_will_do_for_a_deletion() {
-    for (answer, message) in [
+    for (response, message) in [
         (ResponseTemplate::new(204), None),
         (ResponseTemplate::new(200), None),
         (json(200, r"{}"), None),
         (json(200, r#"{"success": true, "message": "gone"}"#), Some("gone")),
         (json(202, r#"{"success": true, "message": null}"#), None),
     ] {
-        let server = server([answer]).await;
+        let server = server([response]).await;
         assert_eq!(integration(&server).logs().delete(ID).await.unwrap().message.as_deref(), message);
     }
     let server = server([json(200, r#"{"success": false, "message": "in use"}"#)]).await;

@@ -82,8 +82,8 @@ async fn an_action_is_logged_from_its_start_to_its_end() {
 async fn the_end_of_an_action_can_be_reported_again_after_an_error() {
     let server = MockServer::start().await;
     Mock::given(method("POST")).respond_with(Store).mount(&server).await;
-    let answers = [json(422, r#"{"success": false, "message": "later"}"#), json(200, GET)];
-    Mock::given(method("PUT")).respond_with(InTurn::new(answers)).mount(&server).await;
+    let responses = [json(422, r#"{"success": false, "message": "later"}"#), json(200, GET)];
+    Mock::given(method("PUT")).respond_with(InTurn::new(responses)).mount(&server).await;
     let running = integration(&server).logs().start(minimal()).await.unwrap();
     assert_eq!(running.succeed().await.unwrap_err().kind(), ErrorKind::BadRequest);
     running.succeed().await.unwrap();

@@ -60,8 +60,8 @@ async fn a_record_without_a_required_field_is_invalid_and_the_others_are_yielded
         let server = server([json(200, body.to_string())]).await;
         let page = integration(&server).logs().list(()).page().await.unwrap();
         assert_eq!(page.records().map(|it| it.id.to_string()).collect::<Vec<_>>(), ["1", "3"], "{field}");
-        let Err(unreadable) = &page.entries[1] else { panic!("{field}") };
-        assert!(unreadable.reason().contains(field), "{}", unreadable.reason());
+        let Err(invalid) = &page.entries[1] else { panic!("{field}") };
+        assert!(invalid.reason().contains(field), "{}", invalid.reason());
 
         let server = crate::wire::server([json(200, one(&broken))]).await;
         let error = integration(&server).logs().get("2").await.unwrap_err();

@@ -94,17 +94,17 @@ async fn a_deletion_whose_response_was_lost_and_that_then_finds_nothing_succeede
     let gone = || json(404, r#"{"success": false, "message": "not found"}"#);
     // Also for a 503, which doesn't show whether the request was applied.
     let busy = |status| json(status, "").insert_header("retry-after", "0");
-    for answers in [
+    for responses in [
         vec![json(500, ""), gone()],
         vec![json(502, ""), json(503, ""), ResponseTemplate::new(410)],
         vec![busy(503), gone()],
     ] {
-        let server = server(answers).await;
+        let server = server(responses).await;
         assert_eq!(integration(&server).logs().delete(ID).await.unwrap().message, None);
     }
     // A 429 is retried for idempotent requests.
-    for answers in [vec![gone()], vec![busy(429), gone()]] {
-        let server = server(answers).await;
+    for responses in [vec![gone()], vec![busy(429), gone()]] {
+        let server = server(responses).await;
         let error = integration(&server).logs().delete(ID).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, WriteOutcome::NotApplied));
     }

@@ -199,10 +199,10 @@ async fn credentials_in_any_other_field_are_withheld() {
         let mut good = Says::new(200, body);
         good.headers = vec![("x-request-id", part.into())];
         let client = builder().api_key(key).http_client(good).build().unwrap();
-        let answered = client.logs().delete("1").with_response().await.unwrap();
-        assert_eq!(answered.request_id.as_deref(), Some(WITHHELD));
-        assert_eq!(answered.value.message.as_deref(), Some(WITHHELD));
-        assert!(!format!("{answered:?}").contains(part));
+        let responded = client.logs().delete("1").with_response().await.unwrap();
+        assert_eq!(responded.request_id.as_deref(), Some(WITHHELD));
+        assert_eq!(responded.value.message.as_deref(), Some(WITHHELD));
+        assert!(!format!("{responded:?}").contains(part));
     }
 }
 

@@ -25,11 +25,11 @@ async fn callers_with_deadlines_send_few_requests_to_a_server_that_is_down() {
         assert!(memory.count() <= CALLS + 101, "{} requests for {CALLS} calls", memory.count());
         assert!(memory.count() >= CALLS);
         // Once the server is up again, successful calls refill the budget.
-        memory.answer_all(|| status(200));
+        memory.respond_all(|| status(200));
         for _ in 0..50 {
             call(&client).await.unwrap();
         }
-        memory.answer_all(|| status(500));
+        memory.respond_all(|| status(500));
         assert!(call(&client).await.unwrap_err().attempts() > 1);
     }
 }
@@ -80,12 +80,12 @@ async fn a_server_that_rejects_every_token_causes_few_requests_and_fetches() {
     assert_eq!(resting, 295);
 
     // Once the server accepts tokens again, an expired token is renewed as before, after ten seconds at most.
-    memory.answer_all(|| status(200));
+    memory.respond_all(|| status(200));
     call(&client).await.unwrap();
     sleep(11 * S).await;
     let refused_once = AtomicUsize::new(0);
     let reply = move || if refused_once.fetch_add(1, Ordering::SeqCst) == 0 { status(401) } else { status(200) };
-    memory.answer_all(reply);
+    memory.respond_all(reply);
     call(&client).await.unwrap();
 }
 

@@ -21,13 +21,13 @@ pub(crate) fn builder(memory: &Memory, jitter: f64) -> ClientBuilder<Integration
 }
 
 /// A client that notes the time of each request, in milliseconds since it was created.
-pub(crate) fn timed(answer: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Memory, Arc<Mutex<Vec<u64>>>) {
+pub(crate) fn timed(response: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Memory, Arc<Mutex<Vec<u64>>>) {
     let times: Arc<Mutex<Vec<u64>>> = Arc::default();
     let noted = Arc::clone(&times);
     let began = Instant::now();
     let memory = Memory::new(move |number, _| {
         noted.lock().unwrap().push(since(began));
-        answer(number)
+        response(number)
     });
     (memory, times)
 }

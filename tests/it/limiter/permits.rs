@@ -190,7 +190,7 @@ proptest! {
                 let result = client.send(if unsafe_one { write() } else { probe() }).with_response().await;
                 prop_assert!(began.elapsed() <= Duration::from_millis(operation + 1), "{:?}", began.elapsed());
                 let attempts = match &result {
-                    Ok(answered) => answered.attempts,
+                    Ok(responded) => responded.attempts,
                     Err(error) => error.attempts(),
                 };
                 prop_assert!(attempts <= most);
@@ -255,7 +255,7 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
 
     // All permits are available ...
     let began = Instant::now();
-    memory.answer_all(|| Reply::After(S, Box::new(status(200))));
+    memory.respond_all(|| Reply::After(S, Box::new(status(200))));
     let mut calls = JoinSet::new();
     for _ in 0..14 {
         let client = client.clone();
@@ -264,11 +264,11 @@ async fn calls_that_are_dropped_take_nothing_with_them() {
     calls.join_all().await.into_iter().collect::<Result<Vec<_>>>().unwrap();
     assert_eq!(began.elapsed(), 2 * S);
     // ... and all tokens of the budget, once calls succeed again.
-    memory.answer_all(|| status(200));
+    memory.respond_all(|| status(200));
     for _ in 0..500 {
         call(&client).await.unwrap();
     }
-    memory.answer_all(|| status(500));
+    memory.respond_all(|| status(500));
     let before = memory.count();
     let error = client.send(probe()).retry(RetryPolicy::default().max_attempts(1_000)).operation_timeout(None);
     assert_eq!(error.await.unwrap_err().attempts(), 101);
@@ -286,17 +286,17 @@ async fn no_call_starves_if_signing_is_slow() {
     for _ in 0..20 {
         let client = client.clone();
         callers.spawn(async move {
-            let mut answers = 0;
+            let mut responses = 0;
             while began.elapsed() < 300 * S {
                 call(&client).await.unwrap();
-                answers += 1;
+                responses += 1;
             }
-            answers
+            responses
         });
     }
-    let answers = callers.join_all().await;
-    let (least, most) = (answers.iter().min().unwrap(), answers.iter().max().unwrap());
-    assert!(*least > 0 && most - least <= 5, "{answers:?}");
+    let responses = callers.join_all().await;
+    let (least, most) = (responses.iter().min().unwrap(), responses.iter().max().unwrap());
+    assert!(*least > 0 && most - least <= 5, "{responses:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,14 +33,14 @@ async fn retry_after_is_waited_with_jitter_on_top() {
         let headers = vec![("date", "Sat, 21 Nov 2026 20:18:31 GMT"), ("retry-after", "Sat, 21 Nov 2026 20:18:41 GMT")];
         Reply::Response(503, headers, String::new())
     };
-    let answers: [(fn() -> Reply, u64); 4] = [
+    let responses: [(fn() -> Reply, u64); 4] = [
         (|| turned_away("7"), 7_000),
         (|| turned_away("0.25"), 250),
         (|| Reply::Response(429, vec![("retry-after-ms", "40"), ("retry-after", "9")], String::new()), 40),
         (date, 10_000),
     ];
-    for (answer, wait) in answers {
-        let (memory, times) = timed(move |number| if number == 0 { answer() } else { status(200) });
+    for (response, wait) in responses {
+        let (memory, times) = timed(move |number| if number == 0 { response() } else { status(200) });
         call(&builder(&memory, 0.5).build().unwrap()).await.unwrap();
         assert_eq!(*times.lock().unwrap(), [0, wait + 100]);
     }

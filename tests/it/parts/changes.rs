@@ -8,7 +8,7 @@ use actionlog::page::{Cause, Doubt, merge};
 use crate::parts::{all, ids, listing, log, read, sent};
 
 /// An invalid record.
-const SPOILT: &str = r#"{"_id":0}"#;
+const INVALID: &str = r#"{"_id":0}"#;
 
 #[tokio::test]
 async fn parts_with_gaps_between_them_are_reported_and_scanned_again() {
@@ -16,22 +16,22 @@ async fn parts_with_gaps_between_them_are_reported_and_scanned_again() {
         let server = log(200);
         let (listing, log) = (listing(&server), server.integration().log());
         let parts = listing.split(4).await.unwrap();
-        let (mut reads, mut given) = (Vec::new(), Vec::new());
+        let (mut reads, mut yielded) = (Vec::new(), Vec::new());
         for (number, part) in parts.iter().enumerate() {
             if number == 2 {
                 for _ in 0..removed {
                     log.remove(at);
                 }
             }
-            reads.push(read(&listing, part, &mut given).await);
+            reads.push(read(&listing, part, &mut yielded).await);
         }
         let merged = merge(&reads).unwrap();
         assert_eq!(merged.verdict, Verdict::Incomplete(Cause::Parts), "{removed}");
         // Only the one gap, with records on either side.
         assert_eq!(merged.again.len(), 1);
-        let merged = all(&listing, merged.again, &mut reads, &mut given).await;
+        let merged = all(&listing, merged.again, &mut reads, &mut yielded).await;
         assert!(matches!(merged.verdict, Verdict::Unverified(Doubt::TotalMoved)), "{:?}", merged.verdict);
-        assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)), "{removed} removed");
+        assert!(BTreeSet::from_iter(yielded).is_superset(&ids(&log)), "{removed} removed");
     }
 }
 
@@ -41,15 +41,15 @@ async fn records_added_between_the_parts_make_them_overlap() {
     let (listing, log) = (listing(&server), server.integration().log());
     let parts = listing.split(4).await.unwrap();
     let there = ids(&log);
-    let (mut reads, mut given) = (Vec::new(), Vec::new());
+    let (mut reads, mut yielded) = (Vec::new(), Vec::new());
     for part in &parts {
-        reads.push(read(&listing, part, &mut given).await);
+        reads.push(read(&listing, part, &mut yielded).await);
         log.add_samples(7);
     }
-    let merged = all(&listing, Vec::new(), &mut reads, &mut given).await;
+    let merged = all(&listing, Vec::new(), &mut reads, &mut yielded).await;
     assert_eq!(merged.verdict, Verdict::Unverified(Doubt::TotalMoved));
     assert_eq!(merged.delivered, 200 + 3 * 7);
-    assert!(BTreeSet::from_iter(given).is_superset(&there));
+    assert!(BTreeSet::from_iter(yielded).is_superset(&there));
 }
 
 #[tokio::test]
@@ -58,12 +58,12 @@ async fn a_failed_part_is_resumed_or_scanned_again() {
         let server = log(200);
         let listing = listing(&server);
         let parts = listing.split(3).await.unwrap();
-        let (mut reads, mut given) = (Vec::new(), Vec::new());
-        reads.push(read(&listing, &parts[0], &mut given).await);
-        reads.push(read(&listing, &parts[2], &mut given).await);
+        let (mut reads, mut yielded) = (Vec::new(), Vec::new());
+        reads.push(read(&listing, &parts[0], &mut yielded).await);
+        reads.push(read(&listing, &parts[2], &mut yielded).await);
         let mut items = listing.clone().part(parts[1].clone()).prefetch(1).items();
         for _ in 0..15 {
-            given.push(items.next().await.unwrap().unwrap().id.to_string());
+            yielded.push(items.next().await.unwrap().unwrap().id.to_string());
         }
         let cursor = items.cursor().unwrap();
         reads.push(items.part_read().unwrap());
@@ -72,16 +72,16 @@ async fn a_failed_part_is_resumed_or_scanned_again() {
         if goes_on {
             let rest = listing.clone().part(parts[1].clone()).resume(sent(&cursor)).collect().await;
             assert_eq!(rest.items.len() as u64, parts[1].records().unwrap() - 15);
-            given.extend(rest.items.iter().map(|it| it.id.to_string()));
+            yielded.extend(rest.items.iter().map(|it| it.id.to_string()));
             reads.push(rest.part_read.unwrap());
             assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
-            assert_eq!(given.len(), 200);
+            assert_eq!(yielded.len(), 200);
         } else {
-            let merged = all(&listing, merged.again, &mut reads, &mut given).await;
+            let merged = all(&listing, merged.again, &mut reads, &mut yielded).await;
             // The part scanned again overlaps the ones scanned before, so the records can't be counted.
             assert_eq!(merged.verdict, Verdict::Unverified(Doubt::Overlap), "{merged:?}");
         }
-        assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()));
+        assert_eq!(BTreeSet::from_iter(yielded), ids(&server.integration().log()));
     }
 }
 
@@ -91,11 +91,11 @@ async fn a_part_whose_position_cannot_be_found_ends_there() {
     let (listing, log) = (listing(&server).prefetch(1), server.integration().log());
     let parts = listing.split(2).await.unwrap();
     let at = usize::try_from(parts[1].offset()).unwrap();
-    let mut given = Vec::new();
-    let mut reads = vec![read(&listing, &parts[1], &mut given).await];
+    let mut yielded = Vec::new();
+    let mut reads = vec![read(&listing, &parts[1], &mut yielded).await];
     let mut items = listing.clone().part(parts[0].clone()).items();
     for _ in 0..20 {
-        given.push(items.next().await.unwrap().unwrap().id.to_string());
+        yielded.push(items.next().await.unwrap().unwrap().id.to_string());
     }
     reads.push(items.part_read().unwrap());
     // All records that this scan has delivered are removed.
@@ -107,7 +107,7 @@ async fn a_part_whose_position_cannot_be_found_ends_there() {
             }
         }
         match items.next().await {
-            Some(log) => given.push(log.unwrap().id.to_string()),
+            Some(log) => yielded.push(log.unwrap().id.to_string()),
             None => break,
         }
     }
@@ -115,8 +115,8 @@ async fn a_part_whose_position_cannot_be_found_ends_there() {
     reads.push(items.part_read().unwrap());
     let merged = merge(&reads).unwrap();
     assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Incomplete(Cause::Parts), false));
-    _ = all(&listing, merged.again, &mut reads, &mut given).await;
-    assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
+    _ = all(&listing, merged.again, &mut reads, &mut yielded).await;
+    assert!(BTreeSet::from_iter(yielded).is_superset(&ids(&log)));
 }
 
 #[tokio::test]
@@ -125,16 +125,16 @@ async fn invalid_records_do_not_connect_parts() {
     let (listing, log) = (listing(&server).prefetch(1), server.integration().log());
     let parts = listing.split(2).await.unwrap();
     // Both parts begin with the same raw JSON.
-    log.replace(0, SPOILT);
-    log.replace(usize::try_from(parts[1].offset()).unwrap(), SPOILT);
-    let mut given = Vec::new();
+    log.replace(0, INVALID);
+    log.replace(usize::try_from(parts[1].offset()).unwrap(), INVALID);
+    let mut yielded = Vec::new();
     let mut items = listing.clone().part(parts[0].clone()).items();
     for _ in 0..20 {
-        given.extend(items.next().await.unwrap().ok().map(|it| it.id.to_string()));
+        yielded.extend(items.next().await.unwrap().ok().map(|it| it.id.to_string()));
     }
-    let mut reads = vec![items.part_read().unwrap(), read(&listing, &parts[1], &mut given).await];
+    let mut reads = vec![items.part_read().unwrap(), read(&listing, &parts[1], &mut yielded).await];
     let merged = merge(&reads).unwrap();
     assert_eq!((merged.verdict, merged.again.is_empty()), (Verdict::Incomplete(Cause::Parts), false));
-    _ = all(&listing, merged.again, &mut reads, &mut given).await;
-    assert!(BTreeSet::from_iter(given).is_superset(&ids(&log)));
+    _ = all(&listing, merged.again, &mut reads, &mut yielded).await;
+    assert!(BTreeSet::from_iter(yielded).is_superset(&ids(&log)));
 }

@@ -16,15 +16,15 @@ async fn the_parts_of_an_unchanged_log_cover_it_and_yield_each_record_once() {
             let listing = listing(&server);
             let parts = listing.split(parts).await.unwrap();
             let before = server.requests().len();
-            let (mut reads, mut given) = (Vec::new(), Vec::new());
+            let (mut reads, mut yielded) = (Vec::new(), Vec::new());
             for part in &parts {
-                reads.push(read(&listing, part, &mut given).await);
+                reads.push(read(&listing, part, &mut yielded).await);
             }
             let merged = merge(&reads).unwrap();
             let case = format!("{records} in {}", parts.len());
             assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete, &[][..]), "{case}");
-            assert_eq!((given.len(), merged.delivered), (records, records as u64), "{case}");
-            assert_eq!(BTreeSet::from_iter(given), ids(&server.integration().log()), "{case}");
+            assert_eq!((yielded.len(), merged.delivered), (records, records as u64), "{case}");
+            assert_eq!(BTreeSet::from_iter(yielded), ids(&server.integration().log()), "{case}");
             // Each part is a few whole pages, and the last page of all may need a proof.
             let pages = server.requests().len() - before;
             assert!(pages <= records.saturating_sub(1).div_ceil(9) + 2, "{case}: {pages} pages");
@@ -61,17 +61,17 @@ async fn without_a_total_parts_of_a_size_are_planned_until_one_is_the_last() {
     let listing = client.action_set_events().list(("default", 7)).page_size(10);
     assert_eq!(listing.split(3).await.unwrap_err().kind(), ErrorKind::InvalidRequest);
     let mut reads = Vec::new();
-    let mut given = 0;
+    let mut yielded = 0;
     for part in listing.parts_of(50).unwrap() {
         let read = listing.clone().part(part).collect().await;
-        given += read.items.len();
+        yielded += read.items.len();
         reads.extend(read.part_read);
         if reads.last().unwrap().is_last() {
             break;
         }
     }
     let merged = merge(&reads).unwrap();
-    assert_eq!((merged.verdict, given), (Verdict::Unverified(Doubt::NoTotal), 300));
+    assert_eq!((merged.verdict, yielded), (Verdict::Unverified(Doubt::NoTotal), 300));
     assert!(merged.again.is_empty());
 }
 

@@ -59,10 +59,10 @@ async fn a_log_that_was_empty_for_a_while_can_be_scanned_again() {
     let server = log(0);
     let listing = listing(&server);
     let parts = listing.split(1).await.unwrap();
-    let mut given = Vec::new();
-    let mut reads = vec![read(&listing, &parts[0], &mut given).await];
+    let mut yielded = Vec::new();
+    let mut reads = vec![read(&listing, &parts[0], &mut yielded).await];
     server.integration().add_sample_logs(50);
-    reads.push(read(&listing, &parts[0], &mut given).await);
+    reads.push(read(&listing, &parts[0], &mut yielded).await);
     assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
 }
 
@@ -125,15 +125,15 @@ async fn the_doubts_of_one_part_apply_to_the_merged_result() {
     let parts_again = (Verdict::Incomplete(Cause::Parts), true);
     let doubted = |doubt| (Verdict::Unverified(doubt), false);
     for which in 0..=last {
-        let told = |name, value| if_it_said(&reads, which, name, value);
-        assert_eq!(told("doubt", json!("single_records")), doubted(Doubt::SingleRecords));
-        assert_eq!(told("doubt", json!("beyond_memory")), doubted(Doubt::BeyondMemory));
-        assert_eq!(told("has_total", json!(false)), doubted(Doubt::NoTotal));
-        assert_eq!(told("totals", json!([100, 101])), doubted(Doubt::TotalMoved));
-        assert_eq!(told("order_is_fixed", json!(false)), doubted(Doubt::OrderMayChange));
-        assert_eq!(told("partial", json!(true)), (Verdict::Incomplete(Cause::PartialErrors), false));
+        let reported = |name, value| if_it_said(&reads, which, name, value);
+        assert_eq!(reported("doubt", json!("single_records")), doubted(Doubt::SingleRecords));
+        assert_eq!(reported("doubt", json!("beyond_memory")), doubted(Doubt::BeyondMemory));
+        assert_eq!(reported("has_total", json!(false)), doubted(Doubt::NoTotal));
+        assert_eq!(reported("totals", json!([100, 101])), doubted(Doubt::TotalMoved));
+        assert_eq!(reported("order_is_fixed", json!(false)), doubted(Doubt::OrderMayChange));
+        assert_eq!(reported("partial", json!(true)), (Verdict::Incomplete(Cause::PartialErrors), false));
         let more = reads[which].delivered() + 1;
-        assert_eq!(told("seen", json!(more)), doubted(Doubt::TotalDiffers));
+        assert_eq!(reported("seen", json!(more)), doubted(Doubt::TotalDiffers));
         // A count that overflows doesn't panic.
         if_it_said(&reads, which, "seen", json!(u64::MAX));
     }

@@ -14,10 +14,10 @@ use actionlog::{HttpClient, IntegrationClient, Listing, RetryPolicy};
 type Logs = Listing<actionlog::integration::LogListing>;
 
 fn listing(server: &FakeServer) -> Logs {
-    by_way_of(server.http_client(), TotalScope::Listing)
+    listing_through(server.http_client(), TotalScope::Listing)
 }
 
-fn by_way_of(http_client: impl HttpClient + 'static, total: TotalScope) -> Logs {
+fn listing_through(http_client: impl HttpClient + 'static, total: TotalScope) -> Logs {
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(http_client);
     let client = client.total_scope(total).retry(RetryPolicy::never()).build().unwrap();
     client.logs().list(()).page_size(10).stability(Stability::Stable)
@@ -41,17 +41,17 @@ fn sent<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
-async fn read(listing: &Logs, part: &Part, given: &mut Vec<String>) -> PartRead {
+async fn read(listing: &Logs, part: &Part, yielded: &mut Vec<String>) -> PartRead {
     let read = listing.clone().part(sent(part)).collect().await;
-    given.extend(read.items.iter().map(|it| it.id.to_string()));
+    yielded.extend(read.items.iter().map(|it| it.id.to_string()));
     sent(&read.part_read.unwrap())
 }
 
 /// Scans and merges until no part has to be scanned again.
-async fn all(listing: &Logs, mut parts: Vec<Part>, reads: &mut Vec<PartRead>, given: &mut Vec<String>) -> Merged {
+async fn all(listing: &Logs, mut parts: Vec<Part>, reads: &mut Vec<PartRead>, yielded: &mut Vec<String>) -> Merged {
     for _ in 0..8 {
         for part in &parts {
-            reads.push(read(listing, part, given).await);
+            reads.push(read(listing, part, yielded).await);
         }
         let merged = merge(reads).unwrap();
         if merged.again.is_empty() {

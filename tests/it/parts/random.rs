@@ -8,7 +8,7 @@ use actionlog::{Cursor, Verdict};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
-use crate::parts::{Logs, by_way_of, ids, log, read};
+use crate::parts::{Logs, ids, listing_through, log, read};
 use crate::support::Late;
 
 /// A change of the log before a request.
@@ -91,7 +91,7 @@ struct Case {
     delays: u64,
     total: TotalScope,
     /// The configured stability. No record moves.
-    told: Stability,
+    reported: Stability,
 }
 
 prop_compose! {
@@ -104,7 +104,7 @@ prop_compose! {
         stopped in proptest::option::of(1..40_usize),
         (abreast, again, delays) in any::<(bool, bool, u64)>(),
         total in prop_oneof![Just(TotalScope::Unknown), Just(TotalScope::Listing)],
-        told in prop_oneof![2 => Just(Stability::Stable), 1 => Just(Stability::Unstable)],
+        reported in prop_oneof![2 => Just(Stability::Stable), 1 => Just(Stability::Unstable)],
     ) -> Case {
         // Two empty responses in a row are the end of any scan. Where jobs run at once or pages are prefetched, the
         // responses between two empty ones may go to another job: allow one there.
@@ -118,16 +118,16 @@ prop_compose! {
                 }
             }
         }
-        Case { records, parts, page_size, prefetch, changes, order, abreast, stopped, again, delays, total, told }
+        Case { records, parts, page_size, prefetch, changes, order, abreast, stopped, again, delays, total, reported }
     }
 }
 
 /// Scans a part until `stop` records are delivered. Returns the cursor to resume from.
-async fn begin(listing: Logs, stop: usize, given: &mut Vec<String>) -> (Cursor, PartRead) {
+async fn begin(listing: Logs, stop: usize, delivered: &mut Vec<String>) -> (Cursor, PartRead) {
     let mut items = listing.items();
     for _ in 0..stop {
         match items.next().await {
-            Some(item) => given.extend(item.ok().map(|it| it.id.to_string())),
+            Some(item) => delivered.extend(item.ok().map(|it| it.id.to_string())),
             None => break,
         }
     }
@@ -137,7 +137,7 @@ async fn begin(listing: Logs, stop: usize, given: &mut Vec<String>) -> (Cursor, 
 impl Case {
     async fn read(&self) -> Result<(), TestCaseError> {
         let server = log(self.records);
-        let listing = by_way_of(Late::new(&server, self.delays), self.total).stability(self.told);
+        let listing = listing_through(Late::new(&server, self.delays), self.total).stability(self.reported);
         let listing = listing.page_size(self.page_size).prefetch(self.prefetch);
         let log = server.integration().log();
         let before = ids(&log);
@@ -152,17 +152,17 @@ impl Case {
             let with = with % parts.len();
             parts.swap(at, with);
         }
-        let (mut reads, mut given) = (Vec::new(), Vec::new());
+        let (mut reads, mut delivered) = (Vec::new(), Vec::new());
         if let Some((stop, part)) = self.stopped.zip(parts.last().cloned()) {
             parts.pop();
             let listing = listing.clone().part(part);
-            let (cursor, read) = begin(listing.clone(), stop, &mut given).await;
+            let (cursor, read) = begin(listing.clone(), stop, &mut delivered).await;
             reads.push(read);
             if stop % 2 == 0 {
                 // Resume, stop, and resume again.
-                let (cursor, read) = begin(listing.clone().resume(cursor), stop, &mut given).await;
+                let (cursor, read) = begin(listing.clone().resume(cursor), stop, &mut delivered).await;
                 reads.push(read);
-                reads.push(begin(listing.resume(cursor), usize::MAX, &mut given).await.1);
+                reads.push(begin(listing.resume(cursor), usize::MAX, &mut delivered).await.1);
             }
         }
         if self.again {
@@ -172,16 +172,16 @@ impl Case {
         for _ in 0..12 {
             if self.abreast {
                 let jobs = parts.iter().map(async |part| {
-                    let mut given = Vec::new();
-                    (read(&listing, part, &mut given).await, given)
+                    let mut delivered = Vec::new();
+                    (read(&listing, part, &mut delivered).await, delivered)
                 });
                 for (read, its) in join_all(jobs).await {
                     reads.push(read);
-                    given.extend(its);
+                    delivered.extend(its);
                 }
             } else {
                 for part in &parts {
-                    reads.push(read(&listing, part, &mut given).await);
+                    reads.push(read(&listing, part, &mut delivered).await);
                 }
             }
             let now = merge(&reads).unwrap();
@@ -194,18 +194,18 @@ impl Case {
         let merged = merged.unwrap();
         prop_assert!(merged.again.is_empty(), "the parts never meet: {merged:?}");
         let after = ids(&log);
-        let given_ids = BTreeSet::from_iter(given.iter().cloned());
-        let missed: Vec<_> = before.intersection(&after).filter(|it| !given_ids.contains(*it)).collect();
+        let delivered_ids = BTreeSet::from_iter(delivered.iter().cloned());
+        let missed: Vec<_> = before.intersection(&after).filter(|it| !delivered_ids.contains(*it)).collect();
         // Pages of one record can't overlap, and the verdict of such a scan reports that.
-        let told = merged.verdict.is_incomplete() || merged.verdict == Verdict::Unverified(Doubt::SingleRecords);
-        prop_assert!(missed.is_empty() || told, "{:?}: {missed:?} were missed; {reads:#?}", merged.verdict);
-        prop_assert!(!merged.verdict.is_complete() || self.told == Stability::Stable);
+        let reported = merged.verdict.is_incomplete() || merged.verdict == Verdict::Unverified(Doubt::SingleRecords);
+        prop_assert!(missed.is_empty() || reported, "{:?}: {missed:?} were missed; {reads:#?}", merged.verdict);
+        prop_assert!(!merged.verdict.is_complete() || self.reported == Stability::Stable);
         let quiet = self.changes.iter().all(|it| matches!(it, Change::Nothing));
-        if quiet && self.stopped.is_none() && self.total == TotalScope::Listing && self.told == Stability::Stable {
+        if quiet && self.stopped.is_none() && self.total == TotalScope::Listing && self.reported == Stability::Stable {
             prop_assert_eq!(merged.verdict, Verdict::Complete);
         }
         if quiet && self.stopped.is_none() && !self.again {
-            prop_assert_eq!(given.len(), self.records);
+            prop_assert_eq!(delivered.len(), self.records);
         }
         Ok(())
     }

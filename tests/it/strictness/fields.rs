@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::decoding::cases;
 use crate::decoding::generators::json as any_json;
 use crate::strictness::{
-    FREE, KEPT, Record, all_fields, client, entries, is_required, odd_log, path, read, readable, unreadable, with,
+    FREE, KEPT, Record, all_fields, client, entries, invalid, is_required, odd_log, path, read, readable, with,
     without, written,
 };
 use crate::wire::value;
@@ -65,7 +65,7 @@ fn check<R: Record>(pointer: &str, json: &str) {
         Err(record) => {
             assert!(is_required::<R>(pointer), "{case}: {record:?}");
             assert_eq!(record.raw().as_str(), text, "{case}");
-            assert_eq!(read_with_raw::<R>(&text).unwrap_err(), unreadable::<R>(&text), "{case}");
+            assert_eq!(read_with_raw::<R>(&text).unwrap_err(), invalid::<R>(&text), "{case}");
             return;
         }
     };
@@ -241,18 +241,18 @@ fn a_record_with_its_raw_json_reports_the_same_error_as_without() {
     sample["actionType"] = json!(5);
     let why = read_with_raw::<ActionLog>(&sample.to_string()).unwrap_err();
     assert_eq!((why.path(), why.id()), ("actionType", sample["_id"].as_str()));
-    assert_eq!(why, unreadable::<ActionLog>(&sample.to_string()));
+    assert_eq!(why, invalid::<ActionLog>(&sample.to_string()));
 
     sample.as_object_mut().unwrap().remove("actionType");
     let why = read_with_raw::<ActionLog>(&sample.to_string()).unwrap_err();
     assert!(why.reason().starts_with("missing field `actionType`"), "{why:?}");
-    assert_eq!(why, unreadable::<ActionLog>(&sample.to_string()));
+    assert_eq!(why, invalid::<ActionLog>(&sample.to_string()));
 
     // Also deep inside, and inside of a list.
     let event = with(&ActionSetEvent::sample(), "/actionSet/actions/1/state", "7");
     let why = read_with_raw::<ActionSetEvent>(&event).unwrap_err();
     assert_eq!(why.path(), "actionSet.actions[1].state");
-    assert_eq!(why, unreadable::<ActionSetEvent>(&event));
+    assert_eq!(why, invalid::<ActionSetEvent>(&event));
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn each_repeated_field_is_omitted_or_reported() {
             let raw = sample.pointer(pointer).unwrap().to_string();
             let text = format!("{{{}: {raw}, {}", json!(name), &sample.to_string()[1..]);
             if is_required::<R>(pointer) {
-                let why = unreadable::<R>(&text);
+                let why = invalid::<R>(&text);
                 assert!(why.path() == name && why.reason().starts_with("duplicate field"), "{pointer}: {why:?}");
                 continue;
             }
@@ -295,7 +295,7 @@ async fn a_repeated_optional_field_does_not_invalidate_a_record() {
 
     // A repeated required field invalidates the record: neither value is chosen.
     let twice = format!(r#"{{"_id": "0", {}"#, &text[1..]);
-    let why = unreadable::<ActionLog>(&twice);
+    let why = invalid::<ActionLog>(&twice);
     assert!(why.path() == "_id" && why.reason().starts_with("duplicate field `_id`"), "{why:?}");
 
     // The record isn't written back until the caller chooses a value.

@@ -169,7 +169,7 @@ fn readable<R: Record>(record: &str) -> R {
     }
 }
 
-fn unreadable<R: Record>(record: &str) -> InvalidRecord {
+fn invalid<R: Record>(record: &str) -> InvalidRecord {
     match read::<R>(record) {
         Ok(read) => panic!("{record}: {read:?}"),
         Err(why) => why,
@@ -255,8 +255,8 @@ fn written(record: &impl Serialize) -> Value {
     written
 }
 
-fn client(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> (IntegrationClient, Memory) {
-    let memory = Memory::new(move |number, _| Reply::json(200, answer(number)));
+fn client(response: impl Fn(usize) -> String + Send + Sync + 'static) -> (IntegrationClient, Memory) {
+    let memory = Memory::new(move |number, _| Reply::json(200, response(number)));
     let builder = IntegrationClient::builder(URL).api_key(KEY).http_client(memory.clone());
     (builder.build().unwrap(), memory)
 }

@@ -141,8 +141,8 @@ async fn a_request_has_the_expected_headers_and_no_others() {
 
 #[tokio::test]
 async fn a_cookie_that_the_server_sets_is_not_sent_back() {
-    let answer = crate::support::json(EMPTY).append_header("set-cookie", "unleash-session=abc; Path=/");
-    let server = crate::support::serve(answer).await;
+    let response = crate::support::json(EMPTY).append_header("set-cookie", "unleash-session=abc; Path=/");
+    let server = crate::support::serve(response).await;
     let client = client(server.uri());
     for _ in 0..2 {
         first_page(&client).await.unwrap();
@@ -156,8 +156,8 @@ async fn a_cookie_that_the_server_sets_is_not_sent_back() {
 async fn a_body_is_sent_as_json_by_any_method() {
     let server = serve_json(r#"{"id":1}"#).await;
     let request = Request::new(http::Method::PUT, "api/admin/{x}", ["y"]).body(json!({"a": [1, null]})).json::<Json>();
-    let answer = promptly(client(server.uri()).send(request)).await.unwrap();
-    assert_eq!(answer.as_str(), r#"{"id":1}"#);
+    let response = promptly(client(server.uri()).send(request)).await.unwrap();
+    assert_eq!(response.as_str(), r#"{"id":1}"#);
     let requests = received(&server).await;
     assert_eq!((requests[0].method.as_str(), requests[0].url.path()), ("PUT", "/api/admin/y"));
     assert_eq!(requests[0].headers["content-type"], "application/json");

@@ -209,9 +209,9 @@ fn a_path_outside_of_api_is_a_web_page_without_authentication() {
     let fake = fake(1);
     fake.unleash().accept_token("user:good");
     for path in ["/", "/admin/projects/default/actions/1/events", "/apis"] {
-        let answer = fake.respond(&request(path, None));
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        let response = fake.respond(&request(path, None));
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
     }
 }
 

@@ -181,7 +181,7 @@ async fn an_open_source_server_is_not_found_and_the_hint_names_enterprise() {
 }
 
 #[tokio::test]
-async fn a_base_url_without_its_path_meets_a_web_page_and_the_hint_names_the_base_url() {
+async fn a_base_url_without_its_path_gets_a_web_page_and_the_hint_names_the_base_url() {
     let fake = fake(1);
     let client = UnleashClient::builder("http://localhost/unleash")
         .api_key("k")

@@ -31,9 +31,9 @@ fn request(target: &str, credentials: Option<&str>) -> Request<Bytes> {
 }
 
 fn get(fake: &FakeServer, target: &str, credentials: Option<&str>) -> (u16, Value) {
-    let answer = fake.respond(&request(target, credentials));
-    assert_eq!(answer.headers()[CONTENT_TYPE], "application/json; charset=utf-8", "{target}");
-    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    let response = fake.respond(&request(target, credentials));
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/json; charset=utf-8", "{target}");
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
 }
 
 /// The ids on a page of the fake.

@@ -4,8 +4,8 @@ use actionlog::ErrorKind::{Decode, Timeout, Transport};
 use actionlog::WriteOutcome::{NotApplied, Unknown};
 
 use super::super::h2::{
-    Act, CANCEL, ENHANCE_YOUR_CALM, Frames, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, answer,
-    body, go_away, head, head_with_length, reset,
+    Act, CANCEL, ENHANCE_YOUR_CALM, Frames, Greeting, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, body,
+    go_away, head, head_with_length, reset, response,
 };
 use super::super::planted::said as planted;
 use super::super::server::{Plan, Then};
@@ -43,12 +43,15 @@ pub(super) fn http2() -> Part {
         ),
         Row::new(
             "GOAWAY: the stream is the last one, and has a response",
-            both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, &planted()), answer(it)].concat()),
+            both(|_| Vec::new(), |it| [go_away(it.id, NO_ERROR, &planted()), response(it)].concat()),
         ),
         Row::new(
             "GOAWAY while idle",
             script(
-                vec![Act::WriteBoth(|_| Vec::new(), |it| [answer(it), go_away(it.id, NO_ERROR, &planted())].concat())],
+                vec![Act::WriteBoth(
+                    |_| Vec::new(),
+                    |it| [response(it), go_away(it.id, NO_ERROR, &planted())].concat(),
+                )],
                 Act::Good,
             ),
         )
@@ -82,7 +85,7 @@ pub(super) fn http2() -> Part {
             "INTERNAL_ERROR inside the body",
             both(|it| [head(it), body(it).0].concat(), |it| reset(it, INTERNAL_ERROR)),
         ),
-        Row::new("NO_ERROR after the response", always(|it| [answer(it), reset(it, NO_ERROR)].concat(), Then::Keep)),
+        Row::new("NO_ERROR after the response", always(|it| [response(it), reset(it, NO_ERROR)].concat(), Then::Keep)),
         broken("closed inside the body, over HTTP/2", always(|it| [head(it), body(it).0].concat(), Then::Close)),
         broken("invalid HTTP/2 frames", always(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Then::Close)),
         Row::new("silence over HTTP/2", silent(false))

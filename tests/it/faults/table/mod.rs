@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::planted::said as planted;
 use super::row::{End, Row, Script};
-use super::server::{Act, Bytes, Here, JSON, Then, answer};
+use super::server::{Act, Bytes, Here, JSON, Then, response};
 use super::{Builder, SECRET};
 
 /// A group of rows.
@@ -94,7 +94,7 @@ fn refusal(status: &str, headers: &str) -> Vec<u8> {
     let said = planted();
     let headers = format!("{headers}{JSON}x-request-id: {said}\r\n");
     let errors = format!(r#"[{{"code":"{said}","message":"no: {said}"}},"{said}"]"#);
-    answer(status, &headers, format!(r#"{{"success":false,"message":"Bearer {said} won't do","errors":{errors}}}"#))
+    response(status, &headers, format!(r#"{{"success":false,"message":"Bearer {said} won't do","errors":{errors}}}"#))
 }
 
 fn cut(mut bytes: Vec<u8>, missing: usize) -> Vec<u8> {

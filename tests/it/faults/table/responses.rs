@@ -8,7 +8,7 @@ use actionlog::ErrorKind::{Decode, NotJson, Timeout, TooLarge, Transport, Unexpe
 use actionlog::WriteOutcome::{NotApplied, Unknown};
 
 use super::super::planted::said as planted;
-use super::super::server::{Act, Bytes, Here, JSON, Then, answer, ok};
+use super::super::server::{Act, Bytes, Here, JSON, Then, ok, response};
 use super::{
     Part, Row, Script, always, chunked, cut, fine, gone, hasty, head, page_of_html, refusal, said, small, with, write,
 };
@@ -124,7 +124,7 @@ pub(super) fn bodies() -> Part {
         .all(said(1, 200, Decode, Unknown)),
         Row::new(
             "a `Content-Length` that is too small",
-            Script::always(write(|it| [answer("200 OK", JSON, &it.good[..20]), it.good[20..].into()].concat())),
+            Script::always(write(|it| [response("200 OK", JSON, &it.good[..20]), it.good[20..].into()].concat())),
         )
         .all(said(1, 200, Decode, Unknown)),
         Row::new(
@@ -141,36 +141,36 @@ pub(super) fn bodies() -> Part {
         )
         .tune(small)
         .all(gone(1, TooLarge, Unknown).lasting()),
-        unread("an empty body", |_| answer("200 OK", JSON, "")),
+        unread("an empty body", |_| response("200 OK", JSON, "")),
         unread("204, where a record or a page is expected", |_| b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())
             .all(said(1, 204, NotJson, Unknown)),
-        Row::new("205, with a body", Script::always(write(|it| answer("205 Reset Content", JSON, &it.good))))
+        Row::new("205, with a body", Script::always(write(|it| response("205 Reset Content", JSON, &it.good))))
             .all(said(1, 205, UnexpectedStatus, Unknown)),
         Row::new(
             "206, with a body of the right shape",
             Script::always(write(|it| {
-                answer("206 Partial Content", &format!("{JSON}content-range: bytes 0-99/900\r\n"), &it.good)
+                response("206 Partial Content", &format!("{JSON}content-range: bytes 0-99/900\r\n"), &it.good)
             })),
         )
         .all(said(1, 206, UnexpectedStatus, Unknown)),
         Row::new(
             "226, with a body of the right shape",
-            Script::always(write(|it| answer("226 IM Used", JSON, &it.good))),
+            Script::always(write(|it| response("226 IM Used", JSON, &it.good))),
         )
         .all(said(1, 226, UnexpectedStatus, Unknown)),
         Row::new(
             "202, with a body of the right shape",
-            Script::always(write(|it| answer("202 Accepted", JSON, &it.good))),
+            Script::always(write(|it| response("202 Accepted", JSON, &it.good))),
         )
         .read(said(1, 202, UnexpectedStatus, Unknown)),
         Row::new(
             "207, with a body of the right shape",
-            Script::always(write(|it| answer("207 Multi-Status", JSON, &it.good))),
+            Script::always(write(|it| response("207 Multi-Status", JSON, &it.good))),
         )
         .read(said(1, 207, UnexpectedStatus, Unknown)),
-        unread("an HTML page", |it| answer("200 OK", "content-type: text/html\r\n", page_of_html(it))),
+        unread("an HTML page", |it| response("200 OK", "content-type: text/html\r\n", page_of_html(it))),
         unread("a content coding that wasn't requested", |_| {
-            answer("200 OK", &format!("{JSON}content-encoding: br\r\n"), [0x8b, 2, 0x80, 0x7b, 0x7d, 3])
+            response("200 OK", &format!("{JSON}content-encoding: br\r\n"), [0x8b, 2, 0x80, 0x7b, 0x7d, 3])
         }),
         Row::new("UTF-16", Script::always(write(utf16))).all(said(1, 200, Decode, Unknown)),
         Row::new("Latin-1", Script::always(write(latin1))).all(said(1, 200, Decode, Unknown)),
@@ -224,16 +224,16 @@ const TICK: Duration = Duration::from_millis(20);
 
 fn utf16(here: &Here) -> Vec<u8> {
     let body: Vec<u8> = here.good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    answer("200 OK", "content-type: application/json; charset=utf-16\r\n", [&[0xff, 0xfe][..], &body].concat())
+    response("200 OK", "content-type: application/json; charset=utf-16\r\n", [&[0xff, 0xfe][..], &body].concat())
 }
 
 fn latin1(here: &Here) -> Vec<u8> {
     let body = here.good.replace("product", "caf\u{e9}").chars().map(|it| it as u8).collect::<Vec<_>>();
-    answer("200 OK", "content-type: application/json; charset=iso-8859-1\r\n", body)
+    response("200 OK", "content-type: application/json; charset=iso-8859-1\r\n", body)
 }
 
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
-    answer("200 OK", &format!("{JSON}content-encoding: gzip\r\n"), bytes)
+    response("200 OK", &format!("{JSON}content-encoding: gzip\r\n"), bytes)
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -8,7 +8,7 @@ use actionlog::RetryPolicy;
 use actionlog::WriteOutcome::{NotApplied, Unknown};
 
 use super::super::planted::said as planted;
-use super::super::server::{Bytes, Here, Then, answer};
+use super::super::server::{Bytes, Here, Then, response};
 use super::{
     KEYED, LIMITED, NOT_SIGNED, Part, Row, Script, always, cut, fine, hasty, page_of_html, refusal, renewing, said,
     write,
@@ -94,7 +94,7 @@ pub(super) fn statuses() -> Part {
         passing("500, with an HTML page of 20 MB", page_of_20_mb, 500, Server, Unknown),
         Row::new(
             "500, closed inside the body",
-            always(|it| cut(answer("500 Internal Server Error", "", page_of_html(it)), 20), Then::Close),
+            always(|it| cut(response("500 Internal Server Error", "", page_of_html(it)), 20), Then::Close),
         )
         .read(said(4, 500, Server, Unknown).passing())
         .create(said(1, 500, Server, Unknown).passing()),
@@ -136,5 +136,5 @@ pub(super) fn statuses() -> Part {
 fn page_of_20_mb(_: &Here) -> Vec<u8> {
     let once = format!("<p>{}</p>", planted());
     let page = once.repeat(20_000_000 / once.len() + 1);
-    answer("500 Internal Server Error", "content-type: text/html\r\n", &page.as_bytes()[..20_000_000])
+    response("500 Internal Server Error", "content-type: text/html\r\n", &page.as_bytes()[..20_000_000])
 }
