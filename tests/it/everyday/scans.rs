@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actionlog::arklow::{ActionStatus, RecordsQuery};
 use actionlog::integration::{ActionLog, LogStatus, LogsQuery, SortOrder};
+use actionlog::page::Proof;
 use actionlog::unleash::{ActionSetEvent, ActionSetEventState, EventsQuery};
 use actionlog::{Cursor, ErrorKind, Id, Json, Summary, Verdict};
 use chrono::Utc;
@@ -63,7 +64,7 @@ async fn a_summary_is_logged_as_json() {
     assert_eq!(written["verdict"], json!({"unverified": "no_total"}));
     assert_eq!(written["delivered"], 12);
     assert_eq!(Summary::deserialize(&written).unwrap(), all.summary);
-    assert_eq!(serde_json::to_value(Verdict::Complete).unwrap(), "complete");
+    assert_eq!(serde_json::to_value(Verdict::Complete(Proof::Total)).unwrap(), json!({"complete": "total"}));
 }
 
 #[tokio::test]

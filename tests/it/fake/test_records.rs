@@ -3,7 +3,7 @@
 use actionlog::Error;
 use actionlog::arklow::{ActionRecord, ActionStatus};
 use actionlog::integration::{ActionLog, LogStatus};
-use actionlog::page::Stability;
+use actionlog::page::{Proof, Stability};
 use actionlog::testing::{FakeServer, models};
 use actionlog::unleash::{ActionEventState, ActionSetEventState};
 use actionlog::{ErrorKind, IntegrationClient, UnleashClient, Verdict};
@@ -69,7 +69,7 @@ async fn models_are_made_without_json_and_held_by_the_fake() {
 fn results_are_made_without_a_server() {
     let page = models::page([models::action_log("1"), models::action_log("2")]);
     assert_eq!((page.len(), page.total, page.more), (2, Some(2), actionlog::page::More::No));
-    let all = models::collected([5, 6], Verdict::Complete);
+    let all = models::collected([5, 6], Verdict::Complete(Proof::Total));
     assert_eq!(all.summary.delivered, 2);
     assert_eq!(all.complete().unwrap(), [5, 6]);
     let cut = models::collected([5], Verdict::Incomplete(actionlog::page::Cause::MaxItems));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use actionlog::Verdict;
-use actionlog::page::{Cause, Doubt, merge};
+use actionlog::page::{Cause, Doubt, Proof, merge};
 
 use crate::parts::{all, ids, listing, log, read, sent};
 
@@ -74,7 +74,7 @@ async fn a_failed_part_is_resumed_or_scanned_again() {
             assert_eq!(rest.items.len() as u64, parts[1].records().unwrap() - 15);
             yielded.extend(rest.items.iter().map(|it| it.id.to_string()));
             reads.push(rest.part_read.unwrap());
-            assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+            assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete(Proof::Total));
             assert_eq!(yielded.len(), 200);
         } else {
             let merged = all(&listing, merged.again, &mut reads, &mut yielded).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actionlog::page::{Cause, Doubt, merge};
+use actionlog::page::{Cause, Doubt, Proof, merge};
 use actionlog::testing::{FakeServer, FakeTotal};
 use actionlog::{ErrorKind, IntegrationClient, UnleashClient, Verdict};
 
@@ -22,7 +22,7 @@ async fn the_parts_of_an_unchanged_log_cover_it_and_yield_each_record_once() {
             }
             let merged = merge(&reads).unwrap();
             let case = format!("{records} in {}", parts.len());
-            assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete, &[][..]), "{case}");
+            assert_eq!((merged.verdict, &merged.again[..]), (Verdict::Complete(Proof::Total), &[][..]), "{case}");
             assert_eq!((yielded.len(), merged.delivered), (records, records as u64), "{case}");
             assert_eq!(BTreeSet::from_iter(yielded), ids(&server.integration().log()), "{case}");
             // Each part is a few whole pages, and the last page of all may need a proof.

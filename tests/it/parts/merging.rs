@@ -1,6 +1,6 @@
 //! The merged verdict, and which parts are scanned again.
 
-use actionlog::page::{Cause, Doubt, Merged, Part, PartRead, Stability, TotalScope, merge};
+use actionlog::page::{Cause, Doubt, Merged, Part, PartRead, Proof, Stability, TotalScope, merge};
 use actionlog::testing::FakeServer;
 use actionlog::{ArklowClient, Verdict};
 
@@ -63,7 +63,7 @@ async fn a_log_that_was_empty_for_a_while_can_be_scanned_again() {
     let mut reads = vec![read(&listing, &parts[0], &mut yielded).await];
     server.integration().add_sample_logs(50);
     reads.push(read(&listing, &parts[0], &mut yielded).await);
-    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete(Proof::Total));
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn quiet_reads() -> (Logs, Vec<PartRead>) {
     for part in listing.split(3).await.unwrap() {
         reads.push(read(&listing, &part, &mut Vec::new()).await);
     }
-    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete);
+    assert_eq!(merge(&reads).unwrap().verdict, Verdict::Complete(Proof::Total));
     (listing, reads)
 }
 
@@ -144,7 +144,7 @@ async fn the_doubts_of_one_part_apply_to_the_merged_result() {
     // No record was found, but the end wasn't proved; or the scan didn't start at the head.
     let (listing, empty) = (listing(&log(0)), &mut Vec::new());
     let nothing = [read(&listing, &listing.split(1).await.unwrap()[0], empty).await];
-    assert_eq!(merge(&nothing).unwrap().verdict, Verdict::Complete);
+    assert_eq!(merge(&nothing).unwrap().verdict, Verdict::Complete(Proof::Total));
     assert_eq!(if_it_said(&nothing, 0, "ended", json!(false)), parts_again);
     let beyond = listing.parts_of(10).unwrap().nth(1).unwrap();
     let beyond = [read(&listing, &beyond, empty).await];
@@ -184,7 +184,7 @@ async fn errors_next_to_the_records_of_a_part_affect_the_merged_verdict() {
             }
             reads.extend(listing.clone().part(part).collect().await.part_read);
         }
-        let verdict = if fails { Verdict::Incomplete(Cause::PartialErrors) } else { Verdict::Complete };
+        let verdict = if fails { Verdict::Incomplete(Cause::PartialErrors) } else { Verdict::Complete(Proof::Total) };
         assert_eq!(merge(&reads).unwrap().verdict, verdict);
     }
 }
@@ -217,7 +217,7 @@ async fn a_part_that_is_merged_twice_counts_once() {
         let mut twice = reads.clone();
         twice.push(reads[which].clone());
         let merged = merge(&twice).unwrap();
-        assert_eq!((merged.verdict, merged.delivered), (Verdict::Complete, 100));
+        assert_eq!((merged.verdict, merged.delivered), (Verdict::Complete(Proof::Total), 100));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actionlog::page::{Doubt, PartRead, Stability, TotalScope, merge};
+use actionlog::page::{Doubt, PartRead, Proof, Stability, TotalScope, merge};
 use actionlog::testing::{FakeServer, Fault, Log};
 use actionlog::{Cursor, Verdict};
 use futures_util::future::join_all;
@@ -202,7 +202,7 @@ impl Case {
         prop_assert!(!merged.verdict.is_complete() || self.reported == Stability::Stable);
         let quiet = self.changes.iter().all(|it| matches!(it, Change::Nothing));
         if quiet && self.stopped.is_none() && self.total == TotalScope::Listing && self.reported == Stability::Stable {
-            prop_assert_eq!(merged.verdict, Verdict::Complete);
+            prop_assert_eq!(merged.verdict, Verdict::Complete(Proof::Total));
         }
         if quiet && self.stopped.is_none() && !self.again {
             prop_assert_eq!(delivered.len(), self.records);

@@ -90,7 +90,7 @@ fn check<R: Record>(pointer: &str, json: &str) {
     assert_eq!(read_with_raw::<R>(&text), Ok((record, text)), "{case}");
 }
 
-fn read_with_raw<R: Record>(text: &str) -> Result<(R, String), InvalidRecord> {
+pub(super) fn read_with_raw<R: Record>(text: &str) -> Result<(R, String), InvalidRecord> {
     let mut entries = entries(&R::listing().with_raw(), R::page(&[text.to_owned()]));
     match entries.remove(0) {
         Ok(raw) => {
