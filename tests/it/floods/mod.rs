@@ -1,20 +1,15 @@
 //! Small responses that expand to large ones: their cost in memory and time, and the error.
 
+mod limits;
+mod slow_decoding;
+
 use std::io::Write as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actionlog::arklow::ActionRecord;
-use actionlog::page::{Cause, Proof, Stability};
-use actionlog::testing::FakeServer;
-use actionlog::{
-    ArklowClient, Body, DecodeError, ErrorKind, HttpClient, HttpError, IntegrationClient, Page, Request, RetryPolicy,
-    UnleashClient, Verdict, WriteOutcome,
-};
-use async_trait::async_trait;
-use bytes::Bytes;
+use actionlog::{ArklowClient, ErrorKind, IntegrationClient, RetryPolicy, UnleashClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -265,12 +260,6 @@ fn decompression_bombs_use_at_most_64_mib_and_respect_the_deadline() {
     }
 }
 
-/// Pages with this number of records, valid or not.
-fn page(records: usize, good: bool) -> String {
-    let record = |id| if good { LOG.replace("\"1\"", &format!("\"{id}\"")) } else { "{}".to_owned() };
-    format!(r#"{{"success":true,"data":[{}]}}"#, (0..records).map(record).collect::<Vec<_>>().join(","))
-}
-
 fn responding(body: impl Fn() -> String + Send + Sync + 'static) -> IntegrationClient {
     responding_with(body, |it| it)
 }
@@ -283,226 +272,4 @@ fn responding_with(
 ) -> IntegrationClient {
     let memory = Memory::new(move |_, _| Reply::json(200, body()));
     change(IntegrationClient::builder("http://localhost").api_key("key").http_client(memory)).build().unwrap()
-}
-
-#[tokio::test]
-async fn a_page_may_have_ten_times_the_requested_records_or_a_thousand_and_no_more() {
-    for good in [true, false] {
-        for (asked, most) in [(1, 1_000), (20, 1_000), (100, 1_000)] {
-            let client = responding(move || page(most, good));
-            let listed = client.logs().list(()).page_size(asked).page().await.unwrap();
-            assert_eq!(listed.entries.len(), most);
-            assert!(listed.entries.iter().all(|it| it.is_ok() == good));
-            let client = responding(move || page(most + 1, good));
-            let error = client.logs().list(()).page_size(asked).page().await.unwrap_err();
-            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
-            assert!(error.to_string().contains("more than 1000 records"), "{error}");
-            assert!(error.to_string().contains("max_page_records"), "{error}");
-            // The scan ends with it, and reports that.
-            let all = client.logs().list(()).page_size(asked).collect().await;
-            assert_eq!(all.error.unwrap().kind(), ErrorKind::TooLarge);
-            assert!(all.items.is_empty() && all.summary.verdict.is_incomplete());
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_limit_of_records_per_page_can_be_set_and_is_at_least_the_page_size() {
-    for (set, held, fine) in
-        [(50, 100, true), (50, 101, false), (150, 150, true), (150, 151, false), (5_000, 5_000, true)]
-    {
-        let client = responding_with(move || page(held, true), |it| it.max_page_records(set));
-        let listed = client.logs().list(()).page().await;
-        assert_eq!(listed.as_ref().map(|it| it.entries.len()).ok(), fine.then_some(held), "{set} {held}");
-        assert_eq!(listed.err().map(|it| it.kind()), (!fine).then_some(ErrorKind::TooLarge), "{set} {held}");
-    }
-}
-
-#[tokio::test]
-async fn a_page_may_have_a_hundred_errors_and_no_more() {
-    let response = |errors: usize, text: &str| {
-        let errors = (0..errors).map(|it| format!(r#"{{"message":"{text} {it}"}}"#)).collect::<Vec<_>>().join(",");
-        format!(r#"{{"data":{{"items":[],"count":0}},"errors":[{errors}]}}"#)
-    };
-    let ask = |body: String| async move {
-        let memory = Memory::new(move |_, _| Reply::json(200, body.clone()));
-        let client = ArklowClient::builder("1").api_key("key").http_client(memory).build().unwrap();
-        client.records().list(()).page().await
-    };
-    let page: Page<ActionRecord> = ask(response(100, "it failed")).await.unwrap();
-    assert_eq!(page.errors.len(), 100);
-    assert_eq!(page.errors[99].message(), Some("it failed 99"));
-    for (body, what) in
-        [(response(101, "it failed"), "100 errors"), (response(9, &"x".repeat(60_000)), "bytes of errors")]
-    {
-        let error = ask(body).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TooLarge);
-        assert!(error.to_string().contains(what), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn the_dedup_window_stays_small_however_long_the_ids() {
-    let server = FakeServer::new();
-    let id = |number| format!("{}{number}", "x".repeat(200_000));
-    for number in 0..60 {
-        server.integration().log().add_raw(LOG.replace("\"1\"", &format!("\"{}\"", id(number))));
-    }
-    let client = IntegrationClient::builder("http://localhost").api_key("key").http_client(server.http_client());
-    let client = client.build().unwrap();
-    let listing = client.logs().list(()).page_size(5).stability(Stability::Stable);
-    let mut items = listing.clone().items();
-    for number in (20..60).rev() {
-        assert_eq!(items.next().await.unwrap().unwrap().id, *id(number));
-    }
-    let cursor = items.cursor();
-    let text = serde_json::to_string(&cursor).unwrap();
-    assert!(text.len() < 10_000, "{}", text.len());
-    let rest = listing.resume(serde_json::from_str(&text).unwrap()).collect().await;
-    assert_eq!((rest.items.len(), rest.summary.verdict), (20, Verdict::Complete(Proof::Total)));
-    assert_eq!(rest.items[0].id, *id(19));
-}
-
-/// A page of Arklow records, each with this number of events and, if set, with fields that don't fit.
-fn page_of_lists(records: usize, events: usize, odd: &str) -> String {
-    let events = vec!["{}"; events].join(",");
-    let record = |id| format!(r#"{{"id":"{id}","events":[{events}]{odd}}}"#);
-    format!(r#"{{"data":{{"items":[{}]}}}}"#, (0..records).map(record).collect::<Vec<_>>().join(","))
-}
-
-#[tokio::test]
-async fn the_lists_of_a_pages_records_use_at_most_16_mib() {
-    let ask = |body: String| async move {
-        let memory = Memory::new(move |_, _| Reply::json(200, body.clone()));
-        let client = ArklowClient::builder("1").api_key("key").http_client(memory).build().unwrap();
-        client.records().list(()).page().await
-    };
-    // A record that is decoded again without a field is freed first, so it counts once.
-    for odd in ["", r#","events_":1,"state":{"updated_at":"soon"},"definition":{"id":"1","version":"x"}"#] {
-        let held = size_of::<actionlog::arklow::ActionEvent>() * 512;
-        let most = 16 * MIB / held;
-        let page = ask(page_of_lists(most, 512, odd)).await.unwrap();
-        let page = page.into_records().unwrap();
-        assert_eq!((page.len(), page[most - 1].events.as_ref().unwrap().len()), (most, 512));
-        // The capacity of a list is at most twice its length.
-        for (records, events) in [(most + 1, 512), (most, 513)] {
-            let error = ask(page_of_lists(records, events, odd)).await.unwrap_err();
-            assert_eq!((error.kind(), error.is_transient()), (ErrorKind::TooLarge, false));
-            assert!(error.to_string().contains("16777216 bytes in the lists of its records"), "{error}");
-            assert!(error.hint().unwrap().contains("page_size"), "{error}");
-        }
-    }
-    // If larger bodies are allowed, their lists may take as much memory.
-    for (cap, fine) in [(17 * MIB, true), (16 * MIB, false), (MIB, false)] {
-        let body = page_of_lists(16 * MIB / (size_of::<actionlog::arklow::ActionEvent>() * 512) + 1, 512, "");
-        assert!(body.len() < MIB);
-        let memory = Memory::new(move |_, _| Reply::json(200, body.clone()));
-        let client = ArklowClient::builder("1").api_key("key").http_client(memory).max_body_bytes(cap).build().unwrap();
-        assert_eq!(client.records().list(()).page().await.is_ok(), fine, "{cap}");
-    }
-    // A list has at most 10,000 elements; only the field that holds a longer one is left out.
-    let page = ask(page_of_lists(1, 10_001, "")).await.unwrap();
-    let record = page.into_records().unwrap().remove(0);
-    assert_eq!((record.events.as_ref(), record.omitted().len()), (None, 1));
-}
-
-#[tokio::test]
-async fn collecting_ends_and_reports_it() {
-    let server = FakeServer::new();
-    server.integration().add_sample_logs(300);
-    let client = IntegrationClient::builder("http://localhost").api_key("key").http_client(server.http_client());
-    let client = client.max_collected(120).build().unwrap();
-    let listing = client.logs().list(()).stability(Stability::Stable);
-    let some = listing.clone().collect().await;
-    assert_eq!((some.items.len(), some.summary.verdict), (120, Verdict::Incomplete(Cause::MaxItems)));
-    assert!(some.error.is_none());
-    // Resuming from the cursor continues there, with a limit for the rest.
-    let rest = listing.clone().max_items(u64::MAX).resume(some.cursor.clone().unwrap()).collect().await;
-    assert_eq!((rest.items.len(), rest.summary.verdict), (180, Verdict::Complete(Proof::Total)));
-    assert_eq!(some.complete().unwrap_err().kind(), ErrorKind::Incomplete);
-    // The listing's setting takes precedence, and streams have no such limit.
-    assert_eq!(listing.clone().max_items(250).collect().await.items.len(), 250);
-    let mut items = listing.items();
-    let mut delivered = 0;
-    while items.next().await.transpose().unwrap().is_some() {
-        delivered += 1;
-    }
-    assert_eq!(delivered, 300);
-}
-
-/// A request whose response takes this long to decode.
-fn slow(takes: Duration) -> Request<()> {
-    Request::get("slow", [""; 0]).read(move |_| {
-        std::thread::sleep(takes);
-        Ok::<_, DecodeError>(())
-    })
-}
-
-#[tokio::test]
-async fn a_deadline_ends_a_call_while_its_response_is_read() {
-    let limit = Duration::from_millis(100);
-    // A small one is decoded on this thread, and found to be late afterwards. The server applied the request.
-    let client = responding(|| "{}".to_owned());
-    let error = client.send(slow(3 * limit)).operation_timeout(limit).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::Applied));
-    assert!(error.is_transient());
-    client.send(slow(Duration::from_millis(1))).operation_timeout(Duration::from_secs(20)).await.unwrap();
-
-    // A large one is decoded on another thread. The call doesn't wait for it, so its outcome is unknown.
-    let client = responding(|| " ".repeat(MIB));
-    let began = Instant::now();
-    let error = client.send(slow(Duration::from_secs(3))).operation_timeout(limit).await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::Unknown));
-}
-
-#[tokio::test]
-async fn a_large_response_does_not_block_other_tasks() {
-    let client = responding(|| " ".repeat(MIB));
-    let reading = tokio::spawn(async move { client.send(slow(Duration::from_millis(500))).await });
-    let (mut ticks, began) = (0, Instant::now());
-    while !reading.is_finished() {
-        sleep(Duration::from_millis(1)).await;
-        ticks += 1;
-    }
-    reading.await.unwrap().unwrap();
-    assert!(ticks > 50, "{ticks} in {:?}", began.elapsed());
-}
-
-#[tokio::test]
-async fn a_panic_while_a_large_response_is_decoded_reaches_the_caller() {
-    let client = responding(|| " ".repeat(MIB));
-    let request = Request::get("slow", [""; 0]).read::<()>(|_| panic!("of the reader"));
-    let panicked = tokio::spawn(async move { client.send(request).await }).await.unwrap_err().into_panic();
-    assert_eq!(panicked.downcast_ref::<&str>(), Some(&"of the reader"));
-}
-
-/// Responds with a body that is always ready.
-#[derive(Debug)]
-struct Eager;
-
-#[async_trait]
-impl HttpClient for Eager {
-    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
-        let piece = Bytes::from(vec![b' '; 1024]);
-        Ok(http::Response::new(Body::new(futures_util::stream::repeat_with(move || {
-            std::thread::sleep(Duration::from_micros(20));
-            Ok(piece.clone())
-        }))))
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_is_always_ready_respects_the_deadline() {
-    let client = IntegrationClient::builder("http://localhost").api_key("key").http_client(Eager);
-    let client = client.max_body_bytes(usize::MAX).retry(RetryPolicy::never()).build().unwrap();
-    for operation in [true, false] {
-        let limit = Duration::from_millis(300);
-        let page = client.logs().list(()).page();
-        let page = if operation { page.operation_timeout(limit) } else { page.attempt_timeout(limit) };
-        let began = Instant::now();
-        let error = page.await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::Unknown));
-        assert!(began.elapsed() < limit + Duration::from_millis(500), "{:?}", began.elapsed());
-    }
 }
