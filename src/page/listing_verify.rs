@@ -41,7 +41,7 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// Each record is yielded once, by the first scan that sees it; those of later scans are late. In a listing of more
     /// than [`dedup_window`](Self::dedup_window) records, a change between two scans may repeat the records around it:
-    /// 64 on average. The [cursor](Items::cursor) stays behind the last record of the first scan.
+    /// 64 on average. The [cursor](crate::page::Items::cursor) stays behind the last record of the first scan.
     ///
     /// A second scan takes as many requests as the first one, and two more: one after the end, and one at the head.
     /// Memory is bounded: a megabyte beside the remembered keys.

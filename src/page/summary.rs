@@ -158,10 +158,10 @@ impl Verdict {
     /// are equally bad, returns this one.
     ///
     /// ```
-    /// use actionlog::page::{Cause, Doubt, Verdict};
+    /// use actionlog::page::{Cause, Doubt, Proof, Verdict};
     ///
     /// let (doubt, cause) = (Verdict::Unverified(Doubt::NoTotal), Verdict::Incomplete(Cause::MaxItems));
-    /// assert_eq!(Verdict::Complete.worse(doubt), doubt);
+    /// assert_eq!(Verdict::Complete(Proof::Total).worse(doubt), doubt);
     /// assert_eq!(doubt.worse(cause), cause);
     /// assert_eq!(cause.worse(doubt), cause);
     /// ```

@@ -299,7 +299,7 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
     ///
     /// # Errors
     ///
-    /// The error of a log, whose name is [`Error::log`]. The others go on, so keep polling: see the
+    /// The error of a log, whose name is [`Error::log`](crate::Error::log). The others go on, so keep polling: see the
     /// [module](self#errors).
     ///
     /// # Cancel safety

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actionlog::arklow::RecordsQuery;
 use actionlog::observe::Event;
-use actionlog::page::{Cause, Doubt, Raw, Verdict};
+use actionlog::page::{Cause, Doubt, Proof, Raw, Verdict};
 use actionlog::record::{Ident, LogRecord, TimeMeaning, Timestamp};
 use actionlog::testing::{FakeServer, Fault, InMemory, models};
 use actionlog::timeline::{Live, LogState, OnError, Order, Timeline};
@@ -220,6 +220,18 @@ async fn three_logs_come_as_one_by_time_with_the_worst_of_their_verdicts() {
     assert_eq!(summary.verdict, summary.logs.iter().map(|it| it.verdict()).reduce(Verdict::worse).unwrap());
     assert!(matches!(summary.verdict, Verdict::Unverified(_)), "{}", summary.verdict);
     assert_eq!(summary.log("flags").unwrap().scan.as_ref().unwrap().verdict, Verdict::Unverified(Doubt::NoTotal));
+}
+
+#[tokio::test]
+async fn a_timeline_of_verified_scans_is_complete() {
+    let server = samples(60);
+    let mut timeline = Timeline::newest_first()
+        .scan("refunds", arklow(server.http_client()).records().list(()).verify())
+        .scan("shop", integration(server.http_client()).logs().list(()).verify())
+        .scan("flags", unleash(server.http_client()).action_set_events().list(("default", 7)).verify());
+    let (records, errors) = all(&mut timeline).await;
+    assert_eq!((records.len(), errors.len()), (180, 0));
+    assert_eq!(timeline.summary().verdict, Verdict::Complete(Proof::SecondScan));
 }
 
 #[tokio::test]
