@@ -1,160 +1,23 @@
 //! Several logs as one stream: the order, what one log does to the others, and what the timeline says about itself.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
+mod live;
+mod merge;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actionlog::arklow::RecordsQuery;
 use actionlog::observe::Event;
 use actionlog::page::{Cause, Doubt, Proof, Raw, Verdict};
-use actionlog::record::{Ident, LogRecord, TimeMeaning, Timestamp};
-use actionlog::testing::{FakeServer, Fault, InMemory, models};
-use actionlog::timeline::{Live, LogState, OnError, Order, Timeline};
-use actionlog::{AnyRecord, ArklowClient, Error, ErrorKind, IntegrationClient, Result, RetryPolicy, UnleashClient};
-use chrono::{DateTime, Utc};
-use futures_util::{FutureExt, Stream, StreamExt, stream};
-use proptest::prelude::*;
+use actionlog::record::LogRecord;
+use actionlog::testing::{FakeServer, Fault, InMemory};
+use actionlog::timeline::{LogState, OnError, Order, Timeline};
+use actionlog::{AnyRecord, ArklowClient, Error, ErrorKind, IntegrationClient, RetryPolicy, UnleashClient};
+use futures_util::StreamExt;
 use tokio::time::{Instant, timeout};
 
 use crate::support::log_text;
-
-/// A record of a custom log: its log, its number in the log, and its time in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Custom {
-    log: usize,
-    number: usize,
-    time: Option<i64>,
-}
-
-impl LogRecord for Custom {
-    fn source(&self) -> &str {
-        "custom"
-    }
-
-    fn key(&self) -> Ident<'_> {
-        (self.number as i64).into()
-    }
-
-    fn timestamp(&self) -> Option<Timestamp> {
-        self.time.map(|it| Timestamp::new(at(it), TimeMeaning::Created))
-    }
-}
-
-fn at(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(seconds, 0).unwrap()
-}
-
-/// The records of the logs with these times.
-fn logs(times: &[Vec<Option<i64>>]) -> Vec<Vec<Custom>> {
-    let log = |(log, times): (usize, &Vec<Option<i64>>)| {
-        times.iter().enumerate().map(|(number, time)| Custom { log, number, time: *time }).collect()
-    };
-    times.iter().enumerate().map(log).collect()
-}
-
-/// Yields its records, each after this number of pending polls.
-struct Halting {
-    records: VecDeque<Custom>,
-    halts: VecDeque<u8>,
-    taken: Arc<AtomicUsize>,
-}
-
-impl Stream for Halting {
-    type Item = Result<Custom>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(halts) = self.halts.front_mut() {
-            if *halts > 0 {
-                *halts -= 1;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.halts.pop_front();
-        }
-        let record = self.records.pop_front();
-        self.taken.fetch_add(usize::from(record.is_some()), Ordering::SeqCst);
-        Poll::Ready(record.map(Ok))
-    }
-}
-
-/// Merges the logs, and returns the records, and the most that were taken from the logs and not yielded yet.
-fn merge(order: Order, logs: &[Vec<Custom>], halts: &[u8]) -> (Vec<Custom>, usize) {
-    let taken = Arc::new(AtomicUsize::new(0));
-    let mut timeline = Timeline::<Custom>::with_order(order);
-    for (index, records) in logs.iter().enumerate() {
-        let halts = halts.iter().cycle().skip(index * 7).take(if halts.is_empty() { 0 } else { records.len() + 1 });
-        let (records, halts) = (records.iter().copied().collect(), halts.copied().collect());
-        let stream = Halting { records, halts, taken: Arc::clone(&taken) };
-        timeline = timeline.stream(format!("log {index}"), stream, None);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (mut merged, mut most) = (Vec::new(), 0);
-        while let Some((name, record)) = timeline.try_next().await.unwrap() {
-            assert_eq!(&*name, format!("log {}", record.log));
-            most = most.max(taken.load(Ordering::SeqCst) - merged.len());
-            merged.push(record);
-        }
-        assert_eq!(timeline.summary().delivered(), merged.len() as u64);
-        (merged, most)
-    })
-}
-
-fn some_logs() -> impl Strategy<Value = Vec<Vec<Option<i64>>>> {
-    // Few different times, so that many records have the same.
-    let time = prop_oneof![1 => Just(None), 8 => (0_i64..30).prop_map(Some)];
-    prop::collection::vec(prop::collection::vec(time, 0..25), 0..6)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_merge_holds_every_record_once_in_the_order_of_its_log(
-        times in some_logs(), halts in prop::collection::vec(0_u8..4, 0..20), newest in any::<bool>(),
-    ) {
-        let order = if newest { Order::NewestFirst } else { Order::OldestFirst };
-        let logs = logs(&times);
-        let (merged, most) = merge(order, &logs, &halts);
-        for (index, log) in logs.iter().enumerate() {
-            let of_log: Vec<_> = merged.iter().filter(|it| it.log == index).copied().collect();
-            prop_assert_eq!(&of_log, log);
-        }
-        prop_assert_eq!(merged.len(), logs.iter().map(Vec::len).sum::<usize>());
-        // One of each log, and no more, whatever the times.
-        prop_assert!(most <= logs.len(), "{} of {} logs", most, logs.len());
-        // Which log is faster changes nothing.
-        prop_assert_eq!(&merged, &merge(order, &logs, &[]).0);
-        // A record without a time comes directly behind the one before it in its log.
-        for (index, record) in merged.iter().enumerate() {
-            if record.time.is_none() && record.number > 0 {
-                prop_assert_eq!((merged[index - 1].log, merged[index - 1].number + 1), (record.log, record.number));
-            }
-        }
-    }
-
-    #[test]
-    fn a_merge_of_logs_in_order_is_in_order_and_ties_go_by_the_log(
-        times in some_logs(), halts in prop::collection::vec(0_u8..4, 0..20), newest in any::<bool>(),
-    ) {
-        let sorted = |log: &Vec<Option<i64>>| {
-            let mut times: Vec<_> = log.iter().flatten().copied().map(Some).collect();
-            times.sort();
-            if newest { times.reverse(); }
-            times
-        };
-        let logs = logs(&times.iter().map(sorted).collect::<Vec<_>>());
-        let order = if newest { Order::NewestFirst } else { Order::OldestFirst };
-        let merged = merge(order, &logs, &halts).0;
-        // A stable sort of all records, in the order of the logs.
-        let mut expected: Vec<_> = logs.concat();
-        expected.sort_by_key(|it| if newest { -it.time.unwrap() } else { it.time.unwrap() });
-        prop_assert_eq!(merged, expected);
-    }
-}
 
 fn arklow(server: InMemory) -> ArklowClient {
     ArklowClient::builder("4711").api_key("any").http_client(server).retry(RetryPolicy::never()).build().unwrap()
@@ -407,65 +270,6 @@ async fn a_slow_log_is_waited_for_and_said_to_be_and_only_as_long_as_set() {
     assert_eq!(began.elapsed().as_secs(), 3);
     assert_eq!(timeline.summary().log("slow").unwrap().state, LogState::LeftBehind);
     assert_eq!(&*timeline.next().await.unwrap().unwrap().0, "slow");
-    assert!(timeline.next().await.is_none());
-}
-
-/// A live log of what is sent to it.
-fn live() -> (tokio::sync::mpsc::UnboundedSender<Result<Live<Custom>>>, impl Stream<Item = Result<Live<Custom>>>) {
-    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-    (sender, stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }))
-}
-
-fn record(log: usize, time: i64) -> Result<Live<Custom>> {
-    Ok(Live::Record(Custom { log, number: time as usize, time: Some(time) }))
-}
-
-#[tokio::test(start_paused = true)]
-async fn records_of_live_logs_are_held_back_to_the_slowest_logs_newest_time() {
-    let ((a, from_a), (b, from_b)) = (live(), live());
-    let mut timeline = Timeline::<Custom>::with_order(Order::OldestFirst)
-        .live("a", from_a)
-        .live("b", from_b)
-        .max_wait(Duration::from_secs(4));
-    a.send(record(0, 100)).unwrap();
-    a.send(record(0, 105)).unwrap();
-    // Nothing is known of the other log.
-    assert!(timeline.next().now_or_never().is_none());
-    assert_eq!(timeline.summary().waiting_for().collect::<Vec<_>>(), ["b"]);
-    // It is there, with an older record.
-    b.send(record(1, 90)).unwrap();
-    let next = timeline.next().now_or_never().unwrap().unwrap().unwrap();
-    assert_eq!((&*next.0, next.1.time), ("b", Some(90)));
-    // It says how far it is: what is older than that is free, and what is newer is not.
-    b.send(Ok(Live::Reached(at(102)))).unwrap();
-    assert_eq!(timeline.next().now_or_never().unwrap().unwrap().unwrap().1.time, Some(100));
-    assert!(timeline.next().now_or_never().is_none());
-    // A log that is silent holds up each record for so long, counted from when it came.
-    let began = Instant::now();
-    assert_eq!(timeline.next().await.unwrap().unwrap().1.time, Some(105));
-    assert_eq!(began.elapsed().as_secs(), 4);
-    // Many that come together are held up together, and so are more than are kept.
-    let mut time = 105;
-    for (burst, seconds) in [(15, 4), (1_000, 8)] {
-        (1..=burst).for_each(|more| a.send(record(0, time + more)).unwrap());
-        let began = Instant::now();
-        for more in 1..=burst {
-            assert_eq!(timeline.next().await.unwrap().unwrap().1.time, Some(time + more));
-        }
-        time += burst;
-        assert!(began.elapsed() < Duration::from_secs(seconds + 1), "{burst}: {:?}", began.elapsed());
-    }
-    // What comes too late for its time comes all the same, and is counted.
-    b.send(record(1, 103)).unwrap();
-    a.send(record(0, 2_000)).unwrap();
-    assert_eq!(timeline.next().await.unwrap().unwrap().1.time, Some(103));
-    assert_eq!(timeline.summary().log("b").unwrap().out_of_order, 1);
-    // An error has its log's name, and the others go on; a log that has ended holds up nobody.
-    b.send(Err(models::error(ErrorKind::Timeout))).unwrap();
-    assert_eq!(timeline.next().await.unwrap().unwrap_err().log(), Some("b"));
-    drop(b);
-    assert_eq!(timeline.next().now_or_never().unwrap().unwrap().unwrap().1.time, Some(2_000));
-    drop(a);
     assert!(timeline.next().await.is_none());
 }
 
