@@ -109,7 +109,7 @@ fn line(record: &impl LogRecord) -> String {
 async fn report<R: LogRecord>(mut records: impl Stream<Item = actionlog::Result<R>> + Unpin) -> actionlog::Result<()> {
     let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
     let mut failures = Vec::new();
-    let mut troubles = Vec::new();
+    let mut problems = Vec::new();
     while let Some(record) = records.next().await {
         match record {
             Ok(record) => {
@@ -119,7 +119,7 @@ async fn report<R: LogRecord>(mut records: impl Stream<Item = actionlog::Result<
                 }
             }
             // An invalid record, or errors that the server reported next to the records: the stream continues.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial) => troubles.push(error),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial) => problems.push(error),
             Err(error) => return Err(error),
         }
     }
@@ -128,8 +128,8 @@ async fn report<R: LogRecord>(mut records: impl Stream<Item = actionlog::Result<
     for (outcome, count) in &outcomes {
         println!("    {outcome:<14}{count:>5}");
     }
-    println!("  {:<16}{:>5}", "troubles", troubles.len());
-    for error in &troubles {
+    println!("  {:<16}{:>5}", "problems", problems.len());
+    for error in &problems {
         println!("    {error}");
     }
     println!(
@@ -174,8 +174,8 @@ async fn stop_and_resume<Q: Paginate>(listing: Listing<Q>) -> Result<(), Box<dyn
     let cursor: Cursor = stored.parse()?;
     let rest = listing.resume(cursor).collect().await;
     let after = rest.items.len() + rest.invalid.len();
-    println!("  {:<16}{after:>5} records read, {}", "gone on", rest.summary.verdict);
-    println!("  {:<16}{:>5}", "in all", before + after);
+    println!("  {:<16}{after:>5} records read, {}", "resumed", rest.summary.verdict);
+    println!("  {:<16}{:>5}", "total", before + after);
     rest.error.map_or(Ok(()), |error| Err(error.into()))
 }
 

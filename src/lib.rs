@@ -1,8 +1,8 @@
 //! Typed, async clients for three action-log APIs: [Arklow](arklow) action records, [integration action
 //! logs](integration) and [Unleash](unleash) action set events.
 //!
-//! *The client reports whether you got every record, resumes exactly where it stopped, and ships a fake server to test
-//! against.*
+//! *The client reports whether you got every record, resumes a scan from a stored cursor, and ships a fake server to
+//! test against.*
 //!
 //! All three APIs page a log by offset and limit, and offsets shift while you read. A loop that adds the page size to
 //! the offset until a page is short loses records, without an error. This crate scans a listing by other rules, and
@@ -66,8 +66,9 @@
 //! [`since`](Listing::since). Every stream has a [`Summary`] with the [`Verdict`]: complete, unverified or incomplete.
 //!
 //! A [`Cursor`] is the position behind a record that was yielded. Pass it to [`resume`](Listing::resume) to continue
-//! there. It is a small serde value. Every error of a stream carries one, and [`with_cursor`](Items::with_cursor)
-//! yields one beside each record. A scan that resumes may yield records again; it skips none.
+//! there. It is a small serde value. Every error of a stream carries one (unless the query itself is invalid), and
+//! [`with_cursor`](Items::with_cursor) yields one beside each record. A scan that resumes may yield records again, and
+//! skips none that [`guarantees`] promises.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -124,12 +125,13 @@
 //! # Under load
 //!
 //! [`max_in_flight`](ClientBuilder::max_in_flight) limits how many requests a client and its clones have in flight.
-//! When a server turns a request away and says when to retry, all clones wait for that long. [`RateLimit`] has the
+//! When a server turns a request away and says when to retry, all clones wait for that long, at most a
+//! minute at a time. [`RateLimit`] has the
 //! limits that the server reports.
 //!
 //! A response is bounded in [bytes](ClientBuilder::max_body_bytes) and [records](ClientBuilder::max_page_records), and
-//! [`collect`](Listing::collect) in [total records](ClientBuilder::max_collected). Exceeding a bound is an error, so a
-//! server can't exhaust the memory.
+//! [`collect`](Listing::collect) in [total records](ClientBuilder::max_collected). A larger response is an error, and a
+//! `collect` that reaches its bound is incomplete. So a server can't exhaust the memory.
 //!
 //! Attempts, waits and pages are reported to a `tracing` subscriber and to an [`observer`](ClientBuilder::observer):
 //! see [`observe`]. A call takes extra headers, and [`with_response`](Call::with_response) returns the response's

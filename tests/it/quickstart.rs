@@ -69,10 +69,9 @@ fn the_quickstart_prints_the_expected_output() {
     let expected = steady(include_str!("fixtures/quickstart.txt"));
     assert_eq!(output, expected);
 
-    // A verdict for each log and for all as one; a stop with its place stored; and nothing read twice or lost behind
-    // it.
+    // A verdict for each log and for the timeline; a stop with a stored cursor; and the scan resumed from it.
     let lines = |begin: &str| output.lines().filter(|it| it.trim_start().starts_with(begin)).count();
-    assert_eq!((lines("verdict "), lines("stopped "), lines("stored "), lines("gone on ")), (4, 1, 1, 1));
+    assert_eq!((lines("verdict "), lines("stopped "), lines("stored "), lines("resumed ")), (4, 1, 1, 1));
 }
 
 #[test]

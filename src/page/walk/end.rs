@@ -13,7 +13,8 @@ use crate::page::{GrowingEnd, RecordKey, Stability, TotalScope};
 /// How many pages of the head are scanned again at most where the order is stable.
 const HEAD_PAGES: u32 = 8;
 
-/// How many pages in a row end with the same record before a scan without totals takes it for the last one.
+/// How many pages in a row must end with the same record as the page before, until a scan without totals takes it for
+/// the last one.
 const STALLS: u32 = 6;
 
 impl Walk {
