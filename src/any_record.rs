@@ -32,6 +32,7 @@ use crate::unleash::ActionSetEvent;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum AnyRecord {

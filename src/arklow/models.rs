@@ -22,6 +22,7 @@ use crate::values::open_enum::open_enum;
 /// Arklow: List action records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct ActionRecord {
     /// The record's id: a string of digits.
@@ -92,6 +93,7 @@ impl Resource for Organization {
 /// The current state of an action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct ActionState {
     /// The status.
@@ -165,6 +167,7 @@ impl ActionStatus {
 /// The definition of a kind of action, with its destinations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct ActionDefinition {
     /// The id.
@@ -246,6 +249,7 @@ impl Resource for ActionDefinition {
 /// Links an action definition to a destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct DestinationLink {
     /// The id.
@@ -276,6 +280,7 @@ impl Resource for DestinationLink {
 /// A destination of actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct Destination {
     /// The id.
@@ -349,6 +354,7 @@ impl Destination {
 /// The configuration of a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct WebhookConfig {
     /// The URL that actions are sent to.
@@ -370,6 +376,7 @@ pub struct WebhookConfig {
 /// How an endpoint's response is interpreted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct Signaling {
     /// Whether the endpoint's response is evaluated.
@@ -395,6 +402,7 @@ open_enum! {
 /// One event in the history of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[non_exhaustive]
 pub struct ActionEvent {
     /// The id.

@@ -9,6 +9,7 @@ use crate::values::json::Json;
 /// See [`strictness`](crate::strictness) for the fields that may be omitted, and for the other forms that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 pub struct OmittedField {
     path: String,
     reason: String,

@@ -21,6 +21,7 @@ use crate::values::open_enum::open_enum;
 /// Integration action logs: List.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionLog {

@@ -16,6 +16,7 @@ use crate::values::open_enum::open_enum;
 /// [Unleash: get action events for a specific action set](https://docs.getunleash.io/api/get-actions-events)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionSetEvent {
@@ -74,6 +75,7 @@ open_enum! {
 /// A signal: something that an external system reported to the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Signal {
@@ -132,6 +134,7 @@ impl Resource for User {
 /// A list of actions that are executed in order when a signal matches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionSet {
@@ -184,6 +187,7 @@ fn yes_if_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Err
 /// Selects the signals that an action set reacts to. The JSON field is `match`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SignalFilter {
@@ -211,6 +215,7 @@ impl SignalFilter {
 /// One action of a set, and its state in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(transform = crate::values::schema::without_doc_links))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ActionEvent {

@@ -6,4 +6,6 @@ pub(crate) mod integer;
 pub(crate) mod json;
 pub(crate) mod open_enum;
 pub(crate) mod record_key;
+#[cfg(feature = "schemars")]
+pub(crate) mod schema;
 pub(crate) mod time;

@@ -176,6 +176,36 @@ fn a_schema_refuses_what_lacks_a_required_field_or_has_another_type() {
     refuses(&unleash, event, "/actionSet/actions", json!({}));
 }
 
+/// All descriptions in a schema.
+fn descriptions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "description" => found.push(text.clone()),
+                    value => descriptions(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|it| descriptions(it, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn descriptions_have_no_links_that_only_the_docs_of_the_crate_resolve() {
+    let mut found = Vec::new();
+    for schema in [schema::<ActionRecord>(), schema::<ActionLog>(), schema::<ActionSetEvent>(), schema::<AnyRecord>()] {
+        descriptions(&schema, &mut found);
+    }
+    assert!(found.len() > 150, "{}", found.len());
+    for text in &found {
+        let links = text.split('[').skip(1).all(|it| it.contains("](https://"));
+        assert!(links && !text.contains("crate::"), "{text}");
+    }
+    assert!(found.iter().any(|it| it.contains("until its status is final")), "{found:#?}");
+}
+
 #[test]
 fn a_schema_names_the_known_values_and_allows_others() {
     let schema = schema::<ActionRecord>().to_string();
