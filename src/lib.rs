@@ -248,6 +248,9 @@ pub use {async_trait, bytes, chrono, futures_core, http, reqwest, serde, serde_j
 #[doc = include_str!("guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("verdicts.md")]
+pub mod verdicts {}
+
 #[doc = include_str!("faults.md")]
 pub mod faults {}
 

@@ -335,9 +335,10 @@ impl LogsQuery {
 
     /// Sorts by this field.
     ///
-    /// Sorted by `_id`, which is unique and never changes, a scan can be [complete](crate::Verdict::Complete). Sorted
-    /// by any other field, records may move, and records with equal values may swap positions between two requests: see
-    /// [`Listing::stability`](crate::Listing::stability).
+    /// In the default order, that of creation, and sorted by `_id`, which is unique and never changes, the server's total
+    /// can prove a scan [complete](crate::Verdict::Complete). Sorted by any other field, records may move, and records
+    /// with equal values may swap positions between two requests: [`Listing::verify`](crate::Listing::verify) proves such
+    /// a scan.
     #[must_use]
     pub fn sort(mut self, field: impl Into<String>) -> Self {
         self.sort = Some(field.into());
@@ -431,10 +432,10 @@ impl Paginate for LogListing {
         PageSizes::up_to(100)
     }
 
-    /// Stable if sorted by `_id`, which is unique and never changes. Sorted by another field, records may move, and
-    /// records with equal values may swap positions.
+    /// Stable in the default order, which is that of creation, and sorted by `_id`, which is unique and never changes.
+    /// Sorted by another field, records may move, and records with equal values may swap positions.
     fn stability(&self) -> Stability {
-        if self.query.sort.as_deref() == Some("_id") { Stability::Stable } else { Stability::Unstable }
+        if matches!(self.query.sort.as_deref(), None | Some("_id")) { Stability::Stable } else { Stability::Unstable }
     }
 
     /// Known if sorted by the time of creation, which is the default.

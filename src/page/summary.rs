@@ -148,6 +148,22 @@ impl Verdict {
         matches!(self, Self::Complete(_))
     }
 
+    /// Returns whether nothing is wrong as far as can be known, and completeness can't be proved: the server sends no
+    /// total, its order is undocumented, or the scan was asked for less than all. This is normal for some listings, and
+    /// the same on every scan; [`verify`](crate::page::Listing::verify) proves more.
+    #[must_use]
+    pub fn is_unprovable(&self) -> bool {
+        matches!(self, Self::Unverified(doubt) if !doubt.is_suspicious())
+    }
+
+    /// Returns whether the scan reached the end, but something moved or doesn't add up. Normal for a listing that changes
+    /// while it is scanned. If it happens on every scan, or in a listing at rest, find out why:
+    /// [`verdicts`](crate::verdicts) says how.
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
+        matches!(self, Self::Unverified(doubt) if doubt.is_suspicious())
+    }
+
     /// Returns whether the verdict is [`Incomplete`](Self::Incomplete).
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
@@ -175,6 +191,29 @@ impl Verdict {
             _ if self.is_complete() => 0,
             _ if self.is_incomplete() => 2,
             _ => 1,
+        }
+    }
+}
+
+impl Doubt {
+    /// Returns whether records moved, or numbers don't add up. See [`Verdict::is_suspicious`].
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
+        match self {
+            Self::TotalMoved
+            | Self::TotalDiffers
+            | Self::Reordered
+            | Self::BeyondMemory
+            | Self::EndUnproved
+            | Self::ScansDiffer => true,
+            Self::NoTotal
+            | Self::OrderMayChange
+            | Self::SingleRecords
+            | Self::Alike
+            | Self::Since
+            | Self::OnlyNewer
+            | Self::GrewAtEnd
+            | Self::Overlap => false,
         }
     }
 }

@@ -40,6 +40,7 @@ mod support;
 mod timeline;
 mod transport_settings;
 mod unleash;
+mod verify;
 mod wire;
 
 /// Counts live allocations, for the soak test.

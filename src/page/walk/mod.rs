@@ -56,7 +56,7 @@ pub(super) struct Walk {
     resumed: bool,
     /// The position of the cursor isn't found yet.
     is_resuming: bool,
-    /// The position of the cursor, until the record is found.
+    /// Where the last record before the cursor stands, until the walk delivers another.
     resumed_at: Option<u64>,
     /// What the cursor remembers of the records before its position.
     before: Memory,

@@ -37,7 +37,7 @@ impl Walk {
             return;
         }
         let view = self.view(page);
-        self.note_shift(&view);
+        self.note_shift(page, &view);
         self.mark(page, &view, deliveries);
         self.set_next_window(page, &view, deliveries);
         self.note_end(page, &view, total);
@@ -190,7 +190,7 @@ impl Walk {
     }
 
     /// Notes by how much the last seen record moved since the previous page.
-    fn note_shift(&mut self, view: &PageView) {
+    fn note_shift(&mut self, page: &[RecordKey], view: &PageView) {
         let scan = &mut self.scan;
         let found = view.last_seen.zip(view.further);
         let found = found.map(|(index, further)| view.offset.saturating_add(index as u64).saturating_add(further));
@@ -202,8 +202,15 @@ impl Walk {
             self.counters.shifted = true;
         }
         if !view.is_first && self.first_pass.is_none() {
-            let from = scan.position.or_else(|| self.resumed_at.take());
-            let by = found.zip(from).map(|(now, before)| now.checked_sub(before));
+            // Before it delivers anything, a resumed walk goes by what the cursor knows of the distances.
+            let resumed = self.resumed_at.take().filter(|_| scan.seen.count() == 0);
+            let before = resumed.and(view.last_seen).and_then(|index| {
+                let distance = self.before.distance(page.get(index)?)?;
+                Some(view.offset.saturating_add(index as u64).saturating_add(distance.into()))
+            });
+            self.resumed_at = before;
+            let (from, now) = if resumed.is_some() { (resumed, before) } else { (scan.position, found) };
+            let by = now.zip(from).map(|(now, before)| now.checked_sub(before));
             let is_apart = view.singles && view.last_seen.is_none();
             self.counters.note_shift(by.unwrap_or(is_apart.then_some(0)));
         }

@@ -90,7 +90,7 @@ impl Memory {
         !self.distances.is_empty() && self.distances.contains_key(&id.fingerprint())
     }
 
-    fn distance(&self, id: &RecordKey) -> Option<u32> {
+    pub(super) fn distance(&self, id: &RecordKey) -> Option<u32> {
         self.distances.get(&id.fingerprint()).copied()
     }
 }
