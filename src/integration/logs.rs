@@ -335,10 +335,10 @@ impl LogsQuery {
 
     /// Sorts by this field.
     ///
-    /// In the default order, that of creation, and sorted by `_id`, which is unique and never changes, the server's total
-    /// can prove a scan [complete](crate::Verdict::Complete). Sorted by any other field, records may move, and records
-    /// with equal values may swap positions between two requests: [`Listing::verify`](crate::Listing::verify) proves such
-    /// a scan.
+    /// In the default order, that of creation, and sorted by `_id`, which is unique and never changes, the server's
+    /// total can prove a scan [complete](crate::Verdict::Complete). Sorted by any other field, records may move, and
+    /// records with equal values may swap positions between two requests: [`Listing::verify`](crate::Listing::verify)
+    /// proves such a scan.
     #[must_use]
     pub fn sort(mut self, field: impl Into<String>) -> Self {
         self.sort = Some(field.into());

@@ -229,9 +229,12 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
-    /// Sets how many pages of this listing may be in flight at once. The default is 4 where the API's total is
-    /// reliable, and 2 where it isn't. 1 (or 0) requests one page after the other. The maximum is 32; a larger number
-    /// is taken as 32.
+    /// Sets how many pages of this listing may be in flight at once. The default is 4. 1 (or 0) requests one page after
+    /// the other. The maximum is 32; a larger number is taken as 32.
+    ///
+    /// While the server refuses requests with a 429, or takes more than three times as long as for its fastest page,
+    /// fewer are in flight: half as many after each 429 and after two slow pages in a row, and one more after every
+    /// eight good ones.
     ///
     /// The first page is requested alone: it shows the server's page size and where the listing ends. The next pages
     /// are requested ahead, in Tokio tasks that end with the stream, and are yielded in order, errors included. A

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -174,18 +175,18 @@ impl<Q: Paginate> Pages<Q> {
         if self.requester.is_failing() {
             // Only the page that failed is requested again. The prefetched pages behind it stay.
             self.walk.note_prefetched(false);
-            return self.requester.request(window, None);
+            return self.requester.request(window, Arc::default());
         }
         let early = self.prefetcher.take(window);
         self.walk.note_prefetched(early.is_some());
         if let Some(prefetch_hint) = self.walk.prefetch_hint() {
             let windows = self.windows_left(prefetch_hint.step);
             self.prefetcher
-                .prefetch(window, prefetch_hint, windows, |window, sent| self.requester.request(window, Some(sent)));
+                .prefetch(window, prefetch_hint, windows, |window, flight| self.requester.request(window, flight));
         }
         match early {
             Some(task) => Box::pin(task),
-            None => self.requester.request(window, None),
+            None => self.prefetcher.timed(|flight| self.requester.request(window, flight)),
         }
     }
 
@@ -426,7 +427,7 @@ impl<Q: Paginate> Pages<Q> {
     fn take_new(&mut self, window: Window, listed: ListPage<Result<Q::Item, InvalidRecord>>) -> Option<Batch<Q::Item>> {
         if self.requester.note_success() {
             // The outage is over: prefetched pages that failed in it are part of the same error.
-            self.prefetcher.retry_failed(|window, sent| self.requester.request(window, Some(sent)));
+            self.prefetcher.retry_failed(|window, flight| self.requester.request(window, flight));
         }
         let batch = self.take(window, listed);
         let is_reported = self.reported == batch.errors;

@@ -156,8 +156,8 @@ impl Verdict {
         matches!(self, Self::Unverified(doubt) if !doubt.is_suspicious())
     }
 
-    /// Returns whether the scan reached the end, but something moved or doesn't add up. Normal for a listing that changes
-    /// while it is scanned. If it happens on every scan, or in a listing at rest, find out why:
+    /// Returns whether the scan reached the end, but something moved or doesn't add up. Normal for a listing that
+    /// changes while it is scanned. If it happens on every scan, or in a listing at rest, find out why:
     /// [`verdicts`](crate::verdicts) says how.
     #[must_use]
     pub fn is_suspicious(&self) -> bool {

@@ -24,6 +24,7 @@ use crate::transport::trace::{self, Attempt};
 use crate::transport::{AttemptContext, Authenticated, Progress, Transport, classify, hint, overdue};
 
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
+const TOO_MANY_REQUESTS: StatusCode = StatusCode::TOO_MANY_REQUESTS;
 
 /// The attempts of one call. The caller applies the operation timeout.
 pub(super) struct Attempts<'a, 'b, T> {
@@ -146,8 +147,8 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
         self.progress.attempts += 1;
         self.progress.in_flight = true;
         self.spent.sent();
-        if let Some(sent) = &self.options.sent {
-            sent.store(true, Ordering::Relaxed);
+        if let Some(flight) = &self.options.flight {
+            flight.sent.store(true, Ordering::Relaxed);
         }
         let mut attempt =
             Attempt::begin(here.call, &inner.settings.observer, inner.base.server(), self.progress.attempts);
@@ -196,6 +197,9 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
     /// Notes the error of an attempt. Returns the pause that an overloaded server asked for, if it did: all calls of
     /// the client and its clones keep it.
     fn note_failure(&mut self, error: &Error) -> Option<Duration> {
+        if let Some(flight) = self.options.flight.as_ref().filter(|_| error.status() == Some(TOO_MANY_REQUESTS)) {
+            flight.refused.store(true, Ordering::Relaxed);
+        }
         self.progress.unknown |= error.outcome() == WriteOutcome::Unknown;
         self.progress.refused |= error.outcome() == WriteOutcome::NotApplied;
         let overload_wait = retry::overload_wait(error);

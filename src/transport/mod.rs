@@ -41,7 +41,7 @@ use http_client::{HttpClient, HttpError, HttpErrorKind};
 use limiter::{Limiter, Patience, Permit};
 use obstacle::Obstacle;
 use options::idempotency_key;
-pub(crate) use options::{CallOptions, Jitter, Settings, Timeouts};
+pub(crate) use options::{CallOptions, Flight, Jitter, Settings, Timeouts};
 use redact::{Redactor, SentCredentials};
 use renewal::Renewal;
 use response::Response;

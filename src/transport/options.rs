@@ -39,8 +39,17 @@ pub(crate) struct CallOptions {
     pub(crate) operation: Option<Option<Duration>>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) headers: Headers,
-    /// Set to true when the first attempt is sent.
-    pub(crate) sent: Option<Arc<AtomicBool>>,
+    /// Where the call notes how it goes, for its caller.
+    pub(crate) flight: Option<Arc<Flight>>,
+}
+
+/// How a call goes, while it is in flight.
+#[derive(Debug, Default)]
+pub(crate) struct Flight {
+    /// The first attempt was sent.
+    pub(crate) sent: AtomicBool,
+    /// The server refused an attempt with a 429.
+    pub(crate) refused: AtomicBool,
 }
 
 /// The settings of a client, apart from its base URL and its credentials.

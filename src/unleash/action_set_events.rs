@@ -28,9 +28,9 @@ impl ActionSetEvents<'_> {
     /// Takes an [`EventsQuery`], or a project and the id of the set.
     ///
     /// The API reports no total. So one more request proves the end of the listing, and the number of events is unknown
-    /// until all have been read. [`verify`](crate::Listing::verify) proves by a second scan that none is missing. Events
-    /// that are added during a scan are yielded late, at the end of the scan, if they shifted the positions of the
-    /// others. Scan again for events that are added later.
+    /// until all have been read. [`verify`](crate::Listing::verify) proves by a second scan that none is missing.
+    /// Events that are added during a scan are yielded late, at the end of the scan, if they shifted the positions of
+    /// the others. Scan again for events that are added later.
     ///
     /// ```no_run
     /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {

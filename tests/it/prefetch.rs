@@ -35,6 +35,8 @@ struct Seen {
     offsets: Vec<u64>,
     under_way: usize,
     most: usize,
+    /// How many were in flight when each request was sent, itself included.
+    history: Vec<usize>,
 }
 
 /// Decrements the count when dropped: after a response, or when the request is cancelled.
@@ -77,6 +79,8 @@ impl HttpClient for Slow {
             seen.offsets.push(offset);
             seen.under_way += 1;
             seen.most = seen.most.max(seen.under_way);
+            let under_way = seen.under_way;
+            seen.history.push(under_way);
             UnderWay(Arc::clone(&self.seen))
         };
         let asked = Instant::now();
@@ -378,4 +382,85 @@ async fn a_consumer_may_call_the_same_client_with_a_single_permit() {
         count += 1;
     }
     assert_eq!((count, slow.seen.lock().unwrap().most), (100, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_a_scan_takes_at_most_three_tenths_of_the_time_of_one_request_after_the_other() {
+    let server = FakeServer::new();
+    server.arklow().add_sample_records("1", 2_000);
+    server.integration().add_sample_logs(2_000);
+    server.unleash().add_sample_events("default", 7, 2_000);
+    let arklow = |slow: Slow| {
+        let client = actionlog::ArklowClient::builder("1").base_url("http://localhost").api_key("any");
+        client.http_client(slow).build().unwrap().records().list(()).page_size(20)
+    };
+    let integration = |slow: Slow| {
+        let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(slow);
+        client.build().unwrap().logs().list(()).page_size(20)
+    };
+    let unleash = |slow: Slow| unleash(&slow).page_size(20);
+    macro_rules! took {
+        ($listing:expr) => {{
+            let began = Instant::now();
+            assert_eq!($listing.collect().await.summary.delivered, 2_000);
+            began.elapsed()
+        }};
+    }
+    let slow = || Slow::new(&server);
+    let times = [
+        (took!(arklow(slow())), took!(arklow(slow()).prefetch(1))),
+        (took!(integration(slow())), took!(integration(slow()).prefetch(1))),
+        (took!(unleash(slow())), took!(unleash(slow()).prefetch(1))),
+    ];
+    for (default, plain) in times {
+        assert!(default * 10 <= plain * 3, "{default:?} and {plain:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_halves_the_requests_in_flight_and_they_grow_again() {
+    let server = log(2_000);
+    let slow = Slow::new(&server);
+    let (seen, refused) = (Arc::clone(&slow.seen), Arc::new(Mutex::new(None)));
+    let at = Arc::clone(&refused);
+    server.before_each(move |server| {
+        let sent = seen.lock().unwrap().history.len();
+        if sent >= 20 && at.lock().unwrap().is_none() {
+            *at.lock().unwrap() = Some(sent);
+            server.fail_next(Fault::Status(429));
+        }
+    });
+    let policy = RetryPolicy::default();
+    let read = logs(&slow).page_size(20).prefetch(8).retry(policy).collect().await;
+    assert_eq!(read.items.len(), 2_000);
+    let history = slow.seen.lock().unwrap().history.clone();
+    let at = refused.lock().unwrap().unwrap();
+    // The requests that were sent before the refusal was known are still in flight.
+    assert!(history[..at].contains(&8), "{history:?}");
+    assert!(history[at + 8..at + 16].iter().all(|it| *it <= 5), "{:?}", &history[at..at + 24]);
+    assert!(history[at + 60..].contains(&8), "{history:?}");
+}
+
+/// A server that takes a second for each request that is in flight beyond the second one.
+#[derive(Clone, Debug)]
+struct Strained(Slow);
+
+#[async_trait]
+impl HttpClient for Strained {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
+        let others = self.0.under_way().saturating_sub(2);
+        sleep(S * u32::try_from(others).unwrap() * 5).await;
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_slows_down_under_many_requests_is_sent_fewer() {
+    let slow = Slow::new(&log(2_000));
+    let read = by_way_of(Strained(slow.clone())).page_size(20).prefetch(16).collect().await;
+    assert_eq!(read.items.len(), 2_000);
+    let history = slow.seen.lock().unwrap().history.clone();
+    let late = &history[history.len() / 2..];
+    let mean = late.iter().sum::<usize>() as f64 / late.len() as f64;
+    assert!(mean < 5.0, "{mean}: {history:?}");
 }

@@ -7,16 +7,20 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::Window;
+use crate::page::fetch::pace::Pace;
+use crate::transport::Flight;
 
 /// The maximum number of requests in flight for one listing.
 pub(in crate::page) const MAX_IN_FLIGHT: usize = 32;
@@ -39,8 +43,10 @@ pub(in crate::page) struct PrefetchHint {
 /// Prefetched pages, in the order of their windows.
 #[derive(Debug)]
 pub(in crate::page) struct Prefetcher<T> {
-    /// How many requests may be in flight, including the one that is wanted.
+    /// How many requests may be in flight at most, including the one that is wanted.
     most: usize,
+    /// How many may be now, as the server bears them.
+    pace: Arc<Mutex<Pace>>,
     /// How many windows to prefetch: halved after each wrong prediction, and one more after each right one. So the
     /// requests that are dropped are at most twice those that were wanted, plus twice `most`.
     room: usize,
@@ -55,7 +61,8 @@ pub(in crate::page) struct Prefetcher<T> {
 
 impl<T: Send + Unpin + 'static> Prefetcher<T> {
     pub(in crate::page) fn new(most: usize) -> Self {
-        Self { most, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
+        let pace = Arc::new(Mutex::new(Pace::new(most)));
+        Self { most, pace, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
     }
 
     /// Returns how many requests were wasted because their pages weren't wanted.
@@ -95,20 +102,30 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
         self.dropped += self.tasks.drain(..).filter(|(_, task)| task.was_sent()).count() as u64;
     }
 
+    /// Makes a request, and notes how long it took and whether the server refused it.
+    pub(in crate::page) fn timed<F>(&self, request: impl FnOnce(Arc<Flight>) -> F) -> BoxFuture<'static, Result<T>>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let flight = Arc::new(Flight::default());
+        Box::pin(timed(Arc::clone(&self.pace), request(Arc::clone(&flight)), flight))
+    }
+
     /// Requests up to `windows` windows behind `wanted`.
     pub(in crate::page) fn prefetch<F>(
         &mut self,
         wanted: Window,
         prefetch_hint: PrefetchHint,
         windows: u64,
-        request: impl Fn(Window, Sent) -> F,
+        request: impl Fn(Window, Arc<Flight>) -> F,
     ) where
         F: Future<Output = Result<T>> + Send + 'static,
     {
         if self.calm > 0 {
             return;
         }
-        let windows = windows.min(self.room as u64);
+        let most = self.pace.lock().unwrap_or_else(PoisonError::into_inner).in_flight();
+        let windows = windows.min(self.room.min(most - 1) as u64);
         while (self.tasks.len() as u64) < windows {
             let last = self.tasks.back().map_or(wanted, |(window, _)| *window);
             let offset = last.offset.saturating_add(prefetch_hint.step);
@@ -117,20 +134,20 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
                 break;
             }
             let window = Window { offset, ..wanted };
-            self.tasks.push_back((window, Task::spawn(|sent| request(window, sent))));
+            self.tasks.push_back((window, Task::spawn(&self.pace, |flight| request(window, flight))));
         }
     }
 
     /// Requests the windows again that have failed by now with a transient error. A page has come since, so their
     /// errors are outdated when their turn comes.
-    pub(in crate::page) fn retry_failed<F>(&mut self, request: impl Fn(Window, Sent) -> F)
+    pub(in crate::page) fn retry_failed<F>(&mut self, request: impl Fn(Window, Arc<Flight>) -> F)
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
         for (window, task) in &mut self.tasks {
             if let Some(response) = task.now_or_never() {
                 *task = match response {
-                    Err(error) if error.is_transient() => Task::spawn(|sent| request(*window, sent)),
+                    Err(error) if error.is_transient() => Task::spawn(&self.pace, |flight| request(*window, flight)),
                     // `now_or_never` has taken the response out of the task.
                     response => Task::done(response),
                 };
@@ -139,15 +156,26 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 }
 
-/// Set when the request is sent.
-type Sent = Arc<AtomicBool>;
+/// Notes in `pace` how long the request took, and whether the server refused it.
+async fn timed<T, F>(pace: Arc<Mutex<Pace>>, request: F, flight: Arc<Flight>) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let began = Instant::now();
+    let response = request.await;
+    let was_refused = flight.refused.load(Ordering::Relaxed);
+    if was_refused || response.is_ok() {
+        pace.lock().unwrap_or_else(PoisonError::into_inner).note(began.elapsed(), was_refused);
+    }
+    response
+}
 
 /// A request in a task of its own: it progresses whatever the consumer of the stream does meanwhile. It is aborted on
 /// drop.
 #[derive(Debug)]
 pub(in crate::page) struct Task<T> {
     state: State<T>,
-    sent: Sent,
+    flight: Arc<Flight>,
 }
 
 #[derive(Debug)]
@@ -157,21 +185,21 @@ enum State<T> {
 }
 
 impl<T: Send + Unpin + 'static> Task<T> {
-    fn spawn<F>(request: impl FnOnce(Sent) -> F) -> Self
+    fn spawn<F>(pace: &Arc<Mutex<Pace>>, request: impl FnOnce(Arc<Flight>) -> F) -> Self
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let sent = Sent::default();
-        let response = request(Arc::clone(&sent));
-        Self { state: State::Running(tokio::spawn(response.in_current_span())), sent }
+        let flight = Arc::new(Flight::default());
+        let response = timed(Arc::clone(pace), request(Arc::clone(&flight)), Arc::clone(&flight));
+        Self { state: State::Running(tokio::spawn(response.in_current_span())), flight }
     }
 
     fn done(response: Result<T>) -> Self {
-        Self { state: State::Done(Some(response)), sent: Arc::new(AtomicBool::new(true)) }
+        Self { state: State::Done(Some(response)), flight: Arc::new(Flight { sent: true.into(), ..Flight::default() }) }
     }
 
     fn was_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
+        self.flight.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -229,10 +257,15 @@ mod tests {
         }
 
         fn read(&mut self, end: Option<u64>) {
-            self.prefetcher.prefetch(self.window, PrefetchHint { step: STEP, end }, u64::MAX, |_, sent| async move {
-                sent.store(true, Ordering::Relaxed);
-                Ok(())
-            });
+            self.prefetcher.prefetch(
+                self.window,
+                PrefetchHint { step: STEP, end },
+                u64::MAX,
+                |_, flight: Arc<Flight>| async move {
+                    flight.sent.store(true, Ordering::Relaxed);
+                    Ok(())
+                },
+            );
         }
 
         fn in_flight(&self) -> usize {

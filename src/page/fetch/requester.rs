@@ -1,7 +1,6 @@
 //! Requests for the pages of a listing: one prepared request, to which each window adds its parameters.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
@@ -12,7 +11,7 @@ use crate::error::{CallContext, Error, ErrorKind, Result};
 use crate::observe::WaitReason;
 use crate::page::{InvalidRecord, ListPage, Paginate, Window};
 use crate::request::Request;
-use crate::transport::{CallOptions, Transport};
+use crate::transport::{CallOptions, Flight, Transport};
 
 /// The wait after a transient error, unless the server sends one; doubled with each error in a row.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -96,9 +95,9 @@ impl<Q: Paginate> Requester<Q> {
         Fingerprint::of(self.transport.base().origin(), &self.request)
     }
 
-    /// Requests a window. If `sent` is given, it is set to true when the request is sent.
-    pub(in crate::page) fn request(&self, window: Window, sent: Option<Arc<AtomicBool>>) -> PageRequest<Q::Item> {
-        let options = CallOptions { sent, ..self.options.clone() };
+    /// Requests a window.
+    pub(in crate::page) fn request(&self, window: Window, flight: Arc<Flight>) -> PageRequest<Q::Item> {
+        let options = CallOptions { flight: Some(flight), ..self.options.clone() };
         let request = self.query.window(self.request.clone(), window).with_page_size(window.limit);
         let transport = self.transport.clone();
         let waits = self.is_failing().then(|| (self.call.clone(), pause(self.errors_in_a_row, self.retry_after)));
