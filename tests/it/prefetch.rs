@@ -457,7 +457,7 @@ impl HttpClient for Strained {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_slows_down_under_many_requests_is_sent_fewer() {
     let slow = Slow::new(&log(2_000));
-    let read = by_way_of(Strained(slow.clone())).page_size(20).prefetch(16).collect().await;
+    let read = listing_through(Strained(slow.clone())).page_size(20).prefetch(16).collect().await;
     assert_eq!(read.items.len(), 2_000);
     let history = slow.seen.lock().unwrap().history.clone();
     let late = &history[history.len() / 2..];

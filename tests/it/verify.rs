@@ -119,7 +119,7 @@ async fn a_total_that_proves_the_first_scan_makes_a_second_one_unnecessary() {
     let server = fake_with_logs(250);
     let read = integration(&server).logs().list(()).verify().collect().await;
     assert_eq!((read.summary.verdict, read.summary.scans), (Verdict::Complete(Proof::Total), 1));
-    // A total that is known to count the listing, and counts another number of records, is a reason not to trust the scan.
+    // A total that is known to count the listing, and is another number, is a reason not to trust the scans.
     server.integration().total_scope(FakeTotal::Always(251));
     let client = actionlog::IntegrationClient::builder("http://localhost")
         .api_key("any")

@@ -20,7 +20,7 @@ pub(super) async fn the_verdict_is_correct<A: Api>(door: Door) {
     assert_eq!(fixed.complete().is_ok(), A::HAS_TOTAL);
 
     // Unless the listing is stable, the doubt about moves remains.
-    let all = scene.listing().collect().await;
+    let all = scene.listing().stability(Stability::Unstable).collect().await;
     let expected = Verdict::Unverified(if A::HAS_TOTAL { Doubt::OrderMayChange } else { Doubt::NoTotal });
     assert_eq!(all.summary.verdict, expected);
     assert_eq!((all.summary.delivered, all.items.len()), (120, 120));
@@ -34,7 +34,7 @@ pub(super) async fn the_verdict_is_correct<A: Api>(door: Door) {
     let late = scene.listing().start_offset(3).collect().await;
     assert_eq!((late.summary.verdict, late.items.len()), (Verdict::Incomplete(Cause::StartOffset), 117));
 
-    let (items, summary) = scene.listing().items().summarised();
+    let (items, summary) = scene.listing().stability(Stability::Unstable).items().summarised();
     assert_eq!(summary.get().verdict, Verdict::Incomplete(Cause::NotFinished));
     let chunks: Vec<_> = items.chunks(50).collect().await;
     assert_eq!(chunks.len(), 3);

@@ -114,11 +114,11 @@ async fn a_scan_ends_with_a_total_and_without() {
     let cases = [
         (0, true, 2, More::Unknown),
         (0, false, 2, More::Unknown),
-        (3, true, 3, More::Unknown),
-        (3, false, 3, More::Unknown),
-        (5, true, 3, More::Unknown),
-        (12, true, 5, More::Yes),
-        (12, false, 5, More::Unknown),
+        (3, true, 2, More::Unknown),
+        (3, false, 2, More::Unknown),
+        (5, true, 2, More::Unknown),
+        (12, true, 4, More::Yes),
+        (12, false, 4, More::Unknown),
     ];
     for (records, total, expected, more) in cases {
         let server = MockServer::start().await;
