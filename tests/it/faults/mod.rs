@@ -21,8 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actionlog::integration::{ActionLogInput, LogsQuery};
-use actionlog::page::Stability;
-use actionlog::page::TotalScope;
+use actionlog::page::{Stability, TotalScope};
 use actionlog::{ClientBuilder, Error, IntegrationClient, RetryPolicy};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
