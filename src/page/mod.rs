@@ -21,6 +21,7 @@
 //! states what a scan promises and what it doesn't, the conditions of its *verdict* (whether it is known to be
 //! complete), and the costs.
 
+mod again;
 #[cfg(feature = "blocking")]
 mod blocking;
 pub(crate) mod check;

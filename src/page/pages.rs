@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
-use crate::cursor::{Cursor, Fingerprint, Position};
+use crate::cursor::{Fingerprint, Position};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::observe::{Event, PageRead};
 use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher, USUAL_IN_FLIGHT};
@@ -20,7 +20,7 @@ use crate::page::summary::End;
 use crate::page::walk::plan::Plan;
 use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::{Direction, TowardHead};
-use crate::page::walk::verify::{Scanned, Verification};
+use crate::page::walk::verify::Verification;
 use crate::page::walk::{Delivery, Walk};
 use crate::page::{InvalidRecord, ListPage, Page, Paginate, RecordKey, Window};
 use crate::transport::Transport;
@@ -92,11 +92,11 @@ pub(super) struct Batch<T> {
 /// A record to be delivered, and how it moves the cursor.
 pub(super) struct Candidate<T> {
     /// `None` if the record is older than `since`.
-    entry: Option<Result<T, InvalidRecord>>,
-    id: RecordKey,
-    delivery: Delivery,
+    pub(super) entry: Option<Result<T, InvalidRecord>>,
+    pub(super) id: RecordKey,
+    pub(super) delivery: Delivery,
     /// Whether the record came from the second look at the head.
-    from_head: bool,
+    pub(super) from_head: bool,
 }
 
 impl<Q: Paginate> Pages<Q> {
@@ -237,23 +237,6 @@ impl<Q: Paginate> Pages<Q> {
         Batch { window, records, received, total: listed.total, errors: listed.errors }
     }
 
-    /// Returns those records of a later scan that no scan delivered, as late ones.
-    fn not_delivered(&mut self, records: Vec<Candidate<Q::Item>>) -> Vec<Candidate<Q::Item>> {
-        let Some(verification) = &mut self.verification else { return records };
-        let mut late = Vec::new();
-        for Candidate { entry, id, delivery, .. } in records {
-            if let Some(entry) = entry {
-                verification.take(id, entry, delivery, &mut late);
-            }
-        }
-        if self.walk.end().is_some() {
-            verification.flush(&mut late);
-        }
-        let late = late.into_iter();
-        late.map(|(id, entry)| Candidate { entry: Some(entry), id, delivery: Delivery::Late, from_head: true })
-            .collect()
-    }
-
     /// Returns the keys of the records of a page.
     fn keys(&mut self, window: Window, records: &[Result<Q::Item, InvalidRecord>]) -> Vec<RecordKey> {
         let mut ids: Vec<RecordKey> = Vec::with_capacity(records.len());
@@ -337,33 +320,6 @@ impl<Q: Paginate> Pages<Q> {
         self.counts.late += u64::from(late);
         self.counts.invalid += u64::from(entry.is_err());
         Some(entry)
-    }
-
-    /// Begins the next scan if the last one has ended and is to be verified.
-    fn scan_again(&mut self) {
-        let (Direction::Down(walk), Some(verification)) = (&self.walk, &mut self.verification) else { return };
-        let is_whole = self.settings.resume.as_ref().is_none_or(Cursor::is_whole);
-        let has_ended = walk.end().is_some_and(|end| !matches!(end, End::MaxItems | End::MaxPages | End::Failed));
-        if !has_ended || !is_whole || self.counts.cut || self.counts.partial {
-            return;
-        }
-        let before = self.settings.resume.as_ref().map_or(0, Cursor::delivered);
-        let is_first = !verification.is_again();
-        if is_first && (walk.doubt(before).is_none() || !matches!(walk.end(), Some(End::Proved | End::Unproved))) {
-            return;
-        }
-        let next = verification.end_scan(walk, Scanned { sequence: self.position.sequence, shift: walk.shift() });
-        // All that the scan saw is delivered now: what is newer than its first records is newer than the cursor.
-        if is_first || next.is_some() || verification.has_agreed() {
-            self.position.keep_head(walk.anchors());
-        }
-        if is_first {
-            self.first_scan = (walk.counters().all_totals(), walk.shift());
-        }
-        if let Some(next) = next {
-            self.prefetcher.clear();
-            self.walk = Direction::Down(Box::new(next));
-        }
     }
 
     fn has_all_items(&self) -> bool {
