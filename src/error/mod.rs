@@ -343,8 +343,8 @@ impl Error {
         self.with(|it| it.partial_count = Some(count))
     }
 
-    pub(crate) fn with_no_such_api(self, said: bool) -> Self {
-        self.with(|it| it.no_such_api = said)
+    pub(crate) fn with_no_such_api(self, no_such_api: bool) -> Self {
+        self.with(|it| it.no_such_api = no_such_api)
     }
 
     pub(crate) fn with_transient(self, transient: bool) -> Self {

@@ -109,7 +109,7 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
             }
             Err(error) => {
                 // A token source's message may contain the token that was rejected before.
-                let error = redactor.look_for(&self.credentials).scrub(error);
+                let error = redactor.look_for(&self.credentials).redact(error);
                 // If no further attempt can be made, the previous attempt's error takes precedence.
                 Err(match self.progress.last.take() {
                     Some(last) => {
@@ -158,7 +158,7 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
         let result = self.decode(response, &mut attempt).await;
         self.progress.in_flight = false;
         let result = result.map_err(|error| {
-            let error = inner.redactor.look_for(&self.credentials).scrub(error);
+            let error = inner.redactor.look_for(&self.credentials).redact(error);
             here.policy.classified(here.policy.weigh(error, self.idempotent))
         });
         attempt.end(result.as_ref().err());

@@ -326,8 +326,8 @@ pub(in crate::page) enum Direction {
 }
 
 macro_rules! either {
-    ($route:expr, $way:ident => $call:expr) => {
-        match $route {
+    ($direction:expr, $way:ident => $call:expr) => {
+        match $direction {
             Self::Down($way) => $call,
             Self::Up($way) => $call,
         }

@@ -226,7 +226,7 @@ impl Secrets {
     }
 
     /// Removes the credentials from the error's server messages and from its sources.
-    pub(super) fn scrub(&self, error: Error) -> Error {
+    pub(super) fn redact(&self, error: Error) -> Error {
         let error = error.map_text(|text| self.clean(text));
         let mut beneath = String::new();
         let mut source = std::error::Error::source(&error);
