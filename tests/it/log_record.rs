@@ -40,7 +40,7 @@ fn view(record: &dyn LogRecord) -> String {
 }
 
 #[test]
-fn the_values_come_from_where_the_table_says() {
+fn the_values_come_from_the_fields_in_the_table() {
     let mut record = models::action_record("880000000017");
     assert_eq!((record.source(), record.key()), ("arklow", Ident::Text("880000000017")));
     assert_eq!((record.timestamp(), record.outcome()), (None, Outcome::Unknown(None)));
@@ -171,7 +171,7 @@ fn any_record_is_tagged_by_its_source_and_comes_back() {
 }
 
 #[test]
-fn an_ocsf_event_says_what_its_table_says() {
+fn an_ocsf_event_has_the_values_of_its_table() {
     let mut log = models::action_log("60f7b1b3e4b0e8b3f8b3f8b3");
     log.status = LogStatus::Failed;
     log.error_message = Some("no mapping".to_owned());
@@ -213,7 +213,7 @@ fn an_ocsf_event_says_what_its_table_says() {
 }
 
 #[test]
-fn an_opentelemetry_record_says_what_its_table_says() {
+fn an_opentelemetry_record_has_the_values_of_its_table() {
     let mut record = models::action_record("1");
     let bare = otel::log_record(&record);
     assert_eq!((bare.get("timeUnixNano"), bare.get("severityNumber")), (None, None));

@@ -9,7 +9,7 @@ use actionlog::testing::FakeServer;
 use crate::support::{fake_with_logs, integration, log_text};
 
 #[tokio::test]
-async fn what_moves_to_the_head_while_a_scan_is_stopped_is_delivered_though_the_first_page_held_it() {
+async fn a_record_of_the_first_page_that_moves_to_the_head_while_a_scan_is_stopped_is_delivered() {
     let world = fake_with_logs(200);
     let client = integration(&world);
     let listing = client.logs().list(()).page_size(40).stability(Stability::Unstable).prefetch(1);
@@ -20,7 +20,7 @@ async fn what_moves_to_the_head_while_a_scan_is_stopped_is_delivered_though_the_
 }
 
 #[tokio::test]
-async fn what_is_newer_is_all_delivered_or_the_verdict_says_so() {
+async fn all_newer_records_are_delivered_or_the_verdict_says_so() {
     for (page_size, grown, count) in
         [(100, 5_000, 30), (100, 5_000, 25), (10, 300, 2), (50, 2_000, 12), (20, 1_000, 7), (3, 300, 1)]
     {

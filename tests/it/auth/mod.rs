@@ -1,9 +1,9 @@
 //! Credentials: an HTTP client in memory, with paused time.
 
+mod authenticating;
 mod failures;
 mod rejections;
 mod same_client;
-mod signing;
 mod tokens;
 
 use std::fmt;

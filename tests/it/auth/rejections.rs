@@ -23,7 +23,7 @@ fn accepting(tokens: &'static [&'static str]) -> Memory {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_token_is_dropped_and_the_request_signed_with_a_fresh_one() {
+async fn a_rejected_token_is_dropped_and_the_request_sent_with_a_fresh_one() {
     let memory = accepting(&["token-2"]);
     let client = client(TokenCache::new(Numbered::default()), &memory);
     let begun = Instant::now();
@@ -47,7 +47,7 @@ async fn a_request_that_is_rejected_twice_is_unauthorized() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_with_rejected_credentials_is_signed_again() {
+async fn a_create_with_rejected_credentials_is_authenticated_again() {
     let memory = Memory::new(|number, _| match number {
         0 => Reply::json(401, "{}"),
         _ => Reply::json(201, include_str!("../fixtures/integration/create.json")),
@@ -138,7 +138,7 @@ impl Authenticate for Stubborn {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_signed_again_at_most_once_whatever_the_authenticator_returns() {
+async fn a_call_is_authenticated_again_at_most_once_whatever_the_authenticator_returns() {
     // 401, then a transient failure, then 401 again.
     let memory = Memory::new(|number, _| Reply::json([401, 503, 401][number.min(2)], "{}"));
     let error = call(&client(Stubborn, &memory)).await.unwrap_err();

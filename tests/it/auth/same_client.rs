@@ -29,7 +29,7 @@ impl TokenSource for ThroughTheClient {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_may_use_the_client_that_it_signs_for() {
+async fn a_source_may_use_the_client_that_it_authenticates() {
     for refused in [false, true] {
         let memory = Memory::new(move |_, request| match request.uri().path() {
             "/token" if refused => Reply::json(401, "{}"),

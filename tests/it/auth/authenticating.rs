@@ -67,7 +67,7 @@ fn keys_that_no_header_can_hold_are_rejected_when_the_client_is_built_and_not_sh
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_is_signed_as_it_is_sent() {
+async fn each_attempt_is_authenticated_as_it_is_sent() {
     let memory = Memory::new(|number, _| match number {
         0 => Reply::NoConnection,
         1 => Reply::NoConnection,
@@ -102,7 +102,7 @@ async fn each_attempt_is_signed_as_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signer_sees_the_query_as_it_is_sent() {
+async fn an_authenticator_sees_the_query_as_it_is_sent() {
     let memory = Memory::new(|_, _| Reply::json(200, "{}"));
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let seeing = Arc::clone(&seen);
