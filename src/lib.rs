@@ -95,6 +95,9 @@
 //! instead. If only an optional field doesn't fit, the record comes without that field, and `omitted` lists what was
 //! left out: see [`strictness`].
 //!
+//! [`follow`](Listing::follow) keeps a copy in step: it yields what is in the listing, and then what comes, what
+//! changes and what goes, for ever, with a checkpoint beside each batch. See [`keeping_in_step`].
+//!
 //! [`newer_than`](Listing::newer_than) a cursor yields the records that came to the head since that scan began, oldest
 //! first.
 //!
@@ -193,7 +196,7 @@
 //!
 //! # What it doesn't do
 //!
-//! It doesn't wait for new records. It doesn't throttle requests, except by the limit on requests in flight and by
+//! It doesn't throttle requests, except by the limit on requests in flight and by
 //! `Retry-After`. It doesn't promise that each record comes exactly once. It needs tokio, and there is no
 //! wasm.
 
@@ -210,6 +213,7 @@ mod values;
 
 pub mod arklow;
 pub mod auth;
+pub mod follow;
 pub mod integration;
 pub mod observe;
 pub mod page;
@@ -250,6 +254,9 @@ pub mod guarantees {}
 
 #[doc = include_str!("verdicts.md")]
 pub mod verdicts {}
+
+#[doc = include_str!("keeping_in_step.md")]
+pub mod keeping_in_step {}
 
 #[doc = include_str!("faults.md")]
 pub mod faults {}

@@ -14,7 +14,7 @@ use crate::decode::error_text;
 use crate::decode::omitted::OmittedField;
 use crate::decode::{self, DecodeError};
 use crate::error::ApiError;
-use crate::page::{Envelope, ListPage, Listing, PageSizes, Paginate, RecordKey, TotalScope, Window};
+use crate::page::{Envelope, Growth, ListPage, Listing, PageSizes, Paginate, RecordKey, TotalScope, Window};
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::values::id::Id;
@@ -314,6 +314,15 @@ impl Paginate for RecordListing {
     /// A record's only timestamp is its last change, which is part of its state. It has no time of creation.
     fn has_timestamps(&self) -> bool {
         self.query.include_state
+    }
+
+    /// The order is undocumented. Records are numbered, so that the newest ones stand at one of the ends.
+    fn growth(&self) -> Growth {
+        Growth::OneEnd
+    }
+
+    fn is_final(record: &ActionRecord) -> Option<bool> {
+        record.state.as_ref()?.status.as_ref()?.is_final()
     }
 
     fn timestamp(record: &ActionRecord) -> Option<DateTime<Utc>> {

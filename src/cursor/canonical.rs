@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 ///
 /// The value may be a user's search term, nested to any depth: nothing here recurses, and the time is linear in the
 /// length.
-pub(super) fn canonical(value: &str) -> String {
+pub(crate) fn canonical(value: &str) -> String {
     let text = value.trim();
     let is_nested = text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok();
     match is_nested.then(|| Tree::read(text)).flatten() {

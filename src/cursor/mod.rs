@@ -1,6 +1,6 @@
 //! Positions in a listing from which a scan resumes.
 
-mod canonical;
+pub(crate) mod canonical;
 mod format;
 pub(crate) mod sequence;
 
@@ -120,6 +120,10 @@ impl Fingerprint {
             all.push_str(&format!("{:032x}", hash.as_u128()));
         }
         Self { origin, path, parameters }
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: String) {
+        self.origin = origin;
     }
 
     /// Returns the names of what differs, without the values.
@@ -298,6 +302,11 @@ impl Position {
     /// Keeps the first records of the listing as they are: later scans see others, and didn't deliver these yet.
     pub(crate) fn keep_head(&mut self, anchors: &[u64]) {
         self.head = Some(anchors.iter().take(RUN).rev().copied().collect());
+    }
+
+    /// Notes that the last delivered record stands at this offset now.
+    pub(crate) fn shift(&mut self, offset: u64) {
+        self.offset = offset;
     }
 
     /// Moves behind a delivered record at this offset.

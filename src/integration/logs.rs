@@ -451,6 +451,10 @@ impl Paginate for LogListing {
         true
     }
 
+    fn is_final(log: &ActionLog) -> Option<bool> {
+        log.status.is_final()
+    }
+
     fn timestamp(log: &ActionLog) -> Option<DateTime<Utc>> {
         log.created_at
     }

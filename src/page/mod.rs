@@ -27,18 +27,19 @@ mod blocking;
 pub(crate) mod check;
 mod collected;
 mod cursor_errors;
-mod fetch;
+pub(crate) mod fetch;
 mod items;
 mod listing;
 mod listing_parts;
 mod listing_verify;
+pub(crate) mod opened;
 mod pages;
 mod raw;
 mod report;
 mod settings;
 mod split;
-mod summary;
-mod walk;
+pub(crate) mod summary;
+pub(crate) mod walk;
 
 use std::fmt;
 
@@ -158,6 +159,13 @@ pub trait Paginate: Clone + fmt::Debug + Send + Sync + Unpin + 'static {
         None
     }
 
+    /// Returns whether a record is in a final state, so that it doesn't change any more. A follower reads the records
+    /// again that aren't: see [`Listing::follow`]. The default is `None`: the listing doesn't say.
+    fn is_final(item: &Self::Item) -> Option<bool> {
+        let _ = item;
+        None
+    }
+
     /// Returns this listing with what its records need to have a [`timestamp`](Self::timestamp), if they have one only
     /// on request and the query doesn't request it. A [`Timeline`](crate::timeline::Timeline) then does. The default is
     /// `None`.
@@ -242,6 +250,8 @@ pub enum Growth {
     AtHead,
     /// At its end: the newest records come last.
     AtEnd,
+    /// At one of its ends, and it is undocumented at which.
+    OneEnd,
     /// At either end, in between, or undocumented.
     Unknown,
 }

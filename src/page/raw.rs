@@ -78,7 +78,7 @@ impl<T> Serialize for Raw<T> {
 pub struct WithRaw<Q>(Q);
 
 impl<Q> WithRaw<Q> {
-    pub(super) fn new(query: Q) -> Self {
+    pub(crate) fn new(query: Q) -> Self {
         Self(query)
     }
 }
@@ -121,6 +121,10 @@ impl<Q: Paginate> Paginate for WithRaw<Q> {
 
     fn requesting_timestamps(&self) -> Option<Self> {
         self.0.requesting_timestamps().map(Self)
+    }
+
+    fn is_final(item: &Raw<Q::Item>) -> Option<bool> {
+        Q::is_final(&item.record)
     }
 
     fn omit(item: &mut Raw<Q::Item>, fields: Vec<OmittedField>, raw: &Json) -> bool {

@@ -264,7 +264,7 @@ impl fmt::Display for Verdict {
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// An already seen record stood alone where there was room, or a reliable total confirmed the end.
     Proved,
     /// Nothing more came, and the server sends single records, which can't overlap.
@@ -289,7 +289,7 @@ pub(super) enum End {
 
 /// The counters of a walk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     pub(super) requests: u64,
     /// Productive requests: those that brought a new record.
     productive: u64,
@@ -377,7 +377,7 @@ impl Counters {
     }
 
     /// Returns the smallest and the largest total, if every response had one.
-    pub(super) fn all_totals(&self) -> Option<(u64, u64)> {
+    pub(crate) fn all_totals(&self) -> Option<(u64, u64)> {
         self.totals.filter(|_| !self.without_total)
     }
 

@@ -164,6 +164,10 @@ impl Paginate for EventsQuery {
         true
     }
 
+    fn is_final(event: &ActionSetEvent) -> Option<bool> {
+        event.state.is_final()
+    }
+
     fn timestamp(event: &ActionSetEvent) -> Option<DateTime<Utc>> {
         Some(event.created_at)
     }

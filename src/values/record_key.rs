@@ -1,5 +1,6 @@
 //! Keys that tell the records of a listing apart.
 
+use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -73,6 +74,15 @@ impl RecordKey {
         hasher.finish()
     }
 
+    /// Returns the key as a number, if it is one, or a string of digits.
+    pub(crate) fn as_number(&self) -> Option<i128> {
+        match &self.0 {
+            Id::Number(id) => Some((*id).into()),
+            Id::Text(id) => id.parse().ok().filter(|_| id.bytes().all(|it| it.is_ascii_digit())),
+            Id::Hash(_) => None,
+        }
+    }
+
     pub(crate) fn is_unreadable(&self) -> bool {
         matches!(self.0, Id::Hash(..))
     }
@@ -86,6 +96,18 @@ impl RecordKey {
 /// SipHash with a zero key: the same on all machines, in all runs and versions.
 fn hash(bytes: &[u8]) -> u128 {
     siphasher::sip128::SipHasher24::new().hash(bytes).as_u128()
+}
+
+/// The record's id, as the API writes it. (Of an id of more than 512 bytes, its beginning and a hash.) The key of an
+/// invalid record without an id is shown as a hash.
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Id::Number(id) => id.fmt(f),
+            Id::Text(id) => f.write_str(id),
+            Id::Hash(hashes) => write!(f, "{:032x}.{:032x}", hashes.0, hashes.1),
+        }
+    }
 }
 
 /// Serializes as a string with a prefix for the kind: the same in every format and with every feature of serde_json.

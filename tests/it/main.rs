@@ -16,6 +16,7 @@ mod everyday;
 mod fake;
 mod faults;
 mod floods;
+mod follow;
 mod hints;
 mod integration;
 mod layout;

@@ -1,5 +1,5 @@
 //! The requests of a scan: one for each page that it wants, and those that it prefetches.
 
 mod pace;
-pub(super) mod prefetch;
-pub(super) mod requester;
+pub(crate) mod prefetch;
+pub(crate) mod requester;

@@ -23,7 +23,7 @@ use crate::page::fetch::pace::Pace;
 use crate::transport::Flight;
 
 /// The maximum number of requests in flight for one listing.
-pub(in crate::page) const MAX_IN_FLIGHT: usize = 32;
+pub(crate) const MAX_IN_FLIGHT: usize = 32;
 
 /// How many requests are in flight unless the caller sets it.
 pub(crate) const USUAL_IN_FLIGHT: usize = 4;
@@ -33,7 +33,7 @@ const CALM: u32 = 16;
 
 /// The windows behind the next one, if the listing stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::page) struct PrefetchHint {
+pub(crate) struct PrefetchHint {
     /// The distance from one window to the next.
     pub(in crate::page) step: u64,
     /// The end of the listing, if it is known. Nothing is requested beyond it.
@@ -42,7 +42,7 @@ pub(in crate::page) struct PrefetchHint {
 
 /// Prefetched pages, in the order of their windows.
 #[derive(Debug)]
-pub(in crate::page) struct Prefetcher<T> {
+pub(crate) struct Prefetcher<T> {
     /// How many requests may be in flight at most, including the one that is wanted.
     most: usize,
     /// How many may be now, as the server bears them.
@@ -60,7 +60,7 @@ pub(in crate::page) struct Prefetcher<T> {
 }
 
 impl<T: Send + Unpin + 'static> Prefetcher<T> {
-    pub(in crate::page) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         let pace = Arc::new(Mutex::new(Pace::new(most)));
         Self { most, pace, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
     }
@@ -72,7 +72,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
 
     /// Returns the request for this window, if it was prefetched. If another window was prefetched, the prediction was
     /// wrong, and all of them are dropped.
-    pub(in crate::page) fn take(&mut self, window: Window) -> Option<Task<T>> {
+    pub(crate) fn take(&mut self, window: Window) -> Option<Task<T>> {
         self.calm = self.calm.saturating_sub(1);
         match self.tasks.pop_front() {
             Some((prefetched, task)) if prefetched == window => {
@@ -98,12 +98,12 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 
     /// Drops the requests in flight.
-    pub(in crate::page) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.dropped += self.tasks.drain(..).filter(|(_, task)| task.was_sent()).count() as u64;
     }
 
     /// Makes a request, and notes how long it took and whether the server refused it.
-    pub(in crate::page) fn timed<F>(&self, request: impl FnOnce(Arc<Flight>) -> F) -> BoxFuture<'static, Result<T>>
+    pub(crate) fn timed<F>(&self, request: impl FnOnce(Arc<Flight>) -> F) -> BoxFuture<'static, Result<T>>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
@@ -112,7 +112,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 
     /// Requests up to `windows` windows behind `wanted`.
-    pub(in crate::page) fn prefetch<F>(
+    pub(crate) fn prefetch<F>(
         &mut self,
         wanted: Window,
         prefetch_hint: PrefetchHint,
@@ -140,7 +140,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
 
     /// Requests the windows again that have failed by now with a transient error. A page has come since, so their
     /// errors are outdated when their turn comes.
-    pub(in crate::page) fn retry_failed<F>(&mut self, request: impl Fn(Window, Arc<Flight>) -> F)
+    pub(crate) fn retry_failed<F>(&mut self, request: impl Fn(Window, Arc<Flight>) -> F)
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
@@ -173,7 +173,7 @@ where
 /// A request in a task of its own: it progresses whatever the consumer of the stream does meanwhile. It is aborted on
 /// drop.
 #[derive(Debug)]
-pub(in crate::page) struct Task<T> {
+pub(crate) struct Task<T> {
     state: State<T>,
     flight: Arc<Flight>,
 }

@@ -32,11 +32,11 @@ fn pause(errors: u32, retry_after: Option<Duration>) -> Duration {
 
 /// Which errors a scan tolerates.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::page) struct ErrorTolerance {
+pub(crate) struct ErrorTolerance {
     /// How many transient errors in a row, or `None` for any number.
-    pub(in crate::page) errors: Option<u32>,
+    pub(crate) errors: Option<u32>,
     /// For how long a 401 or 403 counts as transient after a page has succeeded. `None` for the default of the API.
-    pub(in crate::page) auth_grace: Option<Duration>,
+    pub(crate) auth_grace: Option<Duration>,
 }
 
 impl Default for ErrorTolerance {
@@ -46,16 +46,16 @@ impl Default for ErrorTolerance {
 }
 
 /// A page request in flight.
-pub(in crate::page) type PageRequest<T> = BoxFuture<'static, Result<ListPage<Result<T, InvalidRecord>>>>;
+pub(crate) type PageRequest<T> = BoxFuture<'static, Result<ListPage<Result<T, InvalidRecord>>>>;
 
 /// Requests windows of one listing, after a wait if the last request failed.
-pub(in crate::page) struct Requester<Q: Paginate> {
-    pub(in crate::page) transport: Transport,
-    pub(in crate::page) query: Q,
+pub(crate) struct Requester<Q: Paginate> {
+    pub(crate) transport: Transport,
+    pub(crate) query: Q,
     options: CallOptions,
     /// The request without a window.
     request: Request<ListPage<Result<Q::Item, InvalidRecord>>>,
-    pub(in crate::page) call: CallContext,
+    pub(crate) call: CallContext,
     error_tolerance: ErrorTolerance,
     errors_in_a_row: u32,
     /// Whether a page has succeeded.
@@ -67,7 +67,7 @@ pub(in crate::page) struct Requester<Q: Paginate> {
 }
 
 impl<Q: Paginate> Requester<Q> {
-    pub(in crate::page) fn new(
+    pub(crate) fn new(
         transport: Transport,
         query: Q,
         options: CallOptions,
@@ -91,12 +91,12 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Returns the identity of the listing.
-    pub(in crate::page) fn listing(&self) -> Result<Fingerprint> {
+    pub(crate) fn listing(&self) -> Result<Fingerprint> {
         Fingerprint::of(self.transport.base().origin(), &self.request)
     }
 
     /// Requests a window.
-    pub(in crate::page) fn request(&self, window: Window, flight: Arc<Flight>) -> PageRequest<Q::Item> {
+    pub(crate) fn request(&self, window: Window, flight: Arc<Flight>) -> PageRequest<Q::Item> {
         let options = CallOptions { flight: Some(flight), ..self.options.clone() };
         let request = self.query.window(self.request.clone(), window).with_page_size(window.limit);
         let transport = self.transport.clone();
@@ -111,7 +111,7 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Notes a page. Returns whether the request before it failed.
-    pub(in crate::page) fn note_success(&mut self) -> bool {
+    pub(crate) fn note_success(&mut self) -> bool {
         let failed = self.is_failing();
         self.errors_in_a_row = 0;
         self.has_succeeded = true;
@@ -121,7 +121,7 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Notes an error, and returns it as the scan yields it: transient if the scan continues, and not if it ends.
-    pub(in crate::page) fn note_error(&mut self, error: Error) -> Error {
+    pub(crate) fn note_error(&mut self, error: Error) -> Error {
         self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         self.retry_after = error.retry_after();
         let transient = error.is_transient() || self.is_in_auth_grace(&error);
@@ -144,7 +144,7 @@ impl<Q: Paginate> Requester<Q> {
     }
 
     /// Returns whether the last request failed.
-    pub(in crate::page) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.errors_in_a_row > 0
     }
 }

@@ -19,11 +19,11 @@ mod head;
 #[cfg(all(test, feature = "testing"))]
 mod model;
 mod observe;
-pub(super) mod plan;
+pub(crate) mod plan;
 mod position;
 mod recent;
-pub(super) mod since;
-pub(super) mod toward_head;
+pub(crate) mod since;
+pub(crate) mod toward_head;
 pub(super) mod verify;
 
 use crate::cursor::Cursor;
@@ -39,7 +39,7 @@ use crate::page::{RecordKey, TotalScope, Window};
 
 /// A walk from an offset of a listing to its end.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     plan: Plan,
     scan: Scan,
     /// The records delivered before the head was scanned a second time. `None` until then.
@@ -136,7 +136,7 @@ enum Probe {
 
 /// What to do with a record of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     /// Skip it: it was delivered before.
     Skip,
     /// Deliver it: it is the next one of the listing, at this offset.
@@ -146,7 +146,7 @@ pub(super) enum Delivery {
 }
 
 impl Walk {
-    pub(super) fn new(mut plan: Plan) -> Self {
+    pub(crate) fn new(mut plan: Plan) -> Self {
         plan.widen();
         let scan = Scan { offset: plan.start, seen: RecentKeys::new(plan.remembered), ..Scan::default() };
         Self {
@@ -175,7 +175,7 @@ impl Walk {
     }
 
     /// A walk that resumes from a cursor.
-    pub(super) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
+    pub(crate) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
         if cursor.delivered() == 0 {
             // Nothing was delivered: the scan begins where the first one would have.
             plan.start = cursor.offset();
@@ -214,11 +214,11 @@ impl Walk {
         self.first_pass.is_some()
     }
 
-    pub(super) fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    pub(super) fn end(&self) -> Option<End> {
+    pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
 
@@ -234,12 +234,12 @@ impl Walk {
         restarted.or_else(|| self.scan.seen.alike(id)).or_else(|| self.first_pass.as_ref()?.alike(id))
     }
 
-    pub(super) fn anchors(&self) -> &[u64] {
+    pub(crate) fn anchors(&self) -> &[u64] {
         self.head.anchors()
     }
 
     /// Whether records came one at a time, so that windows didn't overlap.
-    fn unoverlapped(&self) -> bool {
+    pub(crate) fn unoverlapped(&self) -> bool {
         self.counters.unoverlapped
     }
 
@@ -248,12 +248,12 @@ impl Walk {
         self.counters.alike = true;
     }
 
-    fn returns_many(&self) -> bool {
+    pub(crate) fn returns_many(&self) -> bool {
         self.largest_page > 1
     }
 
     /// Notes whether the next page was requested ahead.
-    fn note_prefetched(&mut self, is_prefetched: bool) {
+    pub(crate) fn note_prefetched(&mut self, is_prefetched: bool) {
         self.is_prefetched = is_prefetched;
     }
 
@@ -285,23 +285,23 @@ impl Walk {
     }
 
     /// Ends the walk, unless it has ended.
-    fn stop(&mut self, end: End) {
+    pub(crate) fn stop(&mut self, end: End) {
         self.end.get_or_insert(end);
     }
 
     /// The window to request next. `None` once the walk has ended.
-    fn window(&self) -> Option<Window> {
+    pub(crate) fn window(&self) -> Option<Window> {
         self.end.is_none().then_some(Window { offset: self.scan.offset, limit: self.plan.limit })
     }
 
     /// Whether the scan restarted from the head, and hasn't come to a record seen before.
-    fn has_restarted(&self) -> bool {
+    pub(crate) fn has_restarted(&self) -> bool {
         self.scan.restarted.is_some()
     }
 
     /// The windows after the next one if nothing changes. `None` before the first page, where the position is lost, and
     /// at the end.
-    fn prefetch_hint(&self) -> Option<PrefetchHint> {
+    pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {
         let scan = &self.scan;
         let steady = scan.restarted.is_none() && scan.expected == 0 && scan.empty == 0;
         // In a listing that shifts by much before each request, every prefetched page would be from elsewhere.
@@ -317,7 +317,7 @@ impl Walk {
     }
 
     /// Takes the page for [`window`](Self::window), and returns what to do with each of its records.
-    fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         self.counters.note_response();
         self.counters.note_total(self.plan.total, total, page.len());
         self.largest_page = self.largest_page.max(page.len());

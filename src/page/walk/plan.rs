@@ -4,26 +4,26 @@ use crate::page::{GrowingEnd, Stability, TotalScope};
 
 /// The settings of a walk.
 #[derive(Clone, Debug)]
-pub(in crate::page) struct Plan {
-    pub(in crate::page) start: u64,
-    pub(in crate::page) limit: u32,
-    pub(in crate::page) total: TotalScope,
-    pub(in crate::page) order: Stability,
+pub(crate) struct Plan {
+    pub(crate) start: u64,
+    pub(crate) limit: u32,
+    pub(crate) total: TotalScope,
+    pub(crate) order: Stability,
     /// How many record keys are remembered.
-    pub(in crate::page) remembered: usize,
+    pub(crate) remembered: usize,
     /// By how much requests without a new record may exceed those with one.
-    pub(in crate::page) max_unproductive_requests: u64,
-    pub(in crate::page) growing_end: GrowingEnd,
-    pub(in crate::page) head_again: HeadAgain,
+    pub(crate) max_unproductive_requests: u64,
+    pub(crate) growing_end: GrowingEnd,
+    pub(crate) head_again: HeadAgain,
     /// Whether to request what follows the last record before the end counts as proved. Plain scans don't: it is a
     /// request more.
-    pub(in crate::page) probes_end: bool,
-    pub(in crate::page) rules: Rules,
+    pub(crate) probes_end: bool,
+    pub(crate) rules: Rules,
 }
 
 /// Whether the head is scanned a second time at the end of a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::page) enum HeadAgain {
+pub(crate) enum HeadAgain {
     /// Where records may have moved there, or came there.
     #[default]
     WhereNeeded,
@@ -34,7 +34,7 @@ pub(in crate::page) enum HeadAgain {
 
 /// The rules that are on: all of them. Tests switch each one off alone, to show what it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::page) struct Rules {
+pub(crate) struct Rules {
     /// R1: windows overlap by a record that was seen.
     pub(super) overlap: bool,
     /// R2: the records after the last seen one are next, wherever in the page that one stands.
@@ -46,13 +46,13 @@ pub(in crate::page) struct Rules {
     /// A total ends a listing only if its scope is known to be the listing.
     pub(super) doubt_total: bool,
     /// Scan the head a second time in the end.
-    pub(super) read_head: bool,
+    pub(crate) read_head: bool,
     /// Ask again after an empty page.
     pub(super) ask_twice: bool,
 }
 
 impl Rules {
-    pub(in crate::page) const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         overlap: true,
         last_seen: true,
         go_back: true,

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Filters records by their timestamps, and detects when no more can be new enough.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::page) struct Since {
+pub(crate) struct Since {
     after: DateTime<Utc>,
     tolerance: Duration,
     /// The timestamp of the last record, and whether no record so far was newer than the one before it.
@@ -19,15 +19,15 @@ pub(in crate::page) struct Since {
 }
 
 impl Since {
-    pub(in crate::page) const TOLERANCE: Duration = Duration::from_secs(300);
+    pub(crate) const TOLERANCE: Duration = Duration::from_secs(300);
 
-    pub(in crate::page) fn new(after: DateTime<Utc>, tolerance: Duration) -> Self {
+    pub(crate) fn new(after: DateTime<Utc>, tolerance: Duration) -> Self {
         Self { after, tolerance, last: None, in_order: true, descended: false, timeless: false }
     }
 
     /// Notes the timestamp of a record, and returns whether the record is new enough. `next`: the record comes next in
     /// the listing, and not late.
-    pub(in crate::page) fn wants(&mut self, time: DateTime<Utc>, next: bool) -> bool {
+    pub(crate) fn wants(&mut self, time: DateTime<Utc>, next: bool) -> bool {
         if next {
             self.in_order &= self.last.is_none_or(|last| time <= last);
             self.descended |= self.last.is_some_and(|last| time < last);
@@ -37,17 +37,17 @@ impl Since {
     }
 
     /// Notes a record without a timestamp.
-    pub(in crate::page) fn miss(&mut self) {
+    pub(crate) fn miss(&mut self) {
         self.timeless = true;
     }
 
     /// Returns whether all further records are too old.
-    pub(in crate::page) fn is_past(&self) -> bool {
+    pub(crate) fn is_past(&self) -> bool {
         self.in_order && self.descended && self.is_beyond()
     }
 
     /// Returns whether the scan has to go to the listing's end, because there is no order to stop by.
-    pub(in crate::page) fn scans_to_end(&self) -> bool {
+    pub(crate) fn scans_to_end(&self) -> bool {
         let no_time = self.timeless && self.last.is_none();
         !self.in_order || no_time || (self.is_beyond() && !self.is_past())
     }

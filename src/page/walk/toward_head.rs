@@ -27,7 +27,7 @@ const LONG_OUTRUN: u32 = 64;
 
 /// A walk from the records that a cursor holds to the head of their listing.
 #[derive(Debug)]
-pub(in crate::page) struct TowardHead {
+pub(crate) struct TowardHead {
     plan: Plan,
     /// The fingerprints of the cursor's head, and the records that this walk delivered.
     cursor_head: HashSet<u64>,
@@ -69,7 +69,7 @@ enum Stage {
 
 impl TowardHead {
     /// Starts from the fingerprints of the records that a cursor holds of the head, the first one first.
-    pub(in crate::page) fn new(mut plan: Plan, head: &[u64]) -> Self {
+    pub(crate) fn new(mut plan: Plan, head: &[u64]) -> Self {
         plan.widen();
         Self {
             cursor_head: head.iter().copied().collect(),
@@ -96,7 +96,7 @@ impl TowardHead {
         &self.counters
     }
 
-    fn end(&self) -> Option<End> {
+    pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
 
@@ -112,7 +112,7 @@ impl TowardHead {
         self.delivered.alike(id)
     }
 
-    fn window(&self) -> Option<Window> {
+    pub(crate) fn window(&self) -> Option<Window> {
         let limit = self.plan.limit;
         match (&self.end, &self.stage) {
             (Some(_), _) => None,
@@ -129,7 +129,7 @@ impl TowardHead {
     }
 
     /// Takes the response to [`window`](Self::window). The records are to be delivered from the last to the first.
-    fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
+    pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         let mut deliveries = vec![Delivery::Skip; page.len()];
         let Some(window) = self.window() else { return deliveries };
         self.counters.note_response();

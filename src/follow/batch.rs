@@ -1,0 +1,147 @@
+//! What a follower yields: batches of changes, and how it stands.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::InvalidRecord;
+use crate::follow::checkpoint::Checkpoint;
+use crate::page::RecordKey;
+
+/// Where a follower starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum StartFrom {
+    /// Behind the batch that this checkpoint came with.
+    Checkpoint(Checkpoint),
+    /// At the beginning: every record that is in the listing is delivered, and then what comes.
+    #[default]
+    Beginning,
+    /// At the end: only what comes from now on is delivered. Changes of the records of the
+    /// [lookback](crate::follow::Follow::lookback) are delivered, too.
+    Latest,
+    /// At this time: the records after it are delivered, oldest first where the newest come first in the listing. Needs
+    /// a listing whose records have [timestamps](crate::Paginate::timestamp).
+    Since(DateTime<Utc>),
+}
+
+/// Some changes, at most a page of them, and the checkpoint behind them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Batch<R> {
+    /// The changes, to be applied in this order. Empty if a poll brought nothing.
+    pub changes: Vec<Change<R>>,
+    /// Covers this batch and all before it. Store it together with the changes, or after them.
+    pub checkpoint: Checkpoint,
+    /// How the follower stands behind this batch.
+    pub progress: Progress,
+}
+
+/// A change of one record.
+///
+/// Write each change so that doing it twice is the same as once: replace the row of the record's id, or delete it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change<R> {
+    /// A record that is newer than all before it.
+    New(R),
+    /// A record that wasn't seen before, and stands behind one that was.
+    Late(R),
+    /// A record as it is now: it was delivered before, or is older than what was asked for, and has changed.
+    Updated(R),
+    /// The record with this key is gone: twice in a row, a page showed the records around it and not the record.
+    Removed(RecordKey),
+    /// A record that doesn't fit its model, new or changed, as raw JSON.
+    Invalid(InvalidRecord),
+}
+
+impl<R> Change<R> {
+    /// The record, if there is one that is valid.
+    #[must_use]
+    pub fn record(&self) -> Option<&R> {
+        match self {
+            Self::New(record) | Self::Late(record) | Self::Updated(record) => Some(record),
+            Self::Removed(_) | Self::Invalid(_) => None,
+        }
+    }
+
+    /// The record by value, if there is one that is valid.
+    #[must_use]
+    pub fn into_record(self) -> Option<R> {
+        match self {
+            Self::New(record) | Self::Late(record) | Self::Updated(record) => Some(record),
+            Self::Removed(_) | Self::Invalid(_) => None,
+        }
+    }
+}
+
+/// How a follower stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Whether the last poll reached the newest record. Before that, `lag` says nothing about the records that are
+    /// still to come.
+    pub caught_up: bool,
+    /// The latest timestamp of a record that was seen.
+    pub newest: Option<DateTime<Utc>>,
+    /// How long ago that is, by this machine's clock; zero if it is in the future. It grows while nothing happens, so a
+    /// large one is no sign of trouble by itself; and two clocks may differ.
+    pub lag: Option<Duration>,
+    /// The oldest record seen that isn't in a final state: its changes are still to come.
+    pub oldest_open: Option<OpenRecord>,
+    /// How many records left the lookback before they were final. Only a
+    /// [full scan](crate::follow::Follow::full_scan_interval) sees their changes.
+    pub open_behind: u64,
+    /// The follower lost its hold on the listing: records may have come and gone unseen.
+    pub gap: Option<Gap>,
+    /// How many full scans have ended.
+    pub full_scans: u64,
+    /// Whether a full scan is under way: unchanged records may be delivered as [`Change::Updated`].
+    pub full_scan_running: bool,
+}
+
+/// A record that isn't in a final state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenRecord {
+    /// Its key.
+    pub key: RecordKey,
+    /// Its timestamp, if it has one.
+    pub timestamp: Option<DateTime<Utc>>,
+}
+
+/// Why a follower doesn't know whether it saw every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// What happened.
+    pub reason: GapReason,
+}
+
+/// The reason of a [`Gap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GapReason {
+    /// None of the remembered records is in the listing any more. Records that came and went since the last poll were
+    /// not seen. The follower reads the listing from the beginning, and delivers all of it again.
+    AnchorsGone,
+    /// The listing is empty, although it wasn't before. Nothing is reported as removed: the server may have lost its
+    /// records for a moment. The follower keeps polling.
+    Emptied,
+    /// The listing changes faster than it can be read, or the server sends pages that don't go together. The follower
+    /// starts over with the next poll.
+    Lost,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            GapReason::AnchorsGone => "no remembered record is in the listing any more: it is read from the beginning",
+            GapReason::Emptied => "the listing is empty, although it wasn't before",
+            GapReason::Lost => "the position in the listing was lost: it is read from the beginning",
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! A listing that changes between any two requests, and what a copy of it must hold in the end.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::follow::machine::model::Event;
+use crate::follow::machine::{Side, Sighting};
+use crate::page::{RecordKey, Window};
+
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) id: i64,
+    /// The number of its last change: no two states of any record have the same one.
+    pub(super) state: u64,
+    is_final: bool,
+    pub(super) time: DateTime<Utc>,
+    /// It was in the listing when the follower began.
+    pub(super) is_initial: bool,
+    /// It was inserted below the head, came back there, or moved there.
+    pub(super) is_displaced: bool,
+    /// It has stood behind the lookback since it was delivered last.
+    pub(super) was_behind: bool,
+}
+
+/// The listing, the newest record first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World {
+    pub(super) rows: Vec<Row>,
+    next: i64,
+    states: u64,
+    hidden: Vec<(usize, Row)>,
+    largest_page: Option<usize>,
+    is_empty_once: bool,
+    is_short_once: bool,
+    pub(super) requests: u64,
+    /// At how many requests a record that was there once was missing.
+    absent: HashMap<i64, u64>,
+    ids: HashSet<i64>,
+    /// The first change of each record that the follower may have to deliver: those of the beginning don't count.
+    pub(super) first_state: u64,
+}
+
+pub(super) fn time(id: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + 60 * id, 0).unwrap()
+}
+
+impl World {
+    pub(super) fn with(records: u8) -> Self {
+        let mut world = Self::default();
+        for _ in 0..records {
+            world.grow(true);
+        }
+        world.first_state = world.states;
+        world
+    }
+
+    /// What is there now isn't asked for: the follower has still to find the newest record.
+    pub(super) fn begin_here(&mut self) {
+        self.rows.iter_mut().for_each(|it| it.is_initial = true);
+        self.first_state = self.states;
+    }
+
+    fn fresh(&mut self) -> Row {
+        self.next += 1;
+        self.states += 1;
+        self.ids.insert(self.next);
+        Row {
+            id: self.next,
+            state: self.states,
+            is_final: false,
+            time: time(self.next),
+            is_initial: false,
+            is_displaced: false,
+            was_behind: false,
+        }
+    }
+
+    fn grow(&mut self, is_initial: bool) {
+        let row = Row { is_initial, ..self.fresh() };
+        self.rows.insert(0, row);
+    }
+
+    pub(super) fn apply(&mut self, event: Event) {
+        let length = self.rows.len();
+        let at = |place: u8| usize::from(place) * length / 256;
+        match event {
+            Event::Nothing => {}
+            Event::Grow(count) => (0..count).for_each(|_| self.grow(false)),
+            Event::Burst(count) => (0..u32::from(count) * 5).for_each(|_| self.grow(false)),
+            Event::Insert(place) => {
+                let at = at(place);
+                let near = self.rows.get(at).map(|it| it.time);
+                let row = self.fresh();
+                let row = Row { is_displaced: true, time: near.unwrap_or(row.time), ..row };
+                self.rows.insert(at, row);
+            }
+            Event::Change(place) | Event::Finish(place) => {
+                self.states += 1;
+                let (states, at) = (self.states, at(place));
+                if let Some(row) = self.rows.get_mut(at) {
+                    row.state = states;
+                    row.is_final |= matches!(event, Event::Finish(_));
+                }
+            }
+            Event::Delete(place, count) => {
+                for _ in 0..count {
+                    if at(place) < self.rows.len() {
+                        self.rows.remove(at(place));
+                    }
+                }
+            }
+            Event::Retire(count) => self.rows.truncate(length.saturating_sub(count.into())),
+            Event::Expire(count) | Event::Restore(count) => drop(self.rows.drain(..length.min(count.into()))),
+            Event::Hide(place) => {
+                if at(place) < length {
+                    let row = self.rows.remove(at(place));
+                    self.hidden.push((at(place), row));
+                }
+            }
+            Event::Unhide => {
+                if let Some((place, row)) = self.hidden.pop() {
+                    self.rows.insert(place.min(length), Row { is_displaced: true, ..row });
+                }
+            }
+            Event::Move(place) => {
+                if at(place) < length {
+                    let row = self.rows.remove(at(place));
+                    self.rows.insert(0, Row { is_displaced: true, ..row });
+                }
+            }
+            Event::EmptyAll => self.rows.clear(),
+            Event::Clamp(size) => self.largest_page = Some(usize::from(size).max(2)),
+            Event::Empty => self.is_empty_once = true,
+            Event::Short => self.is_short_once = true,
+        }
+    }
+
+    /// The response to a request.
+    pub(super) fn page(&mut self, window: Window, side: Side, lookback: usize) -> Vec<Sighting> {
+        self.requests += 1;
+        for (depth, row) in self.rows.iter_mut().enumerate() {
+            row.was_behind |= depth >= lookback;
+        }
+        let there: HashSet<_> = self.rows.iter().map(|it| it.id).collect();
+        for id in self.ids.difference(&there) {
+            *self.absent.entry(*id).or_default() += 1;
+        }
+        let limit = (window.limit as usize).min(self.largest_page.unwrap_or(usize::MAX));
+        let offset = usize::try_from(window.offset).unwrap();
+        let view = |row: &Row| Sighting {
+            key: RecordKey::from(row.id),
+            digest: row.state,
+            is_final: Some(row.is_final),
+            time: Some(row.time),
+        };
+        let mut page: Vec<_> = match side {
+            Side::Head => self.rows.iter().skip(offset).take(limit).map(view).collect(),
+            Side::End => self.rows.iter().rev().skip(offset).take(limit).map(view).collect(),
+        };
+        if std::mem::take(&mut self.is_empty_once) {
+            page.clear();
+        }
+        if std::mem::take(&mut self.is_short_once) && page.len() > 2 {
+            page.pop();
+        }
+        page
+    }
+
+    pub(super) fn row(&mut self, id: i64) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|it| it.id == id)
+    }
+
+    /// At how many requests so far this record wasn't there.
+    pub(super) fn times_absent(&self, id: i64) -> u64 {
+        self.absent.get(&id).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,263 @@
+//! Compares a page with the records that the follower remembers. Does no I/O.
+//!
+//! A page is one view of the listing. An unknown record in it is *new or late* if a known one follows it towards the
+//! old side: everything before a known record was either delivered, or came since. An unknown record with no known one
+//! behind it may be old ground, which was delivered long ago or never asked for.
+
+use std::collections::HashSet;
+
+use crate::follow::machine::table::{Entry, Table};
+use crate::follow::machine::{Found, Kind, Machine, Side, Sighting};
+use crate::page::{RecordKey, Stability};
+
+/// What a page shows.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    pub(super) found: Vec<Found>,
+    /// The indexes of unknown records with no known record on their old side.
+    pub(super) unresolved: Vec<usize>,
+    /// The page's oldest known record that certainly stands where it was, and its index in the page.
+    pub(super) lowest: Option<(usize, RecordKey)>,
+    pub(super) any_known: bool,
+    /// A known record is as it was.
+    pub(super) any_same: bool,
+    /// How many known records have changed, and whether one of them was final.
+    pub(super) changed: usize,
+    pub(super) any_final: bool,
+}
+
+/// So many known records, all of them changed, are other records with the same ids.
+const REPLACED: usize = 3;
+
+impl Placed {
+    /// Whether the known ids belong to other records now, as after a restore from a backup: they are no anchors.
+    pub(super) fn is_replaced(&self) -> bool {
+        !self.any_same && self.changed >= REPLACED && self.any_final
+    }
+
+    /// Whether all unresolved records stand on the old side of the lowest known one.
+    pub(super) fn ends_unknown(&self, side: Side) -> bool {
+        let Some((lowest, _)) = &self.lowest else { return false };
+        self.unresolved.iter().all(|it| match side {
+            Side::Head => it > lowest,
+            Side::End => it < lowest,
+        })
+    }
+}
+
+impl Machine {
+    /// Compares a page with the table of this side, and takes in what is new. `forced`: records that a walk delivers
+    /// for reasons of its own. `silent`: nothing is delivered, and everything counts as known.
+    pub(super) fn place(&mut self, side: Side, page: &[Sighting], forced: &[bool], silent: bool) -> Placed {
+        let is_stable = self.settings.plan.order == Stability::Stable;
+        let mut placed = Placed { lowest: self.lowest(side, page), ..Placed::default() };
+        let repeated = repeated(side, page);
+        // Towards the end, a walk that began again from the head passes old ground before it comes to known records.
+        // (One alone may have moved there.)
+        let needed = if is_stable { 1 } else { 2 };
+        let is_old = |index: usize, table: &Table| {
+            let newer = page[index..].iter().filter(|it| table.contains(&it.key));
+            side == Side::End && newer.take(needed).count() == needed
+        };
+        let mut anchor: Option<RecordKey> = None;
+        // A known record that may have moved here: it shows nothing, but a record that is delivered stands above it.
+        let mut loose: Option<RecordKey> = None;
+        // The record below in the page, if it is known: two in a row, as they stood before, haven't moved.
+        let mut neighbour: Option<RecordKey> = None;
+        for index in oldest_first(side, page.len()) {
+            let record = &page[index];
+            if repeated[index] {
+                continue;
+            }
+            let Some(table) = self.state.table(side) else { return placed };
+            match table.index(&record.key) {
+                Some(at) => {
+                    placed.any_known = true;
+                    let older = neighbour.as_ref().and_then(|it| table.index(it));
+                    let is_certain = is_stable || older.is_some_and(|older| older > at) || table.len() == 1;
+                    // It stands above a record that was newer when both were seen last: one of them has moved.
+                    let below = anchor.as_ref().or(loose.as_ref()).filter(|_| is_certain);
+                    let above = below.and_then(|it| table.index(it));
+                    let at = above.filter(|above| at > *above).map_or(at, |above| {
+                        table.raise(at, above);
+                        above
+                    });
+                    let was_final = table.get(at).is_some_and(|it| it.is_final == Some(true));
+                    let has_changed = self.refresh_entry(side, at, record);
+                    placed.any_same |= !has_changed;
+                    placed.changed += usize::from(has_changed);
+                    placed.any_final |= has_changed && was_final;
+                    if has_changed && !silent {
+                        placed.found.push(Found { index, kind: Kind::Updated });
+                    }
+                    neighbour = Some(record.key.clone());
+                    if is_certain { anchor = Some(record.key.clone()) } else { loose = Some(record.key.clone()) }
+                }
+                None if anchor.is_some()
+                    || loose.as_ref().is_some_and(|it| is_between(side, page, index, it, table))
+                    || self.before.as_ref().is_some_and(|it| it.contains(&record.key))
+                    || (forced.get(index) == Some(&true) && (loose.is_some() || !is_old(index, table))) =>
+                {
+                    let below = anchor.as_ref().or(loose.as_ref());
+                    // What is remembered above it may be gone: at the newest end, the page shows what stands there.
+                    let is_newest = self.is_newest && !is_below_known(side, page, index, table);
+                    let at = below.and_then(|it| table.index(it)).filter(|_| !is_newest).unwrap_or_default();
+                    let before = self.before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
+                    self.take_in(side, at, record);
+                    if !silent && self.is_wanted(record) && before != Some(record.digest) {
+                        let kind = match at {
+                            _ if before.is_some() => Kind::Updated,
+                            0 => Kind::New,
+                            _ => Kind::Late,
+                        };
+                        placed.found.push(Found { index, kind });
+                    }
+                    neighbour = Some(record.key.clone());
+                    anchor = Some(record.key.clone());
+                }
+                None => {
+                    neighbour = None;
+                    placed.unresolved.push(index);
+                }
+            }
+        }
+        if placed.unresolved.is_empty() && !is_stable {
+            self.reorder(side, page);
+        }
+        placed
+    }
+
+    /// All records of a page are known: they stand in the page's order now.
+    fn reorder(&mut self, side: Side, page: &[Sighting]) {
+        let Some(table) = self.state.table(side) else { return };
+        let mut below = None;
+        for index in oldest_first(side, page.len()) {
+            let at = table.index(&page[index].key);
+            if let (Some(at), Some(below)) = (at, below) {
+                table.raise(at, below);
+            }
+            below = table.index(&page[index].key);
+        }
+    }
+
+    /// Whether a record is newer than what was asked for.
+    pub(super) fn is_wanted(&self, record: &Sighting) -> bool {
+        self.state.floor.zip(record.time).is_none_or(|(floor, time)| time > floor)
+    }
+
+    fn take_in(&mut self, side: Side, at: usize, record: &Sighting) {
+        let entry = self.entry(record);
+        let left = self.state.table(side).and_then(|it| it.insert(at, entry));
+        self.state.note_left(left);
+    }
+
+    pub(super) fn entry(&self, record: &Sighting) -> Entry {
+        let entry = Entry::new(record.key.clone(), record.digest, record.is_final, record.time);
+        Entry { seen: self.sweeps, ..entry }
+    }
+
+    /// Notes a known record as it is now. Returns whether it has changed.
+    fn refresh_entry(&mut self, side: Side, at: usize, record: &Sighting) -> bool {
+        let (sweeps, mut changed) = (self.sweeps, false);
+        let other = if side == Side::Head { &mut self.state.end } else { &mut self.state.head };
+        // While both ends are followed, a short listing is in both tables.
+        let elsewhere = other.as_mut().and_then(|it| it.index(&record.key).and_then(|at| it.get_mut(at)));
+        if let Some(entry) = elsewhere {
+            entry.note(record, sweeps);
+        }
+        if let Some(entry) = self.state.table(side).and_then(|it| it.get_mut(at)) {
+            changed = entry.note(record, sweeps);
+        }
+        changed
+    }
+
+    /// The oldest known record of a page that certainly stands where it was. Where records move, it needs a known
+    /// neighbour; and if another one stands alone below it, nothing is certain.
+    fn lowest(&mut self, side: Side, page: &[Sighting]) -> Option<(usize, RecordKey)> {
+        let is_stable = self.settings.plan.order == Stability::Stable;
+        let table = self.state.table(side)?;
+        let mut order = oldest_first(side, page.len()).into_iter();
+        let index = order.find(|it| table.contains(&page[*it].key))?;
+        let newer = order.next();
+        let is_certain = is_stable || table.len() == 1 || newer.is_some_and(|it| table.contains(&page[it].key));
+        is_certain.then(|| (index, page[index].key.clone()))
+    }
+
+    /// Whether this record is the oldest one that is remembered.
+    pub(super) fn is_bottom(&mut self, side: Side, key: &RecordKey) -> bool {
+        self.state.table(side).is_some_and(|it| it.iter().next_back().is_some_and(|last| last.key == *key))
+    }
+
+    /// Remembers old ground below the oldest remembered record, without delivering it: its changes are seen from now
+    /// on.
+    pub(super) fn learn(&mut self, side: Side, page: &[Sighting], placed: &Placed) {
+        let mut older: Vec<_> = placed.unresolved.clone();
+        older.sort_unstable();
+        if side == Side::End {
+            older.reverse();
+        }
+        for index in older {
+            let entry = self.entry(&page[index]);
+            if let Some(table) = self.state.table(side) {
+                table.push_back(entry);
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Notes the record as it is now. Returns whether it has changed.
+    fn note(&mut self, record: &Sighting, sweep: u64) -> bool {
+        let changed = self.digest != record.digest;
+        if changed {
+            self.quiet = 0;
+        }
+        (self.digest, self.is_final) = (record.digest, record.is_final);
+        self.time = record.time.or(self.time);
+        (self.seen, self.missing) = (sweep, 0);
+        changed
+    }
+}
+
+impl Table {
+    /// Returns the key of an invalid record with the same raw JSON.
+    pub(super) fn alike(&self, key: &RecordKey) -> Option<RecordKey> {
+        self.iter().map(|it| &it.key).find(|it| it.is_alike(key)).cloned()
+    }
+}
+
+/// Whether a record stands between two known ones that were neighbours when they were seen last: so neither has moved.
+fn is_between(side: Side, page: &[Sighting], index: usize, older: &RecordKey, table: &Table) -> bool {
+    let newer = match side {
+        Side::Head => page[..index].iter().rev().find_map(|it| table.index(&it.key)),
+        Side::End => page[index + 1..].iter().find_map(|it| table.index(&it.key)),
+    };
+    newer.zip(table.index(older)).is_some_and(|(newer, older)| newer + 1 == older)
+}
+
+/// Whether a page shows a known record on the newer side of this one.
+fn is_below_known(side: Side, page: &[Sighting], index: usize, table: &Table) -> bool {
+    let newer = match side {
+        Side::Head => &page[..index],
+        Side::End => &page[index + 1..],
+    };
+    newer.iter().any(|it| table.contains(&it.key))
+}
+
+/// The indexes of a page, the oldest record first.
+pub(super) fn oldest_first(side: Side, length: usize) -> Vec<usize> {
+    match side {
+        Side::Head => (0..length).rev().collect(),
+        Side::End => (0..length).collect(),
+    }
+}
+
+/// Which records of a page are listed a second time. The one closest to the newest counts.
+fn repeated(side: Side, page: &[Sighting]) -> Vec<bool> {
+    let mut seen = HashSet::new();
+    let mut repeated = vec![false; page.len()];
+    for index in oldest_first(side, page.len()).into_iter().rev() {
+        repeated[index] = !seen.insert(&page[index].key);
+    }
+    repeated
+}

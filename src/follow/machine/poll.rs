@@ -1,0 +1,231 @@
+//! Looks at the growing end of a listing, and reads what came. Does no I/O.
+
+use std::collections::HashSet;
+
+use crate::follow::batch::GapReason;
+use crate::follow::machine::order::newest_side;
+use crate::follow::machine::place::Placed;
+use crate::follow::machine::state::Place;
+use crate::follow::machine::table::Table;
+use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
+use crate::page::summary::End;
+use crate::page::walk::toward_head::TowardHead;
+use crate::page::walk::{Delivery, Walk};
+use crate::page::{RecordKey, Stability};
+
+/// Where a walk can start over without a gap: with fewer records than these, it can't tell a shift from a move.
+const CHAIN: usize = 3;
+
+/// In so many times the lookback, a walk looks for the remembered records that a page doesn't show.
+const BELOW: u64 = 4;
+
+impl Machine {
+    pub(super) fn begin_poll(&mut self) {
+        match self.side() {
+            Some(Side::End) => self.begin_tail(Tail::default()),
+            _ => self.task = Some(Task::Poll(0)),
+        }
+    }
+
+    pub(super) fn observe_poll(&mut self, tries: u8, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        let is_blank = self.state.head.as_ref().is_none_or(Table::is_empty);
+        match page.len() {
+            0 if is_blank => self.end_poll(),
+            // An empty page may be a transient fault of the server.
+            0 if tries == 0 => self.task = Some(Task::Poll(1)),
+            0 => self.state.gap = Some(GapReason::Emptied),
+            _ => return self.look(page, total),
+        }
+        Vec::new()
+    }
+
+    /// Takes the page at the head. Sets a task where it doesn't reach down to known ground.
+    pub(super) fn look(&mut self, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        if self.side().is_none()
+            && let Some(side) = newest_side(page)
+        {
+            self.decide(side);
+            if side == Side::End {
+                self.begin_tail(Tail::default());
+                return Vec::new();
+            }
+        }
+        let is_undecided = self.side().is_none();
+        if is_undecided && self.state.is_blank() {
+            // The first records of a listing that was empty: they are read in its order, as at the beginning.
+            self.state.restart(&self.settings);
+            self.is_behind = true;
+            return Vec::new();
+        }
+        let placed = self.place(Side::Head, page, &[], false);
+        if placed.is_replaced() {
+            self.lose_anchors(GapReason::AnchorsGone);
+            return placed.found;
+        }
+        if is_undecided && placed.found.iter().any(|it| it.kind == Kind::New) {
+            self.decide(Side::Head);
+        }
+        let is_old_ground = placed.lowest.as_ref().is_some_and(|(_, key)| self.is_bottom(Side::Head, &key.clone()));
+        if placed.unresolved.is_empty() || (self.side().is_none() && placed.any_known) {
+            self.end_poll();
+        } else if is_old_ground && placed.ends_unknown(Side::Head) {
+            self.learn(Side::Head, page, &placed);
+            self.end_poll();
+        } else {
+            return self.begin_catch_up(placed, page, total);
+        }
+        placed.found
+    }
+
+    /// While both ends are followed, the other one is next.
+    fn end_poll(&mut self) {
+        if self.side().is_none() { self.begin_tail(Tail::default()) } else { self.finish(false) }
+    }
+
+    /// Looks for the records that the page at the head doesn't show. Those that it shows may have moved there, or stand
+    /// above a long row of late ones.
+    fn begin_catch_up(&mut self, placed: Placed, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        let shown: HashSet<_> = page.iter().map(|it| &it.key).collect();
+        let table = self.state.head.iter().flat_map(Table::iter);
+        let mut anchors: Vec<_> = table.filter(|it| !shown.contains(&it.key)).map(|it| it.key.fingerprint()).collect();
+        let is_stable = self.settings.plan.order == Stability::Stable;
+        let certain = placed.lowest.clone().filter(|_| placed.ends_unknown(Side::Head));
+        if anchors.is_empty() && certain.is_some() {
+            self.finish(false);
+            return placed.found;
+        }
+        if anchors.is_empty() {
+            anchors.extend(self.state.head.iter().flat_map(Table::iter).map(|it| it.key.fingerprint()));
+        }
+        self.wants_sweep |= placed.any_known;
+        let walk = Box::new(TowardHead::new(self.settings.plan.clone(), &anchors));
+        let known = certain.filter(|_| is_stable).map(|(_, key)| key);
+        let mut found = placed.found;
+        found.extend(self.observe_catch_up(walk, known, page, total));
+        found
+    }
+
+    pub(super) fn observe_catch_up(
+        &mut self,
+        mut walk: Box<TowardHead>,
+        known: Option<RecordKey>,
+        page: &[Sighting],
+        total: Option<u64>,
+    ) -> Vec<Found> {
+        let offset = walk.window().map_or(0, |it| it.offset);
+        let forced: Vec<_> = walk.observe(&keys(page), total).iter().map(|it| *it != Delivery::Skip).collect();
+        let placed = self.place(Side::Head, page, &forced, false);
+        let length = self.state.head.as_ref().map_or(0, Table::len) as u64;
+        let is_far = self.settings.plan.order == Stability::Stable
+            && offset > BELOW * length.max(self.settings.remembered() as u64);
+        match walk.end() {
+            None if known.is_some() && is_far && !forced.contains(&true) => self.lose_place(known, false),
+            None => self.task = Some(Task::CatchUp(walk, known)),
+            Some(End::Lost | End::Emptied) => self.lose_place(known, page.is_empty() && offset == 0),
+            Some(end) => {
+                // What came stands above what was known: this end grows.
+                self.decide(Side::Head);
+                self.finish(end == End::Grew);
+            }
+        }
+        placed.found
+    }
+
+    /// No anchor was found below the head.
+    fn lose_place(&mut self, known: Option<RecordKey>, is_empty: bool) {
+        let table = self.state.head.as_mut();
+        match known.zip(table).and_then(|(key, table)| Some((table.index(&key)?, table))) {
+            _ if is_empty => self.state.gap = Some(GapReason::Emptied),
+            // The records below the one that the head shows are gone: what stands there now is old ground.
+            Some((index, table)) => {
+                table.truncate(index + 1);
+                self.finish(false);
+            }
+            None => self.lose_anchors(GapReason::AnchorsGone),
+        }
+    }
+
+    pub(super) fn begin_tail(&mut self, tail: Tail) {
+        let place = self.state.place.get_or_insert_with(|| Place::at(0));
+        self.task = Some(Task::Tail(Box::new(place.walk(&self.settings)), tail));
+    }
+
+    pub(super) fn observe_tail(
+        &mut self,
+        mut walk: Box<Walk>,
+        tail: Tail,
+        page: &[Sighting],
+        total: Option<u64>,
+    ) -> Vec<Found> {
+        let offset = walk.window().map_or(0, |it| it.offset);
+        if let Some(place) = &mut self.state.place {
+            place.shift(page, offset);
+        }
+        let was_anew = walk.has_restarted();
+        let deliveries = walk.observe(&keys(page), total);
+        let has_restarted = walk.has_restarted() && !was_anew;
+        if let Some(end) = self.state.end.as_mut().filter(|_| has_restarted) {
+            // It reads everything again, from the head. What was remembered still tells what has changed.
+            if end.len() >= CHAIN {
+                self.state.gap = Some(GapReason::AnchorsGone);
+            }
+            self.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
+        }
+        let has_ended = matches!(walk.end(), Some(End::Proved));
+        let found = self.go_along(walk, tail, page, &deliveries);
+        if let Some(last) = page.last().filter(|_| has_ended) {
+            self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1));
+        }
+        found
+    }
+
+    /// Takes a page of a walk to the end that grows.
+    pub(super) fn go_along(
+        &mut self,
+        walk: Box<Walk>,
+        tail: Tail,
+        page: &[Sighting],
+        deliveries: &[Delivery],
+    ) -> Vec<Found> {
+        let mut forced: Vec<_> = deliveries.iter().map(|it| *it != Delivery::Skip).collect();
+        if let (Some(End::Proved), Some(last)) = (walk.end(), forced.last_mut()) {
+            // The walk may have delivered it long ago. If it moved here, it has changed.
+            *last = true;
+        }
+        self.is_newest = self.side() == Some(Side::End) && !walk.has_restarted() && forced.contains(&true);
+        let placed = self.place(Side::End, page, &forced, tail.silent);
+        if walk.end().is_some() {
+            self.before = None;
+        }
+        if let Some(place) = &mut self.state.place {
+            for (record, delivery) in page.iter().zip(deliveries) {
+                if let Delivery::Next(offset) = delivery {
+                    place.advance(&record.key, *offset);
+                }
+            }
+            place.note(&walk);
+        }
+        if self.side().is_none() && placed.any_known && placed.found.iter().any(|it| it.kind == Kind::New) {
+            self.decide(Side::End);
+        }
+        match walk.end() {
+            None => self.task = Some(Task::Tail(walk, tail)),
+            Some(End::Emptied) => self.state.gap = Some(GapReason::Emptied),
+            Some(End::Lost) => {
+                self.lose_anchors(GapReason::Lost);
+                // Not at once: the server may need a rest.
+                self.is_behind = false;
+            }
+            Some(_) if tail.guessed && self.state.is_blank() => {
+                // The total pointed behind the end.
+                self.state.place = None;
+                self.begin_tail(Tail { guessed: false, ..tail });
+            }
+            Some(end) => {
+                self.state.phase = Phase::Steady;
+                self.finish(end == End::Grew);
+            }
+        }
+        placed.found
+    }
+}

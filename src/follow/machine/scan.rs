@@ -1,0 +1,356 @@
+//! Reads a listing for the first time, or all of it once more. Does no I/O.
+
+use crate::follow::batch::GapReason;
+use crate::follow::machine::order::newest_side;
+use crate::follow::machine::state::{Left, Phase, Place};
+use crate::follow::machine::table::Table;
+use crate::follow::machine::{Begin, Found, Kind, Machine, Settings, Side, Sighting, Tail, Task, keys};
+use crate::page::summary::End;
+use crate::page::walk::since::Since;
+use crate::page::walk::{Delivery, Walk};
+use crate::page::{RecordKey, TotalScope};
+
+/// A scan from the head, towards the end.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) walk: Walk,
+    kind: ScanKind,
+    /// What was remembered when the walk lost its position and started again from the head, until it comes to that.
+    before: Option<Table>,
+}
+
+#[derive(Debug)]
+enum ScanKind {
+    /// Delivers every record.
+    All,
+    /// Reads the lookback, and delivers nothing.
+    Prime,
+    /// Delivers nothing, and looks for where the records are older than asked for.
+    Past(Since),
+    /// Reads everything and delivers nothing, because it isn't known which end grows.
+    Silent,
+}
+
+impl Scan {
+    fn new(walk: Walk, kind: ScanKind) -> Self {
+        Self { walk, kind, before: None }
+    }
+
+    pub(super) fn reads_all(&self) -> bool {
+        !matches!(self.kind, ScanKind::Prime)
+    }
+}
+
+/// A full scan: delivers the records behind the lookback once more.
+#[derive(Debug)]
+pub(super) struct Refresh {
+    pub(super) walk: Walk,
+    place: Place,
+    /// It has come to a remembered record.
+    has_met: bool,
+    left: Left,
+    /// It began in an earlier run, so that it has seen only a part.
+    is_resumed: bool,
+}
+
+impl Refresh {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let walk = Walk::new(settings.plan.clone());
+        Self { walk, place: Place::at(0), has_met: false, left: Left::default(), is_resumed: false }
+    }
+
+    fn resume(place: Place, settings: &Settings) -> Self {
+        let walk = place.walk(settings);
+        // It has passed the head, where the remembered records stand unless the listing grows at its end.
+        let has_met = settings.side != Some(Side::End);
+        Self { walk, place, has_met, left: Left::default(), is_resumed: true }
+    }
+}
+
+impl Machine {
+    pub(super) fn begin(&mut self, begin: Begin) {
+        match (self.side(), begin) {
+            (Some(Side::Head), Begin::Beginning) | (None, Begin::Beginning) => self.begin_scan(ScanKind::All),
+            (Some(Side::Head), Begin::Latest) => self.begin_scan(ScanKind::Prime),
+            (Some(Side::Head), Begin::Since(time)) => {
+                self.begin_scan(ScanKind::Past(Since::new(time, self.settings.tolerance)));
+            }
+            (Some(Side::End), Begin::Beginning | Begin::Since(_)) => {
+                self.state.phase = Phase::Steady;
+                self.begin_tail(Tail::default());
+            }
+            (Some(Side::End) | None, Begin::Latest) | (None, Begin::Since(_)) => self.task = Some(Task::Probe(begin)),
+        }
+    }
+
+    fn begin_scan(&mut self, kind: ScanKind) {
+        if matches!(kind, ScanKind::All) {
+            self.state.phase = Phase::Scanning;
+        }
+        self.state.place = Some(Place::at(0));
+        self.task = Some(Task::Scan(Box::new(Scan::new(Walk::new(self.settings.plan.clone()), kind))));
+    }
+
+    pub(super) fn resume_scan(&mut self) {
+        let place = self.state.place.get_or_insert_with(|| Place::at(0));
+        self.task = Some(Task::Scan(Box::new(Scan::new(place.walk(&self.settings), ScanKind::All))));
+    }
+
+    /// Takes the first page, where that decides how to begin.
+    pub(super) fn observe_probe(&mut self, begin: Begin, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        if self.side().is_none()
+            && let Some(side) = newest_side(page)
+        {
+            self.decide(side);
+        }
+        let is_latest = begin == Begin::Latest;
+        match self.side() {
+            Some(Side::End) if is_latest => {
+                let total = total.filter(|_| self.settings.plan.total != TotalScope::Page);
+                let remembered = self.settings.remembered() as u64;
+                match total.map(|it| it.saturating_sub(remembered)).filter(|it| *it > 0) {
+                    Some(start) => {
+                        // The total is a hint: what it says doesn't matter as long as there are records.
+                        let plan = crate::page::walk::plan::Plan { start, ..self.settings.plan.clone() };
+                        self.state.place = Some(Place::at(start));
+                        let tail = Tail { silent: true, guessed: true };
+                        self.task = Some(Task::Tail(Box::new(Walk::new(plan)), tail));
+                        return Vec::new();
+                    }
+                    None => self.begin_tail(Tail { silent: true, guessed: false }),
+                }
+            }
+            None => self.begin_scan(if is_latest { ScanKind::Silent } else { ScanKind::All }),
+            Some(_) => self.begin(begin),
+        }
+        // The page is the first one of that walk, too.
+        self.observe(page, total)
+    }
+
+    pub(super) fn observe_scan(&mut self, mut scan: Box<Scan>, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        let deliveries = scan.walk.observe(&keys(page), total);
+        if deliveries.first() == Some(&Delivery::Next(0)) {
+            self.set_aside(&mut scan.before);
+        }
+        if self.side().is_none()
+            && let Some(side) = newest_side(page)
+        {
+            self.decide(side);
+            if side == Side::End {
+                // The walk goes on: it runs to the end that grows.
+                let tail = Tail { silent: matches!(scan.kind, ScanKind::Silent), guessed: false };
+                if !tail.silent {
+                    self.state.phase = Phase::Steady;
+                }
+                return self.go_along(Box::new(scan.walk), tail, page, &deliveries);
+            }
+        }
+        let Scan { walk, kind, before } = &mut *scan;
+        let found = match kind {
+            ScanKind::Past(since) => {
+                let is_past = pass(since, page, &deliveries);
+                if is_past {
+                    self.remember_older(page);
+                    walk.stop(End::Since);
+                }
+                Vec::new()
+            }
+            kind => {
+                let is_silent = !matches!(kind, ScanKind::All);
+                let found = self.take_scanned(walk, before, page, &deliveries, is_silent);
+                let is_enough = matches!(kind, ScanKind::Prime | ScanKind::Silent)
+                    && self.side() == Some(Side::Head)
+                    && self.state.head.as_ref().is_some_and(Table::is_full);
+                if is_enough {
+                    walk.stop(End::MaxItems);
+                }
+                found
+            }
+        };
+        match scan.walk.end() {
+            None => self.task = Some(Task::Scan(scan)),
+            Some(End::Lost | End::Emptied) => {
+                let is_empty = scan.walk.end() == Some(End::Emptied);
+                self.lose_anchors(if is_empty { GapReason::Emptied } else { GapReason::Lost });
+                self.is_behind = false;
+            }
+            Some(_) => self.end_scan(&scan),
+        }
+        found
+    }
+
+    /// The scan begins at the head, and may not have been there for the first time.
+    fn set_aside(&mut self, before: &mut Option<Table>) {
+        let fresh = Table::new(self.settings.remembered());
+        let Some(head) = self.state.head.replace(fresh) else {
+            self.state.head = None;
+            return;
+        };
+        match before {
+            None => *before = Some(head).filter(|it| !it.is_empty()),
+            Some(before) => head
+                .iter()
+                .rev()
+                .filter(|it| !before.contains(&it.key))
+                .cloned()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|it| drop(before.insert(0, it))),
+        }
+    }
+
+    fn end_scan(&mut self, scan: &Scan) {
+        self.state.phase = Phase::Steady;
+        match self.side() {
+            None => self.finish(false),
+            _ => {
+                self.state.place = None;
+                match scan.kind {
+                    ScanKind::Prime => self.finish(false),
+                    // What came at the head meanwhile.
+                    _ => self.task = Some(Task::Poll(0)),
+                }
+            }
+        }
+    }
+
+    /// Takes a page of the first scan: its records come in the listing's order.
+    fn take_scanned(
+        &mut self,
+        walk: &Walk,
+        before: &mut Option<Table>,
+        page: &[Sighting],
+        deliveries: &[Delivery],
+        is_silent: bool,
+    ) -> Vec<Found> {
+        // What was remembered before this page, and what is inserted into that.
+        let mut found = self.place(Side::Head, page, &[], is_silent).found;
+        for (index, (record, delivery)) in page.iter().zip(deliveries).enumerate() {
+            let is_known = self.state.head.as_ref().is_some_and(|it| it.contains(&record.key));
+            if *delivery != Delivery::Skip && !is_known {
+                let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
+                if !is_silent && self.is_wanted(record) && digest != Some(record.digest) {
+                    let kind = match delivery {
+                        _ if digest.is_some() => Kind::Updated,
+                        Delivery::Late => Kind::Late,
+                        _ => Kind::New,
+                    };
+                    found.push(Found { index, kind });
+                }
+                if matches!(delivery, Delivery::Next(_)) {
+                    self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len());
+                }
+            }
+            if let (Delivery::Next(offset), Some(place)) = (delivery, &mut self.state.place) {
+                place.advance(&record.key, *offset);
+            }
+        }
+        if !walk.has_restarted()
+            && let (Some(before), Some(head)) = (before.take(), &mut self.state.head)
+        {
+            // The walk has come to what it had read before.
+            before.iter().for_each(|it| head.push_back(it.clone()));
+        }
+        if let Some(place) = &mut self.state.place {
+            place.note(walk);
+        }
+        found
+    }
+
+    /// Remembers a record of the first scan that stands below `above` in its page.
+    fn remember_scanned(&mut self, record: &Sighting, above: Option<&RecordKey>, received: usize) {
+        let entry = self.entry(record);
+        if let Some(end) = &mut self.state.end {
+            end.insert(0, entry.clone());
+        }
+        match &mut self.state.head {
+            // The remembered records are a run without a gap. (Single records show no neighbours.)
+            Some(head) if !head.is_full() => {
+                let last = head.iter().next_back().map(|it| &it.key);
+                if last.is_none() || last == above || received == 1 {
+                    head.push_back(entry);
+                }
+            }
+            Some(_) if self.state.end.is_none() && entry.is_open() => {
+                self.state.left.note(&record.key, record.time, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// The records at the end of this page are older than asked for: what stands above them is read next, oldest first.
+    fn remember_older(&mut self, page: &[Sighting]) {
+        let older = page.iter().rev().take_while(|it| it.time.is_some() && !self.is_wanted(it)).count();
+        let entries: Vec<_> = page[page.len() - older..].iter().map(|it| self.entry(it)).collect();
+        self.state.head = Some(Table::of(entries, self.settings.remembered()));
+    }
+
+    pub(super) fn resume_refresh(&mut self) {
+        let stored = self.state.refresh.clone().map(|it| Box::new(Refresh::resume(it, &self.settings)));
+        self.task = self.refresh.take().or(stored).map(Task::Refresh);
+    }
+
+    pub(super) fn observe_refresh(
+        &mut self,
+        mut scan: Box<Refresh>,
+        page: &[Sighting],
+        total: Option<u64>,
+    ) -> Vec<Found> {
+        let side = self.side().unwrap_or(Side::Head);
+        let deliveries = scan.walk.observe(&keys(page), total);
+        let known: Vec<_> = {
+            let table = self.state.table(side);
+            page.iter().map(|it| table.as_ref().is_some_and(|table| table.contains(&it.key))).collect()
+        };
+        let (first, last) = (known.iter().position(|it| *it), known.iter().rposition(|it| *it));
+        let placed = self.place(side, page, &[], false);
+        let mut found = placed.found;
+        for index in placed.unresolved.iter().rev().copied() {
+            let is_behind = match side {
+                Side::Head => scan.has_met || first.is_some_and(|it| it < index),
+                Side::End => !scan.has_met && last.is_none_or(|it| index < it),
+            };
+            let record = &page[index];
+            if is_behind && deliveries[index] != Delivery::Skip && self.is_wanted(record) {
+                found.push(Found { index, kind: Kind::Updated });
+                if record.is_final == Some(false) {
+                    scan.left.note(&record.key, record.time, side == Side::Head);
+                }
+            }
+        }
+        scan.has_met |= first.is_some();
+        for (record, delivery) in page.iter().zip(&deliveries) {
+            if let Delivery::Next(offset) = delivery {
+                scan.place.advance(&record.key, *offset);
+            }
+        }
+        scan.place.note(&scan.walk);
+        self.state.refresh = Some(scan.place.clone());
+        match scan.walk.end() {
+            None => self.refresh = Some(scan),
+            Some(end) => {
+                self.state.refresh = None;
+                if !matches!(end, End::Lost | End::Emptied) {
+                    self.state.scans += 1;
+                    self.finished_scan = true;
+                    if !scan.is_resumed {
+                        self.state.left = scan.left;
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Notes the times of a page. Returns whether all further records are older than asked for.
+fn pass(since: &mut Since, page: &[Sighting], deliveries: &[Delivery]) -> bool {
+    for (record, delivery) in page.iter().zip(deliveries) {
+        match (record.time, delivery) {
+            (_, Delivery::Skip) => {}
+            (Some(time), delivery) => _ = since.wants(time, matches!(delivery, Delivery::Next(_))),
+            (None, _) => since.miss(),
+        }
+    }
+    since.is_past()
+}

@@ -1,0 +1,198 @@
+//! What a checkpoint holds of a follower. Does no I/O.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::cursor::{Cursor, Fingerprint, Learned, Position};
+use crate::follow::batch::GapReason;
+use crate::follow::machine::table::{Entry, Table};
+use crate::follow::machine::{Begin, Settings, Side, Sighting};
+use crate::page::RecordKey;
+use crate::page::walk::Walk;
+
+/// How far a follower has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    /// Nothing was read yet.
+    Start(Begin),
+    /// The listing is read for the first time, up to a position.
+    Scanning,
+    /// The newest records are known.
+    Steady,
+}
+
+/// The state of a follower behind a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// The records at the end of the listing that grows. Both, as long as it isn't known which one does.
+    pub(crate) head: Option<Table>,
+    pub(crate) end: Option<Table>,
+    /// The position of the first scan, and of what was read last of a listing that grows at its end.
+    pub(crate) place: Option<Place>,
+    /// The position of a full scan.
+    pub(crate) refresh: Option<Place>,
+    /// Records that aren't newer than this are not delivered.
+    pub(crate) floor: Option<DateTime<Utc>>,
+    pub(crate) gap: Option<GapReason>,
+    pub(crate) newest: Option<DateTime<Utc>>,
+    pub(crate) left: Left,
+    /// How many full scans have ended.
+    pub(crate) scans: u64,
+}
+
+/// The records that left the lookback before they were final.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Left {
+    pub(crate) count: u64,
+    pub(crate) oldest: Option<(RecordKey, Option<DateTime<Utc>>)>,
+}
+
+impl Left {
+    pub(crate) fn note(&mut self, key: &RecordKey, time: Option<DateTime<Utc>>, is_older: bool) {
+        self.count += 1;
+        if self.oldest.is_none() || is_older {
+            self.oldest = Some((key.clone(), time));
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(settings: &Settings, begin: Begin) -> Self {
+        let table = || Table::new(settings.remembered());
+        Self {
+            phase: Phase::Start(begin),
+            head: (settings.side != Some(Side::End)).then(table),
+            end: (settings.side != Some(Side::Head)).then(table),
+            place: None,
+            refresh: None,
+            floor: if let Begin::Since(time) = begin { Some(time) } else { None },
+            gap: None,
+            newest: None,
+            left: Left::default(),
+            scans: 0,
+        }
+    }
+
+    /// Nothing of the listing is known any more. What is there is delivered, because some of it may not have been.
+    pub(crate) fn restart(&mut self, settings: &Settings) {
+        let (side, remembered) = (settings.side, settings.remembered());
+        let begin = self.floor.map_or(Begin::Beginning, Begin::Since);
+        let (head, end) = (self.head.is_some(), self.end.is_some());
+        self.phase = Phase::Start(begin);
+        self.head = (head || side == Some(Side::Head)).then(|| Table::new(remembered));
+        self.end = (end || side == Some(Side::End)).then(|| Table::new(remembered));
+        self.place = None;
+        self.refresh = None;
+    }
+
+    /// Whether no record is known.
+    pub(crate) fn is_blank(&self) -> bool {
+        [&self.head, &self.end].into_iter().flatten().all(Table::is_empty)
+    }
+
+    pub(crate) fn table(&mut self, side: Side) -> Option<&mut Table> {
+        match side {
+            Side::Head => self.head.as_mut(),
+            Side::End => self.end.as_mut(),
+        }
+    }
+
+    /// Notes the last record of a listing that grows at its end, and where it stands.
+    pub(crate) fn end_at(&mut self, last: &RecordKey, offset: u64) {
+        let (Some(place), Some(end)) = (&mut self.place, &self.end) else { return };
+        if place.last.as_ref() != Some(last)
+            && let Some(index) = end.index(last)
+        {
+            place.rebuild(end, index, offset);
+        }
+    }
+
+    /// Notes a record that no longer fits the table.
+    pub(crate) fn note_left(&mut self, entry: Option<Entry>) {
+        if let Some(entry) = entry.filter(Entry::is_open) {
+            self.left.note(&entry.key, entry.time, false);
+        }
+    }
+}
+
+/// A position in the listing, with what a cursor holds besides.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    position: Position,
+    /// The offset of the last record.
+    pub(crate) offset: u64,
+    last: Option<RecordKey>,
+    anchors: Vec<u64>,
+    learned: Learned,
+}
+
+impl Place {
+    pub(crate) fn at(offset: u64) -> Self {
+        let learned = Learned { totals: None, whole: offset == 0, many: false, unoverlapped: false, shift: None };
+        Self { position: Position::at(offset), offset, last: None, anchors: Vec::new(), learned }
+    }
+
+    pub(crate) fn of(cursor: &Cursor) -> Self {
+        let learned = Learned {
+            totals: cursor.totals(),
+            whole: cursor.is_whole(),
+            many: cursor.returns_many(),
+            unoverlapped: cursor.unoverlapped(),
+            shift: None,
+        };
+        let anchors = cursor.head().to_vec();
+        Self {
+            position: Position::resume(cursor),
+            offset: cursor.offset(),
+            last: cursor.keys().pop(),
+            anchors,
+            learned,
+        }
+    }
+
+    pub(crate) fn advance(&mut self, key: &RecordKey, offset: u64) {
+        self.position.advance(key.clone(), offset);
+        self.position.delivered = self.position.delivered.saturating_add(1);
+        self.offset = offset;
+        self.last = Some(key.clone());
+    }
+
+    /// Notes where the last record stands now, if a page from this offset on shows it.
+    pub(crate) fn shift(&mut self, page: &[Sighting], offset: u64) {
+        if let Some(index) = page.iter().rposition(|it| Some(&it.key) == self.last.as_ref()) {
+            self.offset = offset.saturating_add(index as u64);
+            self.position.shift(self.offset);
+        }
+    }
+
+    /// The last record is gone. The newest one left stands at this offset, at this index of the table.
+    fn rebuild(&mut self, table: &Table, index: usize, offset: u64) {
+        let seen = self.position.delivered;
+        self.position = Position::at(offset);
+        let newest_first = table.iter().skip(index).zip(0..=offset);
+        for (entry, distance) in newest_first.collect::<Vec<_>>().into_iter().rev() {
+            self.advance(&entry.key, offset - distance);
+        }
+        self.position.delivered = seen;
+    }
+
+    /// Notes what the walk has learned by now.
+    pub(crate) fn note(&mut self, walk: &Walk) {
+        if self.anchors.len() < walk.anchors().len() {
+            self.anchors = walk.anchors().to_vec();
+        }
+        self.learned.many |= walk.returns_many();
+        self.learned.unoverlapped |= walk.unoverlapped();
+        self.learned.totals = walk.counters().all_totals();
+    }
+
+    pub(crate) fn cursor(&self, listing: Fingerprint) -> Cursor {
+        self.position.cursor(listing, &self.anchors, self.learned)
+    }
+
+    pub(crate) fn walk(&self, settings: &Settings) -> Walk {
+        Walk::resume(settings.plan.clone(), &self.cursor(settings.listing.clone()))
+    }
+}

@@ -1,0 +1,52 @@
+//! What a page shows of its records: keys, digests, states and times.
+
+use serde::Deserialize;
+
+use crate::error::InvalidRecord;
+use crate::follow::digest::digest;
+use crate::follow::machine::Sighting;
+use crate::page::{Paginate, Raw, RecordKey};
+use crate::values::json::Json;
+
+/// Returns what a page shows. `alike` recognizes an invalid record by its raw JSON.
+pub(super) fn sightings<Q: Paginate>(
+    records: &[Result<Raw<Q::Item>, InvalidRecord>],
+    is_head: bool,
+    alike: impl Fn(&RecordKey) -> Option<RecordKey>,
+) -> Vec<Sighting> {
+    let mut sightings: Vec<Sighting> = Vec::with_capacity(records.len());
+    for record in records {
+        sightings.push(match record {
+            Ok(record) => Sighting {
+                key: Q::record_key(record),
+                digest: digest(record.raw().as_str()),
+                is_final: Q::is_final(record),
+                time: Q::timestamp(record),
+            },
+            Err(record) => {
+                let before = sightings.last().map(|it| &it.key);
+                let key = key_of(record.raw()).unwrap_or_else(|| {
+                    let key = RecordKey::of_raw(record.raw(), before);
+                    // The record before the first one isn't shown.
+                    if before.is_none() && !is_head { alike(&key).unwrap_or(key) } else { key }
+                });
+                Sighting { key, digest: digest(record.raw().as_str()), is_final: None, time: None }
+            }
+        });
+    }
+    sightings
+}
+
+/// The key of an invalid record: its id, if that can be read. So a record that becomes invalid is the same one,
+/// changed.
+fn key_of(raw: &Json) -> Option<RecordKey> {
+    #[derive(Deserialize)]
+    struct Ids {
+        id: Option<Json>,
+        _id: Option<Json>,
+    }
+    let Ids { id, _id } = raw.parse().ok()?;
+    let id = _id.or(id)?;
+    let number = id.parse::<i64>().ok().map(RecordKey::from);
+    number.or_else(|| Some(RecordKey::from(id.parse::<String>().ok().filter(|it| !it.is_empty())?.as_str())))
+}

@@ -1,0 +1,468 @@
+//! The follower as a stream: it sends the requests that the machine decides on, and waits between them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::StreamExt;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::error::{ApiError, Error, ErrorKind, Result};
+use crate::follow::batch::{Batch, Change, StartFrom};
+use crate::follow::checkpoint::Checkpoint;
+use crate::follow::deliver::{Record, changes, progress};
+use crate::follow::machine::{Begin, Kind, Machine, Settings, Side, Work};
+use crate::follow::pace::{Due, Pace};
+use crate::follow::sighting::sightings;
+use crate::observe::{Event, PageRead};
+use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher};
+use crate::page::fetch::requester::{ErrorTolerance, PageRequest, Requester};
+use crate::page::opened::Opened;
+use crate::page::{Growth, ListPage, Paginate, Raw, RecordKey, Window, WithRaw};
+
+/// How many records a follower remembers and reads again by default.
+const LOOKBACK: usize = 1_000;
+
+/// How many records it remembers at least.
+const LEAST: usize = 64;
+
+/// For how long a 401 or 403 counts as transient once a page has succeeded.
+const AUTH_GRACE: Duration = Duration::from_secs(600);
+
+/// Follows a listing, as a stream of batches. Created by [`Listing::follow`](crate::Listing::follow).
+///
+/// The stream is lazy, and never ends by itself, except with an error that isn't transient. It sends one request at a
+/// time, and a few more ahead only while it reads a long listing for the first time. Dropping it ends its requests.
+///
+/// Set its options before the first poll.
+#[must_use = "streams do nothing unless polled: call `next`"]
+pub struct Follow<Q: Paginate> {
+    /// Until the first poll.
+    opened: Option<Opened<Q>>,
+    start: StartFrom,
+    lookback: usize,
+    auth_grace: Option<Duration>,
+    is_as_queried: bool,
+    pace: Pace,
+    shutdown: Option<BoxFuture<'static, ()>>,
+    running: Option<Running<Q>>,
+    notice: Option<&'static str>,
+    has_ended: bool,
+}
+
+/// A follower that has begun.
+struct Running<Q: Paginate> {
+    requester: Requester<WithRaw<Q>>,
+    prefetcher: Prefetcher<ListPage<Record<Q>>>,
+    machine: Machine,
+    state: State<Q>,
+    /// What the round does, and whether it has brought a change, or yielded anything.
+    work: Work,
+    has_changed: bool,
+    has_yielded: bool,
+    /// Whether the last batch said that the follower has caught up.
+    was_caught_up: bool,
+    /// The server's errors beside the records of the last page, and whether they are still to be yielded.
+    partial: Vec<ApiError>,
+    is_partial_due: bool,
+    removed: VecDeque<RecordKey>,
+}
+
+enum State<Q: Paginate> {
+    Between,
+    Waiting(Pin<Box<Sleep>>),
+    Round,
+    Requesting(Window, PageRequest<Raw<Q::Item>>),
+}
+
+impl<Q: Paginate> Follow<Q> {
+    pub(super) fn new(opened: Opened<Q>) -> Self {
+        Self {
+            opened: Some(opened),
+            start: StartFrom::default(),
+            lookback: LOOKBACK,
+            auth_grace: None,
+            is_as_queried: false,
+            pace: Pace::default(),
+            shutdown: None,
+            running: None,
+            notice: None,
+            has_ended: false,
+        }
+    }
+
+    /// Sets where to start. The default is [`StartFrom::Beginning`].
+    pub fn start_from(mut self, start: StartFrom) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Sets how long to wait between two polls. The default is 5 seconds.
+    ///
+    /// The wait is up to a tenth longer or shorter, so that many followers don't poll in step. It doubles with each
+    /// poll that brings nothing, up to [`max_poll_interval`](Self::max_poll_interval).
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.pace.poll = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Sets the longest wait between two polls that bring nothing. The default is 30 seconds.
+    pub fn max_poll_interval(mut self, interval: Duration) -> Self {
+        self.pace.most = interval;
+        self
+    }
+
+    /// Sets how many of the newest records are remembered, and read again by each sweep. The default is 1,000, the
+    /// least two pages.
+    ///
+    /// This bounds the memory of the follower, and the size of its checkpoints: 48 bytes a record. A record that
+    /// changes, comes late or goes further back than this is found by [full scans](Self::full_scan_interval) only.
+    pub fn lookback(mut self, records: usize) -> Self {
+        self.lookback = records;
+        self
+    }
+
+    /// Sets how often the lookback is read again, for late, changed and removed records. The default is a minute;
+    /// `None` never does.
+    ///
+    /// A sweep stops early where all further records are final and were found unchanged before. Every tenth one reads
+    /// all of the lookback.
+    pub fn sweep_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.pace.sweep = interval.into();
+        self
+    }
+
+    /// Sets how often the whole listing is read again, for what changed behind the lookback. The default is `None`:
+    /// never.
+    ///
+    /// A full scan delivers each record behind the lookback as [`Change::Updated`], whether it has changed or not, and
+    /// polls go on meanwhile. [`Progress::full_scans`] counts those that came to the end.
+    pub fn full_scan_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.pace.scan = interval.into();
+        self
+    }
+
+    /// Ends the stream with `None` once this future is ready, behind a whole batch. A request in flight is dropped.
+    pub fn shutdown_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.shutdown = Some(Box::pin(signal));
+        self
+    }
+
+    /// Sets for how long a 401 or 403 counts as transient once a page has succeeded. The default is 10 minutes, or what
+    /// is set on the [listing](crate::Listing::auth_grace): a server whose database is down may refuse good tokens.
+    ///
+    /// Before the first page, a 401 or 403 ends the stream.
+    pub fn auth_grace(mut self, time: Duration) -> Self {
+        self.auth_grace = Some(time);
+        self
+    }
+
+    /// Requests the records as the query says, and adds nothing to it.
+    ///
+    /// Without this, a follower of Arklow's records requests their state, without which they have neither a status nor
+    /// a time: see [`notice`](Self::notice).
+    pub fn as_queried(mut self) -> Self {
+        self.is_as_queried = true;
+        self
+    }
+
+    /// Returns what the follower added to the query, once it has begun. `None` if it added nothing.
+    #[must_use]
+    pub fn notice(&self) -> Option<&str> {
+        self.notice
+    }
+
+    /// Returns the next batch. `None` behind [`shutdown_on`](Self::shutdown_on), and behind an error that ended the
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// The error of a poll. After a [transient](Error::is_transient) one, the next call goes on where the follower was,
+    /// after a wait inside of the call: as long as the server [asked for](Error::retry_after), or else 1 s, doubled
+    /// with each error in a row up to 30 s. There is no limit to their number. After any other error the stream has
+    /// ended.
+    ///
+    /// [`ErrorKind::Partial`] if the server sent errors beside records: it is transient, and the records are delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call continues the same request or wait.
+    pub async fn next(&mut self) -> Option<Result<Batch<Q::Item>>> {
+        StreamExt::next(self).await
+    }
+
+    /// Like [`next`](Self::next), for use in `while let Some(batch) = follow.try_next().await?`.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn try_next(&mut self) -> Result<Option<Batch<Q::Item>>> {
+        self.next().await.transpose()
+    }
+
+    /// Builds what the follower needs, and checks that it can follow this listing.
+    fn begin(&mut self, opened: Opened<Q>) -> Result<Running<Q>> {
+        let invalid = |why: String| Error::new(ErrorKind::InvalidRequest, why);
+        if let Some(limit) = opened.limit {
+            return Err(invalid(format!(
+                "a follower has no end, so `{limit}` can't be combined with it: remove it, and say where to begin with \
+                 `start_from`"
+            )));
+        }
+        let side = match opened.growth {
+            Growth::AtHead => Some(Side::Head),
+            Growth::AtEnd => Some(Side::End),
+            Growth::OneEnd => None,
+            Growth::Unknown => {
+                return Err(invalid(
+                    "a follower needs a listing that is sorted by when records were created, and it is undocumented \
+                     whether this one is: sort it by that, or, if you know at which end new records are added, set \
+                     `Listing::growth`"
+                        .to_owned(),
+                ));
+            }
+        };
+        let added = opened.query.requesting_timestamps().filter(|_| !self.is_as_queried);
+        if added.is_some() {
+            let notice = "the follower requests the state of the records, which the query doesn't";
+            self.notice = Some(notice);
+            tracing::info!(target: "actionlog", "{notice}");
+        }
+        let query = added.unwrap_or(opened.query);
+        if matches!(self.start, StartFrom::Since(_)) && !query.has_timestamps() {
+            let why = "the records of this listing have no timestamp to start from: use another `StartFrom`";
+            return Err(invalid(why.to_owned()));
+        }
+        let auth_grace = self.auth_grace.or(opened.error_tolerance.auth_grace).unwrap_or(AUTH_GRACE);
+        let tolerance = ErrorTolerance { errors: None, auth_grace: Some(auth_grace) };
+        let limit = opened.plan.limit;
+        let requester = Requester::new(opened.transport, WithRaw::new(query), opened.options, limit, tolerance);
+        let settings = Settings {
+            plan: opened.plan,
+            listing: requester.listing()?,
+            side,
+            lookback: self.lookback,
+            least: LEAST,
+            tolerance: opened.since_tolerance,
+        };
+        let machine = match &self.start {
+            StartFrom::Checkpoint(checkpoint) => {
+                let state = checkpoint.state(&settings)?;
+                Machine::of(settings, state)
+            }
+            StartFrom::Beginning => Machine::new(settings, Begin::Beginning),
+            StartFrom::Latest => Machine::new(settings, Begin::Latest),
+            StartFrom::Since(time) => Machine::new(settings, Begin::Since(*time)),
+        };
+        Ok(Running {
+            requester,
+            prefetcher: Prefetcher::new(opened.prefetch.unwrap_or(4).clamp(1, MAX_IN_FLIGHT)),
+            machine,
+            state: State::Between,
+            work: Work::Poll,
+            has_changed: false,
+            has_yielded: false,
+            was_caught_up: false,
+            partial: Vec::new(),
+            is_partial_due: false,
+            removed: VecDeque::new(),
+        })
+    }
+
+    fn is_shut_down(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_ready = self.shutdown.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready());
+        if is_ready {
+            self.shutdown = None;
+        }
+        is_ready
+    }
+}
+
+impl<Q: Paginate> Stream for Follow<Q> {
+    type Item = Result<Batch<Q::Item>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.has_ended || this.is_shut_down(cx) {
+            (this.has_ended, this.running) = (true, None);
+            return Poll::Ready(None);
+        }
+        if let Some(opened) = this.opened.take() {
+            match this.begin(opened) {
+                Ok(running) => this.running = Some(running),
+                Err(error) => {
+                    this.has_ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        let Some(running) = &mut this.running else { return Poll::Ready(None) };
+        let batch = ready!(running.poll_batch(&mut this.pace, cx));
+        if batch.as_ref().is_err_and(|error| !error.is_transient()) {
+            (this.has_ended, this.running) = (true, None);
+        }
+        Poll::Ready(Some(batch))
+    }
+}
+
+impl<Q: Paginate> Running<Q> {
+    fn poll_batch(&mut self, pace: &mut Pace, cx: &mut Context<'_>) -> Poll<Result<Batch<Q::Item>>> {
+        loop {
+            if std::mem::take(&mut self.is_partial_due) {
+                let error = Error::new(ErrorKind::Partial, "the server sent errors beside the records")
+                    .with_api(Some(ApiError::first_of(self.partial.clone())));
+                return Poll::Ready(Err(error.with_transient(true)));
+            }
+            if let Some(batch) = self.take_removed() {
+                return Poll::Ready(Ok(batch));
+            }
+            match &mut self.state {
+                State::Between => self.begin_round(pace),
+                State::Waiting(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    self.state = State::Between;
+                }
+                State::Round => match self.machine.window() {
+                    Some(window) => self.state = State::Requesting(window, self.request(window)),
+                    None => {
+                        if let Some(batch) = self.end_round(pace) {
+                            return Poll::Ready(Ok(batch));
+                        }
+                    }
+                },
+                State::Requesting(window, request) => {
+                    let window = *window;
+                    let response = ready!(request.as_mut().poll(cx));
+                    self.state = State::Round;
+                    let listed = response.map_err(|error| {
+                        let error = self.requester.note_error(error);
+                        if !error.is_transient() {
+                            self.prefetcher.clear();
+                        }
+                        error
+                    })?;
+                    if let Some(batch) = self.take(window, listed) {
+                        return Poll::Ready(Ok(batch));
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_round(&mut self, pace: &mut Pace) {
+        let now = Instant::now();
+        if pace.take_scan(now) {
+            self.machine.begin_refresh();
+        }
+        let machine = &self.machine;
+        match pace.due(now, machine.is_behind(), machine.wants_sweep(), machine.is_refreshing()) {
+            Due::Round(work) => {
+                self.work = work;
+                (self.has_changed, self.has_yielded) = (false, false);
+                self.machine.start(work);
+                self.state = State::Round;
+            }
+            Due::At(time) => self.state = State::Waiting(Box::pin(sleep_until(time))),
+        }
+    }
+
+    /// Ends a round. Returns a batch without changes if the round had none, so that the caller sees how the follower
+    /// stands.
+    fn end_round(&mut self, pace: &mut Pace) -> Option<Batch<Q::Item>> {
+        self.prefetcher.clear();
+        self.state = State::Between;
+        pace.note_round(Instant::now(), self.work, self.has_changed);
+        let is_news = self.machine.take_finished_scan() || self.machine.is_caught_up() != self.was_caught_up;
+        let is_silent = self.has_yielded || self.work == Work::Refresh;
+        (is_news || !is_silent).then(|| self.batch(Vec::new()))
+    }
+
+    fn request(&mut self, window: Window) -> PageRequest<Raw<Q::Item>> {
+        if self.requester.is_failing() {
+            self.machine.note_prefetched(false);
+            return self.requester.request(window, Arc::default());
+        }
+        let early = self.prefetcher.take(window);
+        self.machine.note_prefetched(early.is_some());
+        if let Some(hint) = self.machine.prefetch_hint() {
+            let request = |window, flight| self.requester.request(window, flight);
+            self.prefetcher.prefetch(window, hint, u64::MAX, request);
+        }
+        match early {
+            Some(task) => Box::pin(task),
+            None => self.prefetcher.timed(|flight| self.requester.request(window, flight)),
+        }
+    }
+
+    /// Takes a page. Returns the batch of its changes, if there are any.
+    fn take(&mut self, window: Window, listed: ListPage<Record<Q>>) -> Option<Batch<Q::Item>> {
+        if self.requester.note_success() {
+            self.prefetcher.retry_failed(|window, flight| self.requester.request(window, flight));
+        }
+        let ListPage { records, total, errors } = listed;
+        let page = sightings::<Q>(&records, window.offset == 0, |key| self.machine.alike(key));
+        self.machine.note_partial(!errors.is_empty());
+        let found = self.machine.observe(&page, total);
+        self.is_partial_due = !errors.is_empty() && errors != self.partial;
+        self.partial = errors;
+        self.requester.transport.emit(Event::PageRead(PageRead {
+            call: self.requester.call.name(),
+            offset: window.offset,
+            limit: window.limit,
+            received: page.len(),
+            new: found.iter().filter(|it| it.kind != Kind::Updated).count(),
+            total,
+        }));
+        self.removed.extend(self.machine.take_gone());
+        let changes = changes::<Q>(found, records);
+        (!changes.is_empty()).then(|| self.batch(changes))
+    }
+
+    /// Some of the records that are gone, at most a page of them.
+    fn take_removed(&mut self) -> Option<Batch<Q::Item>> {
+        let most = usize::try_from(self.machine.settings().plan.limit).unwrap_or(usize::MAX);
+        let mut changes = Vec::new();
+        while changes.len() < most
+            && let Some(key) = self.removed.pop_front()
+        {
+            if self.machine.forget(&key) {
+                changes.push(Change::Removed(key));
+            }
+        }
+        (!changes.is_empty()).then(|| self.batch(changes))
+    }
+
+    fn batch(&mut self, changes: Vec<Change<Q::Item>>) -> Batch<Q::Item> {
+        self.has_yielded = true;
+        self.has_changed |= !changes.is_empty();
+        self.was_caught_up = self.machine.is_caught_up();
+        let checkpoint = Checkpoint::of(self.machine.state(), &self.machine.settings().listing);
+        Batch { changes, checkpoint, progress: progress(&self.machine) }
+    }
+}
+
+#[cfg(feature = "blocking")]
+impl<Q: Paginate> Follow<Q> {
+    /// Makes the stream an [`Iterator`] that blocks until the next batch is there: see [`blocking`](crate::blocking).
+    pub fn blocking(self) -> crate::blocking::Blocking<Self> {
+        crate::blocking::Blocking::new(self)
+    }
+}
+
+impl<Q: Paginate> fmt::Debug for Follow<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = self.running.as_ref().map(|it| &it.machine);
+        f.debug_struct("Follow")
+            .field("start", &self.start)
+            .field("lookback", &self.lookback)
+            .field("pace", &self.pace)
+            .field("caught_up", &machine.is_some_and(Machine::is_caught_up))
+            .finish_non_exhaustive()
+    }
+}
