@@ -46,6 +46,42 @@ impl TryFrom<(u64, String, String)> for Sequence {
     }
 }
 
+/// A set of records: how many they are, and the sum of their fingerprints. Unlike a [`Sequence`] it can be put together
+/// from parts that overlap. Serialized as text, because some stores round large numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(u64, String)", try_from = "(u64, String)")]
+pub(crate) struct Set {
+    pub(crate) count: u64,
+    sum: u64,
+}
+
+impl Set {
+    pub(crate) fn add(&mut self, fingerprint: u64) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(fingerprint);
+    }
+
+    /// Returns the records of both. `shared` are those that both have.
+    pub(crate) fn joined(self, other: Self, shared: Self) -> Option<Self> {
+        let count = self.count.checked_add(other.count)?.checked_sub(shared.count)?;
+        Some(Self { count, sum: self.sum.wrapping_add(other.sum).wrapping_sub(shared.sum) })
+    }
+}
+
+impl From<Set> for (u64, String) {
+    fn from(it: Set) -> Self {
+        (it.count, format!("{:016x}", it.sum))
+    }
+}
+
+impl TryFrom<(u64, String)> for Set {
+    type Error = std::num::ParseIntError;
+
+    fn try_from((count, sum): (u64, String)) -> Result<Self, Self::Error> {
+        Ok(Self { count, sum: u64::from_str_radix(&sum, 16)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

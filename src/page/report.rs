@@ -50,6 +50,7 @@ impl<Q: Paginate> Pages<Q> {
             totals: counters.totals,
             has_total: counters.has_total(),
             partial: self.counts.partial,
+            shift: walk.shift(),
             cut: match self.verdict() {
                 Verdict::Incomplete(cut) => Some(cut),
                 Verdict::Complete(_) | Verdict::Unverified(_) => None,

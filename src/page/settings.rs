@@ -131,7 +131,7 @@ impl Settings {
             }
             () if self.scans.is_some() && is_partial => {
                 "`verify` compares scans of the whole listing: it excludes `newer_than`, `since`, a start offset and \
-                 parts"
+                 parts (which `Merged::verified_by` compares)"
             }
             () if self.since.is_some() && !query.has_timestamps() => {
                 "the records of this listing have no timestamp that `since` could filter by: remove `since`"

@@ -1,7 +1,7 @@
 //! The merged verdict, and which parts are scanned again.
 
 use actionlog::page::{Cause, Doubt, Merged, Part, PartRead, Proof, Stability, TotalScope, merge};
-use actionlog::testing::FakeServer;
+use actionlog::testing::{FakeServer, Log};
 use actionlog::{ArklowClient, Verdict};
 
 use crate::parts::{Logs, listing, log, read, sent};
@@ -133,9 +133,9 @@ async fn the_doubts_of_one_part_apply_to_the_merged_result() {
         assert_eq!(reported("order_is_fixed", json!(false)), doubted(Doubt::OrderMayChange));
         assert_eq!(reported("partial", json!(true)), (Verdict::Incomplete(Cause::PartialErrors), false));
         let more = reads[which].delivered() + 1;
-        assert_eq!(reported("seen", json!(more)), doubted(Doubt::TotalDiffers));
+        assert_eq!(reported("records", json!([more, "0"])), doubted(Doubt::TotalDiffers));
         // A count that overflows doesn't panic.
-        if_it_said(&reads, which, "seen", json!(u64::MAX));
+        if_it_said(&reads, which, "records", json!([u64::MAX, "f"]));
     }
     assert_eq!(if_it_said(&reads, 0, "from", json!(1)), parts_again);
     assert_eq!(if_it_said(&reads, 0, "resumed", json!(true)), parts_again);
@@ -252,4 +252,64 @@ async fn the_result_of_a_part_stays_small_however_often_it_is_rescanned() {
         let size = serde_json::to_string(&read).unwrap().len();
         assert!(size <= most, "{size} bytes in round {round}");
     }
+}
+
+/// Scans all parts of a listing once.
+async fn coverage(listing: &Logs, size: u64) -> Merged {
+    let mut reads = Vec::new();
+    for part in listing.parts_of(size).unwrap() {
+        let read = read(listing, &part, &mut Vec::new()).await;
+        let is_last = read.is_last();
+        reads.push(read);
+        if is_last {
+            break;
+        }
+    }
+    merge(&reads).unwrap()
+}
+
+#[tokio::test]
+async fn parts_that_were_scanned_twice_verify_each_other_if_the_log_was_at_rest() {
+    for records in [0, 2, 40, 1_000] {
+        let server = log(records);
+        let listing = listing(&server).stability(Stability::Unstable);
+        let first = coverage(&listing, 400).await;
+        assert!(!first.verdict.is_complete() && !first.verdict.is_incomplete(), "{records}: {first:?}");
+        // Cut elsewhere the second time.
+        let second = coverage(&listing, 300).await;
+        let both = first.clone().verified_by(&second);
+        assert_eq!((both.verdict, both.delivered), (Verdict::Complete(Proof::SecondScan), 2 * records as u64));
+
+        // A record was removed, or added, between the two scans.
+        let log = server.integration().log();
+        let removed: fn(&Log) = |log| _ = log.remove(log.len() / 2);
+        let added: fn(&Log) = |log| _ = log.add_samples(1);
+        for change in [removed, added] {
+            let before = coverage(&listing, 400).await;
+            if log.is_empty() {
+                continue;
+            }
+            change(&log);
+            let after = coverage(&listing, 400).await;
+            let both = before.verified_by(&after);
+            assert_eq!(both.verdict, Verdict::Unverified(Doubt::ScansDiffer), "{records}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_that_miss_a_record_are_not_verified_by_parts_that_have_it() {
+    let server = log(1_000);
+    let listing = listing(&server).stability(Stability::Unstable).page_size(100);
+    let parts: Vec<_> = listing.parts_of(500).unwrap().take(2).collect();
+    let mut reads = vec![read(&listing, &parts[0], &mut Vec::new()).await];
+    // A record moves from the second part to the first, and one of the first is removed.
+    let log = server.integration().log();
+    let text = log.remove(700).unwrap();
+    log.remove(20);
+    log.insert_raw(100, text);
+    reads.push(read(&listing, &parts[1], &mut Vec::new()).await);
+    let first = merge(&reads).unwrap();
+    let second = coverage(&listing, 500).await;
+    assert_eq!(first.verified_by(&second).verdict, Verdict::Unverified(Doubt::ScansDiffer));
 }

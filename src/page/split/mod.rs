@@ -4,11 +4,14 @@
 //! throughout. Two runs with a record in common leave nothing out between them, wherever they started. This is all that
 //! [`merge`] relies on; offsets only say where to look.
 
+mod verified;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Fingerprint;
+use crate::cursor::sequence::Set;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::summary::{Cause, Doubt, Proof, Verdict};
 use crate::page::{RecordKey, Stability};
@@ -57,8 +60,8 @@ pub struct PartRead {
     last: VecDeque<RecordKey>,
     /// The key of the record that follows them, which wasn't delivered.
     beyond: Option<RecordKey>,
-    /// How many records were delivered in the order of the listing.
-    seen: u64,
+    /// The records that were delivered in the order of the listing.
+    records: Set,
     /// How many records were delivered late: they stand before others that were already delivered.
     late: u64,
     /// The scan resumed from a cursor: the first record of `first` was delivered before it.
@@ -71,6 +74,8 @@ pub struct PartRead {
     has_total: bool,
     order_is_fixed: bool,
     partial: bool,
+    /// By how many records the listing was seen to shift down. `None` if it changed in another way.
+    shift: Option<u64>,
     /// Why the part isn't all of the listing.
     cut: Option<Cause>,
 }
@@ -87,6 +92,8 @@ pub struct Merged {
     pub again: Vec<Part>,
     /// How many records were delivered. A record that two parts delivered counts twice.
     pub delivered: u64,
+    /// The records of the listing, if the parts cover it, their number is known and nothing was seen to shift.
+    records: Option<Set>,
 }
 
 impl Part {
@@ -174,7 +181,7 @@ impl Run {
             first: Vec::new(),
             last: VecDeque::new(),
             beyond: None,
-            seen: 0,
+            records: Set::default(),
             late: 0,
             resumed: false,
             ended: false,
@@ -183,6 +190,7 @@ impl Run {
             has_total: false,
             order_is_fixed: order == Stability::Stable,
             partial: false,
+            shift: None,
             cut: None,
         };
         Self { read, before: 0 }
@@ -200,7 +208,7 @@ impl Run {
 
     /// Returns how many records of the part are still to come.
     pub(super) fn left(&self) -> Option<u64> {
-        Some(self.read.part.records?.saturating_sub(self.before).saturating_sub(self.read.seen))
+        Some(self.read.part.records?.saturating_sub(self.before).saturating_sub(self.read.records.count))
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -217,7 +225,7 @@ impl Run {
             self.read.last.pop_front();
         }
         self.read.last.push_back(id.clone());
-        self.read.seen += 1;
+        self.read.records.add(id.fingerprint());
         self.read.to = offset.saturating_add(1);
     }
 
@@ -232,8 +240,8 @@ impl Run {
     }
 
     pub(super) fn read(&self, outcome: Outcome) -> PartRead {
-        let Outcome { ended, doubt, totals, has_total, partial, cut } = outcome;
-        PartRead { ended, doubt, totals, has_total, partial, cut, ..self.read.clone() }
+        let Outcome { ended, doubt, totals, has_total, partial, shift, cut } = outcome;
+        PartRead { ended, doubt, totals, has_total, partial, shift, cut, ..self.read.clone() }
     }
 }
 
@@ -245,6 +253,7 @@ pub(super) struct Outcome {
     pub(super) totals: Option<(u64, u64)>,
     pub(super) has_total: bool,
     pub(super) partial: bool,
+    pub(super) shift: Option<u64>,
     pub(super) cut: Option<Cause>,
 }
 
@@ -258,7 +267,7 @@ impl PartRead {
     /// Returns how many records were delivered.
     #[must_use]
     pub fn delivered(&self) -> u64 {
-        self.seen.saturating_add(self.late)
+        self.records.count.saturating_add(self.late)
     }
 
     /// Returns whether the scan proved the end of the listing: no part lies behind this one.
@@ -290,7 +299,7 @@ impl PartRead {
         // The first key of a scan that resumed is of the scan before it.
         let overlap = (self.last.len() - at) as u64 - u64::from(next.resumed);
         // A run that lies within this one says nothing about the run behind it.
-        (overlap < next.seen || overlap == 0).then_some(overlap)
+        (overlap < next.records.count || overlap == 0).then_some(overlap)
     }
 }
 
@@ -309,8 +318,8 @@ impl PartRead {
 ///
 /// The verdict is at best [`Complete`](Verdict::Complete), under the conditions of a single scan: a stable order, the
 /// same total throughout, as many distinct records, and a proved end. A record that moves from a part that isn't
-/// scanned yet into one that was is missed. So without a stable order the verdict is never `Complete`, and no second
-/// look at the head would detect the loss.
+/// scanned yet into one that was is missed. So without a stable order the verdict isn't `Complete`, and no second look
+/// at the head would detect the loss: scan all parts again, and compare with [`Merged::verified_by`].
 ///
 /// # Errors
 ///
@@ -347,7 +356,8 @@ pub fn merge(reads: &[PartRead]) -> Result<Merged> {
         }
         verdict => verdict,
     };
-    Ok(Merged { verdict, again, delivered })
+    let records = whole.filter(|_| !verdict.is_incomplete()).and_then(|chain| verified::records(chain));
+    Ok(Merged { verdict, again, delivered, records })
 }
 
 /// Drops duplicates, which would look like two runs that lie over each other.
@@ -355,7 +365,7 @@ fn once_each(reads: &[PartRead]) -> Vec<&PartRead> {
     let mut alike: HashMap<_, Vec<&PartRead>> = HashMap::new();
     let mut reads: Vec<_> = reads.iter().collect();
     reads.retain(|read| {
-        let alike = alike.entry((read.from, read.to, read.seen)).or_default();
+        let alike = alike.entry((read.from, read.to, read.records.count)).or_default();
         let is_new = !alike.contains(read);
         alike.push(read);
         is_new
@@ -458,11 +468,11 @@ fn doubt(chain: &[&PartRead]) -> Option<Doubt> {
     if least != most {
         return Some(Doubt::TotalMoved);
     }
-    let mut distinct = chain.first().map(|it| it.seen);
+    let mut distinct = chain.first().map(|it| it.records.count);
     for pair in chain.windows(2) {
         distinct = distinct
             .zip(pair[0].overlap(pair[1]))
-            .map(|(distinct, overlap)| distinct.saturating_add(pair[1].seen - overlap));
+            .map(|(distinct, overlap)| distinct.saturating_add(pair[1].records.count - overlap));
     }
     match distinct {
         None => Some(Doubt::Overlap),
