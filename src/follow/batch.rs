@@ -75,6 +75,17 @@ impl<R> Change<R> {
             Self::Removed(_) | Self::Invalid(_) => None,
         }
     }
+
+    /// Converts the record, if there is one that is valid.
+    pub fn map<T>(self, convert: impl FnOnce(R) -> T) -> Change<T> {
+        match self {
+            Self::New(record) => Change::New(convert(record)),
+            Self::Late(record) => Change::Late(convert(record)),
+            Self::Updated(record) => Change::Updated(convert(record)),
+            Self::Removed(key) => Change::Removed(key),
+            Self::Invalid(record) => Change::Invalid(record),
+        }
+    }
 }
 
 /// How a follower stands.

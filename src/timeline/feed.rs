@@ -1,13 +1,15 @@
 //! The logs of a timeline: what they yield, in one form.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use chrono::{DateTime, Utc};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
 use crate::error::{Error, Result};
+use crate::follow::{Change, Follow, Gap};
 use crate::page::{Items, Paginate, Summary, SummaryHandle};
 use crate::record::LogRecord;
 
@@ -16,7 +18,19 @@ pub(super) trait Feed<T>: Send {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Fed<T>>>;
 
     /// The summary of the scan, if it is one.
-    fn summary(&self) -> Option<Summary>;
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    /// Whether it requested timestamps that its query doesn't.
+    fn has_requested_timestamps(&self) -> bool {
+        false
+    }
+
+    /// Why records may have come and gone unseen, if they may.
+    fn gap(&self) -> Option<Gap> {
+        None
+    }
 }
 
 /// What a log yields.
@@ -101,8 +115,55 @@ impl<R: LogRecord, T: From<R>> Feed<T> for LiveRecords<R> {
             None => None,
         })
     }
+}
 
-    fn summary(&self) -> Option<Summary> {
-        None
+/// A follower of a listing.
+pub(super) struct Follower<Q: Paginate> {
+    follow: Follow<Q>,
+    /// The changes of the last batch that aren't yielded yet.
+    changes: VecDeque<Change<Q::Item>>,
+    /// The latest timestamp that the follower had seen behind them, if it had caught up.
+    reached: Option<DateTime<Utc>>,
+    gap: Option<Gap>,
+}
+
+impl<Q: Paginate> Follower<Q> {
+    pub(super) fn new(follow: Follow<Q>) -> Self {
+        Self { follow, changes: VecDeque::new(), reached: None, gap: None }
+    }
+}
+
+impl<Q: Paginate<Item: LogRecord>, T: From<Q::Item>> Feed<Change<T>> for Follower<Q> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Fed<Change<T>>>> {
+        loop {
+            if let Some(change) = self.changes.pop_front() {
+                let time = match &change {
+                    Change::New(record) | Change::Late(record) => record.timestamp().map(|it| it.time),
+                    // What became of an older record, when it was seen.
+                    _ => None,
+                };
+                return Poll::Ready(Some(Fed::Record(change.map(T::from), time)));
+            }
+            if let Some(time) = self.reached.take() {
+                return Poll::Ready(Some(Fed::Reached(time)));
+            }
+            match ready!(self.follow.poll_next_unpin(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Fed::Error(error))),
+                Some(Ok(batch)) => {
+                    self.changes = batch.changes.into();
+                    self.reached = batch.progress.newest.filter(|_| batch.progress.caught_up);
+                    self.gap = batch.progress.gap.or(self.gap);
+                }
+            }
+        }
+    }
+
+    fn has_requested_timestamps(&self) -> bool {
+        self.follow.notice().is_some()
+    }
+
+    fn gap(&self) -> Option<Gap> {
+        self.gap
     }
 }

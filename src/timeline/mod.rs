@@ -90,9 +90,10 @@ pub use report::{LogState, LogSummary, TimelineHandle, TimelineSummary};
 
 use crate::any_record::AnyRecord;
 use crate::error::{ErrorKind, Result};
+use crate::follow::{Change, Follow};
 use crate::page::{Listing, Paginate, SummaryHandle};
 use crate::record::LogRecord;
-use crate::timeline::feed::{Fed, Feed, LiveRecords, Records, Scan};
+use crate::timeline::feed::{Fed, Feed, Follower, LiveRecords, Records, Scan};
 use crate::timeline::merge::{Merge, Next, Position};
 
 /// Several logs as one stream of records, by time: see the [module](self).
@@ -287,7 +288,8 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
             out_of_order,
             invalid,
             errors,
-            requested_timestamps: log.requested_timestamps,
+            requested_timestamps: log.requested_timestamps || log.feed.has_requested_timestamps(),
+            gap: log.feed.gap().map(|it| it.to_string()),
             reached,
             state,
             waited,
@@ -341,9 +343,9 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
                         self.merge.push(index, Ok(record), time.map_or(Position::Behind, Position::At), now);
                     }
                     Some(Fed::Error(error)) => {
-                        let failing = error.is_transient() && self.on_error == OnError::GoOn;
                         // What concerns records comes where they stand.
                         let of_records = matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial);
+                        let failing = error.is_transient() && !of_records && self.on_error == OnError::GoOn;
                         let position = if of_records { Position::Behind } else { Position::Now };
                         self.merge.push(index, Err(error.in_log(Arc::clone(&log.name))), position, now);
                         if failing {
@@ -395,6 +397,39 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
                 }
             }));
         }
+    }
+}
+
+impl<R: Send + Unpin + 'static> Timeline<Change<R>> {
+    /// Adds a follower, under a name that its changes and errors come with. For a timeline that is
+    /// [oldest first](Order::OldestFirst).
+    ///
+    /// It is a [live](Self::live) log: new and late records of other logs are held back until this one has reached
+    /// their time. Changed, removed and invalid records come behind the change before them, as they have no time at
+    /// which they became so. If the follower lost its hold on the listing, [`LogSummary::gap`] says so.
+    ///
+    /// A timeline keeps no checkpoints: it is for watching several logs. To keep copies in step, take the batches of
+    /// each follower.
+    ///
+    /// ```
+    /// # fn example(shop: actionlog::IntegrationClient, unleash: actionlog::UnleashClient) {
+    /// use actionlog::AnyRecord;
+    /// use actionlog::follow::{Change, StartFrom};
+    /// use actionlog::timeline::{Order, Timeline};
+    ///
+    /// let flags = unleash.action_set_events().list(("default", 7));
+    /// let timeline = Timeline::<Change<AnyRecord>>::with_order(Order::OldestFirst)
+    ///     .follow("shop", shop.logs().list(()).follow().start_from(StartFrom::Latest))
+    ///     .follow("flags", flags.follow().start_from(StartFrom::Latest));
+    /// # }
+    /// # fn main() {}
+    /// ```
+    pub fn follow<Q>(self, name: impl Into<Arc<str>>, follow: Follow<Q>) -> Self
+    where
+        Q: Paginate<Item: LogRecord>,
+        R: From<Q::Item>,
+    {
+        self.add(name.into(), Box::new(Follower::new(follow)), false, true)
     }
 }
 

@@ -63,8 +63,8 @@ pub struct LogSummary {
     pub name: String,
     /// How many of its records were delivered. Invalid records aren't counted here.
     pub delivered: u64,
-    /// How many of these have no time. They came behind the record before them in their log; the first ones came before
-    /// all others.
+    /// How many of these have no time, or are changes of older records. They came behind the record before them in
+    /// their log; the first ones came before all others.
     pub untimed: u64,
     /// How many of these came although a record that comes behind them by its time had come before: the log isn't
     /// sorted by time, or the timeline had gone on without it.
@@ -76,6 +76,8 @@ pub struct LogSummary {
     /// Whether the timeline asked the server for the timestamps, because the query didn't: Arklow's records have none
     /// without their [state](crate::arklow::RecordsQuery::include_state).
     pub requested_timestamps: bool,
+    /// Of a follower: why records may have come and gone unseen, if they may.
+    pub gap: Option<String>,
     /// The time of the last record that was delivered.
     pub reached: Option<DateTime<Utc>>,
     /// What the log is doing.
@@ -89,10 +91,11 @@ pub struct LogSummary {
 
 impl LogSummary {
     /// Returns the verdict of the log: that of its scan. A stream that was added without a summary is unverified once
-    /// it has ended.
+    /// it has ended. A follower with a [gap](Self::gap) is incomplete.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match &self.scan {
+            None if self.gap.is_some() => Verdict::Incomplete(Cause::Lost),
             Some(scan) => scan.verdict,
             None if self.state == LogState::Ended => Verdict::Unverified(Doubt::NoTotal),
             None => Verdict::Incomplete(Cause::NotFinished),
@@ -114,6 +117,9 @@ impl fmt::Display for LogSummary {
         }
         if self.requested_timestamps {
             f.write_str("; their state was requested, for the time in it")?;
+        }
+        if let Some(gap) = &self.gap {
+            write!(f, "; {gap}")?;
         }
         match self.state {
             LogState::Awaited => write!(f, "; waiting for it for {} s", self.waited.unwrap_or_default().as_secs()),

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use actionlog::testing::models;
+use actionlog::follow::{Change, StartFrom};
+use actionlog::testing::{Fault, models};
 use actionlog::timeline::{Live, Order, Timeline};
-use actionlog::{ErrorKind, Result};
+use actionlog::{AnyRecord, ErrorKind, LogRecord, Result};
+use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, Stream, stream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::timeline::merge::{Custom, at};
+use crate::timeline::{arklow, integration, samples, unleash};
 
 /// A live log of what is sent to it.
 fn live() -> (tokio::sync::mpsc::UnboundedSender<Result<Live<Custom>>>, impl Stream<Item = Result<Live<Custom>>>) {
@@ -67,4 +70,64 @@ async fn records_of_live_logs_are_held_back_to_the_slowest_logs_newest_time() {
     assert_eq!(timeline.next().now_or_never().unwrap().unwrap().unwrap().1.time, Some(2_000));
     drop(a);
     assert!(timeline.next().await.is_none());
+}
+
+async fn next_of(timeline: &mut Timeline<Change<AnyRecord>>) -> (String, Change<AnyRecord>) {
+    let (log, change) = timeline.next().await.unwrap().unwrap();
+    (log.to_string(), change)
+}
+
+fn time(change: &Change<AnyRecord>) -> DateTime<Utc> {
+    change.record().unwrap().timestamp().unwrap().time
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_come_as_one_oldest_first_and_a_silent_one_holds_up_the_others_for_so_long() {
+    let server = samples(5);
+    let shop = integration(server.http_client()).logs().list(()).follow().start_from(StartFrom::Latest);
+    let flags = unleash(server.http_client()).action_set_events().list(("default", 7)).follow();
+    let mut timeline = Timeline::<Change<AnyRecord>>::with_order(Order::OldestFirst)
+        .follow("shop", shop)
+        .follow("flags", flags.start_from(StartFrom::Latest))
+        .max_wait(Duration::from_secs(60));
+    // Nothing of what is there already.
+    assert!(timeout(Duration::from_secs(20), timeline.next()).await.is_err());
+    server.integration().add_sample_logs(4);
+    server.unleash().add_sample_events("default", 7, 5);
+    let mut times = Vec::new();
+    let mut named = std::collections::BTreeMap::<_, u32>::new();
+    for _ in 0..8 {
+        let (log, change) = next_of(&mut timeline).await;
+        assert!(matches!(change, Change::New(_)), "{change:?}");
+        times.push(time(&change));
+        *named.entry(log).or_default() += 1;
+    }
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(named.len() == 2 && named.values().all(|it| *it == 4), "{named:?}");
+    // The newest of all is newer than what the other log has reached.
+    let began = Instant::now();
+    let (last, change) = next_of(&mut timeline).await;
+    assert!(time(&change) > times[7] && began.elapsed() > Duration::from_secs(15), "{last} {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(120));
+    let summary = timeline.summary();
+    assert!(summary.logs.iter().all(|it| it.delivered >= 4 && (it.out_of_order, &it.gap) == (0, &None)));
+    assert!(summary.verdict.is_incomplete());
+
+    // An error of one has its name, and the follower goes on.
+    server.fail_next_at("/api/admin/projects/default/actions/7/events", Fault::Status(503));
+    server.unleash().add_sample_events("default", 7, 1);
+    let error = timeline.next().await.unwrap().unwrap_err();
+    assert_eq!((error.log(), error.is_transient()), (Some("flags"), true));
+    assert_eq!(next_of(&mut timeline).await.0, "flags");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_of_arklow_requests_the_state_and_a_timeline_says_so() {
+    let server = samples(3);
+    let follow = arklow(server.http_client()).records().list(()).follow();
+    let mut timeline = Timeline::<Change<AnyRecord>>::with_order(Order::OldestFirst).follow("refunds", follow);
+    for _ in 0..3 {
+        assert!(next_of(&mut timeline).await.1.record().unwrap().timestamp().is_some());
+    }
+    assert!(timeline.summary().log("refunds").unwrap().requested_timestamps);
 }
