@@ -1,6 +1,6 @@
 //! Scans the logs of all three APIs, and prints a summary and the verdict of each scan: whether it delivered every
-//! record. Also stops a scan half-way and resumes it from a stored cursor, creates, updates and deletes an integration
-//! log, and reads the three logs as one timeline.
+//! record. Also stops a scan half-way, resumes it from a stored cursor and verifies it by a second scan; creates,
+//! updates and deletes an integration log; and reads the three logs as one timeline.
 //!
 //! `cargo run --example quickstart` uses a fake server with 120 records in each log. To use real servers, set
 //!
@@ -152,7 +152,8 @@ async fn scan<Q: Paginate<Item: LogRecord>>(listing: Listing<Q>) -> actionlog::R
     Ok(())
 }
 
-/// Stops a scan half-way, stores its cursor, and resumes from it, as a later run of the program could.
+/// Stops a scan half-way, stores its cursor, and resumes from it, as a later run of the program could. A second scan
+/// then proves that no record is missing.
 async fn stop_and_resume<Q: Paginate>(listing: Listing<Q>) -> Result<(), Box<dyn Error>> {
     let mut records = listing.clone().items().with_invalid().with_cursor();
     let mut stored = String::new();
@@ -172,7 +173,7 @@ async fn stop_and_resume<Q: Paginate>(listing: Listing<Q>) -> Result<(), Box<dyn
     println!("  {:<16}{:>5} bytes of cursor", "stored", stored.len());
 
     let cursor: Cursor = stored.parse()?;
-    let rest = listing.resume(cursor).collect().await;
+    let rest = listing.resume(cursor).verify().collect().await;
     let after = rest.items.len() + rest.invalid.len();
     println!("  {:<16}{after:>5} records read, {}", "resumed", rest.summary.verdict);
     println!("  {:<16}{:>5}", "total", before + after);
