@@ -1,0 +1,79 @@
+//! Keeps a copy of the three logs in one SQLite file: `actionlog-mirror [FILE]`, `mirror.sqlite` unless given.
+//!
+//! Records and checkpoint are written in one transaction, so it may be killed at any moment, and started again. Ctrl-C
+//! ends it behind a whole batch.
+//!
+//! It follows real servers if all of `UNLEASH_URL`, `UNLEASH_TOKEN`, `ARKLOW_API_KEY`, `ARKLOW_ORG_ID`,
+//! `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` are set; optionally `UNLEASH_PROJECT` (default:
+//! `default`), `UNLEASH_ACTION_SET` (`1`) and `MIRROR_POLL_MS` (`5000`). Otherwise it shows itself with a fake server
+//! whose logs grow and change for a few seconds, in a file that it removes.
+
+use std::env;
+use std::time::Duration;
+
+use actionlog::testing::FakeServer;
+use actionlog::{ArklowClient, IntegrationClient, UnleashClient};
+use actionlog_mirror::{Database, Failure, Logs, demo, mirror};
+use tokio::sync::watch;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let (stop, stopped) = watch::channel(false);
+    if env::var_os("UNLEASH_URL").is_none_or(|it| it.is_empty()) {
+        return show(stop, stopped).await;
+    }
+    tokio::spawn(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        let _ = stop.send(true);
+    });
+    let path = env::args_os().nth(1).unwrap_or("mirror.sqlite".into());
+    let millis = env::var("MIRROR_POLL_MS").unwrap_or("5000".into()).parse()?;
+    let logs = Logs {
+        unleash: UnleashClient::from_env()?,
+        arklow: ArklowClient::from_env()?,
+        integration: IntegrationClient::from_env()?,
+        project: env::var("UNLEASH_PROJECT").unwrap_or("default".into()),
+        action_set: env::var("UNLEASH_ACTION_SET").unwrap_or("1".into()).parse()?,
+        poll_interval: Duration::from_millis(millis),
+    };
+    mirror(logs, Database::open(path)?, stopped).await
+}
+
+/// Mirrors a fake server for a few seconds, and compares the copy with it.
+async fn show(stop: watch::Sender<bool>, stopped: watch::Receiver<bool>) -> Result<(), Failure> {
+    let fake = FakeServer::new();
+    demo::fill(&fake, 300);
+    let server = fake.listen().await?;
+    let url = server.url();
+    let logs = Logs {
+        unleash: UnleashClient::builder(&url).api_key("user:demo").build()?,
+        arklow: ArklowClient::builder("4711").base_url(&url).api_key("demo").build()?,
+        integration: IntegrationClient::builder(&url).api_key("demo").build()?,
+        project: "default".into(),
+        action_set: 1,
+        poll_interval: Duration::from_millis(100),
+    };
+    let path = env::temp_dir().join(format!("actionlog-mirror-{}.sqlite", std::process::id()));
+    let running = tokio::spawn(mirror(logs, Database::open(&path)?, stopped));
+    for turn in 1..=100 {
+        demo::tick(&fake, turn);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Two sweeps later, everything has been seen.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let _ = stop.send(true);
+    running.await??;
+    let database = Database::open(&path)?;
+    for (name, log) in demo::logs(&fake) {
+        let differing = demo::differing(&database, name, &log)?;
+        if !differing.is_empty() {
+            return Err(format!("{name}: the copy differs from the server in {differing:?}").into());
+        }
+        println!("{name}: {} records, the same as the server's", log.len());
+    }
+    drop(database);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
+    }
+    Ok(())
+}
