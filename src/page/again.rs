@@ -23,8 +23,11 @@ impl<Q: Paginate> Pages<Q> {
             return;
         }
         let next = verification.end_scan(walk, Scanned { sequence: self.position.sequence, shift: walk.shift() });
-        // All that the scan saw is delivered now: what is newer than its first records is newer than the cursor.
-        if is_first || next.is_some() || verification.has_agreed() {
+        // All that the scan saw is delivered now: what is newer than its first records is newer than the cursor. A scan
+        // that lost its position may not have come down to the head of the one before, and one of an emptied log has no
+        // first record.
+        let is_above = next.is_some() && matches!(walk.end(), Some(End::Proved)) && !walk.anchors().is_empty();
+        if is_first || is_above || (verification.has_agreed() && !walk.anchors().is_empty()) {
             self.position.keep_head(walk.anchors());
         }
         if is_first {

@@ -41,10 +41,10 @@ impl<Q: Paginate> Listing<Q> {
     ///
     /// Each record is yielded once, by the first scan that sees it; those of later scans are late. In a listing of more
     /// than [`dedup_window`](Self::dedup_window) records, a change between two scans may repeat the records around it:
-    /// 64 on average. The [cursor](crate::page::Items::cursor) stays behind the last record of the first scan.
+    /// about 130 on average. The [cursor](crate::page::Items::cursor) stays behind the last record of the first scan.
     ///
-    /// A second scan takes as many requests as the first one, and two more: one after the end, and one at the head.
-    /// Memory is bounded: a megabyte beside the remembered keys.
+    /// A second scan takes as many requests as the first one. Three come on top: one behind each end, and one at the
+    /// head. Memory is bounded: the remembered keys a second time, and two megabytes.
     /// [`guarantees`](crate::guarantees#proof-by-a-second-scan) says what the proof assumes.
     ///
     /// A scan that [resumed](Self::resume) is compared with one that starts at the head, as long as its own position

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
-use crate::cursor::{Fingerprint, Position};
+use crate::cursor::{Cursor, Fingerprint, Position};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::observe::{Event, PageRead};
 use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher, USUAL_IN_FLIGHT};
@@ -119,8 +119,8 @@ impl<Q: Paginate> Pages<Q> {
             }
             run
         });
-        let is_resumed = settings.resume.as_ref().is_some_and(|cursor| cursor.delivered() > 0);
-        let verification = settings.scans.map(|scans| Verification::new(&plan, scans, is_resumed));
+        let before = settings.resume.as_ref().filter(|cursor| cursor.delivered() > 0).map(Cursor::run);
+        let verification = settings.scans.map(|scans| Verification::new(&plan, scans, before));
         let prefetcher = Prefetcher::new(settings.prefetch.unwrap_or(USUAL_IN_FLIGHT).clamp(1, MAX_IN_FLIGHT));
         Self {
             requester,

@@ -95,7 +95,7 @@ impl Settings {
             } else {
                 HeadAgain::WhereNeeded
             },
-            probes_end: false,
+            probes_end: self.scans.is_some(),
             rules: self.rules,
         }
     }

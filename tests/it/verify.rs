@@ -43,13 +43,16 @@ fn before(server: &FakeServer, nth: usize, change: impl Fn(&FakeServer) + Send +
 #[tokio::test]
 async fn a_log_at_rest_is_complete_after_two_scans_whose_requests_are_as_documented() {
     for records in [0, 1, 2, 19, 20, 21, 39, 40, 250, 1_000] {
-        let server = fake_with_logs(records);
-        let plain = logs(&server).page_size(20).stability(Stability::Stable).prefetch(1).collect().await;
-        let read = logs(&server).page_size(20).prefetch(1).verify().collect().await;
-        assert_eq!((log_ids(&read).len() as u64, read.summary.verdict), (records, COMPLETE), "{records}");
-        assert_eq!((read.summary.scans, read.summary.late), (2, 0), "{records}");
-        let most = 2 * plain.summary.requests + 2;
-        assert!(read.summary.requests <= most, "{} requests for {records}, not {most}", read.summary.requests);
+        for (total, more) in [(FakeTotal::All, 2), (FakeTotal::Absent, 3)] {
+            let server = fake_with_logs(records);
+            server.integration().total_scope(total);
+            let plain = logs(&server).page_size(20).stability(Stability::Stable).prefetch(1).collect().await;
+            let read = logs(&server).page_size(20).prefetch(1).verify().collect().await;
+            assert_eq!((log_ids(&read).len() as u64, read.summary.verdict), (records, COMPLETE), "{records}");
+            assert_eq!((read.summary.scans, read.summary.late), (2, 0), "{records}");
+            let most = 2 * plain.summary.requests + more;
+            assert!(read.summary.requests <= most, "{} requests for {records}, not {most}", read.summary.requests);
+        }
     }
 }
 
@@ -64,17 +67,23 @@ async fn a_verified_scan_of_a_long_log_makes_at_most_2_1_times_the_requests() {
 
 #[tokio::test]
 async fn records_that_come_to_the_head_before_each_request_are_delivered_and_the_scan_is_complete() {
-    let server = fake_with_logs(200);
-    let mut next = 200;
-    server.before_each(move |server| {
-        next += 1;
-        server.integration().add_raw(log_text(next));
-    });
-    let read = logs(&server).page_size(20).prefetch(1).verify().collect().await;
-    let ids = log_ids(&read);
-    assert_eq!(read.summary.verdict, COMPLETE);
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "none twice");
-    assert!((1..=200).all(|id| ids.contains(&id)) && ids.len() > 200, "{ids:?}");
+    for (added, stability) in
+        [1, 2, 5, 10].into_iter().flat_map(|it| [(it, Stability::Unstable), (it, Stability::Stable)])
+    {
+        let server = fake_with_logs(200);
+        let mut next = 200;
+        server.before_each(move |server| {
+            for _ in 0..added {
+                next += 1;
+                server.integration().add_raw(log_text(next));
+            }
+        });
+        let read = logs(&server).page_size(20).prefetch(1).stability(stability).verify().collect().await;
+        let ids = log_ids(&read);
+        assert_eq!(read.summary.verdict, COMPLETE, "{added}");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "none twice");
+        assert!((1..=200).all(|id| ids.contains(&id)) && ids.len() > 200, "{ids:?}");
+    }
 }
 
 #[tokio::test]
@@ -233,6 +242,78 @@ async fn verify_is_refused_before_anything_is_sent_where_less_than_the_listing_i
         assert!(error.to_string().contains("`verify` compares scans of the whole listing"), "{error}");
     }
     assert_eq!(server.requests().len(), sent);
+}
+
+#[tokio::test]
+async fn a_first_scan_that_ended_early_does_not_confirm_what_only_the_second_one_saw() {
+    let server = fake_with_logs(100);
+    server.integration().total_scope(FakeTotal::Absent);
+    let mut request = 0;
+    server.before_each(move |server| {
+        request += 1;
+        let log = server.integration().log();
+        match request {
+            // A record alone in its page looks like the last one.
+            3 => _ = server.integration().largest_page(1),
+            4 => _ = server.integration().largest_page(100),
+            _ => {}
+        }
+        // Later, a record moves past the position, and another one behind it is removed.
+        let last = server.requests().last().and_then(|it| it.parameter("offset"));
+        if log.len() == 100 && last.as_deref() == Some("57") {
+            let text = log.remove(90).unwrap();
+            log.insert_raw(60, text);
+            log.remove(65);
+        }
+    });
+    let read = logs(&server).page_size(20).prefetch(1).verify().collect().await;
+    assert!(server.integration().log().len() == 99 && log_ids(&read).contains(&10), "{:?}", read.summary);
+}
+
+#[tokio::test]
+async fn more_new_records_than_a_resumed_scan_remembers_are_not_lost() {
+    for added in [30, 45, 100, 500] {
+        let server = fake_with_logs(250);
+        server.integration().total_scope(FakeTotal::Absent);
+        let list = || integration(&server).logs().list(()).page_size(20).dedup_window(40);
+        let first = list().max_items(130).collect().await;
+        for id in 251..251 + added {
+            server.integration().add_raw(log_text(id));
+        }
+        let rest = list().resume(first.cursor.clone().unwrap()).verify().collect().await;
+        let newer = list().newer_than(rest.cursor.clone().unwrap()).collect().await;
+        let all: BTreeSet<_> = [&first, &rest, &newer].into_iter().flat_map(log_ids).collect();
+        assert_eq!(all.len() as u64, 250 + added, "{:?}", rest.summary);
+        let delivered: BTreeSet<_> = [&first, &rest].into_iter().flat_map(log_ids).collect();
+        assert!(!rest.summary.verdict.is_complete() || delivered.len() as u64 == 250 + added, "{:?}", rest.summary);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_emptied_between_the_scans_is_complete_and_its_cursor_still_knows_the_head() {
+    let server = fake_with_logs(100);
+    server.integration().total_scope(FakeTotal::Absent);
+    // The first scan takes eight requests.
+    before(&server, 9, |server| while server.integration().log().remove(0).is_some() {});
+    let list = || integration(&server).logs().list(()).page_size(20).prefetch(1);
+    let read = list().verify().collect().await;
+    assert_eq!((read.items.len(), read.summary.verdict), (100, COMPLETE));
+    server.integration().add_raw(log_text(101));
+    let newer = list().newer_than(read.cursor.unwrap()).collect().await;
+    // All that the cursor knows is gone, which is said, and not that the cursor is of another kind.
+    assert_eq!(newer.error.map(|it| it.kind()), Some(ErrorKind::Incomplete));
+}
+
+#[tokio::test]
+async fn a_record_added_in_the_middle_delivers_no_record_again_that_was_read_before_the_cursor() {
+    let server = fake_with_logs(250);
+    server.integration().total_scope(FakeTotal::Absent);
+    let list = || logs(&server).page_size(20).stability(Stability::Stable);
+    let first = list().collect().await;
+    server.integration().log().insert_raw(30, log_text(251));
+    let rest = list().resume(first.cursor.unwrap()).verify().collect().await;
+    let again: Vec<_> = log_ids(&rest).into_iter().filter(|it| *it <= 250).collect();
+    assert_eq!((again, rest.summary.verdict), (vec![], DIFFER), "{:?}", rest.summary);
 }
 
 /// Delivers the third record only in a page of its own, as a server does that limits pages by their size.

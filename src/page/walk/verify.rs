@@ -49,6 +49,10 @@ pub(crate) struct Verification<E> {
     /// The records of the current chunk that aren't remembered as delivered.
     held: Vec<(RecordKey, E)>,
     is_resumed: bool,
+    /// The fingerprints of the last records before the cursor.
+    before: Vec<u64>,
+    /// More records stood above the first one than may be held, so that they weren't delivered.
+    has_dropped: bool,
     has_agreed: bool,
     earlier: Earlier,
 }
@@ -102,17 +106,22 @@ enum Place {
 }
 
 impl<E> Verification<E> {
-    /// `resumed`: the scan resumed from a cursor, which doesn't tell what was delivered before it.
-    pub(crate) fn new(plan: &Plan, scans: u32, resumed: bool) -> Self {
+    /// `before`: the last records before the cursor that the scan resumed from, if it did. A cursor doesn't tell what
+    /// else was delivered before it.
+    pub(crate) fn new(plan: &Plan, scans: u32, before: Option<&[u64]>) -> Self {
+        let mut plan = plan.clone();
+        plan.widen();
         Self {
-            plan: plan.clone(),
             left: scans.max(2) - 1,
             base: None,
             first: None,
             again: None,
             delivered: Delivered::new(plan.remembered),
             held: Vec::new(),
-            is_resumed: resumed,
+            plan,
+            is_resumed: before.is_some(),
+            before: before.unwrap_or_default().to_vec(),
+            has_dropped: false,
             has_agreed: false,
             earlier: Earlier::default(),
         }
@@ -166,12 +175,13 @@ impl<E> Verification<E> {
         let is_end = self.delivered.add(fingerprint);
         let place = self.place();
         // What was delivered before a cursor is unknown, but not what came to the ends of the listing since.
-        let may_be_new = !self.is_resumed || place != Place::Within;
+        let may_be_new = !self.is_resumed || (place != Place::Within && !self.before.contains(&fingerprint));
         if may_be_new && !self.delivered.last.contains(&id) {
             self.held.push((id, entry));
         }
         let is_unsure = self.is_resumed && place == Place::Above;
         if is_unsure && self.held.len() > self.plan.remembered {
+            self.has_dropped = true;
             self.held.clear();
         }
         if is_end && !is_unsure {
@@ -222,6 +232,7 @@ impl<E> Verification<E> {
             Some(again) => {
                 let scanned = Scanned { sequence: again.sequence, shift: walk.shift() };
                 self.has_agreed = walk.is_comparable()
+                    && !self.has_dropped
                     && self.base.is_some_and(|base| again.agrees(&base) && scanned.is_explained(walk.above_head()));
                 scanned
             }
@@ -253,6 +264,7 @@ impl<E> Verification<E> {
             // The server counts more records than it lists, or fewer.
             _ if self.again.as_ref().is_some_and(is_other) => Some(Doubt::TotalDiffers),
             _ if self.has_agreed => None,
+            _ if self.has_dropped && self.place() != Place::Above => Some(Doubt::BeyondMemory),
             _ => Some(Doubt::ScansDiffer),
         }
     }

@@ -30,6 +30,12 @@ pub(super) enum Change {
     Unhide,
     /// A record moves to the head.
     Move(u8),
+    /// A record moves from one place to another.
+    MoveTo(u8, u8),
+    /// So do several in a row.
+    MoveBlock(u8, u8),
+    /// The records that moved last to another place are back where they were.
+    MoveBack,
     /// From now on the server returns at most this many records.
     Clamp(u8),
     /// From now on the server clamps larger offsets to this one.
@@ -229,7 +235,10 @@ pub(super) fn plain(records: u8, page_size: u32, changes: Vec<Change>) -> Case {
 impl Case {
     /// The stability that the client is configured with: never stable where records move.
     pub(super) fn stability(&self) -> Stability {
-        let moves = |it: &Change| matches!(it, Change::Move(_) | Change::Unhide);
+        let moves = |it: &Change| {
+            let is_move = matches!(it, Change::Move(_) | Change::MoveTo(..) | Change::MoveBlock(..));
+            is_move || matches!(it, Change::Unhide | Change::MoveBack)
+        };
         let moving = self.changes.iter().chain(&self.meanwhile).chain(&self.steady).any(moves);
         if moving { Stability::Unstable } else { self.stability }
     }

@@ -38,6 +38,10 @@ pub(super) struct ChangingLog {
     /// The records that were in the listing throughout.
     pub(super) throughout: BTreeSet<u64>,
     hidden: Vec<(usize, String)>,
+    /// From where to where records moved, and how many in a row.
+    moves: Vec<(usize, usize, usize)>,
+    /// How often each record moved.
+    pub(super) times_moved: HashMap<u64, u32>,
     pub(super) delivered: HashSet<u64>,
     pub(super) largest_page: u64,
     pub(super) largest_offset: u64,
@@ -67,6 +71,8 @@ impl ChangingLog {
             oldest: 0,
             throughout: (1..=records).collect(),
             hidden: Vec::new(),
+            moves: Vec::new(),
+            times_moved: HashMap::new(),
             delivered: HashSet::new(),
             largest_page: u64::MAX,
             largest_offset: u64::MAX,
@@ -214,8 +220,17 @@ impl ChangingLog {
                 }
                 self.log.move_to_head(index);
                 self.arrived(id);
+                *self.times_moved.entry(id).or_default() += 1;
                 if self.history.responses > 0 {
                     self.history.moved.insert(id);
+                }
+            }
+            Change::MoveTo(from, to) => self.move_to(at(from), at(to), 1),
+            Change::MoveBlock(from, to) => self.move_to(at(from), at(to), 3),
+            Change::MoveBack => {
+                if let Some((from, to, count)) = self.moves.pop() {
+                    self.move_to(to, from, count);
+                    self.moves.pop();
                 }
             }
             Change::Clamp(size) => {
@@ -234,6 +249,20 @@ impl ChangingLog {
                 self.history.alike |= self.has_alike;
                 self.has_alike |= self.spoil(at(index), ALIKE);
             }
+        }
+    }
+
+    /// Moves records in a row to another place.
+    fn move_to(&mut self, from: usize, to: usize, count: usize) {
+        let texts: Vec<_> = (0..count).filter_map(|_| self.log.remove(from)).collect();
+        self.moves.push((from, to, texts.len()));
+        for (index, text) in texts.into_iter().enumerate() {
+            let id = id_of(&text);
+            self.log.insert_raw(to + index, text);
+            self.history.moved.insert(id);
+            self.history.pulled_up |= !self.history.sent.is_empty();
+            *self.times_moved.entry(id).or_default() += 1;
+            self.arrived(id);
         }
     }
 
