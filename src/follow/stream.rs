@@ -24,6 +24,7 @@ use crate::observe::{Event, PageRead};
 use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher};
 use crate::page::fetch::requester::{ErrorTolerance, PageRequest, Requester};
 use crate::page::opened::Opened;
+use crate::page::walk::plan::Plan;
 use crate::page::{Growth, ListPage, Paginate, Raw, RecordKey, Window, WithRaw};
 
 /// How many records a follower remembers and reads again by default.
@@ -243,8 +244,10 @@ impl<Q: Paginate> Follow<Q> {
         let tolerance = ErrorTolerance { errors: None, auth_grace: Some(auth_grace) };
         let limit = opened.plan.limit;
         let requester = Requester::new(opened.transport, WithRaw::new(query), opened.options, limit, tolerance);
+        // The table recognizes records that come again; a walk needs no more than that.
+        let remembered = opened.plan.remembered.min(self.lookback.max(LOOKBACK));
         let settings = Settings {
-            plan: opened.plan,
+            plan: Plan { remembered, ..opened.plan },
             listing: requester.listing()?,
             side,
             lookback: self.lookback,

@@ -111,6 +111,12 @@ impl Table {
 
     /// Adds a record right above the one at `index`, on its newer side. Returns the records that don't fit any more.
     pub(crate) fn insert(&mut self, index: usize, entry: Entry) -> Option<Entry> {
+        if self.is_full() && self.numbers.len() == self.numbers.capacity() {
+            // Removed keys leave tombstones, for which the map would double.
+            self.numbers = HashMap::new();
+            self.numbers.reserve(self.entries.len() + 1);
+            self.number_again();
+        }
         if index == 0 {
             self.first += 1;
             self.numbers.insert(entry.key.clone(), self.first);
