@@ -10,7 +10,7 @@ use crate::arklow::SearchEncoding;
 use crate::decode::HttpResponse;
 use crate::testing::collection::{FakeTotal, Log, Name, Record, Store};
 use crate::testing::wire::{self, Query};
-use crate::testing::{Api, FakeServer};
+use crate::testing::{Api, FakeApi, FakeServer, RequestKind};
 
 /// The largest page of the API's reference.
 const LARGEST_PAGE: u64 = 50;
@@ -200,6 +200,19 @@ impl FakeArklow {
 impl Api for State {
     fn owns(&self, path: &str) -> bool {
         path == "/v1" || path.starts_with("/v1/")
+    }
+
+    fn api(&self) -> FakeApi {
+        FakeApi::Arklow
+    }
+
+    fn kind(&self, request: &Request<Bytes>) -> RequestKind {
+        match organisation(request.uri().path()) {
+            Some(_) if request.method() != Method::GET => RequestKind::Other,
+            Some(_) if Query::of(request).is_true("count_only") => RequestKind::Count,
+            Some(_) => RequestKind::List,
+            None => RequestKind::Other,
+        }
     }
 
     fn respond(&mut self, store: &mut Store, request: &Request<Bytes>) -> HttpResponse {

@@ -1,6 +1,7 @@
 //! The records of the fake server, and the handle that changes them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt::Display;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -35,6 +36,18 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The id, whatever its JSON type.
+    fn id(&self) -> Option<String> {
+        let value = self.value();
+        match value.get("_id").or_else(|| value.get("id"))? {
+            Value::String(id) => Some(id.clone()),
+            Value::Number(id) => Some(id.to_string()),
+            _ => None,
+        }
+    }
+}
+
 impl From<String> for Record {
     fn from(text: String) -> Self {
         Self { text, value: OnceLock::new() }
@@ -55,8 +68,17 @@ pub(super) struct Store {
     collections: HashMap<Name, Collection>,
     /// Each fault with the path prefix of the requests that it applies to.
     faults: VecDeque<(String, Fault)>,
+    /// The faults that happen by chance.
+    chances: Vec<Chance>,
     /// The path of the current request.
     path: String,
+}
+
+/// A fault of a share of all responses.
+struct Chance {
+    fault: Fault,
+    share: f64,
+    random: fastrand::Rng,
 }
 
 impl Store {
@@ -75,8 +97,32 @@ impl Store {
     /// Takes the next fault for this path from the queue, if it replaces the response.
     pub(super) fn fault(&mut self, path: &str) -> Option<Fault> {
         path.clone_into(&mut self.path);
+        self.draw();
         let next = self.next_fault()?;
         if self.faults[next].1.replaces_response() { self.faults.remove(next).map(|it| it.1) } else { None }
+    }
+
+    pub(super) fn fail_randomly(&mut self, fault: Fault, share: f64, seed: u64) {
+        self.chances.push(Chance { fault, share, random: fastrand::Rng::with_seed(seed) });
+    }
+
+    pub(super) fn clear_faults(&mut self) {
+        self.chances.clear();
+        self.faults.clear();
+    }
+
+    /// Queues the fault that chance has for this request, unless a queued fault applies to it.
+    fn draw(&mut self) {
+        let mut drawn = None;
+        for chance in &mut self.chances {
+            // Each draws for every request: whether one hits doesn't change when another does.
+            if chance.random.f64() < chance.share && drawn.is_none() {
+                drawn = Some(chance.fault.clone());
+            }
+        }
+        if let Some(fault) = drawn.filter(|_| self.next_fault().is_none()) {
+            self.faults.push_front((String::new(), fault));
+        }
     }
 
     fn next_fault(&self) -> Option<usize> {
@@ -240,6 +286,31 @@ impl Log {
         let mut state = self.server.lock();
         let records = &mut state.store.collection(&self.name).records;
         (index < records.len()).then(|| records.remove(index).text)
+    }
+
+    /// Removes the records with these ids, and returns how many there were.
+    ///
+    /// ```
+    /// use actionlog::testing::FakeServer;
+    ///
+    /// let server = FakeServer::new();
+    /// let log = server.unleash().log("default", 1);
+    /// log.add_samples(60);
+    /// // Three events disappear right before the server responds to its second request.
+    /// let doomed = log.clone();
+    /// server.at_request(2, move |_| assert_eq!(doomed.remove_ids([9012, 9013, 9014]), 3));
+    /// # let get = || http::Request::get("/api").body(bytes::Bytes::new()).map(|it| server.respond(&it));
+    /// # (get()?, get()?);
+    /// # assert_eq!(log.len(), 57);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn remove_ids<I: Display>(&self, ids: impl IntoIterator<Item = I>) -> usize {
+        let ids: HashSet<String> = ids.into_iter().map(|it| it.to_string()).collect();
+        let mut state = self.server.lock();
+        let records = &mut state.store.collection(&self.name).records;
+        let before = records.len();
+        records.retain(|record| record.id().is_none_or(|id| !ids.contains(&id)));
+        before - records.len()
     }
 
     /// Moves a record to the head, like a changed record in a listing that is sorted by the time of the last change.

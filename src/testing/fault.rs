@@ -7,7 +7,7 @@ use crate::testing::wire;
 
 /// A fault of a response: see [`FakeServer::fail_next`](crate::testing::FakeServer::fail_next).
 ///
-/// For a response that is only slow, see [`InMemory::latency`](crate::testing::InMemory::latency).
+/// For a response that is only slow, see [`FakeServer::latency`](crate::testing::FakeServer::latency).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -42,6 +42,15 @@ pub(super) enum Reply {
     Hang,
     /// The connection is reset.
     Reset,
+}
+
+impl Reply {
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Response(response) => Some(response.status()),
+            Self::Hang | Self::Reset => None,
+        }
+    }
 }
 
 impl Fault {

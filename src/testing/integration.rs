@@ -14,7 +14,7 @@ use crate::decode::HttpResponse;
 use crate::integration::UpdateMethod;
 use crate::testing::collection::{FakeTotal, Log, Name, Record, Store};
 use crate::testing::wire::{self, Query};
-use crate::testing::{Api, FakeServer};
+use crate::testing::{Api, FakeApi, FakeServer, RequestKind};
 
 /// 2026-01-01T00:00:00Z: the start of the server's clock, which advances by a second with every write.
 const BEGIN: u64 = 1_767_225_600;
@@ -211,6 +211,22 @@ type Rejection = (StatusCode, String);
 impl Api for State {
     fn owns(&self, path: &str) -> bool {
         path.strip_prefix(&self.collection).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn api(&self) -> FakeApi {
+        FakeApi::Integration
+    }
+
+    fn kind(&self, request: &Request<Bytes>) -> RequestKind {
+        let has_id = request.uri().path().len() > self.collection.len() + 1;
+        match (request.method(), has_id) {
+            (&Method::GET, false) => RequestKind::List,
+            (&Method::POST, false) => RequestKind::Create,
+            (&Method::GET, true) => RequestKind::Get,
+            (&Method::PUT | &Method::PATCH, true) => RequestKind::Update,
+            (&Method::DELETE, true) => RequestKind::Delete,
+            _ => RequestKind::Other,
+        }
     }
 
     fn respond(&mut self, store: &mut Store, request: &Request<Bytes>) -> HttpResponse {

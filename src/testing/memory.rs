@@ -56,8 +56,9 @@ impl HttpClient for InMemory {
         // This client doesn't decompress, so it must not ask for a compressed body.
         request.headers_mut().remove(ACCEPT_ENCODING);
         let reply = self.server.reply(&request);
-        if !self.latency.is_zero() {
-            sleep(self.latency).await;
+        let latency = self.latency.saturating_add(self.server.lock().latency);
+        if !latency.is_zero() {
+            sleep(latency).await;
         }
         match reply {
             Reply::Response(response) => Ok(response.map(Body::from)),

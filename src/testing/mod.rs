@@ -11,7 +11,10 @@
 //!
 //! Behaviour that an API's reference leaves open is a setting of [`FakeUnleash`], [`FakeArklow`] or
 //! [`FakeIntegration`]. Their docs say which behaviour wasn't observed on a real server. A [`Log`] changes the records
-//! during a scan, and a [`Fault`] makes a response fail.
+//! during a scan, [`at_request`](FakeServer::at_request) does so at a chosen request, and a [`Fault`] makes a response
+//! fail. [`FakeServer::received`] asserts on the requests.
+//!
+//! The example `fake_server` is this server as a program, for clients in any language.
 //!
 //! For unit tests that need a record but no server, see [`models`].
 //!
@@ -46,7 +49,9 @@ mod memory;
 mod middleware;
 pub mod models;
 mod received;
+mod requests;
 pub mod sample;
+mod script;
 mod server;
 mod sha1;
 mod unleash;
@@ -56,6 +61,7 @@ mod wire;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -68,7 +74,10 @@ pub use fault::Fault;
 use fault::Reply;
 pub use integration::FakeIntegration;
 pub use memory::InMemory;
-pub use received::ReceivedRequest;
+use received::FakeApi;
+pub use received::{ReceivedRequest, RequestKind};
+pub use requests::Received;
+use script::Hooks;
 pub use server::Server;
 pub use unleash::{FakeUnleash, Oversized};
 
@@ -86,15 +95,15 @@ pub struct FakeServer {
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
-    hook: Mutex<Option<Hook>>,
+    hooks: Mutex<Hooks>,
 }
-
-type Hook = Box<dyn FnMut(&FakeServer) + Send>;
 
 /// The records, the settings of each API, and the requests so far.
 #[derive(Default)]
 struct State {
     requests: Vec<ReceivedRequest>,
+    /// The delay of every response.
+    latency: Duration,
     store: Store,
     unleash: unleash::State,
     arklow: arklow::State,
@@ -106,6 +115,11 @@ trait Api {
     /// Whether a path belongs to this API.
     fn owns(&self, path: &str) -> bool;
 
+    fn api(&self) -> FakeApi;
+
+    /// What a request to one of this API's paths asks for.
+    fn kind(&self, request: &Request<Bytes>) -> RequestKind;
+
     fn respond(&mut self, store: &mut Store, request: &Request<Bytes>) -> HttpResponse;
 
     /// An error response in the API's format.
@@ -113,16 +127,24 @@ trait Api {
 }
 
 impl State {
+    /// Reacts to a request, and records it.
     fn reply(&mut self, request: &Request<Bytes>) -> Reply {
         let path = request.uri().path();
         let apis: [&mut dyn Api; 3] = [&mut self.integration, &mut self.arklow, &mut self.unleash];
         let api = apis.into_iter().find(|it| it.owns(path));
-        match (self.store.fault(path), api) {
+        let mut received = ReceivedRequest::of(request);
+        if let Some(api) = &api {
+            (received.api, received.kind) = (Some(api.api()), api.kind(request));
+        }
+        let reply = match (self.store.fault(path), api) {
             (Some(fault), Some(api)) => fault.reply(|status| api.reject(status, "A fault that the test requested.")),
             (Some(fault), None) => fault.reply(|status| wire::json(status, "")),
             (None, Some(api)) => Reply::Response(api.respond(&mut self.store, request)),
             (None, None) => Reply::Response(wire::web_page(request)),
-        }
+        };
+        received.status = reply.status();
+        self.requests.push(received);
+        reply
     }
 }
 
@@ -155,14 +177,16 @@ impl FakeServer {
     }
 
     fn reply(&self, request: &Request<Bytes>) -> Reply {
-        // Call the hook without the state's lock: the hook changes the state.
-        if let Some(hook) = self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            hook(self);
-        }
+        // Call the hooks without the state's lock: they change the state. Keep theirs until the response, so that no
+        // other request comes between a change and the request that it is for.
+        let mut hooks = self.hooks();
+        hooks.before(self);
         let mut state = self.lock();
-        state.requests.push(ReceivedRequest::of(request));
         let reply = state.reply(request);
+        let received = state.requests.last().cloned();
         drop(state);
+        received.iter().for_each(|it| hooks.after(it));
+        drop(hooks);
         let Reply::Response(mut response) = reply else { return reply };
         // A compressed body has no `Content-Length` and is sent in chunks, as by a server that compresses while it
         // sends.
@@ -247,34 +271,6 @@ impl FakeServer {
         self
     }
 
-    /// Sets a hook that is called before each response, for example to change the records between two pages. In the
-    /// hook, [`requests`](Self::requests) has the earlier requests only. A second call replaces the hook.
-    ///
-    /// The hook may change all records and settings. It must not call [`respond`](Self::respond) or `before_each`: that
-    /// deadlocks.
-    ///
-    /// ```
-    /// use actionlog::UnleashClient;
-    /// use actionlog::testing::FakeServer;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> actionlog::Result<()> {
-    /// let server = FakeServer::new();
-    /// server.unleash().add_sample_events("default", 1, 60);
-    /// server.before_each(|server| drop(server.unleash().add_sample_events("default", 1, 1)));
-    /// let client = UnleashClient::builder("http://localhost").api_key("user:any").http_client(server.http_client());
-    /// let client = client.build()?;
-    /// client.action_set_events().list(("default", 1)).page().await?;
-    /// client.action_set_events().list(("default", 1)).page().await?;
-    /// assert_eq!(server.unleash().log("default", 1).len(), 62);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn before_each(&self, change: impl FnMut(&Self) + Send + 'static) -> &Self {
-        *self.inner.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(change));
-        self
-    }
-
     /// An in-memory [`HttpClient`](crate::HttpClient) for a client's builder.
     ///
     /// The client's base URL may then be any valid URL; only its path matters.
@@ -329,6 +325,11 @@ impl FakeServer {
     /// If the address can't be bound, for example because the port is in use.
     pub async fn listen_on(&self, address: impl Into<SocketAddr>) -> std::io::Result<Server> {
         Server::start(self.clone(), address.into()).await
+    }
+
+    /// Ignores poisoning, as [`lock`](Self::lock) does.
+    fn hooks(&self) -> MutexGuard<'_, Hooks> {
+        self.inner.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ignores poisoning: a panic of another test thread can't leave a change half done.

@@ -1,10 +1,55 @@
 //! The record of a request that the fake server received.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::header::HeaderName;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestKind {
+    /// A page of a listing.
+    List,
+    /// The number of records only, of Arklow.
+    Count,
+    /// One record.
+    Get,
+    /// A new record.
+    Create,
+    /// A change of a record.
+    Update,
+    /// The deletion of a record.
+    Delete,
+    /// Anything else: a path or a method that the APIs don't have.
+    #[default]
+    Other,
+}
+
+impl fmt::Display for RequestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::List => "list",
+            Self::Count => "count",
+            Self::Get => "get",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// An API of the fake server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FakeApi {
+    Arklow,
+    Integration,
+    Unleash,
+}
 
 /// A request that a [`FakeServer`](crate::testing::FakeServer) received. It keeps only the names of the headers, as the
 /// values may be credentials.
@@ -21,6 +66,13 @@ pub struct ReceivedRequest {
     pub headers: Vec<HeaderName>,
     /// The body.
     pub body: Bytes,
+    /// What the request asks for.
+    pub kind: RequestKind,
+    /// The status of the response. `None` if there was none, as a [`Fault`](crate::testing::Fault) made the connection
+    /// hang or reset.
+    pub status: Option<StatusCode>,
+    /// The API that the path belongs to.
+    pub(super) api: Option<FakeApi>,
 }
 
 impl ReceivedRequest {
@@ -31,6 +83,9 @@ impl ReceivedRequest {
             query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().keys().cloned().collect(),
             body: request.body().clone(),
+            kind: RequestKind::Other,
+            status: None,
+            api: None,
         }
     }
 
@@ -63,5 +118,17 @@ impl ReceivedRequest {
     #[must_use]
     pub fn has_header(&self, name: &str) -> bool {
         self.headers.iter().any(|it| it.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+/// The method, the path and the query, and the status of the response: `GET /v1/orgs/1/actions/records?take=1 -> 200`.
+impl fmt::Display for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        write!(f, "{} {}{mark}{} -> ", self.method, self.path, self.query)?;
+        match self.status {
+            Some(status) => f.write_str(status.as_str()),
+            None => f.write_str("no response"),
+        }
     }
 }

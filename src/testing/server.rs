@@ -122,7 +122,12 @@ async fn respond(
 ) -> Result<Response<impl Body<Data = Bytes, Error = Failure>>, Failure> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    match server.reply(&Request::from_parts(head, body)) {
+    let reply = server.reply(&Request::from_parts(head, body));
+    let latency = server.lock().latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    match reply {
         Reply::Response(response) if response.headers().contains_key(CONTENT_ENCODING) => {
             Ok(response.map(|body| Either::Right(in_chunks(body))))
         }

@@ -3,14 +3,14 @@
 use crate::testing::unleash_paths::{collapse, route, token};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::decode::HttpResponse;
 use crate::testing::collection::{Log, Name, Store};
 use crate::testing::middleware::{Rate, finish};
-use crate::testing::{Api, FakeServer, wire::json as json_response};
+use crate::testing::{Api, FakeApi, FakeServer, RequestKind, wire::json as json_response};
 use crate::unleash::ActionSet;
 use crate::values::id::Id;
 
@@ -242,6 +242,15 @@ impl FakeUnleash {
 impl Api for State {
     fn owns(&self, path: &str) -> bool {
         path.split('/').find(|it| !it.is_empty()).is_some_and(|it| it.eq_ignore_ascii_case("api"))
+    }
+
+    fn api(&self) -> FakeApi {
+        FakeApi::Unleash
+    }
+
+    fn kind(&self, request: &Request<Bytes>) -> RequestKind {
+        let is_list = request.method() == Method::GET && route(&Method::GET, &collapse(request.uri().path())).is_some();
+        if is_list { RequestKind::List } else { RequestKind::Other }
     }
 
     fn respond(&mut self, store: &mut Store, request: &Request<Bytes>) -> HttpResponse {

@@ -14,6 +14,7 @@ mod decoding;
 mod endurance;
 mod everyday;
 mod fake;
+mod fake_server;
 mod faults;
 mod floods;
 mod follow;

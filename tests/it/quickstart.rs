@@ -4,10 +4,10 @@
 
 use std::process::Command;
 
-/// Its output against its own fake server, whose port is left out.
-fn output() -> String {
+/// A command of cargo for one of the examples, such as `run`.
+pub(crate) fn cargo(command: &str, example: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--example", "quickstart", "--manifest-path"]);
+    cargo.args([command, "--quiet", "--example", example, "--manifest-path"]);
     cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
     // Use the target directory of these tests, which may be the only writable one.
     let tests = std::env::current_exe().unwrap();
@@ -17,6 +17,12 @@ fn output() -> String {
         cargo.arg("--release");
     }
     cargo.arg("--no-default-features").arg("--features").arg(features().join(","));
+    cargo
+}
+
+/// Its output against its own fake server, whose port is left out.
+fn output() -> String {
+    let mut cargo = cargo("run", "quickstart");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if ["UNLEASH_", "ARKLOW_", "INTEGRATION_LOGS_", "QUICKSTART_"].iter().any(|it| text.starts_with(it)) {

@@ -3,6 +3,7 @@
 mod arklow;
 mod faults;
 mod integration;
+mod received;
 mod recorded;
 mod reference;
 mod test_records;
