@@ -10,13 +10,15 @@ use crate::testing::requests::Received;
 
 type Change = Box<dyn FnMut(&FakeServer) + Send>;
 
+type Watch = Box<dyn FnMut(&ReceivedRequest) + Send>;
+
 /// The functions that are called around each response.
 #[derive(Default)]
 pub(super) struct Hooks {
     before_each: Option<Change>,
     /// Changes by the number of the request that they precede.
     scripted: Vec<(usize, Change)>,
-    after_each: Option<Box<dyn FnMut(&ReceivedRequest) + Send>>,
+    after_each: Option<Watch>,
 }
 
 impl Hooks {
@@ -69,7 +71,9 @@ impl FakeServer {
     /// # async fn main() -> actionlog::Result<()> {
     /// let server = FakeServer::new();
     /// server.unleash().add_sample_events("default", 1, 60);
-    /// server.before_each(|server| drop(server.unleash().add_sample_events("default", 1, 1)));
+    /// server.before_each(|server| {
+    ///     server.unleash().add_sample_events("default", 1, 1);
+    /// });
     /// let client = UnleashClient::builder("http://localhost").api_key("user:any").http_client(server.http_client());
     /// let client = client.build()?;
     /// client.action_set_events().list(("default", 1)).page().await?;
@@ -98,7 +102,9 @@ impl FakeServer {
     /// let server = FakeServer::new();
     /// server.integration().add_sample_logs(100);
     /// // The head grows before the second page, and three records are removed before the third.
-    /// server.at_request(2, |server| drop(server.integration().add_sample_logs(5)));
+    /// server.at_request(2, |server| {
+    ///     server.integration().add_sample_logs(5);
+    /// });
     /// server.at_request(3, |server| (0..3).for_each(|index| drop(server.integration().log().remove(index))));
     ///
     /// let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
