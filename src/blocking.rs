@@ -44,6 +44,11 @@
 //! and futures within `tokio::task::unconstrained`, aren't recognized.
 //!
 //! Iterators and calls may be dropped anywhere, also inside of an async runtime.
+//!
+//! # After `fork`
+//!
+//! A forked process has no background thread, so a blocking call there never returns if one was made before the fork.
+//! Make the first one behind it.
 
 use std::future::poll_fn;
 use std::ops::Deref;
@@ -149,8 +154,8 @@ pub(crate) fn started() -> Option<Handle> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// More than the budget of a Tokio task.
-const UNITS: u32 = 1_024;
+/// More than the budget of a Tokio task, which is a `u8`.
+const UNITS: u32 = 256;
 
 /// Returns whether this thread polls an async task of a Tokio runtime, and so mustn't block.
 ///

@@ -98,7 +98,7 @@ pub fn api_activity<R: LogRecord + ?Sized>(record: &R) -> Option<Value> {
         event["api"]["response"] = json!({ "error_message": error });
     }
     if let Some(took) = record.duration() {
-        event["duration"] = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into();
+        event["duration"] = i64::try_from(took.as_millis()).unwrap_or(i64::MAX).into();
     }
     if let Some(resource) = resource(record) {
         event["resources"] = json!([resource]);

@@ -129,16 +129,21 @@ impl<T> Merge<T> {
         let Some(queue) = self.queues.get_mut(log) else { return };
         let entry = Entry { item, position, arrived: now };
         match position {
+            // It is no record: the others wait, or go on, as they did.
             Position::Now => queue.entries.push_front(entry),
-            Position::At(_) | Position::Behind => queue.entries.push_back(entry),
+            Position::At(_) | Position::Behind => {
+                queue.entries.push_back(entry);
+                queue.left_behind = false;
+                queue.blocks_since = None;
+            }
         }
-        queue.left_behind = false;
-        queue.blocks_since = None;
     }
 
     pub(super) fn set_watermark(&mut self, log: usize, time: DateTime<Utc>) {
         if let Some(queue) = self.queues.get_mut(log) {
             queue.watermark = queue.watermark.max(Some(time));
+            // It failed for the moment, and is well again.
+            queue.left_behind = false;
         }
     }
 
@@ -178,16 +183,16 @@ impl<T> Merge<T> {
         let arrived = first.entries.front().filter(|_| first.live && !first.is_full()).map(|it| it.arrived);
         let mut until = Some(now);
         let mut blocked = false;
-        for queue in &mut self.queues {
+        for (index, queue) in self.queues.iter_mut().enumerate() {
             let blocks = !queue.ended && !queue.left_behind && queue.entries.is_empty();
-            if !blocks || queue.has_passed(rank, self.order) {
+            if !blocks || queue.has_passed(rank, self.order, index > log) {
                 queue.blocks_since = None;
                 continue;
             }
             let since = *queue.blocks_since.get_or_insert(now);
             let deadline = match (queue.live, self.waits) {
-                (true, [_, wait]) => wait.map(|it| arrived.unwrap_or(since) + it),
-                (false, [wait, _]) => wait.map(|it| since + it),
+                (true, [_, wait]) => wait.and_then(|it| arrived.unwrap_or(since).checked_add(it)),
+                (false, [wait, _]) => wait.and_then(|it| since.checked_add(it)),
             };
             if deadline.is_some_and(|it| it <= now) {
                 queue.left_behind = !queue.live;
@@ -252,9 +257,10 @@ impl<T> Queue<T> {
         self.entries.len() >= if self.live { LIVE } else { 1 }
     }
 
-    /// Returns whether nothing before this time comes from here any more.
-    fn has_passed(&self, rank: Rank, order: Order) -> bool {
+    /// Returns whether nothing before this time comes from here any more. A record of the same time may come, and has
+    /// its turn before that of a log that was added later.
+    fn has_passed(&self, rank: Rank, order: Order, was_added_later: bool) -> bool {
         let Some((watermark, time)) = self.watermark.zip(rank) else { return false };
-        order == Order::OldestFirst && watermark >= time
+        order == Order::OldestFirst && (watermark > time || watermark == time && was_added_later)
     }
 }

@@ -58,10 +58,10 @@
 //!
 //! # Waiting
 //!
-//! A log that is merely slow is waited for, at most as long as [`max_wait`](Timeline::max_wait) says. Without that
-//! setting, the timeouts of its requests are the limit: when one expires, that is a transient error. The
-//! [summary](TimelineSummary::waiting_for) says for whom the timeline waits, and a [handle](Timeline::handle) shows it
-//! from another task.
+//! A log that is merely slow, or whose client [tries again](crate::RetryPolicy), is waited for, at most as long as
+//! [`max_wait`](Timeline::max_wait) says. Without that setting, the timeouts of its requests are the limit: when one
+//! expires, that is a transient error. The [summary](TimelineSummary::waiting_for) says for whom the timeline waits,
+//! and a [handle](Timeline::handle) shows it from another task.
 //!
 //! # Memory
 //!
@@ -95,6 +95,9 @@ use crate::page::{Listing, Paginate, SummaryHandle};
 use crate::record::LogRecord;
 use crate::timeline::feed::{Fed, Feed, Follower, LiveRecords, Records, Scan};
 use crate::timeline::merge::{Merge, Next, Position};
+
+/// How often a log is polled in a row: often enough for all that is kept of a live one.
+const MOST_POLLS: usize = 256;
 
 /// Several logs as one stream of records, by time: see the [module](self).
 ///
@@ -136,6 +139,7 @@ struct Counts {
     out_of_order: u64,
     invalid: u64,
     errors: u64,
+    failed: bool,
     reached: Option<DateTime<Utc>>,
     ended: bool,
 }
@@ -218,10 +222,10 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
     /// Adds a live log: a stream that goes on for as long as records come, oldest first. For a timeline that is
     /// [oldest first](Self::oldest_first).
     ///
-    /// A record of another log is held back until the live log has reached its time: by a record of its own, or by
-    /// saying so ([`Live::Reached`]). A log may be silent because nothing happens, so a record is held back for at most
-    /// 10 seconds, or as long as [`max_wait`](Self::max_wait) says, from when it came. Where more records come than a
-    /// timeline [keeps](self#memory), they are held back for that long together.
+    /// A record of another log is held back until the live log has a record that comes behind it, or says that it has
+    /// reached its time ([`Live::Reached`]). A log may be silent because nothing happens, so a record is held back for
+    /// at most 10 seconds, or as long as [`max_wait`](Self::max_wait) says, from when it came. Where more records come
+    /// than a timeline [keeps](self#memory), they are held back for that long together.
     pub fn live<T>(
         self,
         name: impl Into<Arc<str>>,
@@ -272,7 +276,7 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
     }
 
     fn log_summary(&self, index: usize, log: &Log<R>, now: Instant) -> LogSummary {
-        let Counts { delivered, untimed, out_of_order, invalid, errors, reached, ended } = log.counts;
+        let Counts { delivered, untimed, out_of_order, invalid, errors, failed, reached, ended } = log.counts;
         let since = self.merge.blocks_since(index);
         let state = match since {
             _ if ended => LogState::Ended,
@@ -288,6 +292,7 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
             out_of_order,
             invalid,
             errors,
+            failed,
             requested_timestamps: log.requested_timestamps || log.feed.has_requested_timestamps(),
             gap: log.feed.gap().map(|it| it.to_string()),
             reached,
@@ -331,7 +336,14 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
     /// Asks each log that has no record here for its next one.
     fn poll_logs(&mut self, cx: &mut Context<'_>, now: Instant) {
         for (index, log) in self.logs.iter_mut().enumerate() {
+            let mut polls = 0;
             while self.merge.wants(index) {
+                // A live log that goes on saying how far it is mustn't keep the task from all else.
+                polls += 1;
+                if polls > MOST_POLLS {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
                 let Poll::Ready(fed) = log.feed.poll_next(cx) else { break };
                 match fed {
                     None => {
@@ -340,11 +352,13 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
                     }
                     Some(Fed::Reached(time)) => self.merge.set_watermark(index, time),
                     Some(Fed::Record(record, time)) => {
+                        log.counts.failed = false;
                         self.merge.push(index, Ok(record), time.map_or(Position::Behind, Position::At), now);
                     }
                     Some(Fed::Error(error)) => {
                         // What concerns records comes where they stand.
                         let of_records = matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial);
+                        log.counts.failed |= !of_records;
                         let failing = error.is_transient() && !of_records && self.on_error == OnError::GoOn;
                         let position = if of_records { Position::Behind } else { Position::Now };
                         self.merge.push(index, Err(error.in_log(Arc::clone(&log.name))), position, now);
@@ -359,10 +373,8 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
 
     /// Returns once the time has come.
     fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if sleep.deadline() != until {
-            sleep.as_mut().reset(until);
-        }
+        // A timer anew each time: that of the last poll may belong to another runtime, which may have ended.
+        let sleep = self.sleep.insert(Box::pin(sleep_until(until)));
         sleep.as_mut().poll(cx)
     }
 
@@ -407,6 +419,10 @@ impl<R: Send + Unpin + 'static> Timeline<Change<R>> {
     /// It is a [live](Self::live) log: new and late records of other logs are held back until this one has reached
     /// their time. Changed, removed and invalid records come behind the change before them, as they have no time at
     /// which they became so. If the follower lost its hold on the listing, [`LogSummary::gap`] says so.
+    ///
+    /// It comes oldest first if the follower starts at [`Latest`](crate::follow::StartFrom::Latest) or
+    /// [`Since`](crate::follow::StartFrom::Since). From the beginning, it first delivers what is there already in the
+    /// order of the listing, which is newest first in most logs.
     ///
     /// A timeline keeps no checkpoints: it is for watching several logs. To keep copies in step, take the batches of
     /// each follower.

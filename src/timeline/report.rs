@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::page::{Cause, Doubt, Summary, Verdict};
 
@@ -73,6 +74,8 @@ pub struct LogSummary {
     pub invalid: u64,
     /// How many other errors it had.
     pub errors: u64,
+    /// Whether the last thing that came of it is one of these errors, and no record.
+    pub failed: bool,
     /// Whether the timeline asked the server for the timestamps, because the query didn't: Arklow's records have none
     /// without their [state](crate::arklow::RecordsQuery::include_state).
     pub requested_timestamps: bool,
@@ -91,12 +94,14 @@ pub struct LogSummary {
 
 impl LogSummary {
     /// Returns the verdict of the log: that of its scan. A stream that was added without a summary is unverified once
-    /// it has ended. A follower with a [gap](Self::gap) is incomplete.
+    /// it has ended, and incomplete if it ended with an [error](Self::failed). A follower with a [gap](Self::gap) is
+    /// incomplete.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match &self.scan {
             None if self.gap.is_some() => Verdict::Incomplete(Cause::Lost),
             Some(scan) => scan.verdict,
+            None if self.state == LogState::Ended && self.failed => Verdict::Incomplete(Cause::Failed),
             None if self.state == LogState::Ended => Verdict::Unverified(Doubt::NoTotal),
             None => Verdict::Incomplete(Cause::NotFinished),
         }
@@ -147,20 +152,32 @@ pub enum LogState {
 /// A handle to the summary of a timeline, for another task while the timeline waits: see
 /// [`Timeline::handle`](crate::timeline::Timeline::handle).
 #[derive(Clone, Debug)]
-pub struct TimelineHandle(Arc<Mutex<TimelineSummary>>);
+pub struct TimelineHandle(Arc<Mutex<Seen>>);
+
+/// A summary, and when it was made.
+#[derive(Debug)]
+struct Seen {
+    summary: TimelineSummary,
+    at: Instant,
+}
 
 impl TimelineHandle {
     pub(super) fn new(summary: TimelineSummary) -> Self {
-        Self(Arc::new(Mutex::new(summary)))
+        Self(Arc::new(Mutex::new(Seen { summary, at: Instant::now() })))
     }
 
-    /// Returns how the timeline stood when it was last polled.
+    /// Returns how the timeline stood when it was last polled. For how long it has been
+    /// [waiting](LogSummary::waited) is counted up to now.
     #[must_use]
     pub fn summary(&self) -> TimelineSummary {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut summary, since) = (seen.summary.clone(), seen.at.elapsed());
+        drop(seen);
+        summary.logs.iter_mut().filter_map(|it| it.waited.as_mut()).for_each(|it| *it = it.saturating_add(since));
+        summary
     }
 
     pub(super) fn set(&self, summary: TimelineSummary) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = summary;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Seen { summary, at: Instant::now() };
     }
 }

@@ -176,3 +176,80 @@ fn a_pending_log_that_is_dropped_writes_its_end_in_the_background() {
     });
     assert_eq!(receiver.recv_timeout(Duration::from_secs(20)).unwrap(), LogStatus::Failed);
 }
+
+#[test]
+fn a_blocking_call_within_another_and_two_iterators_at_once_work() {
+    let server = fake_with_logs(250);
+    let inner = integration(&server);
+    let (nested, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (Arc::clone(&nested), Arc::clone(&refused));
+    // An observer runs on the thread of the caller, or for what is prefetched in the background, where it can't block.
+    let observe = move |event: &Event<'_>| {
+        if let Event::AttemptEnded(_) = event {
+            match inner.logs().get("7").blocking() {
+                Ok(_) => counts.0.fetch_add(1, Ordering::SeqCst),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::CannotBlock);
+                    counts.1.fetch_add(1, Ordering::SeqCst)
+                }
+            };
+        }
+    };
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
+    let client = client.observer(observe).build().unwrap();
+    let mut one = client.logs().list(()).page_size(20).items().blocking();
+    let mut other = client.logs().list(()).page_size(30).prefetch(4).items().blocking();
+    let (mut pairs, mut last) = (0, String::new());
+    while let (Some(a), Some(b)) = (one.next(), other.next()) {
+        last = b.unwrap().id.to_string();
+        assert_eq!(a.unwrap().id, last);
+        pairs += 1;
+    }
+    assert_eq!(pairs, 250, "{last}");
+    let (nested, refused) = (nested.load(Ordering::SeqCst), refused.load(Ordering::SeqCst));
+    assert!(nested > 0 && refused > 0, "{nested} {refused}");
+}
+
+#[test]
+fn a_panic_in_the_code_of_a_user_ends_no_later_call() {
+    let server = fake_with_logs(60);
+    let panics = Arc::new(AtomicUsize::new(1));
+    let left = Arc::clone(&panics);
+    let observe = move |_: &Event<'_>| {
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |it| it.checked_sub(1)).is_ok() {
+            panic!("of the observer");
+        }
+    };
+    let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
+    let client = client.observer(observe).build().unwrap();
+    let call = || client.logs().list(()).page().blocking().unwrap().len();
+    // That of an observer ends nothing, and another one is the caller's.
+    assert_eq!((call(), panics.load(Ordering::SeqCst)), (60, 0));
+    assert!(std::panic::catch_unwind(|| blocking::wait(async { panic!("of a future") })).is_err());
+    assert_eq!(call(), 60);
+    assert!(blocking::wait(async { tokio::spawn(async { panic!("of a task") }).await }).unwrap().is_err());
+    assert_eq!(call(), 60);
+}
+
+#[test]
+fn an_iterator_that_a_runtime_drops_with_its_tasks_blocks_nothing() {
+    let server = fake_with_logs(120);
+    let client = integration(&server);
+    for workers in [None, Some(2)] {
+        let runtime = match workers {
+            None => Builder::new_current_thread().enable_all().build().unwrap(),
+            Some(workers) => Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap(),
+        };
+        let mut logs = client.logs().list(()).page_size(10).prefetch(4).items().blocking();
+        assert!(logs.next().unwrap().is_ok());
+        runtime.block_on(async {
+            tokio::spawn(async move {
+                std::future::pending::<()>().await;
+                drop(logs);
+            });
+            tokio::task::yield_now().await;
+        });
+        drop(runtime);
+        assert_eq!(client.logs().list(()).page().blocking().unwrap().len(), 100);
+    }
+}

@@ -208,6 +208,10 @@ fn an_ocsf_event_has_the_values_of_its_table() {
     record.state.as_mut().unwrap().status = None;
     let event = ocsf::api_activity(&record).unwrap();
     assert_eq!((&event["status_id"], &event["severity_id"], event.get("status_code")), (&0.into(), &0.into(), None));
+    // No duration is longer than OCSF's type for it.
+    let mut log = models::action_log("1");
+    log.execution_time = Some(1e22);
+    assert_eq!(ocsf::api_activity(&log).unwrap()["duration"], i64::MAX);
     let event = ocsf::api_activity(&samples().2[0]).unwrap();
     assert_eq!((&event["actor"]["user"]["type_id"], &event["activity_id"]), (&4.into(), &99.into()));
 }

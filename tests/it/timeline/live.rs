@@ -14,12 +14,13 @@ use crate::timeline::merge::{Custom, at};
 use crate::timeline::{arklow, integration, samples, unleash};
 
 /// A live log of what is sent to it.
-fn live() -> (tokio::sync::mpsc::UnboundedSender<Result<Live<Custom>>>, impl Stream<Item = Result<Live<Custom>>>) {
+pub(super) fn live()
+-> (tokio::sync::mpsc::UnboundedSender<Result<Live<Custom>>>, impl Stream<Item = Result<Live<Custom>>>) {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     (sender, stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }))
 }
 
-fn record(log: usize, time: i64) -> Result<Live<Custom>> {
+pub(super) fn record(log: usize, time: i64) -> Result<Live<Custom>> {
     Ok(Live::Record(Custom { log, number: time as usize, time: Some(time) }))
 }
 
@@ -94,6 +95,7 @@ async fn followers_come_as_one_oldest_first_and_a_silent_one_holds_up_the_others
     assert!(timeout(Duration::from_secs(20), timeline.next()).await.is_err());
     server.integration().add_sample_logs(4);
     server.unleash().add_sample_events("default", 7, 5);
+    let began = Instant::now();
     let mut times = Vec::new();
     let mut named = std::collections::BTreeMap::<_, u32>::new();
     for _ in 0..8 {
@@ -105,9 +107,8 @@ async fn followers_come_as_one_oldest_first_and_a_silent_one_holds_up_the_others
     assert!(times.is_sorted(), "{times:?}");
     assert!(named.len() == 2 && named.values().all(|it| *it == 4), "{named:?}");
     // The newest of all is newer than what the other log has reached.
-    let began = Instant::now();
     let (last, change) = next_of(&mut timeline).await;
-    assert!(time(&change) > times[7] && began.elapsed() > Duration::from_secs(15), "{last} {:?}", began.elapsed());
+    assert!(time(&change) > times[7] && began.elapsed() > Duration::from_secs(60), "{last} {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(120));
     let summary = timeline.summary();
     assert!(summary.logs.iter().all(|it| it.delivered >= 4 && (it.out_of_order, &it.gap) == (0, &None)));

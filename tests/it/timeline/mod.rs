@@ -2,6 +2,7 @@
 
 mod live;
 mod merge;
+mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
