@@ -158,6 +158,11 @@ async fn the_fake_server_serves_all_three_apis_by_the_variables_and_curl_lines_t
         let body: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
         let page = body.get(list).or_else(|| body["data"].get(list)).unwrap();
         assert_eq!(page.as_array().unwrap().len(), 2, "{line}");
+        // And by curl itself, where there is one.
+        let curl = Command::new("sh").args(["-c", line]).env("NO_PROXY", "*").output().unwrap();
+        if curl.status.code() != Some(127) {
+            assert_eq!(serde_json::from_slice::<serde_json::Value>(&curl.stdout).unwrap(), body, "{line}");
+        }
     }
 }
 

@@ -95,3 +95,25 @@ fn files_and_lines_are_short() {
         .collect();
     assert!(long.is_empty(), "{long:#?}");
 }
+
+#[test]
+fn the_readme_lists_each_example_and_each_chapter_of_the_guide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let front = fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let guide = fs::read_to_string(root.join("src/guide/mod.rs")).unwrap();
+    let names = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(root.join(folder)).unwrap().map(|it| it.unwrap().path());
+        entries.map(|it| it.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    for example in names("examples") {
+        assert!(readme.contains(&format!("`{example}`")), "{example} isn't in the README's table");
+    }
+    let chapters: Vec<_> = names("src/guide").into_iter().filter(|it| it != "mod").collect();
+    assert!(chapters.len() >= 10, "{chapters:?}");
+    for chapter in chapters {
+        assert!(readme.contains(&format!("(src/guide/{chapter}.md)")), "{chapter} isn't in the README");
+        assert!(front.contains(&format!("(guide::{chapter})")), "{chapter} isn't on the front page");
+        assert!(guide.contains(&format!("[`{chapter}`]")), "{chapter} isn't in the guide's own table");
+    }
+}

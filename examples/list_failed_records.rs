@@ -1,4 +1,4 @@
-//! Lists an organisation's failed actions, with their errors.
+//! Which actions of an organisation failed, and why?
 //!
 //! Uses a fake server, or Arklow if `ARKLOW_API_KEY` and `ARKLOW_ORG_ID` are set.
 

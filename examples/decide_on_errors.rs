@@ -1,4 +1,5 @@
-//! Shows what an [`Error`] reports: its kind, the server's message, the outcome of a write, and whether to retry.
+//! What does an [`Error`] report, and what do I do? Its kind, the server's message, the outcome of a write, and whether
+//! to retry.
 //!
 //! Provokes several errors from a fake server.
 

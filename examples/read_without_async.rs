@@ -1,4 +1,4 @@
-//! A timeline of two logs without an async runtime: calls block, and streams are iterators. Uses a fake server.
+//! How do I read logs without an async runtime? Calls block, and streams are iterators. Uses a fake server.
 
 use actionlog::record::LogRecord;
 use actionlog::testing::FakeServer;

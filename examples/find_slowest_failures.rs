@@ -1,4 +1,4 @@
-//! Lists the slowest failed actions of integrations.
+//! Which failed actions of integrations took longest? By a filter and a sort order of the server.
 //!
 //! Uses a fake server, or a real one if `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` are set.
 

@@ -1,4 +1,4 @@
-//! Lists the recent events of an action set: one page, then a stream of the newest 20.
+//! What did an action set do last? One page of its events, then a stream of the newest 20.
 //!
 //! Uses a fake server, or a real one if `UNLEASH_URL` and `UNLEASH_TOKEN` are set. `UNLEASH_PROJECT` (default:
 //! `default`) and `UNLEASH_ACTION_SET` (default: `1`) select the events.

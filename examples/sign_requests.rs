@@ -1,4 +1,4 @@
-//! Signs requests with a custom [`Authenticate`]: an HMAC over the method, the path and the body.
+//! How do I sign requests? With a custom [`Authenticate`]: an HMAC over the method, the path and the body.
 //!
 //! Uses a fake server.
 

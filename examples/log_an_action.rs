@@ -1,4 +1,5 @@
-//! Logs actions from start to end, and then updates and deletes a record.
+//! How do I log an action from start to end? One that succeeds and one that fails, whose record is then changed and
+//! deleted.
 //!
 //! Uses a fake server.
 

@@ -1,4 +1,4 @@
-//! The newest failures of three logs, as one timeline. Uses a fake server.
+//! What failed last, in all three logs? As one timeline. Uses a fake server.
 
 use actionlog::arklow::RecordsQuery;
 use actionlog::record::{LogRecord, Outcome};
