@@ -5,7 +5,7 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `timeUnixNano` | [`timestamp`](LogRecord::timestamp); left out if the record has none, or one before 1970 or after 2262 |
+//! | `timeUnixNano` | [`timestamp`](LogRecord::timestamp); left out if the record has none, or one after 2262, or not after the beginning of 1970, as 0 stands for none |
 //! | `severityNumber`, `severityText` | by [`outcome`](LogRecord::outcome): 17 `ERROR` if it failed, 13 `WARN` if it was canceled, 9 `INFO` if it succeeded or is pending; left out if it is unknown |
 //! | `eventName` | `actionlog.record` |
 //! | `body` | action, target and outcome in one line |
@@ -49,7 +49,7 @@ pub fn log_record<R: LogRecord + ?Sized>(record: &R) -> Value {
         "body": { "stringValue": message(record) },
         "attributes": attributes(record),
     });
-    let nanoseconds = record.timestamp().and_then(|it| it.time.timestamp_nanos_opt()).filter(|it| *it >= 0);
+    let nanoseconds = record.timestamp().and_then(|it| it.time.timestamp_nanos_opt()).filter(|it| *it > 0);
     if let Some(nanoseconds) = nanoseconds {
         out["timeUnixNano"] = nanoseconds.to_string().into();
     }

@@ -152,7 +152,9 @@ impl<Q: Paginate<Item: LogRecord>, T: From<Q::Item>> Feed<Change<T>> for Followe
                 Some(Err(error)) => return Poll::Ready(Some(Fed::Error(error))),
                 Some(Ok(batch)) => {
                     self.changes = batch.changes.into();
-                    self.reached = batch.progress.newest.filter(|_| batch.progress.caught_up);
+                    // One record with a time in the future says nothing of those that come until then.
+                    let newest = batch.progress.newest.map(|it| it.min(Utc::now()));
+                    self.reached = newest.filter(|_| batch.progress.caught_up);
                     self.gap = batch.progress.gap.or(self.gap);
                 }
             }

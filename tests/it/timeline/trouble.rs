@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use actionlog::follow::{Change, StartFrom};
 use actionlog::page::{Cause, Doubt, Verdict};
-use actionlog::testing::{FakeServer, Fault, models};
+use actionlog::testing::{FakeServer, Fault, models, sample};
 use actionlog::timeline::{Live, LogState, OnError, Order, Timeline};
 use actionlog::{AnyRecord, ErrorKind, LogRecord, Result};
+use chrono::{TimeDelta, Utc};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, advance, timeout};
@@ -204,4 +205,31 @@ async fn pages_of_new_records_of_two_followers_come_in_the_order_of_time() {
     let summary = timeline.summary();
     assert!(times.is_sorted(), "{summary}");
     assert_eq!(summary.logs.iter().map(|it| it.out_of_order).sum::<u64>(), 0);
+}
+
+/// A log with a record of this time, in seconds from now.
+fn log_text(id: &str, seconds: i64) -> String {
+    let mut log = sample::action_logs(1).remove(0);
+    log["_id"] = id.into();
+    log["createdAt"] = (Utc::now() + TimeDelta::seconds(seconds)).to_rfc3339().into();
+    log.to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_saw_a_time_far_in_the_future_still_holds_back_the_others() {
+    let (one, other) = (samples(5), samples(5));
+    one.integration().add_raw(log_text("far", 2_000_000_000));
+    let follow =
+        |server: &FakeServer| integration(server.http_client()).logs().list(()).follow().start_from(StartFrom::Latest);
+    let mut timeline = Timeline::<Change<AnyRecord>>::with_order(Order::OldestFirst)
+        .follow("one", follow(&one))
+        .follow("other", follow(&other))
+        .max_wait(Duration::from_secs(60));
+    assert!(timeout(Duration::from_secs(20), timeline.next()).await.is_err());
+    other.integration().add_raw(log_text("late", 900));
+    // Both have been polled, and the one may still have an earlier record.
+    assert!(timeout(Duration::from_secs(40), timeline.next()).await.is_err());
+    one.integration().add_raw(log_text("early", 800));
+    let ids = [timeline.next().await, timeline.next().await].map(|it| it.unwrap().unwrap().1.into_record().unwrap());
+    assert_eq!(ids.map(|it| it.key().to_string()), ["early", "late"]);
 }
