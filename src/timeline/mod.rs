@@ -59,9 +59,10 @@
 //! # Waiting
 //!
 //! A log that is merely slow, or whose client [tries again](crate::RetryPolicy), is waited for, at most as long as
-//! [`max_wait`](Timeline::max_wait) says. Without that setting, the timeouts of its requests are the limit: when one
-//! expires, that is a transient error. The [summary](TimelineSummary::waiting_for) says for whom the timeline waits,
-//! and a [handle](Timeline::handle) shows it from another task.
+//! [`max_wait`](Timeline::max_wait) says. Without that setting, the [timeout](crate::ClientBuilder::operation_timeout)
+//! of its requests is the limit, which is 2 minutes by default: once it has expired, that is a transient error. The
+//! [summary](TimelineSummary::waiting_for) says for whom the timeline waits, and a [handle](Timeline::handle) shows it
+//! from another task.
 //!
 //! # Memory
 //!

@@ -6,7 +6,7 @@ use actionlog::follow::{Change, StartFrom};
 use actionlog::page::{Cause, Doubt, Verdict};
 use actionlog::testing::{FakeServer, Fault, models, sample};
 use actionlog::timeline::{Live, LogState, OnError, Order, Timeline};
-use actionlog::{AnyRecord, ErrorKind, LogRecord, Result};
+use actionlog::{AnyRecord, ErrorKind, IntegrationClient, LogRecord, Result};
 use chrono::{TimeDelta, Utc};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
@@ -232,4 +232,28 @@ async fn a_follower_that_saw_a_time_far_in_the_future_still_holds_back_the_other
     one.integration().add_raw(log_text("early", 800));
     let ids = [timeline.next().await, timeline.next().await].map(|it| it.unwrap().unwrap().1.into_record().unwrap());
     assert_eq!(ids.map(|it| it.key().to_string()), ["early", "late"]);
+}
+
+/// With the client's own retries and timeouts.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_fails_or_never_answers_holds_up_the_others_once_at_most_for_a_timeout() {
+    for (fault, seconds) in [(Fault::Status(503), 0..=5), (Fault::Reset, 0..=5), (Fault::Hang, 120..=120)] {
+        let (server, down) = (samples(50), FakeServer::new());
+        let shown = format!("{fault:?}");
+        down.before_each(move |server| {
+            server.fail_next(fault.clone());
+        });
+        let client = IntegrationClient::builder("http://localhost").api_key("any");
+        let client = client.http_client(down.http_client()).build().unwrap();
+        let mut timeline = Timeline::newest_first()
+            .scan("flags", unleash(server.http_client()).action_set_events().list(("default", 7)))
+            .scan("down", client.logs().list(()));
+        let began = Instant::now();
+        let mut records = 0;
+        while records < 50 {
+            records += i32::from(timeline.next().await.unwrap().is_ok());
+        }
+        let took = began.elapsed().as_secs();
+        assert!(seconds.contains(&took), "{shown}: {took} s");
+    }
 }
