@@ -25,6 +25,7 @@ const FIELDS: &[&str] = &[
     "unoverlapped",
     "sequence",
     "shift",
+    "late",
 ];
 
 impl Content {

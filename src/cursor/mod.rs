@@ -15,7 +15,7 @@ use crate::cursor::sequence::Sequence;
 use crate::values::record_key::RecordKey;
 
 /// Cursors of another version are rejected.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How many of the last delivered records, and of the listing's first ones, a cursor recognizes by 64 bits each. Both
 /// are runs without a gap, which tell a listing that was shifted from one in which single records moved.
@@ -96,6 +96,8 @@ struct Content {
     sequence: Sequence,
     /// By how many records the listing shifted down. `None` if it changed in another way.
     shift: Option<u64>,
+    /// The last records delivered late, while the head was scanned a second time, the last one first.
+    late: Run,
 }
 
 /// The identity of a listing, with its parameters hashed.
@@ -206,6 +208,11 @@ impl Cursor {
         &self.0.head.0
     }
 
+    /// Returns the fingerprints of the last records delivered late, the last one first.
+    pub(crate) fn late(&self) -> &[u64] {
+        &self.0.late.0
+    }
+
     /// Returns whether the cursor stands at the head, before any record.
     pub(crate) fn is_fresh(&self) -> bool {
         self.0.delivered == 0 && self.0.offset == 0
@@ -259,6 +266,9 @@ pub(crate) struct Position {
     /// The fingerprints of the listing's first records, from a cursor or from a scan towards the head; the first one
     /// last.
     head: Option<VecDeque<u64>>,
+    /// The fingerprints of the last records delivered late, while the head was scanned a second time; the last one
+    /// last.
+    late: VecDeque<u64>,
     pub(crate) delivered: u64,
     /// The delivered records in their order.
     pub(crate) sequence: Sequence,
@@ -274,6 +284,7 @@ impl Position {
             head: None,
             delivered: 0,
             sequence: Sequence::default(),
+            late: VecDeque::new(),
         }
     }
 
@@ -287,7 +298,16 @@ impl Position {
         landmarks.make_contiguous().sort_by_key(|(passed, _)| *passed);
         let run = cursor.run().iter().rev().copied().collect();
         let (offset, delivered, sequence) = (cursor.offset(), cursor.delivered(), cursor.0.sequence);
-        Self { offset, run, landmarks, passed, head, delivered, sequence }
+        let late = cursor.late().iter().rev().copied().collect();
+        Self { offset, run, landmarks, passed, head, late, delivered, sequence }
+    }
+
+    /// Notes a record that was delivered late, on the second scan of the head.
+    pub(crate) fn note_late(&mut self, id: &RecordKey) {
+        self.late.push_back(id.fingerprint());
+        if self.late.len() > RUN {
+            self.late.pop_front();
+        }
     }
 
     /// Notes a delivered record that stands before all others that were seen.
@@ -363,6 +383,7 @@ impl Position {
             unoverlapped,
             sequence: self.sequence,
             shift,
+            late: Run(self.late.iter().rev().copied().collect()),
         })
     }
 }

@@ -305,17 +305,20 @@ impl<Q: Paginate> Pages<Q> {
         if let Some(verification) = &mut self.verification {
             verification.note_delivered(&candidate.id, candidate.delivery);
         }
-        // A scan that resumes from here delivers late records late again, and newer ones are outside of its count.
+        // What the head's second scan delivers, and newer records, are outside of the cursor's count.
         let up = self.walk.is_up();
         if !candidate.from_head && !up {
             self.position.delivered = self.position.delivered.saturating_add(1);
+        }
+        let late = candidate.delivery == Delivery::Late && candidate.from_head;
+        if late && !self.is_again() {
+            self.position.note_late(&candidate.id);
         }
         match candidate.delivery {
             Delivery::Next(_) if up => self.position.rise(&candidate.id),
             Delivery::Next(offset) => self.position.advance(candidate.id, offset),
             Delivery::Late | Delivery::Skip => {}
         }
-        let late = candidate.delivery == Delivery::Late && candidate.from_head;
         self.counts.delivered += 1;
         self.counts.late += u64::from(late);
         self.counts.invalid += u64::from(entry.is_err());

@@ -102,7 +102,7 @@ pub enum Doubt {
     /// started. See [`Listing::growing_end`](crate::page::Listing::growing_end).
     GrewAtEnd,
     /// The listing kept shifting, the last record never stood alone in a page, and there was no total: pages kept
-    /// ending with it, which a server that limits pages by their size does before a large record, too.
+    /// ending with it, or growing behind it. A server that limits pages by their size returns such pages, too.
     EndUnproved,
     /// With [`verify`](crate::page::Listing::verify): no two scans in a row saw the same records in the same order, or
     /// the listing shifted in a way that new records at its head don't explain. Or the scan resumed from a cursor of a
@@ -283,6 +283,8 @@ pub(crate) enum End {
     Since,
     /// The listing grows at its end, and what stood there at the start was delivered.
     Grew,
+    /// The listing seems to grow at its end, but nothing shows that a page reached up to the end.
+    GrewUnproved,
     /// An error that isn't transient.
     Failed,
 }
@@ -344,6 +346,11 @@ impl Counters {
         };
         let (least, most) = self.totals.unwrap_or((total, total));
         self.totals = Some((least.min(total), most.max(total)));
+    }
+
+    /// Returns whether the totals may count the listing rather than a page.
+    pub(super) fn may_count_listing(&self, meaning: TotalScope) -> bool {
+        meaning == TotalScope::Listing || self.is_total
     }
 
     /// Counts how far an already seen record moved down; `None` if it moved up or that is unknown.

@@ -302,7 +302,7 @@ async fn a_cursor_of_another_version_is_rejected_by_its_version() {
             }] {
                 let error = listing.items().next().await.unwrap().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-                let expected = "the cursor has version 7, and this crate reads version 2: start a new scan";
+                let expected = "the cursor has version 7, and this crate reads version 3: start a new scan";
                 assert!(error.to_string().contains(expected), "{text}: {error}");
             }
             // It can't be serialized again, because its content wasn't read.
@@ -318,7 +318,7 @@ async fn a_cursor_of_this_version_is_read_in_any_field_order_and_errors_name_mis
     let (server, stored) = stored().await;
     let text = stored.to_string();
     let canonical = serde_json::to_string(&serde_json::from_value::<Cursor>(stored.clone()).unwrap()).unwrap();
-    assert!(canonical.starts_with(r#"{"version":2,"listing":{"origin":"#), "{canonical}");
+    assert!(canonical.starts_with(r#"{"version":3,"listing":{"origin":"#), "{canonical}");
     for text in [&text, &canonical] {
         let cursor: Cursor = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&cursor).unwrap(), canonical);
@@ -354,6 +354,7 @@ async fn a_cursor_is_read_from_a_format_without_names() {
         "unoverlapped",
         "sequence",
         "shift",
+        "late",
     ]
     .map(|it| &stored[it]);
     assert_eq!(names.len(), stored.as_object().unwrap().len());
@@ -361,7 +362,7 @@ async fn a_cursor_is_read_from_a_format_without_names() {
     assert_eq!(serde_json::to_value(&cursor).unwrap(), stored);
     let cursor: Cursor = serde_json::from_value(json!([7, {}, "here"])).unwrap();
     let error = integration(&server).logs().list(()).resume(cursor).items().next().await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("has version 7, and this crate reads version 2"), "{error}");
+    assert!(error.to_string().contains("has version 7, and this crate reads version 3"), "{error}");
 }
 
 /// A server that clamps offsets to this.

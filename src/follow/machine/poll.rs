@@ -125,7 +125,7 @@ impl Machine {
             Some(end) => {
                 // What came stands above what was known: this end grows.
                 self.decide(Side::Head);
-                self.finish(end == End::Grew);
+                self.finish(matches!(end, End::Grew | End::GrewUnproved));
             }
         }
         placed.found
@@ -223,7 +223,7 @@ impl Machine {
             }
             Some(end) => {
                 self.state.phase = Phase::Steady;
-                self.finish(end == End::Grew);
+                self.finish(matches!(end, End::Grew | End::GrewUnproved));
             }
         }
         placed.found

@@ -95,13 +95,17 @@ impl Walk {
 
     /// Stops a scan whose listing grows at its end as fast as it is read.
     fn note_growth(&mut self, page: &[RecordKey], view: &PageView, total: Option<u64>) {
-        let has_room = page.len() < self.largest_page.min(self.plan.limit as usize);
-        self.chase.note_total(total, view.behind);
+        let may_count = self.counters.may_count_listing(self.plan.total);
+        self.chase.note_total(total, view.behind, may_count);
+        let has_room =
+            page.len() < self.largest_page.min(self.plan.limit as usize) && !self.chase.has_more(view.behind);
         let outrun = !self.counters.shifted
             && !view.singles
             && self.chase.is_outrun(self.plan.total, self.counters.seen, self.plan.limit);
         match self.chase.note(view.offset, page, has_room, view.ends_new) {
-            Next::Stop => self.reach_end(End::Grew),
+            Next::Stop { proved: true } => self.reach_end(End::Grew),
+            // A server that limits pages by their size, or to fewer records than before, looks like that, too.
+            Next::Stop { proved: false } => self.reach_end(End::GrewUnproved),
             _ if outrun => self.reach_end(End::Grew),
             Next::Again => {
                 self.scan.offset = view.offset;
@@ -184,7 +188,7 @@ impl Walk {
         if self.end == Some(End::Unproved) || self.counters.unoverlapped {
             return Some(Doubt::SingleRecords);
         }
-        if self.end == Some(End::Stalled) {
+        if matches!(self.end, Some(End::Stalled | End::GrewUnproved)) {
             return Some(Doubt::EndUnproved);
         }
         self.counters.doubt_of_total(distinct).or_else(|| self.doubt_beside_total())
@@ -199,7 +203,7 @@ impl Walk {
             () if self.end == Some(End::Unproved) || counters.unoverlapped => Some(Doubt::SingleRecords),
             // If the server returned a short page, a record stood alone that isn't the last.
             () if counters.end_denied => Some(Doubt::TotalDiffers),
-            () if self.end == Some(End::Stalled) => Some(Doubt::EndUnproved),
+            () if matches!(self.end, Some(End::Stalled | End::GrewUnproved)) => Some(Doubt::EndUnproved),
             () if counters.alike => Some(Doubt::Alike),
             () if counters.reordered || (counters.shifted && self.plan.order == Stability::Unstable) => {
                 Some(Doubt::Reordered)

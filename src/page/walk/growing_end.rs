@@ -10,7 +10,7 @@ use crate::page::{RecordKey, TotalScope};
 /// How many pages in a row must bring records and have room for more before a page is requested again.
 const SUSPICIOUS: u32 = 3;
 
-/// How often in a row the same page must come with more records. Once may be a page that came short.
+/// How often a page that is requested again must come with more records. Once may be a page that came short.
 const PROOF: u32 = 2;
 
 /// How many pages pass before a page is requested again, after one that hadn't grown.
@@ -29,6 +29,10 @@ pub(super) struct Chase {
     calm: u32,
     /// The totals of the first and the last response.
     totals: Option<(u64, u64)>,
+    /// The total of the last response, if it may count the listing.
+    counted: Option<u64>,
+    /// By the total, the page that is requested again reached up to the end.
+    is_at_end: bool,
     /// A total fell, or was less than the number of records before it.
     dubious: bool,
 }
@@ -39,8 +43,11 @@ pub(super) enum Next {
     GoOn,
     /// Request the same page again.
     Again,
-    /// Stop: every record that stood there at the start was delivered.
-    Stop,
+    /// Stop: every record that stood there at the start was delivered, if the page did reach up to the end.
+    Stop {
+        /// The total showed that it did.
+        proved: bool,
+    },
 }
 
 impl Chase {
@@ -52,17 +59,23 @@ impl Chase {
             let has_grown = asked == offset && rest.is_some_and(|it| page.len() > it.len() && page.starts_with(it));
             self.grew = if has_grown { self.grew + 1 } else { 0 };
             return match self.grew {
-                PROOF.. => Next::Stop,
+                PROOF.. => Next::Stop { proved: self.is_at_end },
                 1.. if has_room => self.again(offset, page),
-                _ => {
-                    (self.in_a_row, self.calm) = (0, CALM);
+                grew => {
+                    // It has grown by so much that it is full: try another page soon.
+                    (self.in_a_row, self.calm) = (0, if grew > 0 { 0 } else { CALM });
                     Next::GoOn
                 }
             };
         }
         self.calm = self.calm.saturating_sub(1);
         self.in_a_row = if has_room && is_news { self.in_a_row + 1 } else { 0 };
-        if self.in_a_row >= SUSPICIOUS && self.calm == 0 { self.again(offset, page) } else { Next::GoOn }
+        if self.in_a_row >= SUSPICIOUS && self.calm == 0 {
+            self.is_at_end = self.counted == Some(offset.saturating_add(page.len() as u64));
+            self.again(offset, page)
+        } else {
+            Next::GoOn
+        }
     }
 
     fn again(&mut self, offset: u64, page: &[RecordKey]) -> Next {
@@ -70,8 +83,15 @@ impl Chase {
         Next::Again
     }
 
-    /// Notes the total of a response whose records end before the offset `behind`.
-    pub(super) fn note_total(&mut self, total: Option<u64>, behind: u64) {
+    /// Returns whether the total counts records behind the page whose total was noted last.
+    pub(super) fn has_more(&self, behind: u64) -> bool {
+        self.counted.is_some_and(|it| it > behind)
+    }
+
+    /// Notes the total of a response whose records end before the offset `behind`, and whether it may count the
+    /// listing.
+    pub(super) fn note_total(&mut self, total: Option<u64>, behind: u64, may_count: bool) {
+        self.counted = None;
         let Some(total) = total else {
             self.dubious = true;
             return;
@@ -79,6 +99,7 @@ impl Chase {
         let (first, last) = self.totals.unwrap_or((total, total));
         self.dubious |= total < last || total < behind;
         self.totals = Some((first, total));
+        self.counted = Some(total).filter(|_| may_count && !self.dubious);
     }
 
     /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total.

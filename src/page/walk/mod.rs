@@ -74,6 +74,12 @@ pub(crate) struct Walk {
     has_grown: bool,
     /// How many pages the second scan of the head took so far.
     head_pages: u32,
+    /// The fingerprints of records that the second scan of the head delivered before the scan was resumed. What stands
+    /// above them came since, and was delivered or is newer than the scan: they are passed over until one of these
+    /// comes. Otherwise a scan of a growing log that is stopped again and again would deliver them each time.
+    late_before: Vec<u64>,
+    /// The second scan of the head has come to one of them.
+    has_late_before: bool,
     counters: Counters,
 }
 
@@ -170,6 +176,8 @@ impl Walk {
             has_probed: false,
             has_grown: false,
             head_pages: 0,
+            late_before: Vec::new(),
+            has_late_before: false,
             counters: Counters::default(),
         }
     }
@@ -190,6 +198,7 @@ impl Walk {
             return walk;
         }
         walk.resumed = true;
+        walk.late_before = cursor.late().to_vec();
         walk.delivered_before = cursor.delivered();
         walk.is_resuming = true;
         for id in cursor.keys() {
@@ -198,7 +207,8 @@ impl Walk {
         let memory = Memory::new(cursor.run(), cursor.landmarks());
         let (offset, depth) = (cursor.offset(), cursor.delivered() - 1);
         let locator =
-            Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, offset, depth, walk.plan.limit);
+            Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, offset, depth, walk.plan.limit)
+                .of_scan_from_head(walk.plan.start == 0 && cursor.is_whole());
         walk.before = memory;
         walk.scan.on_seen = true;
         walk.scan.position = Some(cursor.offset());

@@ -99,10 +99,14 @@ impl Walk {
         let may_be_elsewhere = self.plan.order == Stability::Unstable
             && self.scan.offset > 0
             && !page.first().is_some_and(|it| self.has_seen(it));
+        let is_predicted = self.scan.drift.predicted() > 0;
+        // Behind the position, a seen record that moved there, or that is listed twice, may begin the window as well.
+        let may_be_elsewhere =
+            may_be_elsewhere || (is_predicted && self.plan.order == Stability::Unstable && !self.continues(page));
         if !may_be_elsewhere && page.iter().any(|id| self.has_seen(id)) {
             return true;
         }
-        if self.scan.drift.predicted() > 0 {
+        if is_predicted {
             // The listing shifted less than predicted: look where the record stood.
             self.scan.unpredict();
             return false;
@@ -131,6 +135,13 @@ impl Walk {
         // Nothing shows that this is what comes next, but it is there.
         self.counters.unoverlapped = true;
         Some(true)
+    }
+
+    /// Returns whether the record delivered last is in the page, or may follow on it.
+    fn continues(&self, page: &[RecordKey]) -> bool {
+        let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
+        let may_follow = is_full && page.last().is_some_and(|it| self.has_seen(it));
+        may_follow || page.iter().any(|it| self.scan.current().distance(it) == Some(0))
     }
 
     /// Starts a search for the position.
@@ -279,8 +290,14 @@ impl Walk {
 
     /// A record on the second scan of the head: it is delivered unless the first pass or an earlier scan delivered it.
     fn mark_on_head(&mut self, id: &RecordKey, is_new: bool) -> Delivery {
-        // After the old head come the records delivered before the stop, and a cursor remembers few of them.
-        let was_before = self.resumed && self.head.is_reached();
+        let is_late_before = self.late_before.contains(&id.fingerprint());
+        if is_late_before {
+            self.has_late_before = true;
+        }
+        // Above the records that came late before the stop, and behind the old head, everything was delivered or is
+        // newer than the scan, and a cursor remembers few of them.
+        let is_above = is_late_before || !(self.late_before.is_empty() || self.has_late_before);
+        let was_before = is_above || (self.resumed && self.head.is_reached());
         let was_delivered = was_before || self.head.contains(id) || self.before.contains(id);
         let unseen = self.first_pass.as_mut().filter(|it| !was_delivered && !it.contains(id));
         let delivery = unseen.map_or(Delivery::Skip, |delivered| {

@@ -27,8 +27,11 @@ const UPS_FIRST: u32 = 2;
 /// After so many windows in a row that start with the same record, the server is taken to clamp larger offsets.
 const CLAMPED: u32 = 3;
 
-/// How many of the last records may be gone in an unstable order.
+/// How many of the last records may be gone.
 const FEW_GONE: u32 = 5;
+
+/// Up to so many pages from the head, a scan that was resumed doesn't look for its position, but scans them again.
+const SHALLOW_PAGES: u64 = 3;
 
 /// How many records of a run may be stepped over beside half of it.
 const FEW: u64 = 8;
@@ -141,6 +144,8 @@ pub(super) struct Locator {
     landmark: Option<(u32, u64)>,
     left: u64,
     limit: u64,
+    /// The scan began at the head, and was resumed.
+    from_head: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +209,14 @@ impl Locator {
             landmark: None,
             left,
             limit: limit.into(),
+            from_head: false,
         }
+    }
+
+    /// Notes that the position is that of a cursor whose scan began at the head.
+    pub(super) fn of_scan_from_head(mut self, from_head: bool) -> Self {
+        self.from_head = from_head;
+        self
     }
 
     /// Examines the records that stand from `offset` on.
@@ -225,6 +237,9 @@ impl Locator {
         }
         if self.order == Stability::Unstable && (self.memory.run as usize) < CHAIN {
             // Too few records were delivered to tell a shift from a move. A scan from the head repeats only these.
+            return Found::Nowhere;
+        }
+        if self.is_shallow() {
             return Found::Nowhere;
         }
         self.note_windows(offset, page.len() as u64);
@@ -285,6 +300,15 @@ impl Locator {
         self.head_at = head;
         self.way = Way::Head(offset);
         Some(self.request(head))
+    }
+
+    /// Returns whether all delivered records are remembered, so that a scan from the head repeats none, and so few that
+    /// it takes no longer than a search. If a few of them are gone, the rest may not show the position at all.
+    fn is_shallow(&self) -> bool {
+        let delivered = self.depth.saturating_add(1);
+        let too_few = self.order == Stability::Unstable && self.memory.run < FEW_GONE + CHAIN as u32;
+        let near = delivered <= SHALLOW_PAGES * (self.limit.max(2) - 1);
+        self.from_head && delivered <= self.memory.run.into() && (near || too_few)
     }
 
     /// Returns whether the same page came for several windows further down: the server clamps larger offsets.
@@ -391,11 +415,11 @@ impl Locator {
     fn note_windows(&mut self, offset: u64, received: u64) {
         let is_first = self.size == 0;
         self.size = self.size.max(received);
-        // The run may reach from one window to the next, and half of it may be gone. But the first step up is short,
+        // The run may reach from one window to the next, and a few of it may be gone. But the first step up is short,
         // because most shifts are.
         let needed = if self.order == Stability::Stable { 1 } else { CHAIN as u64 };
         let run = u64::from(self.memory.run);
-        let spare = run.min(run / 2 + FEW).saturating_sub(needed);
+        let spare = run.saturating_sub(FEW_GONE.into()).min(run / 2 + FEW).saturating_sub(needed);
         let near = self.size.max(2) - 1;
         let below = offset.saturating_add(received.max(2) - 1).saturating_add(spare);
         let step = if is_first { near } else { near.saturating_add(spare) };

@@ -22,7 +22,7 @@ const BELOW: u32 = 32;
 /// its start.
 const OUTRUN: u32 = 8;
 
-/// The same limit if that record hasn't been seen again.
+/// The same limit for windows without a new record, if that record hasn't been seen again.
 const LONG_OUTRUN: u32 = 64;
 
 /// A walk from the records that a cursor holds to the head of their listing.
@@ -262,11 +262,11 @@ impl TowardHead {
         }
         self.stage = Stage::Up(offset);
         self.drift.predict(next == 0 || before.is_some_and(|it| it < offset), self.size as u64);
-        self.note_progress(offset, page);
+        self.note_progress(offset, page, next > 0);
     }
 
     /// Ends the walk at the head, or if the log grows faster than the walk approaches its head.
-    fn note_progress(&mut self, offset: u64, page: &[RecordKey]) {
+    fn note_progress(&mut self, offset: u64, page: &[RecordKey], is_productive: bool) {
         if offset == 0 {
             self.end = Some(if self.largest < 2 && page.len() < 2 && self.plan.limit > 1 {
                 End::Unproved
@@ -276,7 +276,9 @@ impl TowardHead {
             return;
         }
         // Only the records that stood there at the start are promised.
-        self.outrun = if offset < self.highest { 0 } else { self.outrun + 1 };
+        // Until they are delivered, each new record brings the walk closer to the newest of them.
+        let is_closer = offset < self.highest || (is_productive && !self.has_newest);
+        self.outrun = if is_closer { 0 } else { self.outrun + 1 };
         self.highest = self.highest.min(offset);
         if self.outrun >= if self.has_newest { OUTRUN } else { LONG_OUTRUN } {
             // Without the record that was the newest at first, not all that stood there then was delivered.

@@ -6,6 +6,14 @@ use crate::integration::SortOrder;
 use crate::page::{Stability, TotalScope};
 use crate::testing::FakeTotal;
 
+/// The size of a large record. That of the others is 1.
+const LARGE: u64 = 5;
+
+/// The size of a record: one in seven is large.
+pub(super) fn size_of_record(id: u64) -> u64 {
+    if id % 7 == 3 { LARGE } else { 1 }
+}
+
 /// A change before a request. A `u8` index stands for a share of the log, in 256ths.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
@@ -36,8 +44,12 @@ pub(super) enum Change {
     MoveBlock(u8, u8),
     /// The records that moved last to another place are back where they were.
     MoveBack,
+    /// A block of records, from this index on, moves to another index.
+    MoveRange(u8, u8, u8),
     /// From now on the server returns at most this many records.
     Clamp(u8),
+    /// From now on the server cuts its pages at this size. Some records are as large as several others.
+    CutBySize(u8),
     /// From now on the server clamps larger offsets to this one.
     ClampOffset(u8),
     /// The next response is empty.
@@ -96,7 +108,9 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<u8>().prop_map(Change::Hide),
         1 => Just(Change::Unhide),
         2 => any::<u8>().prop_map(Change::Move),
+        1 => block(),
         1 => (1..8u8).prop_map(Change::Clamp),
+        1 => (2..24u8).prop_map(Change::CutBySize),
         1 => (0..40u8).prop_map(Change::ClampOffset),
         1 => Just(Change::Empty),
         1 => Just(Change::Short),
@@ -104,6 +118,10 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<u8>().prop_map(Change::Spoil),
         1 => any::<u8>().prop_map(Change::SpoilAlike),
     ]
+}
+
+pub(super) fn block() -> impl Strategy<Value = Change> {
+    (any::<u8>(), 2..20u8, any::<u8>()).prop_map(|(from, count, to)| Change::MoveRange(from, count, to))
 }
 
 /// A change that may come before every request.
@@ -161,7 +179,12 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
     let any_kind = prop::collection::vec(change(), 0..40).boxed();
     let few = prop_oneof![3 => Just(Change::Nothing), 1 => any::<u8>().prop_map(Change::Move)];
     let few_moves = prop::collection::vec(few, 1..12).boxed();
-    let changes = prop_oneof![1 => quiet, 2 => few_moves, 2 => one_kind, 6 => any_kind].prop_map(one_empty);
+    let few = prop_oneof![3 => Just(Change::Nothing), 1 => block()];
+    let few_blocks = prop::collection::vec(few, 1..12).boxed();
+    let by_size = (2..24u8, prop::collection::vec(change(), 0..20));
+    let by_size = by_size.prop_map(|(size, rest)| [vec![Change::CutBySize(size)], rest].concat()).boxed();
+    let changes = prop_oneof![1 => quiet, 2 => few_moves, 2 => few_blocks, 2 => by_size, 2 => one_kind, 6 => any_kind];
+    let changes = changes.prop_map(one_empty);
     let order = prop_oneof![Just(SortOrder::Desc), Just(SortOrder::Asc)];
     let stops = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(0..30u8, 1..4)];
     // An empty response here would come on top of a planned one.
@@ -237,7 +260,7 @@ impl Case {
     pub(super) fn stability(&self) -> Stability {
         let moves = |it: &Change| {
             let is_move = matches!(it, Change::Move(_) | Change::MoveTo(..) | Change::MoveBlock(..));
-            is_move || matches!(it, Change::Unhide | Change::MoveBack)
+            is_move || matches!(it, Change::MoveRange(..)) || matches!(it, Change::Unhide | Change::MoveBack)
         };
         let moving = self.changes.iter().chain(&self.meanwhile).chain(&self.steady).any(moves);
         if moving { Stability::Unstable } else { self.stability }
@@ -253,6 +276,7 @@ impl Case {
     pub(super) fn smallest_page(&self) -> u64 {
         let clamps = self.changes.iter().chain(&self.meanwhile).filter_map(|it| match it {
             Change::Clamp(size) => Some(u64::from(*size)),
+            Change::CutBySize(size) => Some((u64::from(*size) / LARGE).max(1)),
             _ => None,
         });
         clamps.min().unwrap_or(u64::MAX)

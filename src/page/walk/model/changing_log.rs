@@ -45,7 +45,11 @@ pub(super) struct ChangingLog {
     pub(super) delivered: HashSet<u64>,
     pub(super) largest_page: u64,
     pub(super) largest_offset: u64,
+    /// The size at which the server cuts its pages.
+    pub(super) page_bytes: u64,
     has_alike: bool,
+    /// The ids of the invalid records.
+    spoiled: HashSet<u64>,
     pub(super) changes: u32,
     /// How many responses were sent, and after how many each record arrived somewhere.
     pub(super) turn: u64,
@@ -76,7 +80,9 @@ impl ChangingLog {
             delivered: HashSet::new(),
             largest_page: u64::MAX,
             largest_offset: u64::MAX,
+            page_bytes: u64::MAX,
             has_alike: false,
+            spoiled: HashSet::new(),
             changes: 0,
             turn: 0,
             arrivals: HashMap::new(),
@@ -159,7 +165,13 @@ impl ChangingLog {
         self.changes += u32::from(!matches!(change, Change::Nothing));
         self.history.changed |= !matches!(
             change,
-            Change::Nothing | Change::Clamp(_) | Change::ClampOffset(_) | Change::Empty | Change::Short | Change::Fail
+            Change::Nothing
+                | Change::Clamp(_)
+                | Change::CutBySize(_)
+                | Change::ClampOffset(_)
+                | Change::Empty
+                | Change::Short
+                | Change::Fail
         );
         match change {
             Change::Nothing => {}
@@ -190,6 +202,7 @@ impl ChangingLog {
             }
             Change::Duplicate(index) => {
                 if let Some(text) = self.log.texts().get(at(index)).cloned() {
+                    self.history.alike |= !is_valid(&text);
                     self.log.insert_raw(at(index), text);
                 }
             }
@@ -233,6 +246,8 @@ impl ChangingLog {
                     self.moves.pop();
                 }
             }
+            Change::MoveRange(from, count, to) => self.move_range(at(from), count.into(), at(to)),
+            Change::CutBySize(size) => self.page_bytes = size.into(),
             Change::Clamp(size) => {
                 server.integration().largest_page(size.into());
                 self.largest_page = size.into();
@@ -266,12 +281,40 @@ impl ChangingLog {
         }
     }
 
+    /// Moves the records from an index on to another index of the log.
+    fn move_range(&mut self, from: usize, count: usize, to: usize) {
+        let all = self.log.texts();
+        let block: Vec<_> = all.iter().skip(from).take(count).cloned().collect();
+        let ids: Vec<_> = block.iter().map(|it| id_of(it)).collect();
+        for id in &ids {
+            self.leaves(*id);
+        }
+        for _ in &block {
+            self.log.remove(from);
+        }
+        for text in block.into_iter().rev() {
+            self.log.insert_raw(to, text);
+        }
+        for id in ids {
+            self.arrived(id);
+            *self.times_moved.entry(id).or_default() += 1;
+            if self.history.responses > 0 {
+                self.history.moved.insert(id);
+            }
+        }
+    }
+
+    pub(super) fn is_spoiled(&self, id: u64) -> bool {
+        self.spoiled.contains(&id)
+    }
+
     /// Makes a record invalid. It is another record from now on, because its key is a hash of its raw JSON.
     fn spoil(&mut self, index: usize, id: u64) -> bool {
         let texts = self.log.texts();
         let Some(text) = texts.get(index).filter(|it| is_valid(it)) else { return false };
         self.throughout.remove(&id_of(text));
         self.log.replace(index, invalid(id));
+        self.spoiled.insert(id);
         true
     }
 }

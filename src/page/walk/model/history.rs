@@ -12,6 +12,7 @@ pub(super) struct SentPage {
     pub(super) offset: u64,
     pub(super) limit: u64,
     pub(super) largest_page: u64,
+    pub(super) is_cut_by_size: bool,
     pub(super) records: Vec<String>,
     /// The whole listing at that time.
     pub(super) ids: Vec<u64>,
@@ -118,7 +119,7 @@ impl ChangingLog {
     /// The scan takes the page that it requested at this offset.
     pub(super) fn receive(&mut self, requested: u64) {
         let page = self.in_flight.remove(&requested).expect("a page that was sent");
-        let SentPage { turn, requested, offset, limit, largest_page, records, ids, .. } = page;
+        let SentPage { turn, requested, offset, limit, largest_page, is_cut_by_size, records, ids, .. } = page;
         let there = ids.len();
         let offset = usize::try_from(offset).unwrap();
         let more = offset + records.len() < there;
@@ -128,7 +129,7 @@ impl ChangingLog {
             return;
         };
         self.history.empty_in_a_row = 0;
-        let cut = largest_page < limit.min((there - offset) as u64);
+        let cut = is_cut_by_size || largest_page < limit.min((there - offset) as u64);
         self.history.misplaced |= requested > offset as u64;
         self.history.clamped |= cut || self.history.misplaced;
         self.history.responses += 1;

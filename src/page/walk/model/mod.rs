@@ -5,7 +5,8 @@
 //! rule is also switched off alone, to show that the model notices.
 //!
 //! The environment variable `MODEL_CASES` sets the number of cases. Without it there are 2,000, and 1,000 scans towards
-//! the head.
+//! the head. `MODEL_SEED`, from 0 to 255, chooses others.
+//! With `MODEL_SURVEY`, all failures are printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -51,8 +52,30 @@ fn cases(unless_set: u32) -> u32 {
 
 fn runner(cases: u32) -> TestRunner {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
-    // The same cases every time, so that a new failure comes from a change of the code.
-    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    TestRunner::new_with_rng(config, rng())
+}
+
+/// The same cases every time, so that a new failure comes from a change of the code; or those of another seed.
+fn rng() -> TestRng {
+    match std::env::var("MODEL_SEED") {
+        Ok(seed) => TestRng::from_seed(RngAlgorithm::ChaCha, &[seed.parse().unwrap(); 32]),
+        Err(_) => TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    }
+}
+
+/// The outcome of a case. If `MODEL_SURVEY` is set, a failure is printed, and the run goes on.
+fn failed(
+    checked: Result<(), String>,
+    case: &impl std::fmt::Debug,
+    more: impl Fn() -> String,
+) -> Result<(), TestCaseError> {
+    match checked {
+        Err(why) if std::env::var_os("MODEL_SURVEY").is_some() => {
+            println!("FOUND {why:.300} in {case:?}");
+            Ok(())
+        }
+        checked => checked.map_err(|why| TestCaseError::fail(format!("{why}\n{}", more()))),
+    }
 }
 
 #[test]
@@ -75,7 +98,7 @@ fn no_scan_that_skips_a_record_claims_to_be_complete_whatever_happens() {
                 counts[6] += u32::from(changing.history.excuse().is_none());
             }
             seen.set(counts);
-            checked.map_err(|why| TestCaseError::fail(format!("{why}\n{changing:?}\n{parts:.200?}")))
+            failed(checked, &case, || format!("{changing:?}\n{parts:.200?}"))
         })
         .unwrap();
     let [lost, clamped, moved, resumed, complete, ended, held] = seen.get();
@@ -86,7 +109,7 @@ fn no_scan_that_skips_a_record_claims_to_be_complete_whatever_happens() {
     for (what, count) in [("a lost position", lost), ("a clamp", clamped), ("a move", moved), ("a resume", resumed)] {
         assert!(count >= cases / 5, "only {count} of {cases} cases have {what}");
     }
-    assert!(held >= cases / 2, "only {held} of {cases} cases had to skip nothing");
+    assert!(held * 3 >= ended * 2, "only {held} of {ended} scans had to skip nothing");
     assert!(complete >= cases / 40, "only {complete} of {cases} cases are complete");
 }
 
@@ -103,13 +126,13 @@ fn each_rule_is_needed() {
     ];
     for (rule, rules) in without {
         // A failure is only printed, so it isn't shrunk.
-        let config = Config { cases: 500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+        let config = Config { cases: 1_500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
         let case = case().prop_map(|case| Case { prefetch: 1, ..case });
         let caught = runner.run(&case, |case| run(&case, rules).0.map_err(TestCaseError::fail));
         match caught {
             Err(error) => println!("without {rule}: {}", error.to_string().lines().next().unwrap_or_default()),
-            Ok(()) => panic!("500 cases don't show what {rule} is good for"),
+            Ok(()) => panic!("1,500 cases don't show what {rule} is good for"),
         }
     }
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use serde_json::value::RawValue;
 
-use crate::page::walk::model::changing_log::ChangingLog;
+use crate::page::walk::model::case::size_of_record;
+use crate::page::walk::model::changing_log::{ChangingLog, id_of};
 use crate::page::walk::model::history::SentPage;
 use crate::testing::InMemory;
 use crate::{Body, HttpClient, HttpError};
@@ -20,6 +21,8 @@ pub(super) struct WatchedClient {
     pub(super) changing: Arc<Mutex<ChangingLog>>,
     /// The state of the generator of delays. `None` for no delays.
     pub(super) delays: Option<Mutex<u64>>,
+    /// The total is the page's count.
+    pub(super) counts_page: bool,
 }
 
 impl WatchedClient {
@@ -37,9 +40,12 @@ impl WatchedClient {
     }
 }
 
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, serde::Serialize)]
 struct HttpResponse {
     data: Vec<Box<RawValue>>,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
 }
 
 #[async_trait]
@@ -63,13 +69,29 @@ impl HttpClient for WatchedClient {
         let response = self.server.send(request).await;
         self.changing.lock().unwrap().turn += 1;
         let (head, body) = response?.into_parts();
-        let body: Bytes = body.try_collect::<Vec<_>>().await?.concat().into();
+        let mut body: Bytes = body.try_collect::<Vec<_>>().await?.concat().into();
         if head.status.is_success() {
-            let HttpResponse { data } = serde_json::from_slice(&body).unwrap();
-            let records: Vec<_> = data.iter().map(|it| it.get().to_owned()).collect();
+            let mut response: HttpResponse = serde_json::from_slice(&body).unwrap();
+            // A server that cuts pages by their size returns one record at least.
+            let (mut left, mut is_first) = (self.changing.lock().unwrap().page_bytes, true);
+            let mut fits = |it: &RawValue| {
+                let size = size_of_record(id_of(it.get()));
+                let fits = size <= left || is_first;
+                (left, is_first) = (left.saturating_sub(size), false);
+                fits
+            };
+            let count = response.data.iter().take_while(|it| fits(it)).count();
+            let is_cut_by_size = count < response.data.len();
+            if is_cut_by_size {
+                response.data.truncate(count);
+                response.total = response.total.map(|total| if self.counts_page { count as u64 } else { total });
+                body = serde_json::to_vec(&response).unwrap().into();
+            }
+            let records: Vec<_> = response.data.iter().map(|it| it.get().to_owned()).collect();
             let mut changing = self.changing.lock().unwrap();
-            let (turn, largest_page, ids) = (changing.turn, changing.largest_page, changing.ids());
-            let page = SentPage { number, turn, requested, offset, limit, largest_page, records, ids };
+            let (turn, ids) = (changing.turn, changing.ids());
+            let largest_page = changing.largest_page;
+            let page = SentPage { number, turn, requested, offset, limit, largest_page, is_cut_by_size, records, ids };
             // If the window was requested again, the page for the first request is dropped.
             if changing.in_flight.get(&requested).is_none_or(|other| other.number < number) {
                 changing.in_flight.insert(requested, page);

@@ -39,7 +39,9 @@ impl Case {
         let changing = ChangingLog::new(server.integration().log(), self.order, self.records.into());
         let changing = Arc::new(Mutex::new(changing));
         let delays = (self.prefetch > 1).then(|| Mutex::new(self.delays));
-        let http_client = WatchedClient { server: server.http_client(), changing: Arc::clone(&changing), delays };
+        let counts_page = self.count == FakeTotal::OfPage;
+        let http_client =
+            WatchedClient { server: server.http_client(), changing: Arc::clone(&changing), delays, counts_page };
         let received = Arc::clone(&changing);
         let client = IntegrationClient::builder("http://localhost")
             .bearer("any")

@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
 
 use crate::integration::SortOrder;
-use crate::page::walk::model::case::{Case, Change, one_empty, plain};
+use crate::page::walk::model::case::{Case, Change, block, one_empty, plain};
 use crate::page::walk::model::changing_log::ChangingLog;
-use crate::page::walk::model::{cases, runner};
+use crate::page::walk::model::{cases, failed, runner};
 use crate::page::{Stability, TotalScope, Verdict};
 use crate::testing::FakeServer;
 
@@ -87,7 +86,7 @@ impl HeadCase {
 
     /// The stability that the client is configured with: never stable where records move.
     fn stability(&self) -> Stability {
-        let moves = |it: &Change| matches!(it, Change::Move(_) | Change::Unhide);
+        let moves = |it: &Change| matches!(it, Change::Move(_) | Change::MoveRange(..) | Change::Unhide);
         if self.changes.iter().any(moves) { Stability::Unstable } else { self.stability }
     }
 
@@ -115,6 +114,8 @@ impl HeadCase {
                     | Change::Retire(_)
                     | Change::Hide(_)
                     | Change::Move(_)
+                    | Change::MoveRange(..)
+                    | Change::Expire(_)
                     | Change::Unhide
                     | Change::Insert(_)
             )
@@ -151,9 +152,13 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
         1 => Just(Change::Unhide),
         1 => (any::<u8>(), 1..4u8).prop_map(|(at, count)| Change::Delete(at, count)),
         2 => any::<u8>().prop_map(Change::Move),
+        1 => block(),
+        1 => (1..4u8).prop_map(Change::Expire),
+        1 => any::<u8>().prop_map(Change::Duplicate),
         1 => Just(Change::Empty),
         1 => Just(Change::Short),
         2 => (1..8u8).prop_map(Change::Clamp),
+        1 => (2..24u8).prop_map(Change::CutBySize),
         1 => (0..40u8).prop_map(Change::ClampOffset),
     ];
     let changes = prop::collection::vec(change, 0..20).prop_map(one_empty);
@@ -161,6 +166,7 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
         3 => Just(None),
         1 => (1..9u8).prop_map(|it| Some(Change::Grow(it))),
         1 => Just(Some(Change::Retire(1))),
+        1 => (1..3u8).prop_map(|it| Some(Change::Expire(it))),
     ];
     let total_scope = prop_oneof![Just(TotalScope::Unknown), Just(TotalScope::Listing)];
     let order = prop_oneof![Just(Stability::Unstable), Just(Stability::Stable)];
@@ -168,10 +174,11 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
     let strategy = ((0..40u8, 0..60u8, 1..14u32), (changes, steady), 0..20usize, (total_scope, order, remembered));
     let strategy = strategy.prop_map(
         |((records, grown, page_size), (changes, steady), stop, (total_scope, stability, remembered))| {
-            // A log that grows by a page each time, or of which only the growing section can be reached, has no end.
-            let clamps = |it: &Change| matches!(it, Change::Clamp(_) | Change::ClampOffset(_));
+            // A log that grows by more than half a page each time may outrun the scan, and so may one of which only the
+            // growing section can be reached.
+            let clamps = |it: &Change| matches!(it, Change::Clamp(_) | Change::CutBySize(_) | Change::ClampOffset(_));
             let is_outrun = |it: &Change| match it {
-                Change::Grow(count) => u32::from(*count) + 2 > page_size || changes.iter().any(clamps),
+                Change::Grow(count) => 2 * u32::from(*count) + 1 >= page_size || changes.iter().any(clamps),
                 _ => false,
             };
             let steady = steady.filter(|it| !is_outrun(it));
@@ -196,7 +203,7 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
             seen[4] += u32::from(outcome.parts.iter().all(|it| !it.is_empty()));
             counts.set(seen);
             let checked = case.check(&outcome, &changing);
-            checked.map_err(|why| TestCaseError::fail(format!("{why}\n{changing:?}\n{outcome:?}")))
+            failed(checked, &case, || format!("{changing:?}\n{outcome:?}"))
         })
         .unwrap();
     let [ended, held, clamped, moved, resumed] = counts.get();

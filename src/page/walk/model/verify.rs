@@ -12,7 +12,8 @@ fn verified() -> impl Strategy<Value = Case> {
 /// Nothing changes between the requests, or records are only added at the head, one before each.
 fn undisturbed() -> impl Strategy<Value = Case> {
     (verified(), any::<bool>()).prop_map(|(case, grows)| {
-        let grows = grows && case.page_size > 3;
+        // A log of less than a page that grows looks at first as if the server returned single records.
+        let grows = grows && case.page_size > 3 && u32::from(case.records) > case.page_size;
         Case {
             changes: Vec::new(),
             steady: grows.then_some(Change::Grow(1)),
