@@ -78,7 +78,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
             Some((prefetched, task)) if prefetched == window => {
                 self.wrong = 0;
                 self.room = (self.room + 1).min(self.most.saturating_sub(1));
-                return Some(task);
+                return (!matches!(task.state, State::Failed)).then_some(task);
             }
             Some(unwanted) => {
                 // Back to the others, so that `clear` counts it as dropped, too.
@@ -139,18 +139,24 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 
     /// Requests the windows again that have failed by now with a transient error. A page has come since, so their
-    /// errors are outdated when their turn comes.
+    /// errors are outdated when their turn comes. As many as may be in flight now are requested at once, and the others
+    /// when they are wanted.
     pub(crate) fn retry_failed<F>(&mut self, request: impl Fn(Window, Arc<Flight>) -> F)
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        for (window, task) in &mut self.tasks {
-            if let Some(response) = task.now_or_never() {
-                *task = match response {
-                    Err(error) if error.is_transient() => Task::spawn(&self.pace, |flight| request(*window, flight)),
-                    // `now_or_never` has taken the response out of the task.
-                    response => Task::done(response),
-                };
+        let ahead = self.pace.lock().unwrap_or_else(PoisonError::into_inner).in_flight().saturating_sub(1);
+        for (index, (window, task)) in self.tasks.iter_mut().enumerate() {
+            match task.now_or_never() {
+                Some(Err(error)) if error.is_transient() && index < ahead => {
+                    *task = Task::spawn(&self.pace, |flight| request(*window, flight));
+                }
+                Some(Err(error)) if error.is_transient() => {
+                    *task = Task { state: State::Failed, flight: Arc::default() };
+                }
+                // `now_or_never` has taken the response out of the task.
+                Some(response) => *task = Task::done(response),
+                None => {}
             }
         }
     }
@@ -182,6 +188,8 @@ pub(crate) struct Task<T> {
 enum State<T> {
     Running(JoinHandle<Result<T>>),
     Done(Option<Result<T>>),
+    /// It failed, and is to be requested again.
+    Failed,
 }
 
 impl<T: Send + Unpin + 'static> Task<T> {
@@ -218,6 +226,7 @@ impl<T: Unpin> Future for Task<T> {
                 })
             }
             State::Done(response) => Poll::Ready(response.take().unwrap_or_else(|| Err(gone()))),
+            State::Failed => Poll::Ready(Err(Error::new(ErrorKind::Transport, "the request failed"))),
         }
     }
 }
@@ -343,5 +352,27 @@ mod tests {
         assert_eq!(prefetcher.take(window(9)).unwrap().await.unwrap(), "again");
         assert_eq!(prefetcher.take(window(18)).unwrap().await.unwrap_err().kind(), ErrorKind::Forbidden);
         assert_eq!(prefetcher.take(window(27)).unwrap().await.unwrap(), "first");
+    }
+
+    #[tokio::test]
+    async fn after_refusals_no_more_are_requested_again_at_once_than_may_be_in_flight() {
+        let mut prefetcher: Prefetcher<()> = Prefetcher::new(8);
+        let window = |offset| Window { offset, limit: 10 };
+        let hint = PrefetchHint { step: STEP, end: None };
+        prefetcher.prefetch(window(0), hint, u64::MAX, |_, flight: Arc<Flight>| async move {
+            flight.refused.store(true, Ordering::Relaxed);
+            Err(Error::new(ErrorKind::RateLimited, "too many requests"))
+        });
+        assert_eq!(prefetcher.tasks.len(), 7);
+        tokio::task::yield_now().await;
+        let again = std::sync::atomic::AtomicU32::new(0);
+        prefetcher.retry_failed(|_, _| {
+            again.fetch_add(1, Ordering::Relaxed);
+            async { Ok(()) }
+        });
+        assert_eq!((again.load(Ordering::Relaxed), prefetcher.dropped()), (0, 0), "one at a time");
+        // They are requested when their turn comes, which isn't a wrong prediction.
+        assert!(prefetcher.take(window(9)).is_none());
+        assert_eq!((prefetcher.tasks.len(), prefetcher.wrong), (6, 0));
     }
 }
