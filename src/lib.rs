@@ -84,6 +84,7 @@
 //!
 //! It doesn't throttle requests, except by the limit on requests in flight and by `Retry-After`. It doesn't promise
 //! that each record comes exactly once. It needs tokio, and there is no wasm.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any_record;
 #[cfg(feature = "blocking")]

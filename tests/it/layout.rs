@@ -117,3 +117,42 @@ fn the_readme_lists_each_example_and_each_chapter_of_the_guide() {
         assert!(guide.contains(&format!("[`{chapter}`]")), "{chapter} isn't in the guide's own table");
     }
 }
+
+/// The places that a Markdown file links to by a relative path, outside of code.
+fn relative_links(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let lines = text.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let targets = text.split("](").skip(1).map(|it| it.split(')').next().unwrap_or_default());
+    targets.filter(|it| !it.contains("::") && !it.contains("://")).map(str::to_owned).collect()
+}
+
+/// The anchors of a Markdown file's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|it| it.starts_with('#'));
+    let kept = |c: char| if c == ' ' { Some('-') } else { (c.is_alphanumeric() || "-_".contains(c)).then_some(c) };
+    headings.map(|it| it.trim_start_matches(['#', ' ']).to_lowercase().chars().filter_map(kept).collect()).collect()
+}
+
+#[test]
+fn relative_links_of_the_markdown_files_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut checked, mut dead) = (0, Vec::new());
+    for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benches/README.md"]
+    {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        for link in relative_links(&text) {
+            checked += 1;
+            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if path.is_empty() { root.join(file) } else { root.join(file).parent().unwrap().join(path) };
+            let has_anchor = || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|it| it == anchor);
+            if !target.exists() || !(anchor.is_empty() || has_anchor()) {
+                dead.push(format!("{file}: {link}"));
+            }
+        }
+    }
+    assert!(dead.is_empty() && checked > 30, "{dead:#?} of {checked}");
+}
