@@ -143,7 +143,8 @@ impl<Q: Paginate> Follow<Q> {
     /// never.
     ///
     /// A full scan delivers each record behind the lookback as [`Change::Updated`], whether it has changed or not, and
-    /// polls go on meanwhile. [`Progress::full_scans`](crate::follow::Progress::full_scans) counts those that came to the end.
+    /// polls go on meanwhile. [`Progress::full_scans`](crate::follow::Progress::full_scans) counts those that came to
+    /// the end.
     pub fn full_scan_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.pace.scan = interval.into();
         self
