@@ -193,6 +193,7 @@ pub(super) async fn a_log_that_grows_by_nearly_a_page_before_each_request_is_sca
     let ids: Vec<_> = read.items.iter().map(A::id).collect();
     assert!(before.iter().all(|it| ids.contains(it)), "{:?}", read.summary);
     assert!(!read.summary.verdict.is_incomplete(), "{:?}", read.summary);
-    // Records added meanwhile are delivered too, where the head is scanned again: at most 19 per page.
-    assert!(read.summary.requests <= 20 + read.summary.late / 19, "{:?}", read.summary);
+    // Records added meanwhile are delivered too, where the head is scanned again: at most 19 per page. A few pages were
+    // prefetched in vain: three, and then one, before the scan stops prefetching for a while; twice at most.
+    assert!(read.summary.requests <= 20 + read.summary.late / 19 + 8, "{:?}", read.summary);
 }
