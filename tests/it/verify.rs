@@ -124,6 +124,14 @@ async fn a_log_that_loses_a_record_in_every_scan_is_never_complete_and_the_scans
 }
 
 #[tokio::test]
+async fn a_log_that_seems_empty_beside_a_total_above_zero_is_not_complete() {
+    let server = fake_with_logs(1);
+    (0..8).for_each(|_| _ = server.fail_next(Fault::EmptyOnce));
+    let read = logs(&server).verify().collect().await;
+    assert_eq!((read.items.len(), read.summary.verdict), (0, Verdict::Unverified(Doubt::TotalDiffers)));
+}
+
+#[tokio::test]
 async fn a_total_that_proves_the_first_scan_makes_a_second_one_unnecessary() {
     let server = fake_with_logs(250);
     let read = integration(&server).logs().list(()).verify().collect().await;

@@ -258,7 +258,12 @@ impl<E> Verification<E> {
     /// Why the listing isn't verified: the doubt that remains after the last scan.
     pub(crate) fn doubt(&self, walk: &Walk) -> Option<Doubt> {
         let total = walk.trusted_total();
-        let is_other = |again: &Again| total.is_some_and(|total| total != again.sequence.count);
+        // Whatever a total counts, a listing beside which it is above 0 isn't known to be empty.
+        let any_total = merged(self.earlier.totals, walk.counters().totals).map_or(0, |(_, most)| most);
+        let is_other = |again: &Again| {
+            let is_empty = again.sequence.count == 0;
+            total.is_some_and(|total| total != again.sequence.count) || (is_empty && any_total > 0)
+        };
         match walk.doubt_beside_total() {
             Some(doubt @ (Doubt::Alike | Doubt::SingleRecords | Doubt::EndUnproved)) if !self.has_agreed => Some(doubt),
             // The server counts more records than it lists, or fewer.
