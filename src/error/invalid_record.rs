@@ -52,6 +52,17 @@ impl InvalidRecord {
         &self.raw
     }
 
+    /// Returns the JSON of the id of a record that may be invalid: its `_id`, or its `id`.
+    pub(crate) fn json_of_id(raw: &Json) -> Option<Json> {
+        #[derive(Deserialize)]
+        struct Ids {
+            id: Option<Json>,
+            _id: Option<Json>,
+        }
+        let Ids { id, _id } = raw.parse().ok()?;
+        _id.or(id)
+    }
+
     /// Applies a function to the strings that the server may have written: a path contains the names of its fields.
     pub(crate) fn change_reason(&mut self, change: impl Fn(String) -> String) {
         self.path = change(std::mem::take(&mut self.path));
@@ -69,13 +80,7 @@ impl From<InvalidRecord> for Error {
 
 /// `_id` or `id`: a string or a number, and at most 64 bytes, the most that an id has.
 fn id_of(raw: &Json) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Ids {
-        id: Option<Json>,
-        _id: Option<Json>,
-    }
-    let Ids { id, _id } = raw.parse().ok()?;
-    let id = _id.or(id)?;
+    let id = InvalidRecord::json_of_id(raw)?;
     let number = |id: &Json| id.as_str().bytes().all(|it| matches!(it, b'0'..=b'9' | b'-' | b'.'));
     let text = id.parse::<String>().ok().or_else(|| number(&id).then(|| id.as_str().to_owned()))?;
     (text.len() <= 64 && !text.chars().any(char::is_control)).then_some(text)

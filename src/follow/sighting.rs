@@ -1,7 +1,5 @@
 //! What a page shows of its records: keys, digests, states and times.
 
-use serde::Deserialize;
-
 use crate::error::InvalidRecord;
 use crate::follow::digest::digest;
 use crate::follow::machine::Sighting;
@@ -40,13 +38,7 @@ pub(super) fn sightings<Q: Paginate>(
 /// The key of an invalid record: its id, if that can be read. So a record that becomes invalid is the same one,
 /// changed.
 fn key_of(raw: &Json) -> Option<RecordKey> {
-    #[derive(Deserialize)]
-    struct Ids {
-        id: Option<Json>,
-        _id: Option<Json>,
-    }
-    let Ids { id, _id } = raw.parse().ok()?;
-    let id = _id.or(id)?;
+    let id = InvalidRecord::json_of_id(raw)?;
     let number = id.parse::<i64>().ok().map(RecordKey::from);
     number.or_else(|| Some(RecordKey::from(id.parse::<String>().ok().filter(|it| !it.is_empty())?.as_str())))
 }

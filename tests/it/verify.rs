@@ -86,26 +86,26 @@ async fn records_that_come_to_the_head_before_each_request_are_delivered_and_the
     }
 }
 
-#[tokio::test]
-async fn a_record_that_moved_past_the_first_scan_is_found_by_the_second_and_a_third_confirms_it() {
+/// A log of 100 records of which one moves past the scan. Records 100 to 62 were delivered; record 5 moves among them,
+/// and one of them is removed.
+fn passed_by_record_5() -> FakeServer {
     let server = fake_with_logs(100);
-    // Records 100 to 62 were delivered. Record 5 moves among them, and one of them is removed.
     before(&server, 3, |server| {
         let log = server.integration().log();
         let text = log.remove(95).unwrap();
         log.remove(25);
         log.insert_raw(30, text);
     });
+    server
+}
+
+#[tokio::test]
+async fn a_record_that_moved_past_the_first_scan_is_found_by_the_second_and_a_third_confirms_it() {
+    let server = passed_by_record_5();
     let plain = logs(&server).page_size(20).prefetch(1).collect().await;
     assert!(!log_ids(&plain).contains(&5) && !plain.summary.verdict.is_complete(), "{:?}", plain.summary);
 
-    let server = fake_with_logs(100);
-    before(&server, 3, |server| {
-        let log = server.integration().log();
-        let text = log.remove(95).unwrap();
-        log.remove(25);
-        log.insert_raw(30, text);
-    });
+    let server = passed_by_record_5();
     let read = logs(&server).page_size(20).prefetch(1).verify().collect().await;
     assert_eq!((read.summary.verdict, read.summary.scans, read.summary.late), (COMPLETE, 3, 1));
     assert_eq!(log_ids(&read).last(), Some(&5));
