@@ -128,7 +128,7 @@ impl std::error::Error for StoreError {
     }
 }
 
-/// Keeps a checkpoint in memory, for tests, and for followers that start anew with each run. Clones share it.
+/// Keeps a checkpoint in memory, for tests, and for followers that start from scratch with each run. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCheckpoints {
     stored: Arc<Mutex<Option<(Checkpoint, Version)>>>,

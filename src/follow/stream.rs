@@ -329,7 +329,7 @@ impl<Q: Paginate> Running<Q> {
             match &mut self.state {
                 State::Between => self.begin_round(pace),
                 State::Waiting(sleep) => {
-                    // Anew: that of the last poll may belong to another runtime, which may have ended.
+                    // A new timer each time: that of the last poll may belong to another runtime, which may have ended.
                     let until = sleep.deadline();
                     sleep.set(sleep_until(until));
                     ready!(sleep.as_mut().poll(cx));

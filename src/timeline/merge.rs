@@ -1,4 +1,4 @@
-//! The merge of several logs by time: which record comes next, and whom it waits for. Pure: it is told what time it is.
+//! The merge of several logs by time: which record comes next, and whom it waits for. Pure: the caller passes the time.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -374,7 +374,7 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
 
     /// Returns once the time has come.
     fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        // A timer anew each time: that of the last poll may belong to another runtime, which may have ended.
+        // A new timer each time: that of the last poll may belong to another runtime, which may have ended.
         let sleep = self.sleep.insert(Box::pin(sleep_until(until)));
         sleep.as_mut().poll(cx)
     }

@@ -71,7 +71,7 @@ struct Case {
     page_size: u32,
     lookback: usize,
     side: Side,
-    /// The follower isn't told which end grows.
+    /// The follower doesn't know which end grows.
     is_undecided: bool,
     order: Stability,
     /// The time of a record is its place in this order, for `Since`.
