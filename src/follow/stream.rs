@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,7 +20,8 @@ use crate::follow::machine::{Begin, Kind, Machine, Settings, Side, Work};
 use crate::follow::pace::{Due, Pace};
 use crate::follow::sighting::sightings;
 use crate::observe::{Event, PageRead};
-use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher};
+use crate::page::fetch::fetch;
+use crate::page::fetch::prefetch::Prefetcher;
 use crate::page::fetch::requester::{ErrorTolerance, PageRequest, Requester};
 use crate::page::opened::Opened;
 use crate::page::walk::plan::Plan;
@@ -266,7 +266,7 @@ impl<Q: Paginate> Follow<Q> {
         };
         Ok(Running {
             requester,
-            prefetcher: Prefetcher::new(opened.prefetch.unwrap_or(4).clamp(1, MAX_IN_FLIGHT)),
+            prefetcher: Prefetcher::with_setting(opened.prefetch),
             machine,
             state: State::Between,
             work: Work::Poll,
@@ -391,20 +391,11 @@ impl<Q: Paginate> Running<Q> {
     }
 
     fn request(&mut self, window: Window) -> PageRequest<Raw<Q::Item>> {
-        if self.requester.is_failing() {
-            self.machine.note_prefetched(false);
-            return self.requester.request(window, Arc::default());
-        }
-        let early = self.prefetcher.take(window);
-        self.machine.note_prefetched(early.is_some());
-        if let Some(hint) = self.machine.prefetch_hint() {
-            let request = |window, flight| self.requester.request(window, flight);
-            self.prefetcher.prefetch(window, hint, u64::MAX, request);
-        }
-        match early {
-            Some(task) => Box::pin(task),
-            None => self.prefetcher.timed(|flight| self.requester.request(window, flight)),
-        }
+        let machine = &mut self.machine;
+        fetch(&self.requester, &mut self.prefetcher, window, |is_prefetched| {
+            machine.note_prefetched(is_prefetched);
+            Some((machine.prefetch_hint()?, u64::MAX))
+        })
     }
 
     /// Takes a page. Returns the batch of its changes, if there are any.

@@ -19,7 +19,7 @@ impl<Q: Paginate> Pages<Q> {
         }
         let before = self.settings.resume.as_ref().map_or(0, Cursor::delivered);
         let is_first = !verification.is_again();
-        if is_first && (walk.doubt(before).is_none() || !matches!(walk.end(), Some(End::Proved | End::Unproved))) {
+        if is_first && (walk.doubt(before).is_none() || !walk.end().is_some_and(End::is_reached)) {
             return;
         }
         let next = verification.end_scan(walk, Scanned { sequence: self.position.sequence, shift: walk.shift() });

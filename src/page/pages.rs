@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -11,7 +10,8 @@ use futures_util::StreamExt;
 use crate::cursor::{Cursor, Fingerprint, Position};
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::observe::{Event, PageRead};
-use crate::page::fetch::prefetch::{MAX_IN_FLIGHT, Prefetcher, USUAL_IN_FLIGHT};
+use crate::page::fetch::fetch;
+use crate::page::fetch::prefetch::Prefetcher;
 use crate::page::fetch::requester::{PageRequest, Requester};
 use crate::page::report::SummaryHandle;
 use crate::page::settings::Settings;
@@ -121,7 +121,7 @@ impl<Q: Paginate> Pages<Q> {
         });
         let before = settings.resume.as_ref().filter(|cursor| cursor.delivered() > 0).map(Cursor::run);
         let verification = settings.scans.map(|scans| Verification::new(&plan, scans, before));
-        let prefetcher = Prefetcher::new(settings.prefetch.unwrap_or(USUAL_IN_FLIGHT).clamp(1, MAX_IN_FLIGHT));
+        let prefetcher = Prefetcher::with_setting(settings.prefetch);
         Self {
             requester,
             since: settings.since.map(|after| Since::new(after, settings.since_tolerance)),
@@ -172,32 +172,23 @@ impl<Q: Paginate> Pages<Q> {
 
     /// Requests a window, unless it was prefetched, and prefetches the windows behind it.
     fn request(&mut self, window: Window) -> PageRequest<Q::Item> {
-        if self.requester.is_failing() {
-            // Only the page that failed is requested again. The prefetched pages behind it stay.
-            self.walk.note_prefetched(false);
-            return self.requester.request(window, Arc::default());
-        }
-        let early = self.prefetcher.take(window);
-        self.walk.note_prefetched(early.is_some());
-        if let Some(prefetch_hint) = self.walk.prefetch_hint() {
-            let windows = self.windows_left(prefetch_hint.step);
-            self.prefetcher
-                .prefetch(window, prefetch_hint, windows, |window, flight| self.requester.request(window, flight));
-        }
-        match early {
-            Some(task) => Box::pin(task),
-            None => self.prefetcher.timed(|flight| self.requester.request(window, flight)),
-        }
+        let (windows, records) = self.left();
+        let walk = &mut self.walk;
+        fetch(&self.requester, &mut self.prefetcher, window, |is_prefetched| {
+            walk.note_prefetched(is_prefetched);
+            let hint = walk.prefetch_hint()?;
+            Some((hint, windows.min(records / hint.step)))
+        })
     }
 
-    /// Returns how many more windows are wanted behind the next one, if each brings `step` records.
-    fn windows_left(&self, step: u64) -> u64 {
-        let pages = self.settings.max_pages.map(|most| most.saturating_sub(self.pages + 1));
+    /// Returns how many more windows and records are wanted at most, behind the next window.
+    fn left(&self) -> (u64, u64) {
+        let windows = self.settings.max_pages.map(|most| most.saturating_sub(self.pages + 1));
         // One record more than the part has, to see which one follows it.
-        let part = self.run.as_ref().and_then(Run::left).map(|left| left / step);
-        let items =
-            self.settings.max_items.map(|most| most.saturating_sub(self.counts.delivered).saturating_sub(1) / step);
-        [pages, part, items].into_iter().flatten().min().unwrap_or(u64::MAX)
+        let part = self.run.as_ref().and_then(Run::left);
+        let items = self.settings.max_items.map(|most| most.saturating_sub(self.counts.delivered).saturating_sub(1));
+        let records = [part, items].into_iter().flatten().min();
+        (windows.unwrap_or(u64::MAX), records.unwrap_or(u64::MAX))
     }
 
     /// Picks the new records of a response.

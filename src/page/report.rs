@@ -113,7 +113,7 @@ impl<Q: Paginate> Pages<Q> {
                 Direction::Up(_) => Some(Doubt::OnlyNewer),
             },
         };
-        let has_ended_well = matches!(self.walk.end(), Some(End::Proved | End::Unproved));
+        let has_ended_well = self.walk.end().is_some_and(End::is_reached);
         let is_verifiable = self.is_again() || (doubt.is_some() && has_ended_well);
         if let (Direction::Down(walk), Some(verification), true) = (&self.walk, &self.verification, is_verifiable) {
             return verification.doubt(walk).map_or(Verdict::Complete(Proof::SecondScan), Verdict::Unverified);

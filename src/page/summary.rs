@@ -289,6 +289,13 @@ pub(crate) enum End {
     Failed,
 }
 
+impl End {
+    /// Returns whether nothing more came: a second scan can verify that.
+    pub(super) fn is_reached(self) -> bool {
+        matches!(self, Self::Proved | Self::Unproved)
+    }
+}
+
 /// The counters of a walk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {

@@ -23,10 +23,10 @@ use crate::page::fetch::pace::Pace;
 use crate::transport::Flight;
 
 /// The maximum number of requests in flight for one listing.
-pub(crate) const MAX_IN_FLIGHT: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 
 /// How many requests are in flight unless the caller sets it.
-pub(crate) const USUAL_IN_FLIGHT: usize = 4;
+const USUAL_IN_FLIGHT: usize = 4;
 
 /// For how many windows nothing is prefetched after two wrong predictions in a row.
 const CALM: u32 = 16;
@@ -60,9 +60,14 @@ pub(crate) struct Prefetcher<T> {
 }
 
 impl<T: Send + Unpin + 'static> Prefetcher<T> {
-    pub(crate) fn new(most: usize) -> Self {
+    fn new(most: usize) -> Self {
         let pace = Arc::new(Mutex::new(Pace::new(most)));
         Self { most, pace, room: most.saturating_sub(1), tasks: VecDeque::new(), dropped: 0, wrong: 0, calm: 0 }
+    }
+
+    /// `most` is how many requests may be in flight, as the caller set it.
+    pub(crate) fn with_setting(most: Option<usize>) -> Self {
+        Self::new(most.unwrap_or(USUAL_IN_FLIGHT).clamp(1, MAX_IN_FLIGHT))
     }
 
     /// Returns how many requests were wasted because their pages weren't wanted.
@@ -72,7 +77,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
 
     /// Returns the request for this window, if it was prefetched. If another window was prefetched, the prediction was
     /// wrong, and all of them are dropped.
-    pub(crate) fn take(&mut self, window: Window) -> Option<Task<T>> {
+    pub(super) fn take(&mut self, window: Window) -> Option<Task<T>> {
         self.calm = self.calm.saturating_sub(1);
         match self.tasks.pop_front() {
             Some((prefetched, task)) if prefetched == window => {
@@ -103,7 +108,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 
     /// Makes a request, and notes how long it took and whether the server refused it.
-    pub(crate) fn timed<F>(&self, request: impl FnOnce(Arc<Flight>) -> F) -> BoxFuture<'static, Result<T>>
+    pub(super) fn timed<F>(&self, request: impl FnOnce(Arc<Flight>) -> F) -> BoxFuture<'static, Result<T>>
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
@@ -112,7 +117,7 @@ impl<T: Send + Unpin + 'static> Prefetcher<T> {
     }
 
     /// Requests up to `windows` windows behind `wanted`.
-    pub(crate) fn prefetch<F>(
+    pub(super) fn prefetch<F>(
         &mut self,
         wanted: Window,
         prefetch_hint: PrefetchHint,

@@ -158,7 +158,7 @@ impl Walk {
         let may_have_moved = match self.plan.head_again {
             HeadAgain::Always => true,
             // Where the scan can't be verified, the listing isn't scanned again.
-            HeadAgain::Never if matches!(end, End::Proved | End::Unproved) && !self.counters.unoverlapped => false,
+            HeadAgain::Never if end.is_reached() && !self.counters.unoverlapped => false,
             _ => self.has_grown || self.plan.order == Stability::Unstable,
         };
         let from_head = self.plan.start == 0 && !self.head.anchors().is_empty();
