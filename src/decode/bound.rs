@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::decode::{DecodeError, Problem};
+use crate::decode::{DecodeError, Problem, by_name};
 
 /// The most elements of a list inside a record.
 const LIST: usize = 10_000;
@@ -144,7 +144,7 @@ pub(super) fn most_for_omitted() -> usize {
     Some(ROOM.get().most_in_lists).filter(|it| *it < usize::MAX).unwrap_or(LISTS)
 }
 
-/// A record that is counted before it is deserialized.
+/// A record that is counted before it is deserialized; one that is a struct, from a JSON object only.
 #[derive(Debug)]
 pub(super) struct Counted<R>(pub(super) R);
 
@@ -153,7 +153,7 @@ impl<'de, R: DeserializeOwned> Deserialize<'de> for Counted<R> {
         let room = ROOM.get();
         let Some(left) = room.left.checked_sub(1) else { return Err(over("records", room.most)) };
         ROOM.set(Room { left, ..room });
-        R::deserialize(from).map(Self)
+        by_name::required(from).map(Self)
     }
 }
 

@@ -163,9 +163,9 @@ pub(crate) fn page<E: Envelope, R: DeserializeOwned>(
     omit: Omit<R>,
 ) -> Result<ListPage<Result<R, InvalidRecord>>, DecodeError> {
     let text = text(body)?;
-    let read = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<Named<R>>>>>(text))?;
+    let read = bound::within(most, || serde_json::from_str::<Named<E::Of<Counted<R>>>>(text))?;
     if let Ok(page) = read {
-        return Ok(E::open(page.0)?.map(|record| Ok(record.0.0)));
+        return Ok(E::open(page.0)?.map(|record| Ok(record.0)));
     }
     let mut index = 0;
     let mut each = |raw: &str| {

@@ -384,8 +384,8 @@ impl<Q: Paginate> Stream for WithInvalid<Q> {
                     .with_api(Some(ApiError::first_of(std::mem::take(errors))));
                 break Some(Err(pages.with_cursor(error)));
             }
-            match ready!(pages.poll_batch(cx)) {
-                Some(Ok(batch)) => (*ready, *errors) = (batch.records.into(), batch.errors),
+            match ready!(pages.poll_page(cx)) {
+                Some(Ok((page, records))) => (*ready, *errors) = (records.into(), page.errors),
                 Some(Err(error)) => break Some(Err(error)),
                 None => break None,
             }

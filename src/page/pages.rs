@@ -79,15 +79,8 @@ pub(super) enum State<T> {
     Ended,
 }
 
-/// The new records of one response.
-pub(super) struct Batch<T> {
-    window: Window,
-    pub(super) records: Vec<Candidate<T>>,
-    /// How many records the response had, already seen ones included.
-    received: usize,
-    total: Option<u64>,
-    pub(super) errors: Vec<ApiError>,
-}
+/// A page without its entries, and its new records, from which the entries are delivered.
+pub(super) type NewRecords<T> = (Page<T>, Vec<Candidate<T>>);
 
 /// A record to be delivered, and how it moves the cursor.
 pub(super) struct Candidate<T> {
@@ -192,7 +185,7 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// Picks the new records of a response.
-    fn take(&mut self, window: Window, listed: ListPage<Result<Q::Item, InvalidRecord>>) -> Batch<Q::Item> {
+    fn take(&mut self, window: Window, mut listed: ListPage<Result<Q::Item, InvalidRecord>>) -> NewRecords<Q::Item> {
         self.counts.partial |= !listed.errors.is_empty();
         let ids = self.keys(window, &listed.records);
         let received = ids.len();
@@ -206,7 +199,7 @@ impl<Q: Paginate> Pages<Q> {
             new: deliveries.iter().filter(|it| **it != Delivery::Skip).count(),
             total: listed.total,
         }));
-        let candidates = ids.into_iter().zip(listed.records).zip(deliveries);
+        let candidates = ids.into_iter().zip(std::mem::take(&mut listed.records)).zip(deliveries);
         let candidates = candidates.filter(|(_, delivery)| *delivery != Delivery::Skip);
         let candidates =
             candidates.map(|((id, entry), delivery)| Candidate { entry: Some(entry), id, delivery, from_head });
@@ -225,7 +218,7 @@ impl<Q: Paginate> Pages<Q> {
             records.clear();
         }
         self.pass_over_old(&mut records);
-        Batch { window, records, received, total: listed.total, errors: listed.errors }
+        (Page::of(window, listed, received, self.plan.total), records)
     }
 
     /// Returns the keys of the records of a page.
@@ -327,7 +320,7 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// Polls for the next page with new records or new errors of the server.
-    pub(super) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch<Q::Item>>>> {
+    pub(super) fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<NewRecords<Q::Item>>>> {
         loop {
             let batch = match &mut self.state {
                 State::Ended => return Poll::Ready(None),
@@ -374,20 +367,24 @@ impl<Q: Paginate> Pages<Q> {
     }
 
     /// Takes a response. Returns its new records, or `None` if there is nothing to yield.
-    fn take_new(&mut self, window: Window, listed: ListPage<Result<Q::Item, InvalidRecord>>) -> Option<Batch<Q::Item>> {
+    fn take_new(
+        &mut self,
+        window: Window,
+        listed: ListPage<Result<Q::Item, InvalidRecord>>,
+    ) -> Option<NewRecords<Q::Item>> {
         if self.requester.note_success() {
             // The outage is over: prefetched pages that failed in it are part of the same error.
             self.prefetcher.retry_failed(|window, flight| self.requester.request(window, flight));
         }
-        let batch = self.take(window, listed);
-        let is_reported = self.reported == batch.errors;
-        self.reported.clone_from(&batch.errors);
+        let (page, records) = self.take(window, listed);
+        let is_reported = self.reported == page.errors;
+        self.reported.clone_from(&page.errors);
         // A page without new records yields nothing, unless the server's errors are new.
-        if batch.records.is_empty() && is_reported {
+        if records.is_empty() && is_reported {
             return None;
         }
         self.pages += 1;
-        Some(batch)
+        Some((page, records))
     }
 
     /// Notes the error of a request, and returns it as the scan yields it.
@@ -409,14 +406,13 @@ impl<Q: Paginate> Stream for Pages<Q> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let page = loop {
-            match ready!(this.poll_batch(cx)) {
-                Some(Ok(batch)) => {
-                    let delivered: Vec<_> = batch.records.into_iter().filter_map(|it| this.deliver(it)).collect();
-                    if delivered.is_empty() && batch.errors.is_empty() {
+            match ready!(this.poll_page(cx)) {
+                Some(Ok((mut page, records))) => {
+                    page.entries.extend(records.into_iter().filter_map(|it| this.deliver(it)));
+                    if page.is_empty() && page.errors.is_empty() {
                         continue;
                     }
-                    let listed = ListPage { records: delivered, total: batch.total, errors: batch.errors };
-                    break Some(Ok(Page::of(batch.window, listed, batch.received, this.plan.total)));
+                    break Some(Ok(page));
                 }
                 Some(Err(error)) => break Some(Err(error)),
                 None => break None,

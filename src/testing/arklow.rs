@@ -1,6 +1,7 @@
 //! The fake Arklow server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -8,9 +9,13 @@ use serde_json::{Value, json};
 
 use crate::arklow::SearchEncoding;
 use crate::decode::HttpResponse;
-use crate::testing::collection::{FakeTotal, Log, Name, Record, Store};
+use crate::testing::collection::{FakeTotal, Log, Name, Record, Samples, Store};
+use crate::testing::sample::arklow::{odd_record, record};
 use crate::testing::wire::{self, Query};
-use crate::testing::{Api, FakeApi, FakeServer, RequestKind};
+use crate::testing::{Api, FakeServer, Received, RequestKind};
+
+/// The name of the API.
+const API: &str = "arklow";
 
 /// The largest page of the API's reference.
 const LARGEST_PAGE: u64 = 50;
@@ -87,15 +92,29 @@ pub(super) struct State {
     failure_status: Option<StatusCode>,
 }
 
-impl FakeArklow {
-    pub(super) fn of(server: FakeServer) -> Self {
-        Self { server }
+impl FakeServer {
+    /// The fake Arklow server: all paths below `/v1`.
+    #[must_use]
+    pub fn arklow(&self) -> FakeArklow {
+        FakeArklow { server: self.clone() }
     }
+}
 
+impl Received {
+    /// Only requests to the fake Arklow server.
+    pub fn arklow(self) -> Self {
+        self.of_api(API)
+    }
+}
+
+impl FakeArklow {
     /// The records of an organisation.
     #[must_use]
     pub fn log(&self, org_id: impl Into<String>) -> Log {
-        Log::new(self.server.clone(), Name::Arklow { org_id: org_id.into() })
+        let org_id = org_id.into();
+        let name = name(&org_id);
+        let record = Arc::new(move |it| record(it, &org_id));
+        Log::new(self.server.clone(), name, Samples { record, odd: odd_record })
     }
 
     /// Adds realistic records at the head of an organisation's records: see [`Log::add_samples`].
@@ -192,7 +211,7 @@ impl FakeArklow {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) -> &Self {
-        change(&mut self.server.lock().arklow);
+        change(&mut self.server.lock().apis.arklow);
         self
     }
 }
@@ -202,8 +221,8 @@ impl Api for State {
         path == "/v1" || path.starts_with("/v1/")
     }
 
-    fn api(&self) -> FakeApi {
-        FakeApi::Arklow
+    fn name(&self) -> &'static str {
+        API
     }
 
     fn kind(&self, request: &Request<Bytes>) -> RequestKind {
@@ -228,8 +247,7 @@ impl Api for State {
         if org_id.is_empty() || !org_id.bytes().all(|it| it.is_ascii_digit()) {
             return self.reject(StatusCode::BAD_REQUEST, "org_id must match ^[0-9]+$");
         }
-        let name = Name::Arklow { org_id: org_id.to_owned() };
-        self.list(store, &name, &Query::of(request))
+        self.list(store, &name(org_id), &Query::of(request))
             .unwrap_or_else(|message| self.reject(StatusCode::BAD_REQUEST, &message))
     }
 
@@ -343,4 +361,8 @@ fn equals(record: &Value, path: &str, text: &str) -> bool {
 /// The organisation's id in `/v1/orgs/{org_id}/actions/records`.
 fn organisation(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/orgs/")?.strip_suffix("/actions/records").filter(|it| !it.contains('/'))
+}
+
+fn name(org_id: &str) -> Name {
+    Name { api: API, scope: vec![org_id.to_owned()] }
 }

@@ -1,25 +1,38 @@
 //! The records of the fake server, and the handle that changes them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt::Display;
-use std::sync::OnceLock;
+use std::fmt::{self, Display};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::testing::FakeServer;
 use crate::testing::fault::Fault;
-use crate::testing::{FakeServer, sample};
 
 /// Identifies a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Name {
-    /// The events of an action set, by the decoded project and id of a path.
-    Unleash { project: String, action_set: String },
-    /// The action records of an organisation.
-    Arklow { org_id: String },
-    /// The integration action logs.
-    Integration,
+pub(super) struct Name {
+    /// The name of the API.
+    pub(super) api: &'static str,
+    /// What the API's paths tell its listings apart by.
+    pub(super) scope: Vec<String>,
+}
+
+/// Makes the sample records of a listing.
+#[derive(Clone)]
+pub(super) struct Samples {
+    /// The record with this number, from 1.
+    pub(super) record: Arc<dyn Fn(usize) -> Value + Send + Sync>,
+    /// Changes the record with this number into an odd one.
+    pub(super) odd: fn(usize, Value) -> Value,
+}
+
+impl fmt::Debug for Samples {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Samples").finish_non_exhaustive()
+    }
 }
 
 /// A record: the string that a page contains, and its JSON value.
@@ -185,45 +198,32 @@ impl FakeTotal {
 pub struct Log {
     server: FakeServer,
     name: Name,
+    samples: Samples,
 }
 
 impl Log {
-    pub(super) fn new(server: FakeServer, name: Name) -> Self {
-        Self { server, name }
+    pub(super) fn new(server: FakeServer, name: Name, samples: Samples) -> Self {
+        Self { server, name, samples }
     }
 
-    /// Adds realistic records at the head, newer than the existing ones: see [`sample`]. All of them match the API's
+    /// Adds realistic records at the head, newer than the existing ones: see [`sample`](crate::testing::sample). All of them match the API's
     /// reference.
     pub fn add_samples(&self, count: usize) -> &Self {
         self.add_numbered(count, |_, record| record)
     }
 
     /// As [`add_samples`](Self::add_samples), but some records lack optional fields or have undocumented values, as
-    /// those of other server versions may: see [`sample::odd_action_set_events`]. None of them is an invalid record.
+    /// those of other server versions may: see
+    /// [`odd_action_set_events`](crate::testing::sample::odd_action_set_events). None of them is an invalid record.
     pub fn add_odd_samples(&self, count: usize) -> &Self {
-        let odd = match &self.name {
-            Name::Unleash { .. } => sample::odd_event,
-            Name::Arklow { .. } => sample::odd_record,
-            Name::Integration => sample::odd_log,
-        };
-        self.add_numbered(count, odd)
+        self.add_numbered(count, self.samples.odd)
     }
 
     fn add_numbered(&self, count: usize, change: fn(usize, Value) -> Value) -> &Self {
         self.change(|collection| {
             let numbers = collection.samples + 1..=collection.samples + count;
             collection.samples += count;
-            let records = numbers.rev().map(|number| {
-                let record = match &self.name {
-                    // No real server has an id that isn't a number; the samples of such an action set have the id 0.
-                    Name::Unleash { project, action_set } => {
-                        sample::event(number, project, action_set.parse().unwrap_or_default())
-                    }
-                    Name::Arklow { org_id } => sample::record(number, org_id),
-                    Name::Integration => sample::log(number),
-                };
-                change(number, record).to_string().into()
-            });
+            let records = numbers.rev().map(|number| change(number, (self.samples.record)(number)).to_string().into());
             collection.records.splice(0..0, records);
         })
     }

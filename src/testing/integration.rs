@@ -1,6 +1,7 @@
 //! The fake server of integration action logs.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -12,9 +13,10 @@ use serde_json::{Map, Value, json};
 
 use crate::decode::HttpResponse;
 use crate::integration::UpdateMethod;
-use crate::testing::collection::{FakeTotal, Log, Name, Record, Store};
+use crate::testing::collection::{FakeTotal, Log, Name, Record, Samples, Store};
+use crate::testing::sample::integration::{log, odd_log};
 use crate::testing::wire::{self, Query};
-use crate::testing::{Api, FakeApi, FakeServer, RequestKind};
+use crate::testing::{Api, FakeServer, Received, RequestKind};
 
 /// 2026-01-01T00:00:00Z: the start of the server's clock, which advances by a second with every write.
 const BEGIN: u64 = 1_767_225_600;
@@ -22,7 +24,10 @@ const BEGIN: u64 = 1_767_225_600;
 /// The start of the year 10000, which an HTTP date can't express.
 const END_OF_HTTP: u64 = 253_402_300_800;
 
-const NAME: Name = Name::Integration;
+/// The name of the API.
+const API: &str = "integration";
+
+const NAME: Name = Name { api: API, scope: Vec::new() };
 
 /// The fake server of integration action logs in a [`FakeServer`].
 ///
@@ -96,15 +101,27 @@ impl Default for State {
     }
 }
 
-impl FakeIntegration {
-    pub(super) fn of(server: FakeServer) -> Self {
-        Self { server }
+impl FakeServer {
+    /// The fake server of integration action logs: the path `/integration-action-logs` and all below it, unless
+    /// [set otherwise](FakeIntegration::collection_path).
+    #[must_use]
+    pub fn integration(&self) -> FakeIntegration {
+        FakeIntegration { server: self.clone() }
     }
+}
 
+impl Received {
+    /// Only requests to the fake server of integration action logs.
+    pub fn integration(self) -> Self {
+        self.of_api(API)
+    }
+}
+
+impl FakeIntegration {
     /// The records.
     #[must_use]
     pub fn log(&self) -> Log {
-        Log::new(self.server.clone(), NAME)
+        Log::new(self.server.clone(), NAME, Samples { record: Arc::new(log), odd: odd_log })
     }
 
     /// Adds realistic records at the head: see [`Log::add_samples`].
@@ -200,7 +217,7 @@ impl FakeIntegration {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) -> &Self {
-        change(&mut self.server.lock().integration);
+        change(&mut self.server.lock().apis.integration);
         self
     }
 }
@@ -213,8 +230,8 @@ impl Api for State {
         path.strip_prefix(&self.collection).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    fn api(&self) -> FakeApi {
-        FakeApi::Integration
+    fn name(&self) -> &'static str {
+        API
     }
 
     fn kind(&self, request: &Request<Bytes>) -> RequestKind {

@@ -55,7 +55,7 @@ mod script;
 mod server;
 mod sha1;
 mod unleash;
-mod unleash_paths;
+mod unleash_wire;
 mod wire;
 
 use std::fmt;
@@ -74,7 +74,6 @@ pub use fault::Fault;
 use fault::Reply;
 pub use integration::FakeIntegration;
 pub use memory::InMemory;
-use received::FakeApi;
 pub use received::{ReceivedRequest, RequestKind};
 pub use requests::Received;
 use script::Hooks;
@@ -105,9 +104,7 @@ struct State {
     /// The delay of every response.
     latency: Duration,
     store: Store,
-    unleash: unleash::State,
-    arklow: arklow::State,
-    integration: integration::State,
+    apis: Apis,
 }
 
 /// The fake implementation of one API.
@@ -115,7 +112,8 @@ trait Api {
     /// Whether a path belongs to this API.
     fn owns(&self, path: &str) -> bool;
 
-    fn api(&self) -> FakeApi;
+    /// The API's name, in the messages of assertions.
+    fn name(&self) -> &'static str;
 
     /// What a request to one of this API's paths asks for.
     fn kind(&self, request: &Request<Bytes>) -> RequestKind;
@@ -126,15 +124,39 @@ trait Api {
     fn reject(&mut self, status: StatusCode, message: &str) -> HttpResponse;
 }
 
+/// Declares the state of every API, by the name of its module.
+macro_rules! apis {
+    ($($module:ident),+) => {
+        /// The settings of each API.
+        #[derive(Default)]
+        struct Apis {
+            $($module: $module::State,)+
+        }
+
+        impl Apis {
+            /// Returns the API that a path belongs to. Their paths are disjoint, unless a test sets one of them
+            /// otherwise: then the first one owns it.
+            fn owner(&mut self, path: &str) -> Option<&mut dyn Api> {
+                $(if self.$module.owns(path) {
+                    return Some(&mut self.$module);
+                })+
+                None
+            }
+        }
+    };
+}
+
+// The registry: a new API is one name here.
+apis!(integration, arklow, unleash);
+
 impl State {
     /// Reacts to a request, and records it.
     fn reply(&mut self, request: &Request<Bytes>) -> Reply {
         let path = request.uri().path();
-        let apis: [&mut dyn Api; 3] = [&mut self.integration, &mut self.arklow, &mut self.unleash];
-        let api = apis.into_iter().find(|it| it.owns(path));
+        let api = self.apis.owner(path);
         let mut received = ReceivedRequest::of(request);
         if let Some(api) = &api {
-            (received.api, received.kind) = (Some(api.api()), api.kind(request));
+            (received.api, received.kind) = (Some(api.name()), api.kind(request));
         }
         let reply = match (self.store.fault(path), api) {
             (Some(fault), Some(api)) => fault.reply(|status| api.reject(status, "A fault that the test requested.")),
@@ -205,25 +227,6 @@ impl FakeServer {
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.lock().requests.clone()
-    }
-
-    /// The fake Unleash server: all paths below `/api`.
-    #[must_use]
-    pub fn unleash(&self) -> FakeUnleash {
-        FakeUnleash::of(self.clone())
-    }
-
-    /// The fake Arklow server: all paths below `/v1`.
-    #[must_use]
-    pub fn arklow(&self) -> FakeArklow {
-        FakeArklow::of(self.clone())
-    }
-
-    /// The fake server of integration action logs: the path `/integration-action-logs` and all below it, unless
-    /// [set otherwise](FakeIntegration::collection_path).
-    #[must_use]
-    pub fn integration(&self) -> FakeIntegration {
-        FakeIntegration::of(self.clone())
     }
 
     /// Makes the next response fail, of whichever API. Faults queue: each call applies to one more response.

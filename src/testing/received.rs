@@ -43,14 +43,6 @@ impl fmt::Display for RequestKind {
     }
 }
 
-/// An API of the fake server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FakeApi {
-    Arklow,
-    Integration,
-    Unleash,
-}
-
 /// A request that a [`FakeServer`](crate::testing::FakeServer) received. It keeps only the names of the headers, as the
 /// values may be credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +63,8 @@ pub struct ReceivedRequest {
     /// The status of the response. `None` if there was none, as a [`Fault`](crate::testing::Fault) made the connection
     /// hang or reset.
     pub status: Option<StatusCode>,
-    /// The API that the path belongs to.
-    pub(super) api: Option<FakeApi>,
+    /// The name of the API that the path belongs to.
+    pub(super) api: Option<&'static str>,
 }
 
 impl ReceivedRequest {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-use crate::testing::received::{FakeApi, ReceivedRequest, RequestKind};
+use crate::testing::received::{ReceivedRequest, RequestKind};
 
 /// The most requests that the message of a failed assertion shows.
 const SHOWN: usize = 60;
@@ -63,19 +63,9 @@ impl Received {
         self
     }
 
-    /// Only requests to the fake Arklow server.
-    pub fn arklow(self) -> Self {
-        self.matching("arklow", |it| it.api == Some(FakeApi::Arklow))
-    }
-
-    /// Only requests to the fake server of integration action logs.
-    pub fn integration(self) -> Self {
-        self.matching("integration", |it| it.api == Some(FakeApi::Integration))
-    }
-
-    /// Only requests to the fake Unleash server.
-    pub fn unleash(self) -> Self {
-        self.matching("unleash", |it| it.api == Some(FakeApi::Unleash))
+    /// Only requests to the API of this name.
+    pub(super) fn of_api(self, name: &'static str) -> Self {
+        self.matching(name, |it| it.api == Some(name))
     }
 
     /// Only requests of this kind.

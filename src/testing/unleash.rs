@@ -1,6 +1,7 @@
 //! The fake Unleash server.
 
-use crate::testing::unleash_paths::{collapse, route, token};
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -8,20 +9,22 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::decode::HttpResponse;
-use crate::testing::collection::{Log, Name, Store};
+use crate::testing::collection::{Log, Name, Samples, Store};
 use crate::testing::middleware::{Rate, finish};
-use crate::testing::{Api, FakeApi, FakeServer, RequestKind, wire::json as json_response};
+use crate::testing::sample::unleash::{event, odd_event};
+use crate::testing::unleash_wire::{OFFSETS_END, Parameter, action_set, collapse, js, out_of_range, route, token};
+use crate::testing::{Api, FakeServer, Received, RequestKind, wire::json as json_response};
 use crate::unleash::ActionSet;
 use crate::values::id::Id;
+
+/// The name of the API.
+const API: &str = "unleash";
 
 /// The page size of a request without a valid `limit`.
 const DEFAULT_PAGE: u64 = 50;
 
 /// The limit of the most similar listing that was recorded.
 const LARGEST_PAGE: u64 = 100;
-
-/// The first number that is too large for an offset, which the database stores in 64 bits.
-const OFFSETS_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// The fake Unleash server in a [`FakeServer`]: the events of action sets, and the accepted tokens.
 ///
@@ -91,15 +94,31 @@ impl Default for State {
     }
 }
 
-impl FakeUnleash {
-    pub(super) fn of(server: FakeServer) -> Self {
-        Self { server }
+impl FakeServer {
+    /// The fake Unleash server: all paths below `/api`.
+    #[must_use]
+    pub fn unleash(&self) -> FakeUnleash {
+        FakeUnleash { server: self.clone() }
     }
+}
 
+impl Received {
+    /// Only requests to the fake Unleash server.
+    pub fn unleash(self) -> Self {
+        self.of_api(API)
+    }
+}
+
+impl FakeUnleash {
     /// The events of an action set.
     #[must_use]
     pub fn log(&self, project: impl Into<String>, action_set: impl Into<Id<ActionSet>>) -> Log {
-        Log::new(self.server.clone(), name(project, action_set.into().to_string()))
+        let (project, action_set) = (project.into(), action_set.into().to_string());
+        // No real server has an id that isn't a number; the samples of such an action set have the id 0.
+        let number = action_set.parse().unwrap_or_default();
+        let name = name(project.clone(), action_set);
+        let record = Arc::new(move |it| event(it, &project, number));
+        Log::new(self.server.clone(), name, Samples { record, odd: odd_event })
     }
 
     /// Adds realistic events at the head of an action set's events: see [`Log::add_samples`].
@@ -234,7 +253,7 @@ impl FakeUnleash {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) -> &Self {
-        change(&mut self.server.lock().unleash);
+        change(&mut self.server.lock().apis.unleash);
         self
     }
 }
@@ -244,8 +263,8 @@ impl Api for State {
         path.split('/').find(|it| !it.is_empty()).is_some_and(|it| it.eq_ignore_ascii_case("api"))
     }
 
-    fn api(&self) -> FakeApi {
-        FakeApi::Unleash
+    fn name(&self) -> &'static str {
+        API
     }
 
     fn kind(&self, request: &Request<Bytes>) -> RequestKind {
@@ -424,69 +443,6 @@ enum Access {
     Rejected(HttpResponse),
 }
 
-/// The values of a query parameter.
-#[derive(Default)]
-struct Parameter {
-    values: Vec<String>,
-    /// Whether it was sent as an array or an object: `limit[a]=1`.
-    nested: bool,
-}
-
-impl Parameter {
-    /// The number, parsed as in JavaScript except for a few rare formats.
-    fn number(&self) -> Option<f64> {
-        number(self.values.first()?).filter(|it| it.is_finite())
-    }
-}
-
-fn number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => Some(u64::from_str_radix(digits, 16).ok()? as f64),
-        // Rust parses more names of infinity and NaN than JavaScript does.
-        None if text.trim_start_matches(['+', '-']).starts_with(|it: char| it.is_ascii_alphabetic()) => {
-            text.ends_with("Infinity").then_some(f64::INFINITY)
-        }
-        None => text.parse().ok(),
-    }
-}
-
-/// The id of an action set. `None` if JavaScript doesn't parse it as a number. The error is the response of the server
-/// if the database, which gets the string unchanged, rejects it.
-fn action_set(id: &str) -> Option<Result<i32, HttpResponse>> {
-    let id = id.trim();
-    if !id.is_empty() {
-        number(id)?;
-    }
-    if let Ok(number) = id.parse::<i32>() {
-        return Some(Ok(number));
-    }
-    let is_integer = id.trim_start_matches(['+', '-']).bytes().all(|it| it.is_ascii_digit()) && !id.is_empty();
-    Some(Err(if is_integer {
-        out_of_range("offset $3", id, "integer")
-    } else {
-        let message = format!("{SELECT} offset $3 - invalid input syntax for type integer: \"{id}\"");
-        sql_failure(&message)
-    }))
-}
-
-/// Formats a large number as JavaScript does: with all digits below 1e21.
-fn js(number: f64) -> String {
-    if number < 1e21 { format!("{number:.0}") } else { format!("{number:e}").replace('e', "e+") }
-}
-
-const SELECT: &str = "select * from \"action_set_events\" where \"action_set_id\" = $1 order by \"id\" desc limit $2";
-
-/// The server's error for a value that the database rejects, which exposes the SQL.
-fn out_of_range(rest: &str, value: &str, kind: &str) -> HttpResponse {
-    sql_failure(&format!("{SELECT} {rest} - value \"{value}\" is out of range for type {kind}"))
-}
-
-fn sql_failure(message: &str) -> HttpResponse {
-    let body = json!({ "name": "UnknownError", "message": message, "details": [{ "message": message }] });
-    json_response(StatusCode::INTERNAL_SERVER_ERROR, body.to_string())
-}
-
-fn name(project: impl Into<String>, action_set: String) -> Name {
-    Name::Unleash { project: project.into(), action_set }
+fn name(project: String, action_set: String) -> Name {
+    Name { api: API, scope: vec![project, action_set] }
 }

@@ -1,10 +1,12 @@
 //! The attempts of one call: the loop that authenticates, sends, decides and waits.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
@@ -14,7 +16,7 @@ use crate::decode::HttpResponse;
 use crate::error::{Error, ErrorKind, Result, WriteOutcome};
 use crate::observe::WaitReason;
 use crate::request::{Idempotency, Request};
-use crate::transport::limiter::Permit;
+use crate::transport::limiter::{Patience, Permit};
 use crate::transport::options::CallOptions;
 use crate::transport::reading::ResponseDecoder;
 use crate::transport::redact::SentCredentials;
@@ -22,6 +24,10 @@ use crate::transport::response::Response;
 use crate::transport::retry::{self, Budget, Decision, Spent};
 use crate::transport::trace::{self, Attempt};
 use crate::transport::{AttemptContext, Authenticated, Progress, Transport, classify, hint, overdue};
+
+/// A request that waited longer than this for its permit is authenticated again: a timestamped signature may have
+/// expired.
+const STALE: Duration = Duration::from_secs(5);
 
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 const TOO_MANY_REQUESTS: StatusCode = StatusCode::TOO_MANY_REQUESTS;
@@ -76,7 +82,10 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
     /// Attempts the request until it succeeds, or until no further attempt is allowed.
     pub(super) async fn run(mut self) -> Result<Response<T>> {
         loop {
-            let (Authenticated { request, credentials: current, sent }, permit) = self.admit().await?;
+            let admitted = self.admit().await.map_err(|error| self.not_admitted(error))?;
+            let (Authenticated { request, credentials: current, sent }, permit) = admitted;
+            // Later messages of the server, to whichever call, may contain these credentials.
+            self.transport.inner.redactor.remember(&sent);
             let until = self.time_left()?;
             Arc::make_mut(&mut self.credentials).add(sent);
             let (result, in_time) = self.attempt(request, permit, until).await;
@@ -88,8 +97,10 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
                 Ok(response) => return Ok(Response { attempts: self.progress.attempts, ..response }),
                 Err(error) => error,
             };
+            // Before anything is decided: other calls keep the pause, whatever this one does.
             let overload_wait = self.note_failure(&error);
             let error = match self.authenticates_again(error, &current)? {
+                // Not a retry: it costs no budget and no wait, and happens once.
                 None => continue,
                 Some(error) => error,
             };
@@ -99,26 +110,47 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
         }
     }
 
-    /// Authenticates the request and acquires its permit.
-    async fn admit(&mut self) -> Result<(Authenticated, Permit<'a>)> {
-        let redactor = &self.transport.inner.redactor;
-        match self.transport.admit(&self.unsigned, self.options, self.here).await {
-            Ok(admitted) => {
-                redactor.remember(&admitted.0.sent);
-                Ok(admitted)
+    /// Authenticates the request, and then waits for its permit.
+    ///
+    /// In this order, because a token source may use this very client: if the request held a permit while it waited for
+    /// the token, the token's own request could wait for that permit for ever.
+    async fn admit(&self) -> Result<(Authenticated, Permit<'a>)> {
+        let (inner, here) = (&self.transport.inner, self.here);
+        let mut ready = self.transport.authenticate(&self.unsigned, self.options).await?;
+        let mut renewed = false;
+        loop {
+            let began = Instant::now();
+            let jitter = inner.settings.jitter.part_of(here.policy.jitter(1));
+            let patience = Patience { longest: here.policy.longest(), jitter, deadline: here.deadline };
+            let on_wait = |reason, wait| trace::waiting(here.call, &inner.settings.observer, reason, wait);
+            let permit = inner.limiter.enter(patience, &on_wait).await?;
+            // Only once: a call that gave up its permit every time would starve.
+            if renewed || began.elapsed() < STALE {
+                return Ok((ready, permit));
             }
-            Err(error) => {
-                // A token source's message may contain the token that was rejected before.
-                let error = redactor.look_for(&self.credentials).redact(error);
-                // If no further attempt can be made, the previous attempt's error takes precedence.
-                Err(match self.progress.last.take() {
-                    Some(last) => {
-                        let wait = last.retry_after().or(error.retry_after());
-                        last.with_retry_after(wait).with_source(error)
-                    }
-                    None => error,
-                })
+            // Most authenticators return at once. One that doesn't may be waiting for the permit held here, so give it
+            // up.
+            let mut authenticating = pin!(self.transport.authenticate(&self.unsigned, self.options));
+            if let Some(again) = authenticating.as_mut().now_or_never() {
+                return Ok((again?, permit));
             }
+            drop(permit);
+            ready = authenticating.await?;
+            renewed = true;
+        }
+    }
+
+    /// The error of a call that isn't admitted to its next attempt.
+    fn not_admitted(&mut self, error: Error) -> Error {
+        // A token source's message may contain the token that was rejected before.
+        let error = self.transport.inner.redactor.look_for(&self.credentials).redact(error);
+        // If no further attempt can be made, the previous attempt's error takes precedence.
+        match self.progress.last.take() {
+            Some(last) => {
+                let wait = last.retry_after().or(error.retry_after());
+                last.with_retry_after(wait).with_source(error)
+            }
+            None => error,
         }
     }
 
@@ -153,6 +185,7 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
         let mut attempt =
             Attempt::begin(here.call, &inner.settings.observer, inner.base.server(), self.progress.attempts);
         let response = self.transport.round_trip(request, here.limit, until).instrument(attempt.span()).await;
+        // Decoding needs no server: the next request may go out meanwhile.
         drop(permit);
         let in_time = !here.is_over();
         let result = self.decode(response, &mut attempt).await;

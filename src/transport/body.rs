@@ -34,7 +34,7 @@ pub(super) struct BrokenOff;
 /// Reads a response to its end, or to the cap, which counts bytes after decompression.
 ///
 /// A successful response must be complete; the caller limits the time for that. An error response counts by its status,
-/// even with an incomplete body. itself.
+/// even with an incomplete body.
 pub(super) async fn whole(
     response: http::Response<Body>,
     cap: usize,
@@ -88,11 +88,13 @@ impl Pieces {
     /// Joins the pieces. A body of a single piece, as small ones are, isn't copied. Otherwise each piece is copied and
     /// dropped before the next one is awaited, so that the HTTP stack can reuse its buffer.
     async fn join(mut self, announced: usize) -> Result<Bytes> {
+        // Before anything of it is read.
         if announced > self.cap {
             return Err(too_large(self.cap));
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let mut whole;
+        // A length that is announced spares the growth, and the look for a second piece.
         if first.len() < announced {
             whole = Vec::with_capacity(announced.min(AT_ONCE).max(first.len()));
             whole.extend_from_slice(&first);
@@ -129,6 +131,7 @@ async fn error_body(mut body: Body, cap: usize, until: Instant) -> (Bytes, bool)
         match timeout_at(until, body.next()).await {
             Ok(Some(Ok(piece))) => out.extend_from_slice(&piece[..piece.len().min(cap - out.len())]),
             Ok(None) => return (out.freeze(), true),
+            // What has come so far may hold the server's message.
             Ok(Some(Err(_))) | Err(_) => break,
         }
     }

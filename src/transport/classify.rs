@@ -96,6 +96,7 @@ pub(super) fn judge<T>(
     reader: &Reader<'_>,
 ) -> Result<T> {
     let error = match refusal(dialect, response, reader.clean) {
+        // Its status or its headers say enough: the body isn't decoded as a success.
         Some(error) => error,
         None => match request.decode_by(response, reader) {
             Ok(value) => return Ok(value),
@@ -123,6 +124,7 @@ pub(super) fn judge<T>(
 fn unfit(problem: Problem, response: &HttpResponse, clean: &dyn Fn(String) -> String) -> Error {
     match problem {
         Problem::Empty => Error::new(ErrorKind::NotJson, "the response body is empty"),
+        // A cache's part of a response would be taken for all of it.
         Problem::NotWhole(_) => Error::new(
             ErrorKind::UnexpectedStatus,
             format!("the server returned {}, which isn't a complete response", response.status()),
@@ -175,9 +177,11 @@ fn complete<T>(
         credentials: sent.credentials,
     };
     let is_coded = error.kind() == ErrorKind::NotJson && coding(response.headers()).is_some();
+    // Of a body that is still encoded, nobody can say whether it is from the API.
     let hint = hint::hint(dialect, &here).filter(|_| !is_coded);
     let no_such_api = here.own && api.as_ref().is_some_and(dialect.no_such_api);
     let outcome = outcome(&error, request.method(), status);
+    // Some kinds are transient under any status.
     let transient = error.is_transient() || is_transient_status(status);
     let error = if hint.is_some() { error.with_hint(hint) } else { error };
     error
@@ -225,9 +229,11 @@ fn refusal(dialect: &Dialect, response: &HttpResponse, clean: &dyn Fn(String) ->
         return Some(Error::new(ErrorKind::Redirect, format!("the server returned {status}, a redirect to {target}")));
     }
     if !status.is_success() {
+        // The API's own format first; a rate limiter or a proxy in front of it sends others.
         let api = words(dialect, response).or_else(|| plain(&error_text(response)?));
         return Some(Error::new(ErrorKind::of_status(status), format!("the server returned {status}")).with_api(api));
     }
+    // Decoded as JSON, it would be reported as broken JSON, which hides the cause.
     if let Some(coding) = coding(response.headers()) {
         return Some(Error::new(
             ErrorKind::NotJson,
@@ -315,12 +321,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
 /// the server may have failed after it had applied the request.
 fn outcome(error: &Error, method: &Method, status: StatusCode) -> WriteOutcome {
     match status.as_u16() {
+        // The API says so itself, and that counts more than the status.
         _ if error.kind() == ErrorKind::ApiFailure => WriteOutcome::NotApplied,
         _ if error.kind() == ErrorKind::Partial => WriteOutcome::Applied,
         408 | 500.. => WriteOutcome::Unknown,
         // Some servers respond with a redirect after they have accepted a form.
         302 | 303 if !method.is_safe() => WriteOutcome::Unknown,
         300..=499 => WriteOutcome::NotApplied,
+        // A success that can't be decoded may have taken effect.
         _ => WriteOutcome::Unknown,
     }
 }

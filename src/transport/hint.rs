@@ -30,6 +30,7 @@ fn unsigned(here: &HintContext<'_>) -> Option<&'static str> {
     if !matches!(here.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden) {
         return None;
     }
+    // What the client knows for sure comes before what the server's message seems to say.
     if here.is_unsigned() {
         return Some(
             "the request was sent without credentials: set api_key, bearer or authenticator on the builder (or check \

@@ -82,6 +82,7 @@ impl Limiter {
                 let now = Instant::now();
                 let (wait, asked) = (pause.until - now, pause.asked - now);
                 let ends = pause.until + patience.jitter;
+                // Fail now and say for how long, rather than after a wait that can't be long enough.
                 if asked > patience.longest || patience.deadline.is_some_and(|deadline| ends >= deadline) {
                     return Err(not_sent(asked));
                 }
@@ -91,6 +92,7 @@ impl Limiter {
                 sleep_until(ends + turn).await;
             }
             let permit = self.permit(waiting).await;
+            // Otherwise the server asked for a pause meanwhile: the permit goes to nobody until it is over.
             if self.pause().is_none() {
                 return Ok(permit);
             }
@@ -116,6 +118,7 @@ impl Limiter {
         let before = pause.waiting;
         pause.waiting = before.saturating_add(1);
         let period = room.map_or(LONGEST_SPREAD, |room| room.min(LONGEST_SPREAD)).as_micros().max(1);
+        // Beyond the longest spread the turns begin again: a late start must not miss its deadline.
         let turn = SPACING.saturating_mul(before).as_micros() % period;
         Duration::from_micros(u64::try_from(turn).unwrap_or_default())
     }
@@ -133,6 +136,7 @@ impl Limiter {
         // A wait that overflows `Instant` is longer than any call waits.
         let asked = now.checked_add(wait).or_else(|| now.checked_add(A_CENTURY)).unwrap_or(until);
         let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        // A shorter wait that a later response asks for doesn't shorten the pause.
         let before = pause.filter(|it| it.until > now);
         *pause = Some(Pause {
             until: before.map_or(until, |it| it.until.max(until)),

@@ -22,12 +22,10 @@ mod retry;
 mod trace;
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
@@ -38,7 +36,7 @@ pub(crate) use base_url::Base;
 pub(crate) use classify::{Dialect, HintContext};
 use deadline::{Elapsed, within};
 use http_client::{HttpClient, HttpError, HttpErrorKind};
-use limiter::{Limiter, Patience, Permit};
+use limiter::Limiter;
 use obstacle::Obstacle;
 use options::idempotency_key;
 pub(crate) use options::{CallOptions, Flight, Jitter, Settings, Timeouts};
@@ -54,10 +52,6 @@ use crate::error::rate_limit::RateLimit;
 use crate::error::{CallContext, Error, ErrorKind, Result, WriteOutcome};
 use crate::observe::{Event, WaitReason};
 use crate::request::{Idempotency, Request};
-
-/// A request that waited longer than this for its permit is authenticated again: a timestamped signature may have
-/// expired.
-const STALE: Duration = Duration::from_secs(5);
 
 /// Everything that a client holds except its API's options. Clones share it.
 #[derive(Clone, Debug)]
@@ -109,7 +103,9 @@ impl Progress {
     /// The call's final error. Its outcome covers all attempts: `Unknown` if any of them may have taken effect.
     fn conclude(&self, error: Error) -> Error {
         let outcome = match error.outcome() {
+            // One attempt that may have taken effect outweighs all that didn't.
             _ if self.unknown || self.in_flight => WriteOutcome::Unknown,
+            // The last attempt wasn't sent, but one before it was, and was rejected.
             WriteOutcome::NotSent if self.refused => WriteOutcome::NotApplied,
             outcome => outcome,
         };
@@ -225,6 +221,7 @@ impl Transport {
         let mut spent = Spent::nothing_of(&self.inner.budget);
         let attempts = async { Attempts::new(self, request, options, &here, &mut progress, &mut spent)?.run().await };
         let attempts = attempts.instrument(span.span());
+        // From outside, so that no step of an attempt can outlast the call.
         let result = within(here.deadline, attempts).await;
         let result = match result {
             Ok(result) => result,
@@ -244,6 +241,7 @@ impl Transport {
         *out.method_mut() = request.method().clone();
         *out.uri_mut() = uri;
         let headers = out.headers_mut();
+        // The call's own headers come last: they replace those of the client.
         headers.clone_from(&self.inner.headers);
         if request.body_bytes().is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -257,40 +255,7 @@ impl Transport {
         Ok(out)
     }
 
-    /// Authenticates the request, and then waits for its permit.
-    ///
-    /// In this order, because a token source may use this very client: if the request held a permit while it waited for
-    /// the token, the token's own request could wait for that permit for ever.
-    async fn admit(
-        &self,
-        unsigned: &http::Request<Bytes>,
-        options: &CallOptions,
-        here: &AttemptContext<'_>,
-    ) -> Result<(Authenticated, Permit<'_>)> {
-        let mut ready = self.authenticate(unsigned, options).await?;
-        let mut renewed = false;
-        loop {
-            let began = Instant::now();
-            let jitter = self.inner.settings.jitter.part_of(here.policy.jitter(1));
-            let patience = Patience { longest: here.policy.longest(), jitter, deadline: here.deadline };
-            let on_wait = |reason, wait| trace::waiting(here.call, &self.inner.settings.observer, reason, wait);
-            let permit = self.inner.limiter.enter(patience, &on_wait).await?;
-            // Only once: a call that gave up its permit every time would starve.
-            if renewed || began.elapsed() < STALE {
-                return Ok((ready, permit));
-            }
-            // Most authenticators return at once. One that doesn't may be waiting for the permit held here, so give it
-            // up.
-            let mut authenticating = pin!(self.authenticate(unsigned, options));
-            if let Some(again) = authenticating.as_mut().now_or_never() {
-                return Ok((again?, permit));
-            }
-            drop(permit);
-            ready = authenticating.await?;
-            renewed = true;
-        }
-    }
-
+    /// Adds the credentials to a copy of the request.
     async fn authenticate(&self, unsigned: &http::Request<Bytes>, options: &CallOptions) -> Result<Authenticated> {
         let mut request = unsigned.clone();
         let credentials = self.inner.auth.authenticate(&mut request).await.map_err(|error| {
@@ -301,6 +266,7 @@ impl Transport {
         let sent = SentCredentials::of(unsigned, &mut request, &credentials);
         let settings = &self.inner.settings;
         for name in settings.headers.names().chain(options.headers.names()).chain(&settings.idempotency) {
+            // A header that a user sets and the authenticator too would silently be one or the other.
             if !request.headers().get_all(name).iter().eq(unsigned.headers().get_all(name)) {
                 let why = format!("the header {name} carries the credentials and can't be set");
                 return Err(Error::new(ErrorKind::InvalidRequest, why));
@@ -319,6 +285,7 @@ impl Transport {
         let http_client = async {
             match self.inner.http_client.send(request).await {
                 Ok(response) => body::whole(response, self.inner.settings.max_body, until).await,
+                // The kind says how far the request came, and so whether it may have taken effect.
                 Err(error) => Err(match error.kind() {
                     kind @ (HttpErrorKind::Connect | HttpErrorKind::Certificate) => unreachable(kind, &error),
                     HttpErrorKind::NotProcessed => {

@@ -40,6 +40,7 @@ impl<T: Send + 'static> ResponseDecoder<T> {
         }
         match spawn_blocking(move || self.decode()).await {
             Ok(result) => result,
+            // A panic of a user's decoder is the caller's, as it would be on their own thread.
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => {
@@ -53,6 +54,7 @@ impl<T: Send + 'static> ResponseDecoder<T> {
     fn decode(self) -> Result<Response<T>> {
         let Self { transport, request, conditions, credentials, secrets, rate_limit, may_have_been_done, response } =
             self;
+        // First, so that nothing below sees an error body that ends within a credential.
         let response = secrets.complete(response);
         let found_nothing = may_have_been_done && !classify::is_web_page(&response);
         let clean = |text| secrets.clean(text);
@@ -60,6 +62,7 @@ impl<T: Send + 'static> ResponseDecoder<T> {
         let reader = Reader { clean: &clean, max_records, max_body, page_size: None };
         let sent = Sent { base: &transport.base, conditions, credentials: &credentials };
         let value = match request.already_gone(response.status(), found_nothing) {
+            // A deletion whose first attempt may have worked finds nothing: it has succeeded.
             Some(value) => value,
             None => classify::judge(transport.dialect, &request, sent, &response, &reader)
                 .map_err(|error| error.with_rate_limit(rate_limit))?,

@@ -36,6 +36,7 @@ impl Renewal {
     pub(super) fn failed(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        // Calls that were sent together fail together: that is one failure.
         if state.not_before.is_none_or(|it| it <= now) {
             let pause = PAUSE.saturating_mul(1 << state.failures.min(8)).min(LONGEST);
             *state = State { failures: state.failures.saturating_add(1), not_before: now.checked_add(pause) };

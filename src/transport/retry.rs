@@ -221,11 +221,13 @@ impl RetryPolicy {
     pub(super) fn decide(&self, repeatable: bool, attempts: u32, error: &Error) -> Decision {
         // Token sources retry by themselves: `TokenCache` spaces out their failures.
         let transient = error.is_transient() && error.kind() != ErrorKind::Credentials;
+        // A second execution that does harm is never risked: the caller learns the outcome and decides.
         if !transient || attempts >= self.max_attempts || !(repeatable || self.had_no_effect(error)) {
             return Decision::GiveUp;
         }
         let jitter = self.jitter(attempts);
         match error.retry_after() {
+            // A retry before the server wants it would be rejected too, and a longer wait is the caller's to make.
             Some(wait) if wait > self.max_retry_after => Decision::GiveUp,
             least => Decision::Again { least: least.unwrap_or_default(), jitter },
         }
@@ -233,9 +235,10 @@ impl RetryPolicy {
 }
 
 /// Whether a failed attempt certainly had no effect: it wasn't sent, or the server didn't process it, or the server
-/// rejected its credentials. credentials.
+/// rejected its credentials.
 fn had_no_effect(error: &Error) -> bool {
     let not_looked_at = matches!(error.outcome(), WriteOutcome::NotSent | WriteOutcome::NotApplied);
+    // With a status, the server has looked at the request; of these only a 401 comes before it is processed.
     (error.status().is_none() && not_looked_at) || error.kind() == ErrorKind::Unauthorized
 }
 
@@ -283,6 +286,7 @@ impl Budget {
     fn take(&self, cost: u32) -> bool {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let left = tokens.checked_sub(cost);
+        // A retry that can't be paid in full takes nothing: a cheaper one may still be paid.
         *tokens = left.unwrap_or(*tokens);
         left.is_some()
     }
@@ -326,6 +330,7 @@ impl<'a> Spent<'a> {
     /// The call is over. A successful call returns the tokens that it took, and at least one.
     pub(super) fn settle(mut self, succeeded: bool) {
         if succeeded {
+            // At least one, so that a budget that is used up fills again while calls succeed.
             self.taken = (self.taken + self.used).max(1);
         }
     }
@@ -350,6 +355,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(whole) => Some(Duration::from_millis(whole)),
         Err(_) => counted(it.parse().ok()?, 1000.0),
     };
+    // The finer unit wins where a server sends both.
     if let Some(wait) = text("retry-after-ms").and_then(milliseconds) {
         return Some(wait);
     }

@@ -63,6 +63,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        // The caller dropped the future: without this, the span would look like a success.
         if !self.ended {
             fail(&self.span, AttemptResult::CANCELLED);
         }

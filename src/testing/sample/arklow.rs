@@ -4,6 +4,33 @@ use serde_json::{Value, json};
 
 use crate::testing::sample::{remove, time};
 
+/// This number of action records of the organisation 4711, newest first. Each has its state, definition and events,
+/// about 4 KB.
+///
+/// A shop's agent refunds, restocks and notifies customers. Most actions succeeded, some failed or were canceled. The
+/// others are in progress, and cover all other known statuses.
+///
+/// ```
+/// use actionlog::arklow::{ActionRecord, ActionStatus};
+/// use actionlog::testing::sample;
+/// use serde::Deserialize;
+///
+/// let newest = ActionRecord::deserialize(&sample::action_records(3)[0])?;
+/// assert_eq!(newest.state.and_then(|it| it.status), Some(ActionStatus::Failed));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn action_records(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(|number| record(number, "4711")).collect()
+}
+
+/// As [`action_records`], but some records have an undocumented status, and some have hardly more than an id. All are
+/// valid.
+#[must_use]
+pub fn odd_action_records(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(|number| odd_record(number, record(number, "4711"))).collect()
+}
+
 /// The record with this number, from 1, with all its fields.
 pub(in crate::testing) fn record(number: usize, org: &str) -> Value {
     let id = (880_000_000_000 + number * 17).to_string();

@@ -4,6 +4,32 @@ use serde_json::{Value, json};
 
 use crate::testing::sample::{BEGIN, remove, small, time};
 
+/// This number of integration action logs, newest first, about 2 KB each.
+///
+/// Two integrations synchronise a shop's products, orders and customers with other systems. Most actions succeeded,
+/// some failed, and some are pending or being retried.
+///
+/// ```
+/// use actionlog::integration::ActionLog;
+/// use actionlog::testing::sample;
+/// use serde::Deserialize;
+///
+/// let newest = ActionLog::deserialize(&sample::action_logs(3)[0])?;
+/// assert_eq!(newest.entity_type, "customer");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn action_logs(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(log).collect()
+}
+
+/// As [`action_logs`], but some logs have undocumented values, and some lack optional fields such as `updatedAt`. All
+/// are valid.
+#[must_use]
+pub fn odd_action_logs(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(|number| odd_log(number, log(number))).collect()
+}
+
 /// The log with this number, from 1.
 pub(in crate::testing) fn log(number: usize) -> Value {
     let (entity, integration) = [

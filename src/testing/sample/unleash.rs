@@ -4,6 +4,32 @@ use serde_json::{Value, json};
 
 use crate::testing::sample::{remove, time};
 
+/// This number of events of action set 1 of the project `default`, newest first, as an Unleash server lists them.
+///
+/// A team lets its monitoring toggle feature flags. Most runs succeeded, some failed with details, and one in 40 has
+/// just started. The set was edited at times, so its actions differ.
+///
+/// ```
+/// use actionlog::testing::sample;
+/// use actionlog::unleash::ActionSetEvent;
+/// use serde::Deserialize;
+///
+/// let events = sample::action_set_events(120);
+/// let newest = ActionSetEvent::deserialize(&events[0])?;
+/// assert_eq!(newest.created_at.to_rfc3339(), "2025-03-04T02:00:41+00:00");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[must_use]
+pub fn action_set_events(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(|number| event(number, "default", 1)).collect()
+}
+
+/// As [`action_set_events`], but some events have an undocumented state, and some lack optional fields. All are valid.
+#[must_use]
+pub fn odd_action_set_events(count: usize) -> Vec<Value> {
+    (1..=count).rev().map(|number| odd_event(number, event(number, "default", 1))).collect()
+}
+
 /// The event with this number, from 1.
 pub(in crate::testing) fn event(number: usize, project: &str, action_set: i64) -> Value {
     let outcome = Outcome::of(number);
