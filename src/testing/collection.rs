@@ -206,8 +206,8 @@ impl Log {
         Self { server, name, samples }
     }
 
-    /// Adds realistic records at the head, newer than the existing ones: see [`sample`](crate::testing::sample). All of them match the API's
-    /// reference.
+    /// Adds realistic records at the head, newer than the existing ones: see [`sample`](crate::testing::sample). All of
+    /// them match the API's reference.
     pub fn add_samples(&self, count: usize) -> &Self {
         self.add_numbered(count, |_, record| record)
     }
