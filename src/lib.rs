@@ -87,6 +87,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any_record;
+mod atomic_file;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod client;

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::{beside, replace};
 use crate::follow::checkpoint::Checkpoint;
 
 /// Stores the checkpoint of one follower.
@@ -252,7 +253,7 @@ impl CheckpointStore for FileCheckpoints {
             }
             let version = Version(expected.map_or(1, |it| it.0 + 1));
             let text = serde_json::to_vec(&Stored { version, checkpoint }).map_err(StoreError::other)?;
-            it.replace(&text).map_err(|error| StoreError::Io(it.path.clone(), Arc::new(error)))?;
+            replace(&it.path, &text).map_err(|error| StoreError::Io(it.path.clone(), Arc::new(error)))?;
             Ok(version)
         })
         .await
@@ -270,34 +271,4 @@ impl Opened {
             Err(error) => Err(StoreError::Io(self.path.clone(), Arc::new(error))),
         }
     }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let temporary = beside(&self.path, ".tmp")?;
-        let written = write(&temporary, text).and_then(|()| fs::rename(&temporary, &self.path));
-        if written.is_err() {
-            // What is left of a failed attempt helps nobody.
-            let _ = fs::remove_file(&temporary);
-        }
-        written?;
-        // The rename is on the disk once the folder is. (Windows syncs no folders.)
-        #[cfg(unix)]
-        {
-            let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
-    }
-}
-
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text)?;
-    file.sync_all()
-}
-
-/// The path of a file with this behind its name.
-fn beside(path: &Path, ending: &str) -> io::Result<PathBuf> {
-    let mut name = path.file_name().ok_or_else(|| io::Error::other("the path doesn't name a file"))?.to_owned();
-    name.push(ending);
-    Ok(path.with_file_name(name))
 }

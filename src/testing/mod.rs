@@ -16,7 +16,8 @@
 //!
 //! The example `fake_server` is this server as a program, for clients in any language.
 //!
-//! For unit tests that need a record but no server, see [`models`].
+//! For unit tests that need a record but no server, see [`models`]. To record a real server and play it back, see
+//! [`recording`].
 //!
 //! ```
 //! use actionlog::UnleashClient;
@@ -49,6 +50,7 @@ mod memory;
 mod middleware;
 pub mod models;
 mod received;
+pub mod recording;
 mod requests;
 pub mod sample;
 mod script;

@@ -171,7 +171,7 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
     /// the deadline.
     async fn attempt(
         &mut self,
-        request: http::Request<Bytes>,
+        #[cfg_attr(not(feature = "testing"), expect(unused_mut))] mut request: http::Request<Bytes>,
         permit: Permit<'a>,
         until: Option<Instant>,
     ) -> (Result<Response<T>>, bool) {
@@ -184,6 +184,9 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
         }
         let mut attempt =
             Attempt::begin(here.call, &inner.settings.observer, inner.base.server(), self.progress.attempts);
+        // A recorder must write none of the credentials, whatever form the server sends them back in.
+        #[cfg(feature = "testing")]
+        request.extensions_mut().insert(inner.redactor.look_for(&self.credentials));
         let response = self.transport.round_trip(request, here.limit, until).instrument(attempt.span()).await;
         // Decoding needs no server: the next request may go out meanwhile.
         drop(permit);

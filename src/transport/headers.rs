@@ -54,7 +54,7 @@ const TELLING: [&str; 14] = [
 const TELLING_WORDS: [&str; 9] = ["sid", "pin", "otp", "pat", "sig", "mac", "hmac", "saml", "csrf"];
 
 /// Whether a header or parameter carries a secret, judged by its lower-case name.
-pub(super) fn is_telling(name: &str) -> bool {
+pub(crate) fn is_telling(name: &str) -> bool {
     // These headers aren't secret, and error messages are about them.
     let harmless = ["idempot", "access-control-", "bypass"].iter().any(|it| name.contains(it));
     let words = || name.split(|it: char| !it.is_ascii_alphanumeric());

@@ -82,6 +82,8 @@ pub enum HttpErrorKind {
     /// No connection was established, because the server's certificate isn't trusted: nothing was sent, and a retry
     /// would fail the same way.
     Certificate,
+    /// The [`HttpClient`] itself declined to send the request: nothing was sent, and a retry would be declined too.
+    Declined,
     /// The server reported that it didn't process the request, so the request had no effect.
     NotProcessed,
     /// The request, or a part of it, may have been sent.
@@ -97,6 +99,15 @@ impl HttpError {
     /// An untrusted certificate: nothing was sent, and the client doesn't retry.
     pub fn certificate(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: HttpErrorKind::Certificate, source: source.into() }
+    }
+
+    /// The [`HttpClient`] itself declines to send the request, and would decline it again: the client doesn't retry.
+    ///
+    /// For a custom `HttpClient` that has rules, such as the [`Playback`] of a recording.
+    ///
+    /// [`Playback`]: crate::guide::testing_your_code#record-a-real-server
+    pub fn declined(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind: HttpErrorKind::Declined, source: source.into() }
     }
 
     /// The server reported that it didn't process the request: HTTP/2's `REFUSED_STREAM`.
@@ -125,6 +136,7 @@ impl fmt::Display for HttpError {
         f.write_str(match self.kind {
             HttpErrorKind::Connect => "no connection",
             HttpErrorKind::Certificate => "the certificate isn't trusted",
+            HttpErrorKind::Declined => "the HTTP client declined to send the request",
             HttpErrorKind::NotProcessed => "the server didn't process the request",
             HttpErrorKind::MaybeSent => "the connection broke",
         })

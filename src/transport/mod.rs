@@ -15,7 +15,7 @@ mod obstacle;
 mod options;
 mod proxy;
 mod reading;
-mod redact;
+pub(crate) mod redact;
 mod renewal;
 pub(crate) mod response;
 mod retry;
@@ -288,6 +288,10 @@ impl Transport {
                 // The kind says how far the request came, and so whether it may have taken effect.
                 Err(error) => Err(match error.kind() {
                     kind @ (HttpErrorKind::Connect | HttpErrorKind::Certificate) => unreachable(kind, &error),
+                    HttpErrorKind::Declined => {
+                        Error::new(ErrorKind::Connect, "the HTTP client declined to send the request")
+                            .with_transient(false)
+                    }
                     HttpErrorKind::NotProcessed => {
                         Error::new(ErrorKind::Transport, "the server didn't process the request")
                             .with_outcome(WriteOutcome::NotApplied)

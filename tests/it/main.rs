@@ -32,6 +32,7 @@ mod prefetch;
 mod quickstart;
 mod recorded;
 mod recorder;
+mod recording;
 mod resumed;
 mod runtimes;
 mod scans;

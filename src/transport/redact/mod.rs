@@ -4,6 +4,8 @@ mod decoded;
 mod derive;
 mod needles;
 pub(super) mod proxy;
+#[cfg(feature = "testing")]
+mod seen;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,6 +17,8 @@ use url::form_urlencoded;
 
 pub(super) use decoded::lenient;
 use needles::Needles;
+#[cfg(feature = "testing")]
+pub(crate) use seen::{CredentialSearch, SeenCredentials};
 
 use crate::auth::{Credentials, Secret};
 use crate::decode::HttpResponse;
