@@ -275,38 +275,50 @@ impl<Q: Paginate> Pages<Q> {
             return None;
         };
         self.counts.skipped |= self.counts.passed_over && matches!(candidate.delivery, Delivery::Next(_));
-        if let Some(run) = &mut self.run {
-            match candidate.delivery {
-                Delivery::Next(_) if run.is_full() => {
-                    run.note_beyond(&candidate.id);
-                    self.counts.cut = true;
-                    return None;
-                }
-                Delivery::Next(offset) => run.deliver(&candidate.id, offset),
-                Delivery::Late | Delivery::Skip => run.deliver_late(),
-            }
+        if !self.is_in_part(&candidate.id, candidate.delivery) {
+            self.counts.cut = true;
+            return None;
         }
         if let Some(verification) = &mut self.verification {
             verification.note_delivered(&candidate.id, candidate.delivery);
         }
-        // What the head's second scan delivers, and newer records, are outside of the cursor's count.
-        let up = self.walk.is_up();
-        if !candidate.from_head && !up {
-            self.position.delivered = self.position.delivered.saturating_add(1);
-        }
         let late = candidate.delivery == Delivery::Late && candidate.from_head;
-        if late && !self.is_again() {
-            self.position.note_late(&candidate.id);
-        }
-        match candidate.delivery {
-            Delivery::Next(_) if up => self.position.rise(&candidate.id),
-            Delivery::Next(offset) => self.position.advance(candidate.id, offset),
-            Delivery::Late | Delivery::Skip => {}
-        }
+        self.move_cursor(candidate.id, candidate.delivery, candidate.from_head);
         self.counts.delivered += 1;
         self.counts.late += u64::from(late);
         self.counts.invalid += u64::from(entry.is_err());
         Some(entry)
+    }
+
+    /// Notes a record in the outcome of the part. Returns `false` for the first record behind the part.
+    fn is_in_part(&mut self, id: &RecordKey, delivery: Delivery) -> bool {
+        let Some(run) = &mut self.run else { return true };
+        match delivery {
+            Delivery::Next(_) if run.is_full() => {
+                run.note_beyond(id);
+                return false;
+            }
+            Delivery::Next(offset) => run.deliver(id, offset),
+            Delivery::Late | Delivery::Skip => run.deliver_late(),
+        }
+        true
+    }
+
+    /// Moves the cursor behind a record that is delivered.
+    fn move_cursor(&mut self, id: RecordKey, delivery: Delivery, from_head: bool) {
+        // What the head's second scan delivers, and newer records, are outside of the cursor's count.
+        let up = self.walk.is_up();
+        if !from_head && !up {
+            self.position.delivered = self.position.delivered.saturating_add(1);
+        }
+        if from_head && delivery == Delivery::Late && !self.is_again() {
+            self.position.note_late(&id);
+        }
+        match delivery {
+            Delivery::Next(_) if up => self.position.rise(&id),
+            Delivery::Next(offset) => self.position.advance(id, offset),
+            Delivery::Late | Delivery::Skip => {}
+        }
     }
 
     fn has_all_items(&self) -> bool {
