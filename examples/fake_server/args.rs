@@ -1,8 +1,7 @@
 //! The command line of the fake server.
 
-use std::time::Duration;
-
-use actionlog::testing::Fault;
+pub(crate) use super::settings::Args;
+use super::settings::{FAIL, LATENCY, RATE, fault, rate, time};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -18,24 +17,6 @@ A fake server of all three action-log APIs, for clients in any language. Ctrl-C 
 
 Example: --port 8080 --records 500 --rate 2/s --fail 503:0.05 --latency 50ms --seed 7
 ";
-
-/// The settings.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Args {
-    pub(crate) port: u16,
-    pub(crate) records: usize,
-    /// The records added to each log in a second.
-    pub(crate) rate: f64,
-    pub(crate) fail: Vec<(Fault, f64)>,
-    pub(crate) latency: Duration,
-    pub(crate) seed: u64,
-}
-
-impl Default for Args {
-    fn default() -> Self {
-        Self { port: 8080, records: 500, rate: 0.0, fail: Vec::new(), latency: Duration::ZERO, seed: 0 }
-    }
-}
 
 /// The settings, or `None` for `--help`. The error names the flag and what it allows.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Args>, String> {
@@ -53,9 +34,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Arg
         let allowed = match flag.as_str() {
             "--port" => "a port from 0 to 65535",
             "--records" => "a number from 0 to 100000",
-            "--rate" => "a number and a unit, at most 1000/s, such as 2/s, 30/m or 1/h",
-            "--fail" => "a fault and a share, such as 503:0.05 (a status from 400 to 599, hang, reset, empty or short)",
-            "--latency" => "a time, such as 50ms or 2s",
+            "--rate" => RATE,
+            "--fail" => FAIL,
+            "--latency" => LATENCY,
             "--seed" => "a number from 0 to 18446744073709551615",
             _ => return Err(format!("unknown argument {flag}; --help lists those that there are")),
         };
@@ -77,33 +58,4 @@ fn set(args: &mut Args, flag: &str, value: &str) -> Option<()> {
         _ => args.seed = value.parse().ok()?,
     }
     Some(())
-}
-
-fn rate(text: &str) -> Option<f64> {
-    let (number, unit) = text.split_once('/')?;
-    let seconds = match unit {
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    number.parse::<f64>().ok().map(|it| it / seconds).filter(|it| (0.0..=1000.0).contains(it))
-}
-
-fn fault(text: &str) -> Option<(Fault, f64)> {
-    let (name, share) = text.split_once(':')?;
-    let fault = match name {
-        "hang" => Fault::Hang,
-        "reset" => Fault::Reset,
-        "empty" => Fault::EmptyOnce,
-        "short" => Fault::ShortByOne,
-        status => Fault::Status(status.parse().ok().filter(|it| (400..600).contains(it))?),
-    };
-    Some((fault, share.parse().ok().filter(|it| (0.0..=1.0).contains(it))?))
-}
-
-fn time(text: &str) -> Option<Duration> {
-    let millis = text.strip_suffix("ms").and_then(|it| it.parse().ok());
-    let time = millis.map(Duration::from_millis);
-    time.or_else(|| text.strip_suffix('s')?.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok()))
 }

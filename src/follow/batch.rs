@@ -39,6 +39,15 @@ pub struct Batch<R> {
     pub progress: Progress,
 }
 
+impl<R> Batch<R> {
+    /// Converts the records of all changes, and keeps the checkpoint and the progress.
+    pub fn map<T>(self, mut convert: impl FnMut(R) -> T) -> Batch<T> {
+        let Self { changes, checkpoint, progress } = self;
+        let changes = changes.into_iter().map(|it| it.map(&mut convert)).collect();
+        Batch { changes, checkpoint, progress }
+    }
+}
+
 /// A change of one record.
 ///
 /// Write each change so that doing it twice is the same as once: replace the row of the record's id, or delete it.

@@ -96,10 +96,23 @@ impl UnleashClient {
     /// ```
     ///
     /// The check requests the events of action set 1 of the project `default`, which need not exist. A user who may not
-    /// see that project gets [`NotAllowed`](CheckStatus::NotAllowed): to check another project, request a page of its
-    /// events.
+    /// see that project gets [`NotAllowed`](CheckStatus::NotAllowed): [`check_events`](Self::check_events) checks
+    /// another project.
     pub fn check(&self) -> CheckCall<Page<ActionSetEvent>> {
-        let call = self.action_set_events().list(("default", 1)).page_size(1).page();
+        self.check_events(("default", 1))
+    }
+
+    /// Requests one event of this action set, to check the base URL, the token with its access to the project, and
+    /// whether the server has the API. The action set need not exist.
+    ///
+    /// ```no_run
+    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
+    /// client.check_events(("shop", 7)).await.into_result()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check_events(&self, query: impl Into<EventsQuery>) -> CheckCall<Page<ActionSetEvent>> {
+        let call = self.action_set_events().list(query).page_size(1).page();
         CheckCall::new(call, |error| if error.says_no_such_api() { CheckStatus::NoSuchApi } else { CheckStatus::Ready })
     }
 

@@ -35,6 +35,16 @@ fn assert_found(check: &CheckReport, finding: CheckStatus, case: &str) {
 }
 
 #[tokio::test]
+async fn another_project_is_checked_by_its_own_events() {
+    let server = server([json(200, UNLEASH)]).await;
+    let check = unleash(&server).check_events(("a shop", 7)).await;
+    assert_found(&check, CheckStatus::Ready, "unleash");
+    let sent = requests(&server).await;
+    assert_eq!(sent.len(), 1);
+    assert_eq!(target(&sent[0]), "/api/admin/projects/a%20shop/actions/7/events?limit=1&offset=0");
+}
+
+#[tokio::test]
 async fn a_working_server_is_ready_after_one_small_request() {
     let responding = |body: &str| server([json(200, body)]);
 

@@ -2,6 +2,8 @@
 
 #[path = "../../examples/fake_server/args.rs"]
 mod args;
+#[path = "../../examples/fake_server/settings.rs"]
+mod settings;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -1,0 +1,201 @@
+//! `actionlog follow`: keeps a file in step with logs.
+
+mod database;
+mod journal;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use actionlog::follow::{Batch, Change, Checkpoint, StartFrom};
+use actionlog::page::Raw;
+use actionlog::{AnyRecord, Listing, LogRecord, Paginate};
+use futures_util::future::join_all;
+
+use crate::args::{FollowArgs, Format};
+use crate::context::Context;
+use crate::exit::{Failure, Status, explain};
+use crate::export::format_of_name;
+use crate::follow::database::Database;
+use crate::follow::journal::Journal;
+use crate::logs::{Log, with_listing};
+
+/// Where the changes of logs go, each batch with its checkpoint, whole or not at all.
+trait Store: Send {
+    /// Returns the checkpoint of a log, if it was followed before.
+    fn checkpoint(&mut self, log: &str) -> Result<Option<Checkpoint>, Failure>;
+
+    /// Applies a batch, and stores its checkpoint.
+    fn apply(&mut self, log: &str, batch: &Batch<Raw<AnyRecord>>) -> Result<(), Failure>;
+}
+
+/// How a log was followed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    invalid: u64,
+    has_gap: bool,
+}
+
+/// Follows the logs until the user stops it, or one of them can't be followed any further.
+///
+/// # Errors
+///
+/// If a log isn't configured or can't be followed any further, or if the file can't be written or is followed by
+/// another process.
+pub async fn run(args: &FollowArgs, context: &Context) -> Result<Status, Failure> {
+    let logs: Vec<_> = args.logs.iter().map(|it| Log::required(it, &context.config)).collect::<Result<_, Failure>>()?;
+    if let Some(twice) = args.logs.iter().enumerate().find(|(index, it)| args.logs[..*index].contains(it)) {
+        return Err(Failure::Usage(format!("{} is named twice", twice.1)));
+    }
+    let format = format_of_name(&args.to).filter(|it| matches!(it, Format::Sqlite | Format::Ndjson));
+    let format = format.ok_or_else(|| {
+        Failure::Usage(format!("{}: follow writes .sqlite (or .db) and .ndjson (or .jsonl)", args.to.display()))
+    })?;
+    let _lock = lock(&args.to)?;
+    let store: Box<dyn Store> = match format {
+        Format::Sqlite => Box::new(Database::open(&args.to)?),
+        _ => Box::new(Journal::open(&args.to)?),
+    };
+    let store = Mutex::new(store);
+    let (failed, failure) = tokio::sync::watch::channel(false);
+    let followers = logs.into_iter().map(|log| {
+        let failed = &failed;
+        let (store, failure) = (&store, failure.clone());
+        async move {
+            let name = log.name.to_string();
+            let followed =
+                with_listing!(log.listing, |listing| follow(&name, listing, args, context, store, failure).await);
+            if followed.is_err() {
+                // The others end behind their batch.
+                let _ = failed.send(true);
+            }
+            followed
+        }
+    });
+    let outcomes: Vec<Outcome> = join_all(followers).await.into_iter().collect::<Result<_, Failure>>()?;
+    context.output.end_progress();
+    let is_doubtful = outcomes.iter().any(|it| it.invalid > 0 || it.has_gap);
+    Ok(if is_doubtful { Status::Unverified } else { Status::Complete })
+}
+
+async fn follow<Q>(
+    name: &str,
+    listing: Listing<Q>,
+    args: &FollowArgs,
+    context: &Context,
+    store: &Mutex<Box<dyn Store>>,
+    mut failure: tokio::sync::watch::Receiver<bool>,
+) -> Result<Outcome, Failure>
+where
+    Q: Paginate<Item: LogRecord>,
+    Raw<AnyRecord>: From<Q::Item>,
+{
+    let checkpoint = locked(store).checkpoint(name)?;
+    let stop = context.stop.clone();
+    let mut follow = listing
+        .follow()
+        .start_from(checkpoint.map_or(StartFrom::Beginning, StartFrom::Checkpoint))
+        .poll_interval(args.poll)
+        .max_poll_interval(6 * args.poll)
+        .sweep_interval(args.sweep)
+        .shutdown_on(async move {
+            tokio::select! {
+                () = stop.wait() => {}
+                _ = failure.wait_for(|it| *it) => {}
+            }
+        });
+    let (mut outcome, mut progress) = (Outcome::default(), Shown::default());
+    while let Some(batch) = follow.next().await {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) if error.is_transient() && progress.batches > 0 => {
+                context.output.warn(&format!("{name}: {}", explain(&error)));
+                continue;
+            }
+            Err(error) => {
+                return Err(match error.into() {
+                    Failure::Error(message) => Failure::Error(format!("{name}: {message}")),
+                    other => other,
+                });
+            }
+        };
+        let batch = converted(batch);
+        locked(store).apply(name, &batch)?;
+        outcome.invalid += batch.changes.iter().filter(|it| matches!(it, Change::Invalid(_))).count() as u64;
+        if let Some(gap) = &batch.progress.gap {
+            outcome.has_gap = true;
+            context.output.warn(&format!("{name}: {gap}"));
+        }
+        progress.show(name, &batch, context);
+        if args.once && batch.progress.caught_up {
+            break;
+        }
+    }
+    Ok(outcome)
+}
+
+fn locked(store: &Mutex<Box<dyn Store>>) -> std::sync::MutexGuard<'_, Box<dyn Store>> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a batch of records of any log.
+fn converted<R>(batch: Batch<R>) -> Batch<Raw<AnyRecord>>
+where
+    Raw<AnyRecord>: From<R>,
+{
+    batch.map(Raw::<AnyRecord>::from)
+}
+
+/// What was shown of a log.
+#[derive(Debug, Default)]
+struct Shown {
+    batches: u64,
+    changes: u64,
+    caught_up: bool,
+}
+
+impl Shown {
+    /// Says how many changes came, and when the log is caught up.
+    fn show<R>(&mut self, name: &str, batch: &Batch<R>, context: &Context) {
+        self.batches += 1;
+        self.changes += batch.changes.len() as u64;
+        let is_news = batch.progress.caught_up != self.caught_up;
+        self.caught_up = batch.progress.caught_up;
+        if !self.caught_up {
+            context.output.progress(name, self.changes, None);
+        } else if is_news || !batch.changes.is_empty() {
+            let newest = batch.progress.newest.map(|it| format!(", newest {}", it.format("%Y-%m-%d %H:%M:%S")));
+            context.output.end_progress();
+            context.output.note(&format!("{name}: {} changes, caught up{}", self.changes, newest.unwrap_or_default()));
+            self.changes = 0;
+        }
+    }
+}
+
+/// Locks the file by one beside it, which stays there: SQLite has locks of its own on the file itself.
+fn lock(path: &Path) -> Result<File, Failure> {
+    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
+        return Err(Failure::Error(format!("the folder {} isn't there: create it first", folder.display())));
+    }
+    let beside = beside(path, ".lock");
+    let failed = |error| Failure::file("create", &beside, error);
+    let file = OpenOptions::new().create(true).append(true).open(&beside).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::Error(format!("another process follows into {}: stop it first", path.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Returns the path with something behind its file name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The least time between two stored checkpoints of batches without changes.
+const QUIET: Duration = Duration::from_secs(60);

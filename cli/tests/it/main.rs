@@ -1,0 +1,7 @@
+//! The built tool, run as a user runs it, against the fake server on a port.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod check;
+mod export;
+mod support;
+mod trouble;

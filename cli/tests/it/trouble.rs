@@ -1,0 +1,226 @@
+//! Bad input and trouble: what is there already, what can't be written, what is invalid, and who stops it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use actionlog::testing::Fault;
+
+use crate::support::{Bench, Running, ran, sha256, wait_until};
+
+#[test]
+fn what_is_there_already_is_replaced_only_by_force() {
+    let bench = Bench::new(60);
+    std::fs::write(bench.path("logs.ndjson"), "mine\n").unwrap();
+    let ran = bench.run("export integration --to logs.ndjson").ends(1);
+    assert!(ran.err.contains("logs.ndjson is there already: --force replaces it"), "{}", ran.err);
+    bench.run("export integration --to logs.ndjson --resume").ends(1);
+    assert_eq!(std::fs::read_to_string(bench.path("logs.ndjson")).unwrap(), "mine\n");
+    assert_eq!(bench.files(), ["logs.ndjson"]);
+
+    bench.run("export integration --to logs.ndjson --force").ends(0);
+    assert_eq!(bench.lines("logs.ndjson").len(), 60);
+    // A folder is replaced by a folder, and an invalid record of an earlier export doesn't stay.
+    bench.fake.integration().add_raw(r#"{"_id": 5}"#);
+    bench.run("export integration --to logs.parquet --partition day").ends(3);
+    bench.fake.integration().log().remove(0);
+    bench.run("export integration --to logs.parquet --partition day --force").ends(0);
+    assert!(!bench.path("logs.parquet.invalid.ndjson").exists());
+    assert!(bench.path("logs.parquet").is_dir());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let bench = Bench::new(3);
+    let ran = bench.run("export integration --to no/such/logs.ndjson").ends(1);
+    assert!(ran.err.contains("the folder no/such isn't there: create it first"), "{}", ran.err);
+    let ran = bench.run("export integration --to logs.txt").ends(2);
+    assert!(ran.err.contains("its ending names no format: use .ndjson"), "{}", ran.err);
+    let ran = bench.run("export integration --to logs.csv --partition day").ends(2);
+    assert!(ran.err.contains("--partition is for Parquet"), "{}", ran.err);
+    assert_eq!(bench.fake.requests().len(), 0, "nothing was requested in vain");
+}
+
+#[test]
+fn a_failure_before_the_first_record_leaves_nothing() {
+    let bench = Bench::new(3);
+    bench.fake.integration().accept_authorization("another");
+    let ran = bench.run("export integration --to logs.ndjson").ends(1);
+    assert!(ran.err.contains("[hint: "), "{}", ran.err);
+    assert_eq!(bench.files(), Vec::<String>::new());
+}
+
+#[test]
+fn invalid_records_are_kept_in_a_file_of_their_own() {
+    let bench = Bench::new(40);
+    bench.fake.integration().add_raw(r#"{ "_id": "bad-1", "status": 5, "big": 90071992547409931234 }"#);
+    bench.fake.integration().add_raw("17");
+    for ending in ["ndjson", "csv", "parquet"] {
+        let ran = bench.run(&format!("export integration --to logs.{ending}")).ends(3);
+        assert!(ran.out.contains("40 records, and 2 invalid ones"), "{}", ran.out);
+        let manifest = bench.manifest(&format!("logs.{ending}"));
+        assert_eq!(manifest["counts"]["invalid"], 2);
+        let name = format!("logs.{ending}.invalid.ndjson");
+        assert_eq!(manifest["files"][1]["path"], name);
+        let text = std::fs::read_to_string(bench.path(&name)).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        let raw = r#""raw":{"_id":"bad-1","status":5,"big":90071992547409931234}}"#;
+        assert!(text.contains(raw) && text.contains(r#""key":"bad-1""#), "{text}");
+    }
+    bench.run("export integration --to logs.sqlite").ends(3);
+    let database = rusqlite::Connection::open(bench.path("logs.sqlite")).unwrap();
+    let count = |table: &str| -> i64 {
+        database.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("records"), count("invalid")), (40, 2));
+}
+
+#[test]
+fn cells_that_a_spreadsheet_would_run_are_escaped_and_large_payloads_are_kept() {
+    let bench = Bench::new(0);
+    let log = |id: &str, error: &str, payload: &str| {
+        serde_json::json!({
+            "_id": id, "integrationId": "=HYPERLINK(\"http://x\")", "actionType": "+create", "entityType": "-e",
+            "status": "failed", "errorMessage": error, "createdAt": "2026-03-01T00:00:00Z",
+            "metadata": { "payload": payload },
+        })
+        .to_string()
+    };
+    let ten_megabytes = "x".repeat(10 << 20);
+    bench.fake.integration().add_raw(log("a", "@SUM(A1:A9)\n\"quoted\",", "small")).add_raw(log(
+        "b",
+        "=1",
+        &ten_megabytes,
+    ));
+    for ending in ["csv", "ndjson", "parquet", "sqlite"] {
+        bench.run(&format!("export integration --to logs.{ending} --verify")).ends(0);
+    }
+    let mut csv = csv::Reader::from_path(bench.path("logs.csv")).unwrap();
+    let rows: Vec<_> = csv.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((&rows[0][9], &rows[0][12]), ("'=HYPERLINK(\"http://x\")", "'=1"));
+    assert_eq!(&rows[1][12], "'@SUM(A1:A9)\n\"quoted\",");
+    assert!(rows.iter().flatten().all(|it| !it.starts_with(['=', '+', '-', '@'])));
+    assert!(rows[0][14].len() > 10 << 20);
+    assert!(std::fs::metadata(bench.path("logs.parquet")).unwrap().len() < 1 << 20, "it is packed");
+}
+
+/// A server so slow that an export is under way for seconds.
+fn slow(records: usize) -> Bench {
+    let bench = Bench::new(records);
+    bench.fake.integration().largest_page(10);
+    bench.fake.latency(Duration::from_millis(20));
+    bench
+}
+
+const SLOW: &str = "export integration --to logs.ndjson --checkpoint-every 20ms";
+
+#[test]
+fn two_runs_do_not_write_the_same_file() {
+    let bench = slow(400);
+    let first = Running::start(bench.tool(SLOW));
+    wait_until("the first run stores its state", || bench.path("logs.ndjson.part/state.json").exists());
+    for more in ["", " --force", " --resume"] {
+        let ran = bench.run(&format!("{SLOW}{more}")).ends(1);
+        assert!(ran.err.contains("another run is writing"), "{}", ran.err);
+    }
+    drop(first);
+    bench.fake.latency(Duration::ZERO);
+    let ran = bench.run(SLOW).ends(1);
+    assert!(ran.err.contains("an earlier run stopped before its end and left"), "{}", ran.err);
+    let ran = bench.run(&format!("{SLOW} --resume --verify")).ends(2);
+    assert!(ran.err.contains("--verify was false, and is true now"), "{}", ran.err);
+    bench.run(&format!("{SLOW} --resume")).ends(0);
+    assert_eq!(bench.manifest("logs.ndjson")["runs"], 2);
+    assert_eq!(bench.lines("logs.ndjson").len(), 400);
+}
+
+#[test]
+fn a_torn_state_is_reported_and_force_starts_over() {
+    let bench = slow(300);
+    let run = Running::start(bench.tool(SLOW));
+    wait_until("the run stores its state", || bench.path("logs.ndjson.part/state.json").exists());
+    drop(run);
+    bench.fake.latency(Duration::ZERO);
+    std::fs::write(bench.path("logs.ndjson.part/state.json"), "{\"version\":").unwrap();
+    let ran = bench.run(&format!("{SLOW} --resume")).ends(1);
+    assert!(ran.err.contains("state.json can't be read") && ran.err.contains("--force starts over"), "{}", ran.err);
+    bench.run(&format!("{SLOW} --force")).ends(0);
+    assert_eq!(bench.lines("logs.ndjson").len(), 300);
+}
+
+#[test]
+fn a_signal_ends_an_export_behind_its_batch_and_it_resumes() {
+    for signal in ["INT", "TERM"] {
+        for ending in ["ndjson", "csv", "parquet", "sqlite"] {
+            let bench = slow(300);
+            bench.run(&format!("export integration --to whole.{ending}")).ends(0);
+            let line = format!("export integration --to logs.{ending}");
+            let mut run = Running::start(bench.tool(&line));
+            wait_until("some pages are read", || bench.fake.requests().len() > 45);
+            run.signal(signal);
+            assert_eq!(run.end(), Some(4), "{signal} {ending}");
+            assert!(!bench.path(&format!("logs.{ending}")).exists());
+            bench.fake.latency(Duration::ZERO);
+            bench.run(&format!("{line} --resume")).ends(0);
+            if matches!(ending, "ndjson" | "csv") {
+                let [whole, resumed] = ["whole", "logs"].map(|it| sha256(&bench.path(&format!("{it}.{ending}"))));
+                assert_eq!(whole, resumed, "{signal} {ending}");
+            }
+            assert_eq!(bench.manifest(&format!("logs.{ending}"))["files"][0]["records"], 300, "{signal} {ending}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_an_export_that_waits_for_the_server() {
+    let bench = Bench::new(300);
+    bench.fake.integration().largest_page(10);
+    bench.fake.at_request(5, |fake| {
+        fake.fail_randomly(Fault::Hang, 1.0, 0);
+    });
+    let mut run = Running::start(bench.tool("export integration --to logs.ndjson"));
+    wait_until("it hangs", || bench.fake.requests().len() >= 5);
+    std::thread::sleep(Duration::from_millis(100));
+    run.signal("TERM");
+    assert_eq!(run.end(), Some(4));
+    assert!(bench.path("logs.ndjson.part/state.json").exists());
+}
+
+#[test]
+fn an_error_in_the_middle_keeps_what_was_read() {
+    let bench = Bench::new(300);
+    bench.fake.integration().largest_page(10);
+    bench.fake.at_request(9, |fake| {
+        fake.fail_randomly(Fault::Status(400), 1.0, 0);
+    });
+    let ran = bench.run("export integration --to logs.ndjson").ends(1);
+    assert!(ran.err.contains("records are kept: --resume continues behind them"), "{}", ran.err);
+    bench.fake.clear_faults();
+    bench.run("export integration --to logs.ndjson --resume").ends(0);
+    assert_eq!(bench.lines("logs.ndjson").len(), 300);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_is_reported_and_the_export_goes_on_once_there_is_space() {
+    let bench = Bench::new(2_000);
+    for ending in ["ndjson", "csv", "parquet", "sqlite"] {
+        let line = format!("export integration --to logs.{ending} --checkpoint-every 1ms");
+        let tool = bench.tool(&line);
+        // Files of this size at most: the system refuses to write more, as it does on a full disk.
+        let mut limited = Command::new("sh");
+        let blocks = if ending == "parquet" { 40 } else { 400 };
+        limited
+            .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+            .arg(tool.get_program())
+            .args(tool.get_args())
+            .envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(bench.folder.path());
+        let ran = ran(limited);
+        assert_eq!(ran.code, Some(1), "{ending}: {ran:?}");
+        assert!(ran.err.contains("can't write") && ran.err.contains(&format!("logs.{ending}.part")), "{}", ran.err);
+        assert!(!bench.path(&format!("logs.{ending}")).exists());
+        bench.run(&format!("{line} --resume")).ends(0);
+        assert_eq!(bench.manifest(&format!("logs.{ending}"))["files"][0]["records"], 2_000, "{ending}");
+    }
+}
