@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use actionlog::integration::{LogListing, LogsQuery};
@@ -11,6 +9,7 @@ use actionlog::page::{Cause, Collected, Doubt, Listing, Paginate, Proof, Stabili
 use actionlog::testing::{FakeServer, FakeTotal, Fault};
 use actionlog::{ArklowClient, Cursor, ErrorKind, RetryPolicy, UnleashClient, Verdict};
 
+use crate::docs;
 use crate::support::{fake_with_logs, integration, log_text};
 
 const COMPLETE: Verdict = Verdict::Complete(Proof::SecondScan);
@@ -425,17 +424,5 @@ async fn the_docs_say_which_verdict_each_api_reaches() {
             writeln!(table, "| {api}{way} | {} |", cells.join(" | ")).unwrap();
         }
     }
-    for file in ["README.md", "src/verdicts.md"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let text = fs::read_to_string(&path).unwrap();
-        let (begin, end) = ("<!-- verdicts: written by tests/it/verify.rs -->\n\n", "\n<!-- end of verdicts -->");
-        let (before, rest) = text.split_once(begin).unwrap();
-        let (_, after) = rest.split_once(end).unwrap();
-        let expected = format!("{before}{begin}{table}{end}{after}");
-        if std::env::var_os("UPDATE_VERDICTS").is_some() {
-            fs::write(&path, &expected).unwrap();
-        } else {
-            assert!(text == expected, "{file} isn't up to date: run the test with UPDATE_VERDICTS=1");
-        }
-    }
+    docs::table(&["README.md", "src/verdicts.md"], "verdicts", &table);
 }

@@ -9,7 +9,7 @@ use super::row::{End, Row};
 use super::table::Part;
 
 /// The text above this marker is written by hand; everything below it is generated here.
-const BELOW: &str = "<!-- All below is written by the tests: UPDATE_FAULTS=1 cargo test --test it faults -->\n";
+const BELOW: &str = "<!-- All below is written by the tests: UPDATE_DOCS=1 cargo test --test it faults -->\n";
 
 /// The docs, with the tables below the marker generated from `parts`.
 pub(super) fn within(docs: &str, parts: &[Part]) -> String {

@@ -1,12 +1,10 @@
 //! The tables of the chapter on strictness.
 
-use std::fs;
-use std::path::Path;
-
 use actionlog::arklow::ActionRecord;
 use actionlog::integration::ActionLog;
 use actionlog::unleash::ActionSetEvent;
 
+use crate::docs;
 use crate::strictness::{Record, all_fields, general, read, with, without, written};
 
 /// The values that each field is tried with, by column of the table.
@@ -68,15 +66,9 @@ fn table<R: Record>() -> String {
 
 #[test]
 fn the_docs_list_the_strictness_of_each_field() {
-    const BEGIN: &str =
-        "<!-- All below is written by the tests: UPDATE_STRICTNESS=1 cargo test --test it strictness -->\n";
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/strictness.md");
-    let before = fs::read_to_string(&file).unwrap();
+    const BEGIN: &str = "<!-- All below is written by the tests: UPDATE_DOCS=1 cargo test --test it strictness -->\n";
+    let before = docs::text("src/strictness.md");
     let (text, _) = before.split_once(BEGIN).expect("the line that the tables are written behind");
     let now = format!("{text}{BEGIN}{}{}{}", table::<ActionRecord>(), table::<ActionLog>(), table::<ActionSetEvent>());
-    if std::env::var_os("UPDATE_STRICTNESS").is_some() {
-        fs::write(&file, now).unwrap();
-    } else {
-        assert_eq!(now, before, "UPDATE_STRICTNESS=1 cargo test --test it strictness");
-    }
+    docs::hold("src/strictness.md", &now);
 }
