@@ -118,6 +118,69 @@ fn the_readme_lists_each_example_and_each_chapter_of_the_guide() {
     }
 }
 
+/// The Markdown files that are read on the web.
+const MARKDOWN: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "benches/README.md",
+    "fuzz/README.md",
+];
+
+/// The hosts that the docs link to. A new one is added here, after a look at the page.
+const HOSTS: [&str; 8] = [
+    "docs.getunleash.io",
+    "docs.rs",
+    "github.com",
+    "json-schema.org",
+    "keepachangelog.com",
+    "schema.ocsf.io",
+    "semver.org",
+    "www.getunleash.io",
+];
+
+/// The web addresses that a text links to: in Markdown, or between angle brackets.
+fn web_links(text: &str) -> BTreeSet<&str> {
+    let starts = ["](https://", "](http://", "<https://", "<http://", "]: https://", "]: http://"];
+    let found = starts.iter().flat_map(|start| {
+        let skip = start.find("http").unwrap_or_default();
+        text.match_indices(start).map(move |(at, _)| &text[at + skip..])
+    });
+    found.filter_map(|it| it.split([')', '>', ' ', '\n', '"']).next()).collect()
+}
+
+#[test]
+fn web_links_are_well_formed_and_lead_to_hosts_that_were_looked_at() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut docs: Vec<_> = MARKDOWN.iter().map(|it| root.join(it)).collect();
+    docs.extend(files("src"));
+    docs.extend(fs::read_dir(root.join("src/guide")).unwrap().map(|it| it.unwrap().path()));
+    docs.extend(fs::read_dir(root.join("src")).unwrap().map(|it| it.unwrap().path()).filter(|it| it.is_file()));
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for path in docs {
+        let text = fs::read_to_string(&path).unwrap();
+        for link in web_links(&text).into_iter().filter(|it| !it.contains("example.com") && !it.contains("localhost")) {
+            checked += 1;
+            let problem = match url::Url::parse(link) {
+                Err(error) => Some(error.to_string()),
+                Ok(url) if url.scheme() != "https" => Some("isn't https".to_owned()),
+                Ok(url) if !HOSTS.contains(&url.host_str().unwrap_or_default()) => Some("an unknown host".to_owned()),
+                // A branch moves on, and with it what was read there.
+                Ok(url) if url.path().contains("/blob/") => {
+                    let commit = url.path().split("/blob/").nth(1).and_then(|it| it.split('/').next());
+                    let is_one = commit.is_some_and(|it| it.len() == 40 && it.bytes().all(|it| it.is_ascii_hexdigit()));
+                    (!is_one).then(|| "names no commit".to_owned())
+                }
+                Ok(_) => None,
+            };
+            wrong.extend(problem.map(|it| format!("{}: {link}: {it}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty() && checked > 25, "{wrong:#?} of {checked}");
+}
+
 /// The places that a Markdown file links to by a relative path, outside of code.
 fn relative_links(text: &str) -> Vec<String> {
     let mut in_code = false;
@@ -141,8 +204,7 @@ fn anchors(text: &str) -> Vec<String> {
 fn relative_links_of_the_markdown_files_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut checked, mut dead) = (0, Vec::new());
-    for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benches/README.md"]
-    {
+    for file in MARKDOWN {
         let text = fs::read_to_string(root.join(file)).unwrap();
         for link in relative_links(&text) {
             checked += 1;

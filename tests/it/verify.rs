@@ -424,5 +424,5 @@ async fn the_docs_say_which_verdict_each_api_reaches() {
             writeln!(table, "| {api}{way} | {} |", cells.join(" | ")).unwrap();
         }
     }
-    docs::table(&["README.md", "src/verdicts.md"], "verdicts", &table);
+    docs::table(&["src/verdicts.md"], "verdicts", &table);
 }
