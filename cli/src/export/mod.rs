@@ -60,7 +60,11 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<Status, Failure
     }
     let sink = open(format, args.partition, &target, &state)?;
     let options = ScanOptions { since: state.since, verify: args.verify, cursor: state.cursor.clone() };
-    let every = args.checkpoint_every.unwrap_or(Duration::from_secs(if format == Format::Parquet { 30 } else { 1 }));
+    let every = Every {
+        asked: args.checkpoint_every,
+        usual: Duration::from_secs(if format == Format::Parquet { 30 } else { 1 }),
+        took: Duration::ZERO,
+    };
     let scan = log.scan(options);
     let mut export =
         Export { log: args.log.to_string(), target, state, sink, scan, every, stored: Instant::now(), shown: None };
@@ -120,6 +124,25 @@ fn open(
     }
 }
 
+/// How often the state is stored.
+struct Every {
+    /// What the user asked for.
+    asked: Option<Duration>,
+    /// The default.
+    usual: Duration,
+    /// How long it took the last time.
+    took: Duration,
+}
+
+/// Storing the state takes one of so many parts of the time at most, unless the user asked for it more often.
+const STORING: u32 = 10;
+
+impl Every {
+    fn is_due(&self, since: Instant) -> bool {
+        since.elapsed() >= self.asked.unwrap_or(self.usual.max(self.took * STORING))
+    }
+}
+
 /// An export under way.
 struct Export {
     log: String,
@@ -127,8 +150,7 @@ struct Export {
     state: State,
     sink: Box<dyn Sink>,
     scan: Box<dyn Scan>,
-    /// How often the state is stored.
-    every: Duration,
+    every: Every,
     stored: Instant,
     shown: Option<Instant>,
 }
@@ -157,7 +179,7 @@ impl Export {
                 }
             }
             self.show(context);
-            if self.sink.is_full() || self.stored.elapsed() >= self.every {
+            if self.sink.is_full() || self.every.is_due(self.stored) {
                 self.store()?;
             }
         }
@@ -210,10 +232,12 @@ impl Export {
 
     /// Makes what was written durable, and then where to continue.
     fn store(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
         self.state.sink = self.sink.checkpoint()?;
         self.state.cursor = self.scan.cursor();
         self.state.write(&self.target)?;
         self.stored = Instant::now();
+        self.every.took = began.elapsed();
         Ok(())
     }
 

@@ -140,7 +140,7 @@ fn errors(page: &mut String, report: &Report) {
 
 /// A row of a table of counts: its names, the numbers, and a bar.
 fn row(names: &[&str], counts: &ByOutcome, most: u64) -> String {
-    let names: String = names.iter().map(|it| format!("<td class=\"text\">{}</td>", text(it))).collect();
+    let names: String = names.iter().map(|it| format!("<td class=\"word\">{}</td>", text(it))).collect();
     let all = sum(counts);
     format!(
         "<tr>{names}<td class=\"number\">{all}</td><td class=\"number\">{}</td><td class=\"bar\">{}</td></tr>",
@@ -168,7 +168,7 @@ fn records(page: &mut String, title: &str, facts: &[&Fact]) {
     }
     let _ = writeln!(
         page,
-        "<h2>{title}</h2>\n<p class=\"soft\">{} of them</p>\n<div class=\"scroll\"><table><tr><th>time</th>\
+        "<h2>{title}</h2>\n<p class=\"soft\">{} of them</p>\n<div class=\"scroll\"><table class=\"records\"><tr><th>time</th>\
          <th>log</th><th>action</th><th>target</th><th class=\"number\">took</th><th>outcome</th><th>message</th></tr>",
         if facts.len() == ROWS { format!("the first {ROWS}") } else { facts.len().to_string() }
     );
@@ -176,7 +176,7 @@ fn records(page: &mut String, title: &str, facts: &[&Fact]) {
         let time = fact.timestamp.map(|it| it.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default();
         let _ = writeln!(
             page,
-            "<tr><td>{time}</td><td>{}</td><td class=\"text\">{}</td><td class=\"text\">{}</td>\
+            "<tr><td class=\"time\">{time}</td><td>{}</td><td class=\"word\">{}</td><td class=\"word\">{}</td>\
              <td class=\"number\">{}</td><td>{}</td><td class=\"text\">{}</td></tr>",
             text(&fact.log),
             text(fact.action.as_deref().unwrap_or_default()),

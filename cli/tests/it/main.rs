@@ -3,5 +3,10 @@
 
 mod check;
 mod export;
+mod follow;
+mod killed;
+mod report;
+mod scale;
 mod support;
+mod timeline;
 mod trouble;

@@ -33,6 +33,11 @@ impl Bench {
         Self { folder: TempDir::new().unwrap(), url: server.url(), fake, _server: server, _runtime: runtime }
     }
 
+    /// The server's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

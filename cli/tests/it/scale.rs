@@ -1,0 +1,99 @@
+//! Many records: memory is flat, and the file holds them all. `ACTIONLOG_MANY=1000000` makes it a long run.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use actionlog::reqwest;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::RowAccessor;
+
+use crate::support::{Bench, Running, sha256};
+
+/// How many records.
+fn many() -> usize {
+    std::env::var("ACTIONLOG_MANY").ok().and_then(|it| it.parse().ok()).unwrap_or(20_000)
+}
+
+/// A server with this many integration logs.
+fn bench(records: usize) -> Bench {
+    let bench = Bench::new(0);
+    bench.fake.integration().add_sample_logs(records);
+    // Nobody looks at the requests, which would fill the memory.
+    let fake = bench.fake.clone();
+    bench.fake.after_each(move |_| {
+        fake.clear_requests();
+    });
+    bench
+}
+
+/// The most memory that a process had so far, in megabytes. Only Linux says so.
+fn peak(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find(|it| it.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1_024)
+}
+
+/// Exports, and returns how long it took and the most memory it had.
+fn export(bench: &Bench, name: &str) -> (Duration, u64) {
+    let began = Instant::now();
+    let mut run = Running::start(bench.tool(&format!("export integration --to {name} --verify --force")));
+    let mut most = 0;
+    loop {
+        most = most.max(peak(run.0.id()).unwrap_or_default());
+        if let Some(ended) = run.0.try_wait().unwrap() {
+            assert!(ended.success(), "{ended:?}");
+            return (began.elapsed(), most);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// How long the server takes to send all pages to a client that does nothing with them.
+fn plain(bench: &Bench, records: usize) -> Duration {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = bench.url();
+    let began = Instant::now();
+    runtime.block_on(async {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let readers = (0..4).map(|reader| {
+            let (http, url) = (http.clone(), url.to_owned());
+            tokio::spawn(async move {
+                for page in (reader..records.div_ceil(100)).step_by(4) {
+                    let page = format!("{url}/integration-action-logs?limit=100&offset={}", page * 100);
+                    http.get(page).send().await.unwrap().bytes().await.unwrap();
+                }
+            })
+        });
+        for reader in readers.collect::<Vec<_>>() {
+            reader.await.unwrap();
+        }
+    });
+    began.elapsed()
+}
+
+#[test]
+fn many_records_take_no_more_memory_than_few_and_all_are_in_the_file() {
+    let records = many();
+    let few = export(&bench(records / 10), "few.parquet").1;
+    let bench = bench(records);
+    let server = plain(&bench, records);
+    for ending in ["parquet", "sqlite", "ndjson", "csv"] {
+        let (took, most) = export(&bench, &format!("many.{ending}"));
+        let size = std::fs::metadata(bench.path(&format!("many.{ending}"))).unwrap().len() >> 20;
+        println!(
+            "{records} records to {ending}: {took:.1?} ({:.0}/s), {size} MB, at most {most} MB of memory; \
+             the server alone {server:.1?}",
+            records as f64 / took.as_secs_f64()
+        );
+        // The segment under way, and what was read ahead.
+        assert!(most < few + 100, "{most} MB, and {few} MB for a tenth");
+        let manifest = bench.manifest(&format!("many.{ending}"));
+        assert_eq!((&manifest["verdict"], &manifest["counts"]["records"]), (&"complete".into(), &records.into()));
+        assert_eq!(manifest["files"][0]["sha256"], sha256(&bench.path(&format!("many.{ending}"))));
+    }
+    let file = std::fs::File::open(bench.path("many.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    assert_eq!(reader.metadata().file_metadata().num_rows(), records as i64);
+    let keys = reader.get_row_iter(None).unwrap().map(|it| it.unwrap().get_string(1).unwrap().clone());
+    assert_eq!(keys.collect::<HashSet<_>>().len(), records);
+}
