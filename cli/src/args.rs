@@ -142,9 +142,9 @@ pub struct ExportArgs {
 }
 
 const EXPORT: &str = "\
-Beside FILE: FILE.manifest.json says what is in it, whether that is all, and the hash of each file.
-FILE.invalid.ndjson holds records that don't fit the API's documented form, if there are any (SQLite: the table
-`invalid`). FILE.part is a folder that is there while an export is under way, or was stopped.";
+FILE.manifest.json says what is in FILE, whether that is all, and the hash of each file.
+FILE.invalid.ndjson holds records that don't fit the API's documented form, if there are any.
+FILE.part is a folder that is there while an export is under way, or was stopped.";
 
 /// A format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

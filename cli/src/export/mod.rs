@@ -66,8 +66,17 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<Status, Failure
         took: Duration::ZERO,
     };
     let scan = log.scan(options);
-    let mut export =
-        Export { log: args.log.to_string(), target, state, sink, scan, every, stored: Instant::now(), shown: None };
+    let mut export = Export {
+        log: args.log.to_string(),
+        target,
+        state,
+        sink,
+        scan,
+        every,
+        stored: Instant::now(),
+        read: 0,
+        shown: None,
+    };
     let scanned = export.scan(context).await;
     context.output.end_progress();
     match scanned {
@@ -152,13 +161,15 @@ struct Export {
     scan: Box<dyn Scan>,
     every: Every,
     stored: Instant,
+    /// How many records this run has read.
+    read: u64,
     shown: Option<Instant>,
 }
 
 impl Export {
     /// Reads the log to its end.
     async fn scan(&mut self, context: &Context) -> Result<(), Failure> {
-        let (mut read, mut last_error) = (0_u64, None);
+        let mut last_error = None;
         loop {
             let entry = tokio::select! {
                 biased;
@@ -168,11 +179,11 @@ impl Export {
             match entry {
                 None => break,
                 Some(Ok(entry)) => {
-                    read += 1;
+                    self.read += 1;
                     self.write(&entry)?;
                 }
                 // A server that has never answered won't in the next quarter of an hour either.
-                Some(Err(error)) if read == 0 => return Err(error.into()),
+                Some(Err(error)) if self.read == 0 => return Err(error.into()),
                 Some(Err(error)) => {
                     context.output.warn(&explain(&error));
                     last_error = Some(error);
@@ -247,7 +258,9 @@ impl Export {
             self.target.discard();
             return failure;
         }
-        let note = match self.store() {
+        // A run that has read nothing knows no better than the stored state.
+        let stored = if self.read > 0 { self.store() } else { Ok(()) };
+        let note = match stored {
             Ok(()) => format!("{} records are kept: --resume continues behind them", self.written()),
             // The state that was stored before is still good.
             Err(_) => "what was stored before is kept: --resume continues there".to_owned(),
@@ -325,8 +338,8 @@ fn conclude(target: Target, finished: &Finished, context: &Context) -> Result<St
         if counts.invalid > 0 {
             line.push_str(&format!(", and {} invalid ones beside them", counts.invalid));
         }
-        let written = writeln!(out, "{line}\n{}{}", summary.verdict, advice(&summary.verdict, manifest));
-        written.map_err(|error| Failure::output(&error))?;
+        // If nobody reads it: the export is there, and the exit status says how it is.
+        let _ = writeln!(out, "{line}\n{}{}", summary.verdict, advice(&summary.verdict, manifest));
     }
     Ok(Status::of(&summary.verdict, counts.invalid))
 }

@@ -12,6 +12,7 @@ use actionlog::follow::{Batch, Change, Checkpoint, StartFrom};
 use actionlog::page::Raw;
 use actionlog::{AnyRecord, Listing, LogRecord, Paginate};
 use futures_util::future::join_all;
+use tokio::sync::watch;
 
 use crate::args::{FollowArgs, Format};
 use crate::context::Context;
@@ -20,6 +21,7 @@ use crate::export::format_of_name;
 use crate::follow::database::Database;
 use crate::follow::journal::Journal;
 use crate::logs::{Log, with_listing};
+use crate::signals::Stop;
 
 /// Where the changes of logs go, each batch with its checkpoint, whole or not at all.
 trait Store: Send {
@@ -58,7 +60,7 @@ pub async fn run(args: &FollowArgs, context: &Context) -> Result<Status, Failure
         _ => Box::new(Journal::open(&args.to)?),
     };
     let store = Mutex::new(store);
-    let (failed, failure) = tokio::sync::watch::channel(false);
+    let (failed, failure) = watch::channel(false);
     let followers = logs.into_iter().map(|log| {
         let failed = &failed;
         let (store, failure) = (&store, failure.clone());
@@ -85,26 +87,20 @@ async fn follow<Q>(
     args: &FollowArgs,
     context: &Context,
     store: &Mutex<Box<dyn Store>>,
-    mut failure: tokio::sync::watch::Receiver<bool>,
+    failure: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure>
 where
     Q: Paginate<Item: LogRecord>,
     Raw<AnyRecord>: From<Q::Item>,
 {
     let checkpoint = locked(store).checkpoint(name)?;
-    let stop = context.stop.clone();
     let mut follow = listing
         .follow()
         .start_from(checkpoint.map_or(StartFrom::Beginning, StartFrom::Checkpoint))
         .poll_interval(args.poll)
         .max_poll_interval(6 * args.poll)
         .sweep_interval(args.sweep)
-        .shutdown_on(async move {
-            tokio::select! {
-                () = stop.wait() => {}
-                _ = failure.wait_for(|it| *it) => {}
-            }
-        });
+        .shutdown_on(stopped(context.stop.clone(), failure));
     let (mut outcome, mut progress) = (Outcome::default(), Shown::default());
     while let Some(batch) = follow.next().await {
         let batch = match batch {
@@ -113,12 +109,7 @@ where
                 context.output.warn(&format!("{name}: {}", explain(&error)));
                 continue;
             }
-            Err(error) => {
-                return Err(match error.into() {
-                    Failure::Error(message) => Failure::Error(format!("{name}: {message}")),
-                    other => other,
-                });
-            }
+            Err(error) => return Err(in_log(name, error)),
         };
         let batch = converted(batch);
         locked(store).apply(name, &batch)?;
@@ -133,6 +124,24 @@ where
         }
     }
     Ok(outcome)
+}
+
+/// Waits for a signal, or for the failure of another log.
+async fn stopped(stop: Stop, mut failure: watch::Receiver<bool>) {
+    tokio::select! {
+        () = stop.wait() => {}
+        _ = failure.wait_for(|it| *it) => {}
+    }
+}
+
+/// Returns an error as a failure that names the log.
+fn in_log(name: &str, error: actionlog::Error) -> Failure {
+    match error.into() {
+        Failure::Error(message) => Failure::Error(format!("{name}: {message}")),
+        Failure::Usage(message) => Failure::Usage(format!("{name}: {message}")),
+        Failure::Incomplete(message) => Failure::Incomplete(format!("{name}: {message}")),
+        other => other,
+    }
 }
 
 fn locked(store: &Mutex<Box<dyn Store>>) -> std::sync::MutexGuard<'_, Box<dyn Store>> {

@@ -200,6 +200,59 @@ fn an_error_in_the_middle_keeps_what_was_read() {
     assert_eq!(bench.lines("logs.ndjson").len(), 300);
 }
 
+#[test]
+fn a_resumed_run_that_reads_nothing_forgets_nothing() {
+    let bench = Bench::new(300);
+    bench.fake.integration().largest_page(10);
+    bench.fake.at_request(9, |fake| {
+        fake.fail_randomly(Fault::Status(400), 1.0, 0);
+    });
+    for run in 0..3 {
+        let more = if run > 0 { " --resume" } else { "" };
+        let ran = bench.run(&format!("export integration --to logs.ndjson{more}")).ends(1);
+        assert!(ran.err.contains("records are kept: --resume continues behind them"), "{}", ran.err);
+    }
+    bench.fake.clear_faults();
+    bench.run("export integration --to logs.ndjson --resume").ends(0);
+    bench.run("export integration --to whole.ndjson").ends(0);
+    assert_eq!(sha256(&bench.path("logs.ndjson")), sha256(&bench.path("whole.ndjson")));
+}
+
+#[test]
+fn a_signal_ends_the_second_scan_and_a_resumed_run_verifies_all() {
+    let bench = Bench::new(300);
+    bench.fake.unleash().largest_page(10);
+    // The first scan takes about 34 requests.
+    bench.fake.at_request(45, |fake| {
+        fake.fail_randomly(Fault::Hang, 1.0, 0);
+    });
+    let mut run = Running::start(bench.tool("export unleash --to events.ndjson --verify"));
+    wait_until("the second scan hangs", || bench.fake.requests().len() >= 45);
+    std::thread::sleep(Duration::from_millis(200));
+    run.signal("INT");
+    assert_eq!(run.end(), Some(4));
+    bench.fake.clear_faults();
+    bench.run("export unleash --to events.ndjson --verify --resume").ends(0);
+    assert_eq!(bench.lines("events.ndjson").len(), 300);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let bench = Bench::new(300);
+    bench.fake.fail_randomly(Fault::Hang, 1.0, 0);
+    // `fake` waits for nothing, `check` for a server.
+    let mut run = Running::start(bench.tool("check integration"));
+    wait_until("it waits", || !bench.fake.requests().is_empty());
+    run.signal("INT");
+    std::thread::sleep(Duration::from_millis(100));
+    run.signal("INT");
+    assert_eq!(run.end(), Some(130));
+    let mut run = Running::start(bench.tool("fake --port 0 --write-env env"));
+    wait_until("it serves", || bench.path("env").exists());
+    run.signal("TERM");
+    assert_eq!(run.end(), Some(0));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_disk_that_is_full_is_reported_and_the_export_goes_on_once_there_is_space() {
