@@ -51,7 +51,10 @@ pub struct Global {
     /// When to use colours. `auto`: on a terminal, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Write what is requested to the standard error: `-v` each call, `-vv` each attempt. Credentials are left out.
+    /// Send credentials without TLS to other machines too: for servers in a network that is safe.
+    #[arg(long, global = true)]
+    pub allow_http: bool,
+    /// Write each request to the standard error, and by `-vv` more of it. Credentials are left out.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -139,6 +142,10 @@ pub struct ExportArgs {
     /// How often progress is stored for `--resume`. The default is 1s, and 30s for Parquet.
     #[arg(long, value_name = "TIME", value_parser = since::interval)]
     pub checkpoint_every: Option<Duration>,
+    /// How many records to request at once, for a server whose records are so large that a page of the usual size is
+    /// refused.
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub page_size: Option<u32>,
 }
 
 const EXPORT: &str = "\
@@ -184,6 +191,10 @@ pub struct FollowArgs {
     /// How often to read the newest 1,000 records again, for those that changed or are gone.
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = since::interval)]
     pub sweep: Duration,
+    /// How many records to request at once, for a server whose records are so large that a page of the usual size is
+    /// refused.
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub page_size: Option<u32>,
     /// Stop once every log has been read up to its newest record.
     #[arg(long)]
     pub once: bool,
@@ -208,6 +219,10 @@ pub struct TimelineArgs {
     /// Stop behind this many lines.
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
+    /// How many records to request at once, for a server whose records are so large that a page of the usual size is
+    /// refused.
+    #[arg(long, value_name = "RECORDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub page_size: Option<u32>,
     /// Write each record as a JSON object with its raw JSON.
     #[arg(long)]
     pub json: bool,

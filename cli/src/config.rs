@@ -13,6 +13,8 @@ use crate::exit::Failure;
 
 /// The settings: the environment's, and below them those of a file.
 pub struct Config {
+    /// Whether credentials may be sent without TLS to other machines.
+    pub allow_http: bool,
     file: HashMap<String, Secret>,
     environment: fn(&str) -> Option<std::ffi::OsString>,
 }
@@ -37,7 +39,7 @@ impl Config {
     ///
     /// [`Failure::Usage`] if the file can't be read, or isn't made of lines of `NAME=value`. The message names the
     /// line, and quotes nothing of it.
-    pub fn read(file: Option<&Path>) -> Result<Self, Failure> {
+    pub fn read(file: Option<&Path>, allow_http: bool) -> Result<Self, Failure> {
         let mut values = HashMap::new();
         if let Some(path) = file {
             let text = fs::read_to_string(path)
@@ -54,7 +56,7 @@ impl Config {
                 values.insert(name, Secret::from(value));
             }
         }
-        Ok(Self { file: values, environment: |name| env::var_os(name) })
+        Ok(Self { allow_http, file: values, environment: |name| env::var_os(name) })
     }
 
     /// Returns the value of a variable, if it is set and not empty: that of the environment, that of the file named by
@@ -143,7 +145,7 @@ mod tests {
     fn config(file: &str) -> Result<Config, Failure> {
         let mut path = tempfile::NamedTempFile::new().unwrap();
         path.write_all(file.as_bytes()).unwrap();
-        Config::read(Some(path.path())).map(|it| Config { environment: |_| None, ..it })
+        Config::read(Some(path.path()), false).map(|it| Config { environment: |_| None, ..it })
     }
 
     #[test]

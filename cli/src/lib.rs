@@ -30,6 +30,7 @@ use context::Context;
 use exit::{Failure, Status};
 use output::Output;
 use signals::Stop;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Runs a command, and returns its exit status.
 #[must_use]
@@ -65,7 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 async fn execute(cli: Cli, output: Arc<Output>) -> Result<Status, Failure> {
-    let config = config::Config::read(cli.global.env_file.as_deref())?;
+    let config = config::Config::read(cli.global.env_file.as_deref(), cli.global.allow_http)?;
     let stop = Stop::listen(Arc::clone(&output)).map_err(|error| Failure::Error(error.to_string()))?;
     let context = Context { config, output, stop };
     match cli.command {
@@ -80,16 +81,21 @@ async fn execute(cli: Cli, output: Arc<Output>) -> Result<Status, Failure> {
     }
 }
 
-/// Writes the crate's spans and events to the standard error.
+/// Writes the crate's spans and events to the standard error, and none of the libraries below it: what those write isn't
+/// known to be free of credentials.
 fn log_requests(verbose: u8) {
     let level = match verbose {
         0 => return,
-        1 => tracing::Level::INFO,
-        2 => tracing::Level::DEBUG,
+        1 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).finish();
+    // A call and an attempt are spans: their lines are written when they end.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE);
+    let only_ours = tracing_subscriber::filter::Targets::new().with_target("actionlog", level);
+    let subscriber = tracing_subscriber::registry().with(lines).with(only_ours);
     // It fails only if there is one already.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

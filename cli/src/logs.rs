@@ -8,7 +8,8 @@ use actionlog::async_trait::async_trait;
 use actionlog::page::{Raw, Summary, WithRaw};
 use actionlog::unleash::EventsQuery;
 use actionlog::{
-    AnyRecord, ArklowClient, Cursor, IntegrationClient, InvalidRecord, Listing, LogRecord, Paginate, UnleashClient,
+    AnyRecord, ArklowClient, Client, ClientBuilder, Cursor, IntegrationClient, InvalidRecord, Listing, LogRecord,
+    Paginate, UnleashClient,
 };
 
 use crate::config::{Config, Problem};
@@ -121,6 +122,20 @@ impl Log {
         Self::open(name, config).map_err(|problem| problem.of(&name.to_string()))
     }
 
+    /// Sets how many records are requested at once, if it isn't as many as usual.
+    #[must_use]
+    pub fn page_size(mut self, records: Option<u32>) -> Self {
+        let Some(records) = records else { return self };
+        self.listing = match self.listing {
+            AnyListing::Arklow(client, listing) => AnyListing::Arklow(client, listing.page_size(records)),
+            AnyListing::Integration(client, listing) => AnyListing::Integration(client, listing.page_size(records)),
+            AnyListing::Unleash(client, query, listing) => {
+                AnyListing::Unleash(client, query, listing.page_size(records))
+            }
+        };
+        self
+    }
+
     /// Begins a scan.
     #[must_use]
     pub fn scan(&self, options: ScanOptions) -> Box<dyn Scan> {
@@ -137,7 +152,7 @@ fn arklow(config: &Config) -> Result<Opened, Problem> {
         Some(url) => builder.base_url(url.expose()),
         None => builder,
     };
-    let client = builder.build().map_err(unusable)?;
+    let client = built(builder, config)?;
     // The state has the time and the outcome.
     let query = RecordsQuery::new().include_state().include_definition();
     let listing = client.records().list(query).with_raw();
@@ -146,7 +161,7 @@ fn arklow(config: &Config) -> Result<Opened, Problem> {
 
 fn integration(config: &Config) -> Result<Opened, Problem> {
     let [url, authorization] = config.required(["INTEGRATION_LOGS_URL", "INTEGRATION_LOGS_AUTHORIZATION"])?;
-    let client = IntegrationClient::builder(url.expose()).api_key(authorization).build().map_err(unusable)?;
+    let client = built(IntegrationClient::builder(url.expose()).api_key(authorization), config)?;
     let listing = client.logs().list(()).with_raw();
     Ok((client.base_url().to_owned(), AnyListing::Integration(client, listing)))
 }
@@ -163,7 +178,7 @@ fn unleash(config: &Config, set: Option<&(String, String)>) -> Result<Opened, Pr
             (url, token, project.unwrap_or_else(|| "default".to_owned()), set.expose().to_owned())
         }
     };
-    let client = UnleashClient::builder(url.expose()).api_key(token).build().map_err(unusable)?;
+    let client = built(UnleashClient::builder(url.expose()).api_key(token), config)?;
     let query = match set.parse::<i64>() {
         Ok(id) => EventsQuery::new(project, id),
         Err(_) => EventsQuery::with_text_id(project, set),
@@ -172,8 +187,17 @@ fn unleash(config: &Config, set: Option<&(String, String)>) -> Result<Opened, Pr
     Ok((client.base_url().to_owned(), AnyListing::Unleash(client, query, listing)))
 }
 
-fn unusable(error: actionlog::Error) -> Problem {
-    Problem::Unusable(crate::exit::explain(&error))
+/// The most bytes of a page: records of 10 MB are exported too.
+const MAX_BODY: usize = 64 << 20;
+
+/// Builds a client with what holds for all three.
+fn built<C: Client>(builder: ClientBuilder<C>, config: &Config) -> Result<C, Problem> {
+    let builder = if config.allow_http { builder.allow_http() } else { builder };
+    builder.max_body_bytes(MAX_BODY).build().map_err(|error| {
+        // The hint of the crate names its method, and not the option.
+        let text = crate::exit::explain(&error).replace("call allow_http()", "set --allow-http");
+        Problem::Unusable(text)
+    })
 }
 
 /// How to scan a log.

@@ -85,6 +85,9 @@ impl Output {
             }
             return;
         };
+        if bar.is_finished() {
+            bar.reset();
+        }
         if bar.length() != of {
             let template = match of {
                 Some(_) => "{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec}",
@@ -111,10 +114,13 @@ impl Output {
     }
 }
 
-/// Replaces control characters, which a terminal would follow, and keeps line breaks.
+/// Replaces control characters, which a terminal would follow, and those that turn the direction of what is behind
+/// them. Keeps line breaks.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() && it != '\n' { '\u{fffd}' } else { it }).collect()
+    let is_followed =
+        |it: char| (it.is_control() && it != '\n') || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|it| if is_followed(it) { '\u{fffd}' } else { it }).collect()
 }
 
 #[cfg(test)]
@@ -123,6 +129,6 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_no_control_characters_of_a_server() {
-        assert_eq!(clean("a\x1b[31m\u{9b}b\nc\t"), "a\u{fffd}[31m\u{fffd}b\nc\u{fffd}");
+        assert_eq!(clean("a\x1b[31m\u{9b}b\nc\t\u{202e}"), "a\u{fffd}[31m\u{fffd}b\nc\u{fffd}\u{fffd}");
     }
 }

@@ -41,6 +41,16 @@ pub struct Batch<R> {
 
 impl<R> Batch<R> {
     /// Converts the records of all changes, and keeps the checkpoint and the progress.
+    ///
+    /// ```
+    /// # fn example(batch: actionlog::follow::Batch<actionlog::unleash::ActionSetEvent>) {
+    /// use actionlog::AnyRecord;
+    ///
+    /// // So that one function applies the batches of all three logs.
+    /// let batch = batch.map(AnyRecord::from);
+    /// # }
+    /// # fn main() {}
+    /// ```
     pub fn map<T>(self, mut convert: impl FnMut(R) -> T) -> Batch<T> {
         let Self { changes, checkpoint, progress } = self;
         let changes = changes.into_iter().map(|it| it.map(&mut convert)).collect();

@@ -41,7 +41,7 @@ const SHOW: Duration = Duration::from_millis(100);
 /// so far is kept for `--resume`.
 pub async fn run(args: &ExportArgs, context: &Context) -> Result<Status, Failure> {
     let format = format_of(args)?;
-    let log = Log::required(&args.log, &context.config)?;
+    let log = Log::required(&args.log, &context.config)?.page_size(args.page_size);
     let (target, resumed) = Target::open(&args.to, Existing { force: args.force, resume: args.resume })?;
     let settings = Settings {
         log: args.log.to_string(),

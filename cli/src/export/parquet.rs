@@ -88,6 +88,10 @@ impl ParquetSink {
     /// If the work folder can't be read.
     pub fn open(folder: &Path, by_day: bool, earlier: &Value) -> Result<Self, Failure> {
         let Token { segments, invalid } = token(earlier)?;
+        if let Some(gone) = segments.iter().find(|it| !folder.join(&it.file).is_file()) {
+            let why = "the earlier run wrote it, and it isn't there. --force starts over";
+            return Err(Failure::file("read", &folder.join(&gone.file), why));
+        }
         let failed = |error| Failure::file("read", folder, error);
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();

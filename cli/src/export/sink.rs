@@ -84,7 +84,7 @@ impl Appended {
         let open = || -> io::Result<File> {
             let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
             if file.metadata()?.len() < length {
-                return Err(io::Error::other("it is shorter than when it was last written"));
+                return Err(io::Error::other("it is shorter than when it was last written. --force starts over"));
             }
             file.set_len(length)?;
             file.seek(SeekFrom::Start(length))?;

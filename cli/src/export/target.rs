@@ -50,6 +50,12 @@ impl Target {
             let why = if folder.exists() { "is no folder" } else { "isn't there: create it first" };
             return Err(Failure::Error(format!("the folder {} {why}", folder.display())));
         }
+        if path.is_dir() && !manifest_of(path).exists() {
+            return Err(Failure::Error(format!(
+                "{} is a folder, and none that an export made: choose another name",
+                path.display()
+            )));
+        }
         let mut part = name.to_owned();
         part.push(".part");
         let work = folder.join(part);
@@ -129,10 +135,10 @@ impl Target {
             if from.symlink_metadata().is_err() {
                 continue;
             }
-            // A folder can't be renamed over another one.
-            if to.is_dir() {
+            // A folder can't be renamed over something, and nothing over a folder.
+            if to.is_dir() || (from.is_dir() && to.exists()) {
                 let old = self.work.join("replaced");
-                let _ = fs::remove_dir_all(&old);
+                let _ = fs::remove_dir_all(&old).or_else(|_| fs::remove_file(&old));
                 fs::rename(&to, &old).map_err(|error| Failure::file("replace", &to, error))?;
             }
             fs::rename(&from, &to).map_err(|error| Failure::file("write", &to, error))?;
@@ -145,6 +151,12 @@ impl Target {
         sync_folder(&folder);
         Ok(())
     }
+}
+
+fn manifest_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".manifest.json");
+    name.into()
 }
 
 /// The name of the state of a run in its work folder.
@@ -169,6 +181,12 @@ pub fn sync_folder(folder: &Path) {
 /// Creates the work folder, and locks it.
 fn lock(work: &Path) -> Result<File, Failure> {
     let failed = |error: io::Error| Failure::file("create", work, error);
+    if !work.join(LOCK).exists() && fs::read_dir(work).is_ok_and(|mut it| it.next().is_some()) {
+        return Err(Failure::Error(format!(
+            "{} is there, and none that an export left: move it, or choose another name",
+            work.display()
+        )));
+    }
     // Another run may finish and remove the folder between any two of these steps.
     for _ in 0..10 {
         fs::create_dir_all(work).map_err(failed)?;

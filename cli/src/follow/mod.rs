@@ -46,7 +46,11 @@ struct Outcome {
 /// If a log isn't configured or can't be followed any further, or if the file can't be written or is followed by
 /// another process.
 pub async fn run(args: &FollowArgs, context: &Context) -> Result<Status, Failure> {
-    let logs: Vec<_> = args.logs.iter().map(|it| Log::required(it, &context.config)).collect::<Result<_, Failure>>()?;
+    let logs: Vec<_> = args
+        .logs
+        .iter()
+        .map(|it| Ok(Log::required(it, &context.config)?.page_size(args.page_size)))
+        .collect::<Result<_, Failure>>()?;
     if let Some(twice) = args.logs.iter().enumerate().find(|(index, it)| args.logs[..*index].contains(it)) {
         return Err(Failure::Usage(format!("{} is named twice", twice.1)));
     }
@@ -94,6 +98,8 @@ where
     Raw<AnyRecord>: From<Q::Item>,
 {
     let checkpoint = locked(store).checkpoint(name)?;
+    // A log that was followed before was configured well, so its server is in trouble for the moment.
+    let was_followed = checkpoint.is_some();
     let mut follow = listing
         .follow()
         .start_from(checkpoint.map_or(StartFrom::Beginning, StartFrom::Checkpoint))
@@ -105,7 +111,7 @@ where
     while let Some(batch) = follow.next().await {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) if error.is_transient() && progress.batches > 0 => {
+            Err(error) if error.is_transient() && (was_followed || progress.batches > 0) => {
                 context.output.warn(&format!("{name}: {}", explain(&error)));
                 continue;
             }

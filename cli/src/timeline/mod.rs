@@ -33,7 +33,7 @@ const INVALID: u32 = 5;
 ///
 /// If no log is configured, a log can't be read to its end, or the output can't be written.
 pub async fn run(args: &TimelineArgs, context: &Context) -> Result<Status, Failure> {
-    let logs = logs(args, context)?;
+    let logs: Vec<_> = logs(args, context)?.into_iter().map(|it| it.page_size(args.page_size)).collect();
     let mut printer = Printer::new(args, &logs, context);
     if args.follow {
         follow(args, logs, &mut printer, context).await

@@ -56,10 +56,11 @@ fn secrets_come_from_files_too_and_go_nowhere() {
     let bench = Bench::new(3);
     bench.fake.unleash().accept_token(format!("user:{SECRET}"));
     std::fs::write(bench.path("token"), format!("user:{SECRET}\n")).unwrap();
-    let mut command = bench.tool("check unleash -vv");
+    let mut command = bench.tool("check unleash -vvv");
     command.env_remove("UNLEASH_TOKEN").env("UNLEASH_TOKEN_FILE", "token");
     let ran = crate::support::ran(command).ends(0);
-    assert!(ran.err.contains("unleash"), "-vv shows the requests: {}", ran.err);
+    assert!(ran.err.contains("actionlog.call"), "it shows the requests: {}", ran.err);
+    assert!(!ran.err.contains("hyper"), "and nothing of the libraries below: {}", ran.err);
 
     std::fs::write(bench.path("env"), format!("UNLEASH_TOKEN='user:{SECRET}'\n")).unwrap();
     let mut command = bench.tool("check unleash --env-file env");
@@ -76,4 +77,20 @@ fn secrets_come_from_files_too_and_go_nowhere() {
     command.env_remove("UNLEASH_TOKEN").env("UNLEASH_TOKEN_FILE", "no-such-file");
     let ran = crate::support::ran(command).ends(1);
     assert!(ran.out.contains("the file of UNLEASH_TOKEN_FILE: "), "{}", ran.out);
+}
+
+#[test]
+fn a_server_without_tls_is_refused_unless_it_is_allowed() {
+    let bench = Bench::new(3);
+    let mut command = bench.tool("check unleash");
+    command.env("UNLEASH_URL", "http://actionlog.invalid");
+    let ran = crate::support::ran(command).ends(1);
+    assert!(ran.out.contains("plain http to another machine") && ran.out.contains("--allow-http"), "{}", ran.out);
+    let mut command = bench.tool("check unleash --allow-http");
+    command.env("UNLEASH_URL", "http://actionlog.invalid");
+    let ran = crate::support::ran(command).ends(1);
+    assert!(ran.out.contains("unreachable"), "{}", ran.out);
+    let mut command = bench.tool("check unleash");
+    command.env("UNLEASH_URL", format!("https://user:{SECRET}@actionlog.invalid"));
+    crate::support::ran(command).ends(1);
 }

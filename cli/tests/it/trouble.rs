@@ -41,6 +41,44 @@ fn a_folder_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_folder_that_no_export_made_is_left_alone() {
+    let bench = Bench::new(3);
+    for folder in ["mine.parquet", "logs.parquet.part"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+        std::fs::write(bench.path(folder).join("precious"), "mine").unwrap();
+    }
+    let ran = bench.run("export integration --to mine.parquet --partition day --force").ends(1);
+    assert!(ran.err.contains("is a folder, and none that an export made"), "{}", ran.err);
+    let ran = bench.run("export integration --to logs.parquet --force").ends(1);
+    assert!(ran.err.contains("is there, and none that an export left"), "{}", ran.err);
+    assert!(bench.path("mine.parquet/precious").exists() && bench.path("logs.parquet.part/precious").exists());
+
+    // A file is replaced by a folder, and a folder by a file.
+    bench.run("export integration --to both.parquet").ends(0);
+    bench.run("export integration --to both.parquet --partition day --force").ends(0);
+    assert!(bench.path("both.parquet").is_dir());
+    bench.run("export integration --to both.parquet --force").ends(0);
+    assert!(bench.path("both.parquet").is_file() && !bench.path("both.parquet.part").exists());
+}
+
+#[test]
+fn pages_that_are_too_large_are_read_in_smaller_ones() {
+    let bench = Bench::new(0);
+    let payload = "x".repeat(10 << 20);
+    for index in 0..7 {
+        let log = serde_json::json!({
+            "_id": format!("log-{index}"), "integrationId": "a", "actionType": "create", "entityType": "b",
+            "status": "success", "createdAt": "2026-03-01T00:00:00Z", "metadata": { "payload": payload },
+        });
+        bench.fake.integration().add_raw(log.to_string());
+    }
+    let ran = bench.run("export integration --to logs.sqlite").ends(1);
+    assert!(ran.err.contains("page_size"), "{}", ran.err);
+    bench.run("export integration --to logs.sqlite --page-size 3").ends(0);
+    assert_eq!(bench.manifest("logs.sqlite")["files"][0]["records"], 7);
+}
+
+#[test]
 fn a_failure_before_the_first_record_leaves_nothing() {
     let bench = Bench::new(3);
     bench.fake.integration().accept_authorization("another");
@@ -92,7 +130,7 @@ fn cells_that_a_spreadsheet_would_run_are_escaped_and_large_payloads_are_kept() 
         &ten_megabytes,
     ));
     for ending in ["csv", "ndjson", "parquet", "sqlite"] {
-        bench.run(&format!("export integration --to logs.{ending} --verify")).ends(0);
+        bench.run(&format!("export integration --to logs.{ending}")).ends(3);
     }
     let mut csv = csv::Reader::from_path(bench.path("logs.csv")).unwrap();
     let rows: Vec<_> = csv.records().map(Result::unwrap).collect();
