@@ -9,6 +9,7 @@
 //! whose logs grow and change for a few seconds, in a file that it removes.
 
 use std::env;
+use std::pin::pin;
 use std::time::Duration;
 
 use actionlog::testing::FakeServer;
@@ -22,10 +23,6 @@ async fn main() -> Result<(), Failure> {
     if env::var_os("UNLEASH_URL").is_none_or(|it| it.is_empty()) {
         return show(stop, stopped).await;
     }
-    tokio::spawn(async move {
-        let _ = tokio::signal::ctrl_c().await;
-        let _ = stop.send(true);
-    });
     let path = env::args_os().nth(1).unwrap_or("mirror.sqlite".into());
     let millis = env::var("MIRROR_POLL_MS").unwrap_or("5000".into()).parse()?;
     let logs = Logs {
@@ -36,7 +33,15 @@ async fn main() -> Result<(), Failure> {
         action_set: env::var("UNLEASH_ACTION_SET").unwrap_or("1".into()).parse()?,
         poll_interval: Duration::from_millis(millis),
     };
-    mirror(logs, Database::open(path)?, stopped).await
+    let mut running = pin!(mirror(logs, Database::open(path)?, stopped));
+    tokio::select! {
+        // First of all, so that a signal is noticed from here on.
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        ended = &mut running => return ended,
+    }
+    let _ = stop.send(true);
+    running.await
 }
 
 /// Mirrors a fake server for a few seconds, and compares the copy with it.

@@ -240,11 +240,11 @@ impl Machine {
             (Phase::Scanning, _) => self.resume_scan(),
             (Phase::Steady, Work::Refresh) => self.resume_refresh(),
             (Phase::Steady, work) => {
-                self.state.gap = None;
+                let gap = self.state.gap.take();
                 self.caught_up = false;
                 match work {
                     Work::Sweep { whole } if !self.state.is_blank() => self.begin_sweep(whole),
-                    _ => self.begin_poll(),
+                    _ => self.begin_poll(gap),
                 }
             }
         }

@@ -45,86 +45,176 @@ impl Placed {
     }
 }
 
+/// A page to be compared with the table of one side, and by which rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    side: Side,
+    page: &'a [Sighting],
+    /// Records that a walk delivers for reasons of its own.
+    forced: &'a [bool],
+    /// Nothing is delivered, and everything counts as known.
+    is_silent: bool,
+    /// The forced records stand below what is shown above them, in the page or by this record of the page before: a
+    /// sweep goes from the newest to the oldest.
+    above: Option<&'a RecordKey>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(side: Side, page: &'a [Sighting]) -> Self {
+        Self { side, page, forced: &[], is_silent: false, above: None }
+    }
+
+    pub(super) fn forced(self, forced: &'a [bool]) -> Self {
+        Self { forced, ..self }
+    }
+
+    pub(super) fn silent(self, is_silent: bool) -> Self {
+        Self { is_silent, ..self }
+    }
+
+    pub(super) fn below(self, above: Option<&'a RecordKey>) -> Self {
+        Self { above, ..self }
+    }
+
+    fn is_forced(&self, index: usize) -> bool {
+        self.forced.get(index) == Some(&true)
+    }
+
+    /// The closest known record on the newer side of this one, by its index in the table.
+    fn known_above(&self, index: usize, table: &Table) -> Option<usize> {
+        let known = |it: &Sighting| table.index(&it.key);
+        match self.side {
+            Side::Head => self.page[..index].iter().rev().find_map(known),
+            Side::End => self.page[index + 1..].iter().find_map(known),
+        }
+    }
+
+    /// Whether this record stands between two known ones that were neighbours when they were seen last: so neither has
+    /// moved.
+    fn is_between(&self, index: usize, older: &RecordKey, table: &Table) -> bool {
+        let newer = self.known_above(index, table);
+        newer.zip(table.index(older)).is_some_and(|(newer, older)| newer + 1 == older)
+    }
+
+    /// Towards the end, a walk that began again from the head passes old ground before it comes to known records.
+    /// (Where records move, one alone may have moved there.)
+    fn is_old(&self, index: usize, is_stable: bool, table: &Table) -> bool {
+        let needed = if is_stable { 1 } else { 2 };
+        let newer = self.page[index..].iter().filter(|it| table.contains(&it.key));
+        self.side == Side::End && newer.take(needed).count() == needed
+    }
+}
+
+/// What a page shows below the record at hand.
+#[derive(Debug, Default)]
+struct Below {
+    /// The closest known record that certainly stands where it was.
+    anchor: Option<RecordKey>,
+    /// A known record that may have moved here: it shows nothing, but a record that is delivered stands above it.
+    loose: Option<RecordKey>,
+    /// The next record of the page, if it is known: two in a row, as they stood before, haven't moved.
+    neighbour: Option<RecordKey>,
+}
+
+impl Below {
+    fn known(&self) -> Option<&RecordKey> {
+        self.anchor.as_ref().or(self.loose.as_ref())
+    }
+}
+
 impl Machine {
-    /// Compares a page with the table of this side, and takes in what is new. `forced`: records that a walk delivers
-    /// for reasons of its own. `silent`: nothing is delivered, and everything counts as known.
-    pub(super) fn place(&mut self, side: Side, page: &[Sighting], forced: &[bool], silent: bool) -> Placed {
-        let is_stable = self.settings.plan.order == Stability::Stable;
+    /// Compares a page with the table of its side, and takes in what is new.
+    pub(super) fn place(&mut self, view: View<'_>) -> Placed {
+        let View { side, page, .. } = view;
         let mut placed = Placed { lowest: self.lowest(side, page), ..Placed::default() };
         let repeated = repeated(side, page);
-        // Towards the end, a walk that began again from the head passes old ground before it comes to known records.
-        // (One alone may have moved there.)
-        let needed = if is_stable { 1 } else { 2 };
-        let is_old = |index: usize, table: &Table| {
-            let newer = page[index..].iter().filter(|it| table.contains(&it.key));
-            side == Side::End && newer.take(needed).count() == needed
-        };
-        let mut anchor: Option<RecordKey> = None;
-        // A known record that may have moved here: it shows nothing, but a record that is delivered stands above it.
-        let mut loose: Option<RecordKey> = None;
-        // The record below in the page, if it is known: two in a row, as they stood before, haven't moved.
-        let mut neighbour: Option<RecordKey> = None;
+        let mut below = Below::default();
         for index in oldest_first(side, page.len()) {
-            let record = &page[index];
             if repeated[index] {
                 continue;
             }
             let Some(table) = self.state.table(side) else { return placed };
-            match table.index(&record.key) {
-                Some(at) => {
-                    placed.any_known = true;
-                    let older = neighbour.as_ref().and_then(|it| table.index(it));
-                    let is_certain = is_stable || older.is_some_and(|older| older > at) || table.len() == 1;
-                    // It stands above a record that was newer when both were seen last: one of them has moved.
-                    let below = anchor.as_ref().or(loose.as_ref()).filter(|_| is_certain);
-                    let above = below.and_then(|it| table.index(it));
-                    let at = above.filter(|above| at > *above).map_or(at, |above| {
-                        table.raise(at, above);
-                        above
-                    });
-                    let was_final = table.get(at).is_some_and(|it| it.is_final == Some(true));
-                    let has_changed = self.refresh_entry(side, at, record);
-                    placed.any_same |= !has_changed;
-                    placed.changed += usize::from(has_changed);
-                    placed.any_final |= has_changed && was_final;
-                    if has_changed && !silent {
-                        placed.found.push(Found { index, kind: Kind::Updated });
-                    }
-                    neighbour = Some(record.key.clone());
-                    if is_certain { anchor = Some(record.key.clone()) } else { loose = Some(record.key.clone()) }
-                }
-                None if anchor.is_some()
-                    || loose.as_ref().is_some_and(|it| is_between(side, page, index, it, table))
-                    || self.before.as_ref().is_some_and(|it| it.contains(&record.key))
-                    || (forced.get(index) == Some(&true) && (loose.is_some() || !is_old(index, table))) =>
-                {
-                    let below = anchor.as_ref().or(loose.as_ref());
-                    // What is remembered above it may be gone: at the newest end, the page shows what stands there.
-                    let is_newest = self.is_newest && !is_below_known(side, page, index, table);
-                    let at = below.and_then(|it| table.index(it)).filter(|_| !is_newest).unwrap_or_default();
-                    let before = self.before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
-                    self.take_in(side, at, record);
-                    if !silent && self.is_wanted(record) && before != Some(record.digest) {
-                        let kind = match at {
-                            _ if before.is_some() => Kind::Updated,
-                            0 => Kind::New,
-                            _ => Kind::Late,
-                        };
-                        placed.found.push(Found { index, kind });
-                    }
-                    neighbour = Some(record.key.clone());
-                    anchor = Some(record.key.clone());
-                }
+            match table.index(&page[index].key) {
+                Some(at) => self.place_known(view, index, at, &mut below, &mut placed),
+                None if self.is_news(view, index, &below) => self.place_unknown(view, index, &mut below, &mut placed),
                 None => {
-                    neighbour = None;
+                    below.neighbour = None;
                     placed.unresolved.push(index);
                 }
             }
         }
-        if placed.unresolved.is_empty() && !is_stable {
+        if placed.unresolved.is_empty() && !self.is_stable() {
             self.reorder(side, page);
         }
         placed
+    }
+
+    /// Takes a known record of a page, which the table has at `at`.
+    fn place_known(&mut self, view: View<'_>, index: usize, at: usize, below: &mut Below, placed: &mut Placed) {
+        let (is_stable, record) = (self.is_stable(), &view.page[index]);
+        let Some(table) = self.state.table(view.side) else { return };
+        placed.any_known = true;
+        let older = below.neighbour.as_ref().and_then(|it| table.index(it));
+        let is_certain = is_stable || older.is_some_and(|older| older > at) || table.len() == 1;
+        // It stands above a record that was newer when both were seen last: one of them has moved.
+        let above = below.known().filter(|_| is_certain).and_then(|it| table.index(it));
+        let at = above.filter(|above| at > *above).map_or(at, |above| {
+            table.raise(at, above);
+            above
+        });
+        let was_final = table.get(at).is_some_and(|it| it.is_final == Some(true));
+        let has_changed = self.refresh_entry(view.side, at, record);
+        placed.any_same |= !has_changed;
+        placed.changed += usize::from(has_changed);
+        placed.any_final |= has_changed && was_final;
+        if has_changed && !view.is_silent {
+            placed.found.push(Found { index, kind: Kind::Updated });
+        }
+        below.neighbour = Some(record.key.clone());
+        if is_certain { below.anchor = Some(record.key.clone()) } else { below.loose = Some(record.key.clone()) }
+    }
+
+    /// Whether an unknown record of a page is new or late, and not old ground.
+    fn is_news(&self, view: View<'_>, index: usize, below: &Below) -> bool {
+        let Some(table) = self.state.table_of(view.side) else { return false };
+        let key = &view.page[index].key;
+        below.anchor.is_some()
+            || below.loose.as_ref().is_some_and(|it| view.is_between(index, it, table))
+            || self.before.as_ref().is_some_and(|it| it.contains(key))
+            || (view.is_forced(index) && (below.loose.is_some() || !view.is_old(index, self.is_stable(), table)))
+    }
+
+    /// Takes in an unknown record of a page that is new or late.
+    fn place_unknown(&mut self, view: View<'_>, index: usize, below: &mut Below, placed: &mut Placed) {
+        let record = &view.page[index];
+        let Some(table) = self.state.table_of(view.side) else { return };
+        let above = view.known_above(index, table);
+        // What is remembered above it may be gone: at the newest end, the page shows what stands there.
+        let is_newest = self.is_newest && above.is_none();
+        let at = match below.known().and_then(|it| table.index(it)) {
+            _ if is_newest => 0,
+            Some(at) => at,
+            None => view.above.and_then(|it| above.or(table.index(it))).map_or(0, |it| it + 1),
+        };
+        // While both ends are followed, the other one may know it.
+        let other = if view.side == Side::Head { &self.state.end } else { &self.state.head };
+        let digest = |it: &Option<Table>| it.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
+        let before = digest(&self.before).or_else(|| digest(other));
+        self.take_in(view.side, at, record);
+        if !view.is_silent && self.is_wanted(record) && before != Some(record.digest) {
+            let kind = match at {
+                _ if before.is_some() => Kind::Updated,
+                0 => Kind::New,
+                _ => Kind::Late,
+            };
+            placed.found.push(Found { index, kind });
+        }
+        below.neighbour = Some(record.key.clone());
+        below.anchor = Some(record.key.clone());
+    }
+
+    pub(super) fn is_stable(&self) -> bool {
+        self.settings.plan.order == Stability::Stable
     }
 
     /// All records of a page are known: they stand in the page's order now.
@@ -174,7 +264,7 @@ impl Machine {
     /// The oldest known record of a page that certainly stands where it was. Where records move, it needs a known
     /// neighbour; and if another one stands alone below it, nothing is certain.
     fn lowest(&mut self, side: Side, page: &[Sighting]) -> Option<(usize, RecordKey)> {
-        let is_stable = self.settings.plan.order == Stability::Stable;
+        let is_stable = self.is_stable();
         let table = self.state.table(side)?;
         let mut order = oldest_first(side, page.len()).into_iter();
         let index = order.find(|it| table.contains(&page[*it].key))?;
@@ -183,9 +273,12 @@ impl Machine {
         is_certain.then(|| (index, page[index].key.clone()))
     }
 
-    /// Whether this record is the oldest one that is remembered.
-    pub(super) fn is_bottom(&mut self, side: Side, key: &RecordKey) -> bool {
-        self.state.table(side).is_some_and(|it| it.iter().next_back().is_some_and(|last| last.key == *key))
+    /// Whether the page shows where the remembered records end: it has the oldest one, and everything unknown in it
+    /// stands below that.
+    pub(super) fn is_at_bottom(&self, side: Side, placed: &Placed) -> bool {
+        let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back());
+        let lowest = placed.lowest.as_ref().map(|(_, key)| key);
+        oldest.is_some_and(|it| lowest == Some(&it.key)) && placed.ends_unknown(side)
     }
 
     /// Remembers old ground below the oldest remembered record, without delivering it: its changes are seen from now
@@ -224,24 +317,6 @@ impl Table {
     pub(super) fn alike(&self, key: &RecordKey) -> Option<RecordKey> {
         self.iter().map(|it| &it.key).find(|it| it.is_alike(key)).cloned()
     }
-}
-
-/// Whether a record stands between two known ones that were neighbours when they were seen last: so neither has moved.
-fn is_between(side: Side, page: &[Sighting], index: usize, older: &RecordKey, table: &Table) -> bool {
-    let newer = match side {
-        Side::Head => page[..index].iter().rev().find_map(|it| table.index(&it.key)),
-        Side::End => page[index + 1..].iter().find_map(|it| table.index(&it.key)),
-    };
-    newer.zip(table.index(older)).is_some_and(|(newer, older)| newer + 1 == older)
-}
-
-/// Whether a page shows a known record on the newer side of this one.
-fn is_below_known(side: Side, page: &[Sighting], index: usize, table: &Table) -> bool {
-    let newer = match side {
-        Side::Head => &page[..index],
-        Side::End => &page[index + 1..],
-    };
-    newer.iter().any(|it| table.contains(&it.key))
 }
 
 /// The indexes of a page, the oldest record first.

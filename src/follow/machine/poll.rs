@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use crate::follow::batch::GapReason;
 use crate::follow::machine::order::newest_side;
-use crate::follow::machine::place::Placed;
+use crate::follow::machine::place::{Placed, View};
 use crate::follow::machine::state::Place;
 use crate::follow::machine::table::Table;
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
+use crate::page::RecordKey;
 use crate::page::summary::End;
 use crate::page::walk::toward_head::TowardHead;
 use crate::page::walk::{Delivery, Walk};
-use crate::page::{RecordKey, Stability};
 
 /// Where a walk can start over without a gap: with fewer records than these, it can't tell a shift from a move.
 const CHAIN: usize = 3;
@@ -20,20 +20,23 @@ const CHAIN: usize = 3;
 const BELOW: u64 = 4;
 
 impl Machine {
-    pub(super) fn begin_poll(&mut self) {
+    /// `gap`: that of the round before.
+    pub(super) fn begin_poll(&mut self, gap: Option<GapReason>) {
         match self.side() {
-            Some(Side::End) => self.begin_tail(Tail::default()),
+            // Where there was nothing at all, no position is looked for.
+            Some(Side::End) if gap != Some(GapReason::Emptied) => self.begin_tail(Tail::default()),
             _ => self.task = Some(Task::Poll(0)),
         }
     }
 
     pub(super) fn observe_poll(&mut self, tries: u8, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
-        let is_blank = self.state.head.as_ref().is_none_or(Table::is_empty);
         match page.len() {
-            0 if is_blank => self.end_poll(),
+            // It is empty at both ends, as it was.
+            0 if self.state.is_blank() => self.finish(false),
             // An empty page may be a transient fault of the server.
             0 if tries == 0 => self.task = Some(Task::Poll(1)),
             0 => self.state.gap = Some(GapReason::Emptied),
+            _ if self.side() == Some(Side::End) => self.begin_tail(Tail::default()),
             _ => return self.look(page, total),
         }
         Vec::new()
@@ -57,7 +60,7 @@ impl Machine {
             self.is_behind = true;
             return Vec::new();
         }
-        let placed = self.place(Side::Head, page, &[], false);
+        let placed = self.place(View::new(Side::Head, page));
         if placed.is_replaced() {
             self.lose_anchors(GapReason::AnchorsGone);
             return placed.found;
@@ -65,10 +68,9 @@ impl Machine {
         if is_undecided && placed.found.iter().any(|it| it.kind == Kind::New) {
             self.decide(Side::Head);
         }
-        let is_old_ground = placed.lowest.as_ref().is_some_and(|(_, key)| self.is_bottom(Side::Head, &key.clone()));
-        if placed.unresolved.is_empty() || (self.side().is_none() && placed.any_known) {
+        if placed.unresolved.is_empty() || (self.side().is_none() && placed.ends_unknown(Side::Head)) {
             self.end_poll();
-        } else if is_old_ground && placed.ends_unknown(Side::Head) {
+        } else if self.is_at_bottom(Side::Head, &placed) {
             self.learn(Side::Head, page, &placed);
             self.end_poll();
         } else {
@@ -88,7 +90,7 @@ impl Machine {
         let shown: HashSet<_> = page.iter().map(|it| &it.key).collect();
         let table = self.state.head.iter().flat_map(Table::iter);
         let mut anchors: Vec<_> = table.filter(|it| !shown.contains(&it.key)).map(|it| it.key.fingerprint()).collect();
-        let is_stable = self.settings.plan.order == Stability::Stable;
+        let is_stable = self.is_stable();
         let certain = placed.lowest.clone().filter(|_| placed.ends_unknown(Side::Head));
         if anchors.is_empty() && certain.is_some() {
             self.finish(false);
@@ -114,19 +116,19 @@ impl Machine {
     ) -> Vec<Found> {
         let offset = walk.window().map_or(0, |it| it.offset);
         let forced: Vec<_> = walk.observe(&keys(page), total).iter().map(|it| *it != Delivery::Skip).collect();
-        let placed = self.place(Side::Head, page, &forced, false);
+        let placed = self.place(View::new(Side::Head, page).forced(&forced));
+        if forced.contains(&true) {
+            // What came stands above what was known: this end grows.
+            self.decide(Side::Head);
+        }
         let length = self.state.head.as_ref().map_or(0, Table::len) as u64;
-        let is_far = self.settings.plan.order == Stability::Stable
-            && offset > BELOW * length.max(self.settings.remembered() as u64);
+        let is_far = self.is_stable() && offset > BELOW * length.max(self.settings.remembered() as u64);
         match walk.end() {
             None if known.is_some() && is_far && !forced.contains(&true) => self.lose_place(known, false),
             None => self.task = Some(Task::CatchUp(walk, known)),
             Some(End::Lost | End::Emptied) => self.lose_place(known, page.is_empty() && offset == 0),
-            Some(end) => {
-                // What came stands above what was known: this end grows.
-                self.decide(Side::Head);
-                self.finish(matches!(end, End::Grew | End::GrewUnproved));
-            }
+            Some(_) if self.side().is_none() => self.end_poll(),
+            Some(end) => self.finish(matches!(end, End::Grew | End::GrewUnproved)),
         }
         placed.found
     }
@@ -188,29 +190,56 @@ impl Machine {
         deliveries: &[Delivery],
     ) -> Vec<Found> {
         let mut forced: Vec<_> = deliveries.iter().map(|it| *it != Delivery::Skip).collect();
-        if let (Some(End::Proved), Some(last)) = (walk.end(), forced.last_mut()) {
+        if let (Some(End::Proved), Some(last), false) = (walk.end(), forced.last_mut(), self.is_stable()) {
             // The walk may have delivered it long ago. If it moved here, it has changed.
             *last = true;
         }
-        self.is_newest = self.side() == Some(Side::End) && !walk.has_restarted() && forced.contains(&true);
-        let placed = self.place(Side::End, page, &forced, tail.silent);
-        if walk.end().is_some() {
-            self.before = None;
+        // Before the end is proved, what is remembered above the records of this page may stand in the next one.
+        self.is_newest =
+            self.side() == Some(Side::End) && !walk.has_restarted() && matches!(walk.end(), Some(End::Proved));
+        let placed = self.place(View::new(Side::End, page).forced(&forced).silent(tail.silent));
+        if walk.end().is_some() || !walk.has_restarted() {
+            self.rejoin();
         }
-        if let Some(place) = &mut self.state.place {
-            for (record, delivery) in page.iter().zip(deliveries) {
-                if let Delivery::Next(offset) = delivery {
-                    place.advance(&record.key, *offset);
-                }
-            }
-            place.note(&walk);
-        }
+        self.advance_place(&walk, page, deliveries);
         if self.side().is_none() && placed.any_known && placed.found.iter().any(|it| it.kind == Kind::New) {
             self.decide(Side::End);
         }
+        self.go_on_or_end(walk, tail);
+        placed.found
+    }
+
+    /// A walk that began again from the head goes on where it was before. What it passes over stays remembered.
+    fn rejoin(&mut self) {
+        let (Some(before), Some(end)) = (self.before.take(), &mut self.state.end) else { return };
+        let Some(joint) = end.iter().find_map(|it| before.index(&it.key)) else { return };
+        let newer = before.iter().take(joint).filter(|it| !end.contains(&it.key));
+        let entries: Vec<_> = newer.chain(end.iter()).cloned().collect();
+        *end = Table::of(entries, self.settings.remembered());
+    }
+
+    /// Moves the position of a walk behind the records that it delivers.
+    pub(super) fn advance_place(&mut self, walk: &Walk, page: &[Sighting], deliveries: &[Delivery]) {
+        let Some(place) = &mut self.state.place else { return };
+        for (record, delivery) in page.iter().zip(deliveries) {
+            if let Delivery::Next(offset) = delivery {
+                place.advance(&record.key, *offset);
+            }
+        }
+        place.note(walk);
+    }
+
+    fn go_on_or_end(&mut self, walk: Box<Walk>, tail: Tail) {
         match walk.end() {
             None => self.task = Some(Task::Tail(walk, tail)),
-            Some(End::Emptied) => self.state.gap = Some(GapReason::Emptied),
+            Some(End::Emptied) => {
+                if matches!(self.state.phase, Phase::Start(_)) {
+                    // It hasn't begun: there is nothing to come back to.
+                    self.state.place = None;
+                    self.state.end = Some(Table::new(self.settings.remembered()));
+                }
+                self.state.gap = Some(GapReason::Emptied);
+            }
             Some(End::Lost) => {
                 self.lose_anchors(GapReason::Lost);
                 // Not at once: the server may need a rest.
@@ -226,6 +255,5 @@ impl Machine {
                 self.finish(matches!(end, End::Grew | End::GrewUnproved));
             }
         }
-        placed.found
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::follow::batch::GapReason;
 use crate::follow::machine::order::newest_side;
+use crate::follow::machine::place::View;
 use crate::follow::machine::state::{Left, Phase, Place};
 use crate::follow::machine::table::Table;
 use crate::follow::machine::{Begin, Found, Kind, Machine, Settings, Side, Sighting, Tail, Task, keys};
@@ -130,6 +131,10 @@ impl Machine {
     pub(super) fn observe_scan(&mut self, mut scan: Box<Scan>, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
         let deliveries = scan.walk.observe(&keys(page), total);
         if deliveries.first() == Some(&Delivery::Next(0)) {
+            if self.side().is_none() && !self.state.is_blank() {
+                self.start_over(&scan);
+                return Vec::new();
+            }
             self.set_aside(&mut scan.before);
         }
         if self.side().is_none()
@@ -145,28 +150,7 @@ impl Machine {
                 return self.go_along(Box::new(scan.walk), tail, page, &deliveries);
             }
         }
-        let Scan { walk, kind, before } = &mut *scan;
-        let found = match kind {
-            ScanKind::Past(since) => {
-                let is_past = pass(since, page, &deliveries);
-                if is_past {
-                    self.remember_older(page);
-                    walk.stop(End::Since);
-                }
-                Vec::new()
-            }
-            kind => {
-                let is_silent = !matches!(kind, ScanKind::All);
-                let found = self.take_scanned(walk, before, page, &deliveries, is_silent);
-                let is_enough = matches!(kind, ScanKind::Prime | ScanKind::Silent)
-                    && self.side() == Some(Side::Head)
-                    && self.state.head.as_ref().is_some_and(Table::is_full);
-                if is_enough {
-                    walk.stop(End::MaxItems);
-                }
-                found
-            }
-        };
+        let found = self.take_page(&mut scan, page, &deliveries);
         match scan.walk.end() {
             None => self.task = Some(Task::Scan(scan)),
             Some(End::Lost | End::Emptied) => {
@@ -177,6 +161,36 @@ impl Machine {
             Some(_) => self.end_scan(&scan),
         }
         found
+    }
+
+    /// Takes a page of a scan, and stops the scan where it has read enough.
+    fn take_page(&mut self, scan: &mut Scan, page: &[Sighting], deliveries: &[Delivery]) -> Vec<Found> {
+        let Scan { walk, kind, before } = scan;
+        if let ScanKind::Past(since) = kind {
+            if pass(since, page, deliveries) {
+                self.remember_older(page);
+                walk.stop(End::Since);
+            }
+            return Vec::new();
+        }
+        let is_silent = !matches!(kind, ScanKind::All);
+        let found = self.take_scanned(walk, before, page, deliveries, is_silent);
+        let is_full = self.state.head.as_ref().is_some_and(Table::is_full);
+        if is_silent && self.side() == Some(Side::Head) && is_full {
+            walk.stop(End::MaxItems);
+        }
+        found
+    }
+
+    /// The scan has lost its position, while it isn't known which end grows: what is remembered of the end of the listing
+    /// doesn't go with what is read from here on.
+    fn start_over(&mut self, scan: &Scan) {
+        if matches!(scan.kind, ScanKind::All) {
+            return self.lose_anchors(GapReason::Lost);
+        }
+        let fresh = || Some(Table::new(self.settings.remembered()));
+        (self.state.head, self.state.end) = (fresh(), fresh());
+        self.begin_scan(ScanKind::Silent);
     }
 
     /// The scan begins at the head, and may not have been there for the first time.
@@ -224,25 +238,23 @@ impl Machine {
         is_silent: bool,
     ) -> Vec<Found> {
         // What was remembered before this page, and what is inserted into that.
-        let mut found = self.place(Side::Head, page, &[], is_silent).found;
+        let mut found = self.place(View::new(Side::Head, page).silent(is_silent)).found;
         for (index, (record, delivery)) in page.iter().zip(deliveries).enumerate() {
             let is_known = self.state.head.as_ref().is_some_and(|it| it.contains(&record.key));
-            if *delivery != Delivery::Skip && !is_known {
-                let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
-                if !is_silent && self.is_wanted(record) && digest != Some(record.digest) {
-                    let kind = match delivery {
-                        _ if digest.is_some() => Kind::Updated,
-                        Delivery::Late => Kind::Late,
-                        _ => Kind::New,
-                    };
-                    found.push(Found { index, kind });
-                }
-                if matches!(delivery, Delivery::Next(_)) {
-                    self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len());
-                }
+            if *delivery == Delivery::Skip || is_known {
+                continue;
             }
-            if let (Delivery::Next(offset), Some(place)) = (delivery, &mut self.state.place) {
-                place.advance(&record.key, *offset);
+            let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
+            if !is_silent && self.is_wanted(record) && digest != Some(record.digest) {
+                let kind = match delivery {
+                    _ if digest.is_some() => Kind::Updated,
+                    Delivery::Late => Kind::Late,
+                    _ => Kind::New,
+                };
+                found.push(Found { index, kind });
+            }
+            if matches!(delivery, Delivery::Next(_)) {
+                self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len());
             }
         }
         if !walk.has_restarted()
@@ -251,9 +263,7 @@ impl Machine {
             // The walk has come to what it had read before.
             before.iter().for_each(|it| head.push_back(it.clone()));
         }
-        if let Some(place) = &mut self.state.place {
-            place.note(walk);
-        }
+        self.advance_place(walk, page, deliveries);
         found
     }
 
@@ -296,14 +306,28 @@ impl Machine {
         page: &[Sighting],
         total: Option<u64>,
     ) -> Vec<Found> {
-        let side = self.side().unwrap_or(Side::Head);
         let deliveries = scan.walk.observe(&keys(page), total);
-        let known: Vec<_> = {
-            let table = self.state.table(side);
-            page.iter().map(|it| table.as_ref().is_some_and(|table| table.contains(&it.key))).collect()
-        };
-        let (first, last) = (known.iter().position(|it| *it), known.iter().rposition(|it| *it));
-        let placed = self.place(side, page, &[], false);
+        let found = self.refresh_page(&mut scan, page, &deliveries);
+        for (record, delivery) in page.iter().zip(&deliveries) {
+            if let Delivery::Next(offset) = delivery {
+                scan.place.advance(&record.key, *offset);
+            }
+        }
+        scan.place.note(&scan.walk);
+        self.state.refresh = Some(scan.place.clone());
+        match scan.walk.end() {
+            None => self.refresh = Some(scan),
+            Some(end) => self.end_refresh(*scan, end),
+        }
+        found
+    }
+
+    /// Takes a page of a full scan: what stands behind the lookback is delivered once more.
+    fn refresh_page(&mut self, scan: &mut Refresh, page: &[Sighting], deliveries: &[Delivery]) -> Vec<Found> {
+        let side = self.side().unwrap_or(Side::Head);
+        let is_known = |it: &Sighting| self.state.table_of(side).is_some_and(|table| table.contains(&it.key));
+        let (first, last) = (page.iter().position(is_known), page.iter().rposition(is_known));
+        let placed = self.place(View::new(side, page));
         let mut found = placed.found;
         for index in placed.unresolved.iter().rev().copied() {
             let is_behind = match side {
@@ -319,27 +343,18 @@ impl Machine {
             }
         }
         scan.has_met |= first.is_some();
-        for (record, delivery) in page.iter().zip(&deliveries) {
-            if let Delivery::Next(offset) = delivery {
-                scan.place.advance(&record.key, *offset);
-            }
-        }
-        scan.place.note(&scan.walk);
-        self.state.refresh = Some(scan.place.clone());
-        match scan.walk.end() {
-            None => self.refresh = Some(scan),
-            Some(end) => {
-                self.state.refresh = None;
-                if !matches!(end, End::Lost | End::Emptied) {
-                    self.state.scans += 1;
-                    self.finished_scan = true;
-                    if !scan.is_resumed {
-                        self.state.left = scan.left;
-                    }
-                }
-            }
-        }
         found
+    }
+
+    fn end_refresh(&mut self, scan: Refresh, end: End) {
+        self.state.refresh = None;
+        if !matches!(end, End::Lost | End::Emptied) {
+            self.state.scans += 1;
+            self.finished_scan = true;
+            if !scan.is_resumed {
+                self.state.left = scan.left;
+            }
+        }
     }
 }
 

@@ -92,6 +92,13 @@ impl State {
         [&self.head, &self.end].into_iter().flatten().all(Table::is_empty)
     }
 
+    pub(crate) fn table_of(&self, side: Side) -> Option<&Table> {
+        match side {
+            Side::Head => self.head.as_ref(),
+            Side::End => self.end.as_ref(),
+        }
+    }
+
     pub(crate) fn table(&mut self, side: Side) -> Option<&mut Table> {
         match side {
             Side::Head => self.head.as_mut(),
@@ -157,6 +164,11 @@ impl Place {
         self.position.delivered = self.position.delivered.saturating_add(1);
         self.offset = offset;
         self.last = Some(key.clone());
+    }
+
+    /// Whether a page shows the last record.
+    pub(crate) fn is_in(&self, page: &[Sighting]) -> bool {
+        page.iter().any(|it| Some(&it.key) == self.last.as_ref())
     }
 
     /// Notes where the last record stands now, if a page from this offset on shows it.

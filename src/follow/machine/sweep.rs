@@ -3,14 +3,17 @@
 //! A record is *gone* if a page shows both of its neighbours and not the record, in two sweeps in a row, and no page
 //! between showed it elsewhere. The first record of the listing and the last one are neighbours of nothing.
 
+use std::collections::HashSet;
+
 use crate::follow::batch::GapReason;
-use crate::follow::machine::place::Placed;
+use crate::follow::machine::place::{Placed, View};
 use crate::follow::machine::table::Table;
-use crate::follow::machine::{Found, Kind, Machine, Side, Sighting, Task, keys};
+use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Task, keys};
+use crate::page::summary::End;
 use crate::page::walk::plan::Plan;
 use crate::page::walk::toward_head::TowardHead;
 use crate::page::walk::{Delivery, Walk};
-use crate::page::{Stability, Window};
+use crate::page::{RecordKey, Window};
 
 /// In so many sweeps a record has to be missing to be reported.
 const TWICE: u8 = 2;
@@ -18,9 +21,9 @@ const TWICE: u8 = 2;
 /// How many sweeps in a row must find a final record unchanged before it isn't read any more.
 const QUIET: u8 = 2;
 
-/// How often in a row the lookback is read again where late records were found that no page showed together with a
-/// known one.
-const AGAIN: u32 = 64;
+/// How often in a row the lookback is read again for late records that no page showed together with a known one. Once
+/// is enough, unless the listing changes meanwhile.
+const AGAIN: u32 = 8;
 
 /// Where records may move, a page with fewer known ones shows nothing about those that it doesn't show.
 const FEW: usize = 3;
@@ -33,12 +36,20 @@ pub(super) struct Sweep {
     /// Reads all of the lookback, even where nothing can change.
     whole: bool,
     is_first_page: bool,
-    /// The last records are unknown, and it isn't known whether they are late or old ground.
-    is_open: bool,
     /// The last page ended with a known record.
     ends_known: bool,
-    /// Unknown records were found above a known one, in a page that doesn't show it.
-    again: bool,
+    /// It has come to the position of the polls.
+    has_passed: bool,
+    /// The last known record of the pages towards the old end.
+    lowest: Option<RecordKey>,
+    /// The last page ended with the oldest remembered record.
+    bottom: Option<u64>,
+    /// Unknown records that were passed. It isn't known whether they are late or old ground.
+    passed: Vec<u64>,
+    /// Those of them below which a known record stands: they are late, or have moved.
+    late: HashSet<u64>,
+    /// Those that the round before found to be late: they are delivered.
+    wanted: HashSet<u64>,
     /// How often it was begun again. Only the first time counts for what is missing.
     round: u32,
     /// Up to which offset the listing was read.
@@ -61,60 +72,59 @@ impl Machine {
     fn sweep(&self, whole: bool, round: u32) -> Sweep {
         // While both ends are followed, in turn.
         let side = self.side().unwrap_or(if self.sweeps % 2 == 1 { Side::Head } else { Side::End });
+        let (remembered, limit) = (self.settings.remembered(), u64::from(self.settings.plan.limit));
         let start = match (side, &self.state.place) {
-            (Side::End, Some(place)) => (place.offset + 1).saturating_sub(self.settings.remembered() as u64),
+            // Late records push known ones down: a page below the lookback shows what they stand above.
+            (Side::End, Some(place)) => (place.offset + 1).saturating_sub(remembered as u64 + limit),
             _ => 0,
         };
-        let remembered = self.settings.remembered();
         let plan = Plan { start, remembered, ..self.settings.plan.clone() };
         Sweep {
             walk: Walk::new(plan),
             side,
             whole,
             is_first_page: true,
-            is_open: false,
             ends_known: false,
-            again: false,
+            has_passed: false,
+            lowest: None,
+            bottom: None,
+            passed: Vec::new(),
+            late: HashSet::new(),
+            wanted: HashSet::new(),
             round,
             deepest: 0,
         }
     }
 
     pub(super) fn observe_sweep(&mut self, mut sweep: Box<Sweep>, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
-        let offset = sweep.window().map_or(0, |it| it.offset);
         let is_first = std::mem::take(&mut sweep.is_first_page);
         if is_first && self.side() == Some(Side::Head) {
-            if page.is_empty() {
-                self.task = Some(Task::Poll(1));
-                return Vec::new();
-            }
-            // The page at the head is that of a poll, too.
-            let found = self.look(page, total);
-            if self.task.is_some() || self.state.phase != crate::follow::machine::Phase::Steady {
-                // First of all what is new.
-                self.wants_sweep = true;
-                return found;
-            }
-            let _ = sweep.walk.observe(&keys(page), total);
-            self.go_down(sweep, offset, page, &Placed { any_known: true, ..Placed::default() });
-            return found;
+            return self.sweep_head(sweep, page, total);
         }
+        let offset = sweep.window().map_or(0, |it| it.offset);
         let deliveries = sweep.walk.observe(&keys(page), total);
+        if sweep.side == Side::End && sweep.walk.has_restarted() {
+            // What it passes from here on is old ground. A poll finds the position by more than this sweep has seen.
+            self.finish(true);
+            return Vec::new();
+        }
         // Towards the end, what follows a known record in the walk is new or late, wherever that record has moved from.
-        let is_known = sweep.side == Side::End && sweep.ends_known;
-        let forced: Vec<_> = deliveries.iter().map(|it| is_known && matches!(it, Delivery::Next(_))).collect();
-        let placed = self.place(sweep.side, page, &forced, false);
-        if sweep.side == Side::End && sweep.ends_known && !placed.unresolved.is_empty() {
+        let follows_known = sweep.side == Side::End && sweep.ends_known;
+        let is_forced = |(record, delivery): (&Sighting, &Delivery)| match sweep.side {
+            Side::Head => sweep.wanted.contains(&record.key.fingerprint()),
+            Side::End => follows_known && matches!(delivery, Delivery::Next(_)),
+        };
+        let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
+        let placed = self.place(View::new(sweep.side, page).forced(&forced).below(sweep.lowest.as_ref()));
+        if follows_known && !placed.unresolved.is_empty() {
             // The walk lost its position, and has passed these: a poll reads them.
             self.finish(true);
             return placed.found;
         }
-        sweep.ends_known |= placed.any_known && placed.unresolved.iter().all(|it| it + 1 < page.len());
-        if let (Side::End, Some(last)) = (sweep.side, page.last())
-            && self.state.end.as_ref().and_then(|it| it.index(&last.key)) == Some(0)
-        {
-            // What came meanwhile is delivered: a poll goes on behind it.
-            self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1));
+        sweep.ends_known |=
+            !sweep.walk.is_lost() && placed.any_known && placed.unresolved.iter().all(|it| it + 1 < page.len());
+        if sweep.side == Side::End && !sweep.walk.is_lost() {
+            self.move_place(&mut sweep, offset, page);
         }
         if self.side().is_none() && placed.any_known && placed.found.iter().any(|it| it.kind == Kind::New) {
             self.decide(sweep.side);
@@ -123,70 +133,117 @@ impl Machine {
         placed.found
     }
 
+    /// What stands behind the position is delivered now: a poll goes on behind it.
+    fn move_place(&mut self, sweep: &mut Sweep, offset: u64, page: &[Sighting]) {
+        sweep.has_passed |= self.state.place.as_ref().is_some_and(|it| it.is_in(page));
+        let Some(last) = page.last() else { return };
+        let index = self.state.end.as_ref().and_then(|it| it.index(&last.key));
+        let is_end = matches!(sweep.walk.end(), Some(End::Proved));
+        if index == Some(0) || (index.is_some() && (sweep.has_passed || is_end)) {
+            self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1));
+        }
+    }
+
+    /// Takes the page at the head. It is that of a poll, too: first of all comes what is new.
+    fn sweep_head(&mut self, mut sweep: Box<Sweep>, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        if page.is_empty() {
+            self.task = Some(Task::Poll(1));
+            return Vec::new();
+        }
+        let found = self.look(page, total);
+        if self.task.is_some() || self.state.phase != Phase::Steady {
+            self.wants_sweep = true;
+            return found;
+        }
+        let _ = sweep.walk.observe(&keys(page), total);
+        self.go_down(sweep, 0, page, &Placed { any_known: true, ..Placed::default() });
+        found
+    }
+
     /// Decides whether the sweep goes on.
     fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], placed: &Placed) {
         let side = sweep.side;
         sweep.deepest = sweep.deepest.max(offset.saturating_add(page.len() as u64));
         let is_end = sweep.walk.end().is_some();
         self.note_absent(side, page, offset == 0, is_end);
-        sweep.again |= sweep.is_open && placed.any_known && side == Side::Head;
-        let is_bottom = placed.lowest.as_ref().is_some_and(|(_, key)| self.is_bottom(side, &key.clone()));
-        sweep.is_open = match () {
-            () if placed.unresolved.is_empty() => sweep.is_open && !placed.any_known,
-            () if placed.is_replaced() => return self.lose_anchors(GapReason::AnchorsGone),
-            () if is_bottom && placed.ends_unknown(side) => {
-                // While both ends are followed, what stands there may be new.
-                if self.side().is_some() {
-                    self.learn(side, page, placed);
-                }
-                false
-            }
-            () => side == Side::Head,
-        };
+        if !placed.unresolved.is_empty() && placed.is_replaced() {
+            return self.lose_anchors(GapReason::AnchorsGone);
+        }
+        let is_at_bottom = self.is_at_bottom(side, placed) || sweep.follows_bottom(page, placed);
+        if side == Side::Head {
+            sweep.note_passed(page, placed, is_at_bottom);
+            let table = self.state.head.as_ref();
+            let lowest = page.iter().map(|it| &it.key).rfind(|it| table.is_some_and(|table| table.contains(it)));
+            sweep.lowest = lowest.cloned().or(sweep.lowest);
+        }
+        if is_at_bottom && self.side().is_some() {
+            // (While both ends are followed, what stands there may be new.)
+            self.learn(side, page, placed);
+        }
+        let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
+        sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
+        // Below the oldest remembered record is old ground. (Records that are gone take places in the table.)
+        let is_bottom = is_at_bottom && self.state.table_of(side).is_some_and(Table::is_full);
+        let is_open = !sweep.passed.is_empty();
         let depth = self.settings.remembered() as u64;
-        let is_deep = side == Side::Head && sweep.deepest >= depth;
         let two_pages = 2 * u64::from(self.settings.plan.limit);
-        let is_enough = if sweep.is_open { sweep.deepest >= depth + two_pages } else { is_deep };
-        if is_end || is_enough || (side == Side::Head && !sweep.whole && !sweep.is_open && self.is_settled(page)) {
-            self.end_sweep(&sweep);
+        let is_deep = sweep.deepest >= if is_open { depth + two_pages } else { depth };
+        let is_enough = side == Side::Head && (is_bottom || is_deep);
+        if is_end || is_enough || (side == Side::Head && !sweep.whole && !is_open && self.is_settled(page)) {
+            self.end_sweep(*sweep);
         } else {
             self.task = Some(Task::Sweep(sweep));
         }
     }
 
-    fn end_sweep(&mut self, sweep: &Sweep) {
+    fn end_sweep(&mut self, sweep: Sweep) {
         let number = self.sweeps;
-        let is_lost = sweep.is_open && !sweep.again && sweep.side == Side::Head;
+        if sweep.round == 0 {
+            self.count_absences();
+        }
+        let is_lost = !sweep.passed.is_empty() && sweep.late.is_empty();
         let last_seen =
             self.state.head.as_ref().filter(|_| is_lost).and_then(|it| it.rposition(|it| it.seen == number));
-        if sweep.round == 0 {
-            let tables = [&mut self.state.head, &mut self.state.end];
-            for entry in tables.into_iter().flatten().flat_map(Table::iter_mut) {
-                if entry.seen == number {
-                    entry.quiet = if entry.missing == 0 { entry.quiet.saturating_add(1) } else { 0 };
-                } else if entry.absent == number {
-                    entry.missing = entry.missing.saturating_add(1);
-                    if entry.missing >= TWICE {
-                        self.removed.push_back(entry.key.clone());
-                    }
-                }
-            }
-        }
         if let Some(last) = last_seen {
             // A long row of late records, or old ground where the oldest remembered records are gone: those that
             // weren't seen show where known ground begins, if they are there.
-            self.look_below(last, number);
-        } else if sweep.again && sweep.round < AGAIN {
-            self.task = Some(Task::Sweep(Box::new(self.sweep(true, sweep.round + 1))));
+            self.look_below(last);
+        } else if !sweep.late.is_empty() && sweep.round < AGAIN {
+            let again = self.sweep(true, sweep.round + 1);
+            self.task = Some(Task::Sweep(Box::new(Sweep { wanted: sweep.late, ..again })));
+        } else if !self.state.is_blank() && !self.has_seen_any() {
+            // The listing may be empty: a poll finds out.
+            self.task = Some(Task::Poll(0));
         } else {
             self.finish(false);
         }
     }
 
+    /// Whether this sweep found any remembered record.
+    fn has_seen_any(&self) -> bool {
+        let tables = [&self.state.head, &self.state.end];
+        tables.into_iter().flatten().flat_map(Table::iter).any(|it| it.seen == self.sweeps)
+    }
+
+    /// Counts for each remembered record whether this sweep found it, or where it would have to stand without it.
+    fn count_absences(&mut self) {
+        let tables = [&mut self.state.head, &mut self.state.end];
+        for entry in tables.into_iter().flatten().flat_map(Table::iter_mut) {
+            if entry.seen == self.sweeps {
+                entry.quiet = if entry.missing == 0 { entry.quiet.saturating_add(1) } else { 0 };
+            } else if entry.absent == self.sweeps {
+                entry.missing = entry.missing.saturating_add(1);
+                if entry.missing >= TWICE {
+                    self.removed.push_back(entry.key.clone());
+                }
+            }
+        }
+    }
+
     /// Looks for the remembered records that a sweep didn't come to, and reads what stands above them.
-    fn look_below(&mut self, last: usize, number: u64) {
+    fn look_below(&mut self, last: usize) {
         let table = self.state.head.iter().flat_map(Table::iter);
-        let unseen: Vec<_> = table.filter(|it| it.seen != number).map(|it| it.key.fingerprint()).collect();
+        let unseen: Vec<_> = table.skip(last + 1).map(|it| it.key.fingerprint()).collect();
         let known = self.state.head.as_ref().and_then(|it| it.get(last)).map(|it| it.key.clone());
         if unseen.is_empty() {
             return self.finish(false);
@@ -200,39 +257,20 @@ impl Machine {
         if self.is_partial {
             return;
         }
-        let number = self.sweeps;
-        let is_stable = self.settings.plan.order == Stability::Stable;
+        let (number, is_stable) = (self.sweeps, self.is_stable());
         let (is_top, is_bottom) = match side {
             Side::Head => (is_at_0, is_at_end),
             Side::End => (is_at_end, is_at_0),
         };
         let Some(table) = self.state.table(side) else { return };
-        let known = |it: &Sighting| table.index(&it.key);
-        let mut shown: Vec<_> = page.iter().filter_map(known).collect();
-        // What stands behind an unknown record isn't seen.
-        let ends_known = |it: Option<&Sighting>| it.is_some_and(|it| table.contains(&it.key));
-        let oldest = if side == Side::Head { page.last() } else { page.first() };
-        let is_bottom = is_bottom && ends_known(oldest);
+        let mut shown: Vec<_> = page.iter().filter_map(|it| table.index(&it.key)).collect();
         if side == Side::End {
             shown.reverse();
         }
-        let (Some(first), Some(last)) = (shown.first().copied(), shown.last().copied()) else { return };
-        if !is_stable {
-            // A record that has moved is no neighbour. In the middle of a page, it would be out of order.
-            if !shown.is_sorted() || shown.len() < FEW {
-                return;
-            }
-            shown.pop();
-            shown = shown.split_off(1.min(shown.len()));
-        }
-        let mut between: Vec<_> = shown.windows(2).map(|it| it[0] + 1..it[1]).collect();
-        if is_top {
-            between.push(0..first);
-        }
-        if is_bottom {
-            between.push(last + 1..table.len());
-        }
-        for index in between.into_iter().flatten() {
+        // What stands behind an unknown record isn't seen.
+        let oldest = if side == Side::Head { page.last() } else { page.first() };
+        let is_bottom = is_bottom && oldest.is_some_and(|it| table.contains(&it.key));
+        for index in absent(shown, is_stable, is_top, is_bottom.then_some(table.len())) {
             if let Some(entry) = table.get_mut(index).filter(|it| it.seen != number) {
                 entry.absent = number;
             }
@@ -246,4 +284,52 @@ impl Machine {
         let deepest = page.iter().filter_map(|it| table.index(&it.key)).max().unwrap_or_default();
         table.iter().skip(deepest + 1).all(|it| it.is_final == Some(true) && it.quiet >= QUIET)
     }
+}
+
+impl Sweep {
+    /// Whether the page shows what stands below the oldest remembered record, with which the last page ended.
+    fn follows_bottom(&self, page: &[Sighting], placed: &Placed) -> bool {
+        let is_bottom = page.first().map(|it| it.key.fingerprint()) == self.bottom && self.bottom.is_some();
+        is_bottom && placed.unresolved.len() + 1 == page.len() && !placed.unresolved.contains(&0)
+    }
+
+    /// Notes the unknown records of a page, and which of those that were passed are late.
+    fn note_passed(&mut self, page: &[Sighting], placed: &Placed, is_at_bottom: bool) {
+        let lowest = placed.lowest.as_ref().map(|(index, _)| *index);
+        if lowest.is_some() || is_at_bottom {
+            self.late.extend(self.passed.drain(..));
+        }
+        for index in placed.unresolved.iter().copied() {
+            let key = page[index].key.fingerprint();
+            if lowest.is_some_and(|lowest| index < lowest) {
+                self.late.insert(key);
+            } else if !is_at_bottom {
+                self.passed.push(key);
+            }
+        }
+    }
+}
+
+/// The indexes of the remembered records that a page doesn't show, although it shows these around them, the newest
+/// first. `is_top`: the page begins with the newest record of the listing. `bottom`: it ends with the oldest one, and so
+/// many are remembered.
+fn absent(mut shown: Vec<usize>, is_stable: bool, is_top: bool, bottom: Option<usize>) -> impl Iterator<Item = usize> {
+    let (first, last) = (shown.first().copied(), shown.last().copied());
+    // A record that has moved is no neighbour. In the middle of a page, it would be out of order.
+    let shows_nothing = !is_stable && (!shown.is_sorted() || shown.len() < FEW);
+    if !is_stable {
+        shown.pop();
+        shown = shown.split_off(1.min(shown.len()));
+    }
+    let mut between: Vec<_> = shown.windows(2).map(|it| it[0] + 1..it[1]).collect();
+    if let Some(first) = first.filter(|_| is_top) {
+        between.push(0..first);
+    }
+    if let Some((last, length)) = last.zip(bottom) {
+        between.push(last + 1..length);
+    }
+    if shows_nothing {
+        between.clear();
+    }
+    between.into_iter().flatten()
 }

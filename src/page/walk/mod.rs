@@ -228,6 +228,16 @@ impl Walk {
         &self.counters
     }
 
+    /// Whether the walk dropped the last page, because it didn't show the position.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.scan.is_lost
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_lost_position(&self) -> bool {
+        self.counters.lost_positions > 0
+    }
+
     pub(crate) fn end(&self) -> Option<End> {
         self.end
     }

@@ -10,6 +10,7 @@ use actionlog::unleash::{ActionSetEvent, EventsQuery};
 use actionlog::{ArklowClient, UnleashClient};
 use tokio::time::Instant;
 
+mod custom;
 mod errors;
 mod stores;
 mod trouble;

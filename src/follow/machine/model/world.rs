@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::follow::machine::model::Event;
+use crate::follow::machine::model::case::Event;
 use crate::follow::machine::{Side, Sighting};
 use crate::page::{RecordKey, Window};
 
@@ -19,8 +19,8 @@ pub(super) struct Row {
     pub(super) is_initial: bool,
     /// It was inserted below the head, came back there, or moved there.
     pub(super) is_displaced: bool,
-    /// It has stood behind the lookback since it was delivered last.
-    pub(super) was_behind: bool,
+    /// The last request at which it stood behind the lookback.
+    pub(super) behind_at: u64,
 }
 
 /// The listing, the newest record first.
@@ -39,6 +39,10 @@ pub(super) struct World {
     ids: HashSet<i64>,
     /// The first change of each record that the follower may have to deliver: those of the beginning don't count.
     pub(super) first_state: u64,
+    /// A record has moved, or come back.
+    pub(super) has_moved: bool,
+    /// Nothing is added at the end that doesn't grow.
+    has_fixed_end: bool,
 }
 
 pub(super) fn time(id: i64) -> DateTime<Utc> {
@@ -46,8 +50,8 @@ pub(super) fn time(id: i64) -> DateTime<Utc> {
 }
 
 impl World {
-    pub(super) fn with(records: u8) -> Self {
-        let mut world = Self::default();
+    pub(super) fn with(records: u8, has_fixed_end: bool) -> Self {
+        let mut world = Self { has_fixed_end, ..Self::default() };
         for _ in 0..records {
             world.grow(true);
         }
@@ -72,7 +76,7 @@ impl World {
             time: time(self.next),
             is_initial: false,
             is_displaced: false,
-            was_behind: false,
+            behind_at: 0,
         }
     }
 
@@ -92,7 +96,7 @@ impl World {
                 let at = at(place);
                 let near = self.rows.get(at).map(|it| it.time);
                 let row = self.fresh();
-                let row = Row { is_displaced: true, time: near.unwrap_or(row.time), ..row };
+                let row = Row { is_displaced: at > 0, time: near.unwrap_or(row.time), ..row };
                 self.rows.insert(at, row);
             }
             Event::Change(place) | Event::Finish(place) => {
@@ -120,11 +124,14 @@ impl World {
             }
             Event::Unhide => {
                 if let Some((place, row)) = self.hidden.pop() {
-                    self.rows.insert(place.min(length), Row { is_displaced: true, ..row });
+                    self.has_moved = true;
+                    let lowest = if self.has_fixed_end { length.saturating_sub(1) } else { length };
+                    self.rows.insert(place.min(lowest), Row { is_displaced: true, ..row });
                 }
             }
             Event::Move(place) => {
                 if at(place) < length {
+                    self.has_moved = true;
                     let row = self.rows.remove(at(place));
                     self.rows.insert(0, Row { is_displaced: true, ..row });
                 }
@@ -139,14 +146,13 @@ impl World {
     /// The response to a request.
     pub(super) fn page(&mut self, window: Window, side: Side, lookback: usize) -> Vec<Sighting> {
         self.requests += 1;
-        for (depth, row) in self.rows.iter_mut().enumerate() {
-            row.was_behind |= depth >= lookback;
-        }
+        let requests = self.requests;
+        self.rows.iter_mut().skip(lookback).for_each(|it| it.behind_at = requests);
         let there: HashSet<_> = self.rows.iter().map(|it| it.id).collect();
         for id in self.ids.difference(&there) {
             *self.absent.entry(*id).or_default() += 1;
         }
-        let limit = (window.limit as usize).min(self.largest_page.unwrap_or(usize::MAX));
+        let limit = self.page_size(window.limit);
         let offset = usize::try_from(window.offset).unwrap();
         let view = |row: &Row| Sighting {
             key: RecordKey::from(row.id),
@@ -169,6 +175,15 @@ impl World {
 
     pub(super) fn row(&mut self, id: i64) -> Option<&mut Row> {
         self.rows.iter_mut().find(|it| it.id == id)
+    }
+
+    pub(super) fn depth(&self, id: i64) -> Option<usize> {
+        self.rows.iter().position(|it| it.id == id)
+    }
+
+    /// How many records a page has at most.
+    pub(super) fn page_size(&self, limit: u32) -> usize {
+        (limit as usize).min(self.largest_page.unwrap_or(usize::MAX))
     }
 
     /// At how many requests so far this record wasn't there.

@@ -1,0 +1,357 @@
+//! A copy of a listing, as a caller keeps it, and what must hold of it.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::cursor::Fingerprint;
+use crate::follow::batch::GapReason;
+use crate::follow::checkpoint::Checkpoint;
+use crate::follow::machine::model::case::{Case, Event, Step};
+use crate::follow::machine::model::world::World;
+use crate::follow::machine::{Begin, Kind, Machine, Phase, Side, Sighting, Task, Work};
+use crate::page::{Stability, Window};
+
+/// What the caller did to the copy.
+#[derive(Clone, Copy, Debug)]
+enum Applied {
+    /// The state of a record, at this request; at so many requests before, the record wasn't there.
+    Upsert {
+        id: i64,
+        state: u64,
+        at: u64,
+        absent: u64,
+        is_ordered: bool,
+        is_by_scan: bool,
+    },
+    Remove(i64),
+    /// The follower lost its hold: what was delivered before may come again.
+    Gap,
+}
+
+/// A record of the copy.
+#[derive(Clone, Copy, Debug)]
+struct Copied {
+    state: u64,
+    at: u64,
+    absent: u64,
+}
+
+pub(super) struct Copy<'a> {
+    case: &'a Case,
+    world: World,
+    machine: Machine,
+    events: std::vec::IntoIter<Event>,
+    /// All that was done. The next three are made of it.
+    applied: Vec<Applied>,
+    copy: HashMap<i64, Copied>,
+    /// The states that were delivered since the last gap.
+    delivered: HashSet<u64>,
+    /// The records that came as new, one after another.
+    ordered: Vec<i64>,
+    /// What was stored: the checkpoint, and the length of `applied`, in the same transaction.
+    stored: Vec<(String, usize)>,
+    kill_in: Option<(u8, u8)>,
+    has_begun: bool,
+    /// The first scan has lost its position.
+    is_lost: bool,
+    /// The page is one of a full scan.
+    is_full_scan: bool,
+    trouble: Option<String>,
+    log: Vec<String>,
+}
+
+impl<'a> Copy<'a> {
+    pub(super) fn new(case: &'a Case) -> Self {
+        Self {
+            case,
+            world: World::with(case.records, case.is_undecided),
+            machine: Machine::new(case.settings(), case.begin()),
+            events: case.events.clone().into_iter(),
+            applied: Vec::new(),
+            copy: HashMap::new(),
+            delivered: HashSet::new(),
+            ordered: Vec::new(),
+            stored: Vec::new(),
+            kill_in: None,
+            has_begun: false,
+            is_lost: false,
+            is_full_scan: false,
+            trouble: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// What happened, as far as a reader can take it in.
+    pub(super) fn log(&self) -> String {
+        let (first, last) = (self.log.len().min(200), self.log.len().saturating_sub(100).max(200));
+        [&self.log[..first], self.log.get(last..).unwrap_or_default()].concat().join("\n")
+    }
+
+    fn fail(&mut self, why: String) {
+        self.log.push(format!("!! {why}"));
+        self.trouble.get_or_insert(why);
+    }
+
+    /// Runs a round to its end, or until the process dies. Returns the number of requests.
+    fn round(&mut self, work: Work) -> u64 {
+        let before = self.world.requests;
+        self.machine.start(work);
+        while let Some(window) = self.machine.window() {
+            if self.world.requests - before > 3_000 {
+                self.fail(format!("a round without an end: {work:?}"));
+                break;
+            }
+            if let Some(event) = self.events.next() {
+                self.log.push(format!("    {event:?}"));
+                self.world.apply(event);
+            }
+            self.request(work, window);
+            if self.machine.state().phase == Phase::Steady {
+                self.has_begun = false;
+            }
+            if let Some((left, which)) = &mut self.kill_in {
+                if *left == 0 {
+                    let which = *which;
+                    self.restart(which);
+                    break;
+                }
+                *left -= 1;
+            }
+        }
+        for key in self.machine.take_gone() {
+            if self.machine.forget(&key) {
+                self.remove(key.to_string().parse().unwrap());
+                self.store();
+            }
+        }
+        self.world.requests - before
+    }
+
+    /// Sends one request, and applies what its page brings.
+    fn request(&mut self, work: Work, window: Window) {
+        // Records that are gone, and not yet known to be, take their places in the lookback.
+        let state = self.machine.state();
+        let tables = [&state.head, &state.end].into_iter().flatten();
+        let remembered: Vec<i64> =
+            tables.flat_map(|it| it.iter()).map(|it| it.key.to_string().parse().unwrap()).collect();
+        let gone = remembered.into_iter().filter(|it| self.world.row(*it).is_none()).count();
+        let page = self.world.page(window, self.case.side, self.case.lookback().saturating_sub(gone));
+        let total = self.case.has_total.then_some(self.world.rows.len() as u64);
+        let (phase, gap) = (self.machine.state().phase, self.machine.state().gap);
+        if phase == Phase::Start(Begin::Latest) {
+            self.world.begin_here();
+        }
+        self.is_full_scan = matches!(self.machine.task, Some(Task::Refresh(_)));
+        // Until it is known which end grows, records come in the order of the listing.
+        let is_ordered = phase == Phase::Steady && self.machine.side().is_some();
+        let found = self.machine.observe(&page, total);
+        let ids: Vec<_> = page.iter().map(|it| it.key.to_string()).collect();
+        self.log.push(format!("  {work:?} {}+{}: {} -> {found:?}", window.offset, window.limit, ids.join(" ")));
+        let state = self.machine.state();
+        let is_gap = matches!(state.gap, Some(GapReason::AnchorsGone | GapReason::Lost)) && state.gap != gap;
+        let starts_over = matches!(state.phase, Phase::Start(_)) && !matches!(phase, Phase::Start(_));
+        // A first scan that loses its position starts again, and may repeat what it delivered before.
+        self.is_lost |= (window.offset == 0 && self.has_begun) || self.has_lost_position();
+        self.is_lost &= phase == Phase::Scanning;
+        if is_gap || starts_over || self.is_lost {
+            self.apply(Applied::Gap);
+        }
+        self.has_begun |= !found.is_empty();
+        for found in &found {
+            self.deliver(&page[found.index], found.kind, is_ordered);
+        }
+        self.store();
+    }
+
+    /// Where records may move, a shift can't always be told from a move.
+    fn may_move(&self) -> bool {
+        self.case.order == Stability::Unstable && !self.case.is_calm()
+    }
+
+    fn has_lost_position(&self) -> bool {
+        matches!(&self.machine.task, Some(Task::Scan(scan)) if scan.walk.has_lost_position())
+    }
+
+    fn deliver(&mut self, record: &Sighting, kind: Kind, is_ordered: bool) {
+        let id: i64 = record.key.to_string().parse().unwrap();
+        // A full scan delivers what isn't remembered, changed or not.
+        let is_by_scan = kind == Kind::Updated && self.is_full_scan;
+        if self.delivered.contains(&record.digest) && !self.may_move() && !is_by_scan {
+            self.fail(format!("{id} was delivered again as {kind:?}"));
+        }
+        let is_ordered = kind == Kind::New && is_ordered;
+        if is_ordered
+            && !self.may_move()
+            && let Some(depth) = self.world.depth(id)
+            && let Some(other) = self.ordered.iter().find(|it| self.world.depth(**it).is_some_and(|it| it < depth))
+        {
+            self.fail(format!("{id} came behind {other}"));
+        }
+        let (at, absent) = (self.world.requests, self.world.times_absent(id));
+        self.apply(Applied::Upsert { id, state: record.digest, at, absent, is_ordered, is_by_scan });
+    }
+
+    fn remove(&mut self, id: i64) {
+        self.log.push(format!("  removed {id}"));
+        let absent = self.world.times_absent(id);
+        let before = self.copy.get(&id).map_or(0, |it| it.absent);
+        if absent < before.saturating_add(2) && self.world.row(id).is_some() {
+            self.fail(format!("{id} was reported as removed, and is there"));
+        }
+        self.apply(Applied::Remove(id));
+    }
+
+    fn apply(&mut self, change: Applied) {
+        self.applied.push(change);
+        self.note(change);
+    }
+
+    fn note(&mut self, change: Applied) {
+        match change {
+            Applied::Upsert { id, state, at, absent, is_ordered, is_by_scan } => {
+                self.copy.insert(id, Copied { state, at, absent });
+                if !is_by_scan {
+                    self.delivered.insert(state);
+                }
+                if is_ordered {
+                    self.ordered.push(id);
+                }
+            }
+            Applied::Remove(id) => _ = self.copy.remove(&id),
+            Applied::Gap => {
+                self.delivered.clear();
+                self.ordered.clear();
+            }
+        }
+    }
+
+    fn store(&mut self) {
+        // As a driver does: there is no batch before the follower has begun.
+        if !matches!(self.machine.state().phase, Phase::Start(_)) {
+            let checkpoint = Checkpoint::of(self.machine.state(), &Fingerprint::default());
+            self.stored.push((serde_json::to_string(&checkpoint).unwrap(), self.applied.len()));
+        }
+    }
+
+    fn restart(&mut self, which: u8) {
+        self.kill_in = None;
+        // Mostly the last one. The copy is that of the checkpoint.
+        let back = if which < 128 { 0 } else { usize::from(which - 128) };
+        self.stored.truncate(self.stored.len().saturating_sub(back).max(1));
+        self.log.push(format!("killed, and started from {back} checkpoints before the last"));
+        let length = self.stored.last().map_or(0, |it| it.1);
+        self.machine = match self.stored.last() {
+            Some((stored, _)) => {
+                let checkpoint: Checkpoint = serde_json::from_str(stored).unwrap();
+                Machine::of(self.case.settings(), checkpoint.state(&self.case.settings()).unwrap())
+            }
+            None => Machine::new(self.case.settings(), self.case.begin()),
+        };
+        let mut applied = std::mem::take(&mut self.applied);
+        applied.truncate(length);
+        self.copy.clear();
+        self.delivered.clear();
+        self.ordered.clear();
+        applied.into_iter().for_each(|it| self.apply(it));
+        self.has_begun = self.machine.state().phase == Phase::Scanning;
+    }
+
+    pub(super) fn run(&mut self) {
+        for step in &self.case.steps {
+            match step {
+                Step::Poll => _ = self.round(Work::Poll),
+                Step::Sweep => _ = self.round(Work::Sweep { whole: false }),
+                Step::FullScan => {
+                    self.machine.begin_refresh();
+                    for _ in 0..40 {
+                        self.round(Work::Refresh);
+                        self.round(Work::Poll);
+                    }
+                }
+                Step::Kill(after, which) => self.kill_in = Some((after % 16, *which)),
+            }
+        }
+        self.events = Vec::new().into_iter();
+        self.kill_in = None;
+        // The world stands still: the follower comes to rest.
+        for turn in 0..8 {
+            self.log.push(format!("rest {turn}"));
+            self.round(Work::Poll);
+            while self.machine.is_behind() && self.trouble.is_none() {
+                self.round(Work::Poll);
+            }
+            self.check_gap();
+            self.round(Work::Sweep { whole: true });
+            self.check_gap();
+        }
+    }
+
+    /// An empty listing is a gap as long as it lasts, if it wasn't empty before.
+    fn check_gap(&mut self) {
+        let gap = self.machine.state().gap;
+        if self.world.rows.is_empty() && !self.machine.state().is_blank() && gap != Some(GapReason::Emptied) {
+            self.fail(format!("the gap of an empty listing is {gap:?}"));
+        }
+    }
+
+    /// What must hold in the end.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
+        if !self.machine.is_caught_up() && !self.world.rows.is_empty() {
+            return Err("it isn't caught up".to_owned());
+        }
+        self.check_requests()?;
+        let lookback = self.case.lookback();
+        let is_decided = self.machine.side().is_some();
+        let Self { world, copy, case, .. } = self;
+        for (depth, row) in world.rows.iter().enumerate() {
+            let is_asked_for = match case.begin() {
+                Begin::Beginning => true,
+                Begin::Latest => !row.is_initial,
+                Begin::Since(since) => row.time > since,
+            };
+            let copied = copy.get(&row.id);
+            // What moved may hide what it passed, and an end that isn't known yet what comes late.
+            let is_in_lookback = depth < lookback && row.behind_at == 0;
+            let is_found = !(row.is_displaced || world.has_moved) || (is_in_lookback && is_decided);
+            if is_asked_for && is_found && copied.is_none() {
+                return Err(format!("{} is missing, at {depth}", row.id));
+            }
+            // What wasn't asked for is delivered when it changes.
+            let has_changed = case.begin() == Begin::Latest && row.state > world.first_state;
+            let is_stale =
+                copied.map(|it| it.state) != Some(row.state) && (is_asked_for || has_changed || copied.is_some());
+            let was_behind = row.behind_at > copied.map_or(0, |it| it.at);
+            if depth < lookback && !was_behind && is_stale && (is_found || copied.is_some()) {
+                return Err(format!("{} is stale, at {depth}", row.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// An idle poll is one request. It is two where the listing is empty, or the end that grows unknown; and a single
+    /// record at an end that may grow is looked at three times more. An idle sweep reads the lookback once.
+    fn check_requests(&mut self) -> Result<(), String> {
+        let requests = self.round(Work::Poll);
+        let (length, side) = (self.world.rows.len(), self.machine.side());
+        let most = match side {
+            Some(_) if length > 1 => 1,
+            Some(Side::Head) if length == 1 => 1,
+            _ if length != 1 => 2,
+            Some(_) => 4,
+            None => 5,
+        };
+        if requests > most {
+            return Err(format!("an idle poll takes {requests} requests"));
+        }
+        let requests = self.round(Work::Sweep { whole: true });
+        let settings = self.case.settings();
+        let step = (self.world.page_size(settings.plan.limit) - 1).max(1);
+        let most = (settings.remembered() + 2 * self.case.page_size as usize).div_ceil(step) as u64 + 3;
+        if requests > most {
+            return Err(format!("an idle sweep takes {requests} requests and not {most}"));
+        }
+        Ok(())
+    }
+}
