@@ -23,7 +23,9 @@ pub enum StartFrom {
     /// [lookback](crate::follow::Follow::lookback) are delivered, too.
     Latest,
     /// At this time: the records after it are delivered, oldest first where the newest come first in the listing. Needs
-    /// a listing whose records have [timestamps](crate::Paginate::timestamp).
+    /// a listing whose records have [timestamps](crate::Paginate::timestamp), and stand in their order: where an older
+    /// record has moved ahead of newer ones, those may be missed. The tolerance is that of
+    /// [`since_tolerance`](crate::Listing::since_tolerance).
     Since(DateTime<Utc>),
 }
 

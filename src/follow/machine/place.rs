@@ -201,7 +201,9 @@ impl Machine {
         let digest = |it: &Option<Table>| it.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
         let before = digest(&self.before).or_else(|| digest(other));
         self.take_in(view.side, at, record);
-        if !view.is_silent && self.is_wanted(record) && before != Some(record.digest) {
+        // (What is older than asked for is delivered where it has changed.)
+        let is_wanted = before.is_some() || self.is_wanted(record);
+        if !view.is_silent && is_wanted && before != Some(record.digest) {
             let kind = match at {
                 _ if before.is_some() => Kind::Updated,
                 0 => Kind::New,

@@ -245,7 +245,8 @@ impl Machine {
                 continue;
             }
             let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
-            if !is_silent && self.is_wanted(record) && digest != Some(record.digest) {
+            let is_wanted = digest.is_some() || self.is_wanted(record);
+            if !is_silent && is_wanted && digest != Some(record.digest) {
                 let kind = match delivery {
                     _ if digest.is_some() => Kind::Updated,
                     Delivery::Late => Kind::Late,

@@ -1,5 +1,6 @@
 //! Followers of a listing that isn't one of this crate's, at both of its ends.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actionlog::follow::{Batch, Change, Checkpoint, Follow, GapReason, StartFrom};
@@ -74,15 +75,18 @@ impl Paginate for Jobs {
 
 /// The jobs of a server, in the order of its listing, and how many requests it got.
 #[derive(Clone, Debug, Default)]
-struct Queue(Arc<Mutex<(Vec<(u32, bool)>, usize)>>);
+struct Queue {
+    jobs: Arc<Mutex<Vec<(u32, bool)>>>,
+    requests: Arc<AtomicUsize>,
+}
 
 impl Queue {
     fn change<T>(&self, change: impl FnOnce(&mut Vec<(u32, bool)>) -> T) -> T {
-        change(&mut self.0.lock().unwrap().0)
+        change(&mut self.jobs.lock().unwrap())
     }
 
     fn requests(&self) -> usize {
-        self.0.lock().unwrap().1
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Adds jobs at the end that grows.
@@ -112,10 +116,9 @@ impl HttpClient for Queue {
         let number =
             |name: &str| -> usize { uri.split_once(name).unwrap().1.split('&').next().unwrap().parse().unwrap() };
         let (from, count) = (number("from="), number("count="));
-        let mut queue = self.0.lock().unwrap();
-        queue.1 += 1;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let job = |it: &(u32, bool)| format!(r#"{{"name": "{}", "done": {}}}"#, name(it.0), it.1);
-        let page: Vec<_> = queue.0.iter().skip(from).take(count).map(job).collect();
+        let page: Vec<_> = self.jobs.lock().unwrap().iter().skip(from).take(count).map(job).collect();
         Ok(http::Response::new(Body::from(Bytes::from(format!(r#"{{"jobs": [{}]}}"#, page.join(","))))))
     }
 }

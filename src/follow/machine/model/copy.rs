@@ -309,7 +309,8 @@ impl<'a> Copy<'a> {
             let is_asked_for = match case.begin() {
                 Begin::Beginning => true,
                 Begin::Latest => !row.is_initial,
-                Begin::Since(since) => row.time > since,
+                // Where records move, times don't show where to begin.
+                Begin::Since(since) => row.time > since && !(row.is_initial && world.has_moved),
             };
             let copied = copy.get(&row.id);
             // What moved may hide what it passed, and an end that isn't known yet what comes late.
