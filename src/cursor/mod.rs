@@ -31,7 +31,8 @@ const NEAR: usize = 5;
 /// A position in a listing: what was delivered up to here, and how to find the position again.
 ///
 /// A small serde value. Store it *after* you have stored the records before it: the cursor stays behind the stream, so
-/// resuming from it may repeat records and never skips one. [`Listing::resume`](crate::page::Listing::resume) resumes
+/// resuming from it may repeat records, and skips none but in [these
+/// cases](crate::guarantees#what-may-be-skipped). [`Listing::resume`](crate::page::Listing::resume) resumes
 /// from it.
 ///
 /// A cursor holds the base URL, the path, and a hash of each parameter that selects records, so it can't be used for
