@@ -70,9 +70,14 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::CannotBlock`] inside of an [async runtime](self#inside-of-an-async-runtime), or if the background
-/// thread can't be started. The future isn't polled then.
+/// [`ErrorKind::CannotBlock`] inside of an [async runtime](self#inside-of-an-async-runtime), in a destructor of a
+/// thread-local variable, or if the background thread can't be started. The future isn't polled then.
 pub fn wait<F: IntoFuture>(future: F) -> Result<F::Output> {
+    // Whatever waits needs Tokio's thread-local variable. It is gone in the destructors of others.
+    if Handle::try_current().is_err_and(|it| it.is_thread_local_destroyed()) {
+        let error = Error::new(ErrorKind::CannotBlock, "a blocking call while its thread ends");
+        return Err(error.with_hint(Some("make the call before the thread ends, not in a thread-local's destructor")));
+    }
     if is_in_async() {
         let hint = "use `.await` here, or move the blocking call into `tokio::task::spawn_blocking`";
         let error = Error::new(ErrorKind::CannotBlock, "a blocking call inside of an async runtime");

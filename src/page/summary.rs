@@ -226,12 +226,12 @@ impl fmt::Display for Verdict {
             Self::Unverified(doubt) => (
                 "unverified",
                 match doubt {
-                    Doubt::NoTotal => "the server sends no total",
+                    Doubt::NoTotal => "no total shows how many records there are",
                     Doubt::TotalMoved => "the total changed during the scan",
                     Doubt::TotalDiffers => "the total differs from the number of records",
                     Doubt::OrderMayChange => "records may have moved during the scan",
                     Doubt::Reordered => "records were added, removed or moved during the scan",
-                    Doubt::SingleRecords => "the server sends single records",
+                    Doubt::SingleRecords => "pages of one record can't overlap",
                     Doubt::BeyondMemory => "more records were seen than are remembered",
                     Doubt::Alike => "invalid records can't be told apart",
                     Doubt::Overlap => "parts overlap by an unknown number of records",

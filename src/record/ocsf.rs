@@ -10,7 +10,7 @@
 //! | `type_uid`, `type_name` | 600300 + `activity_id`, and its name |
 //! | `time` | [`timestamp`](LogRecord::timestamp), in milliseconds |
 //! | `severity_id`, `severity` | by [`outcome`](LogRecord::outcome): 3 `Medium` if it failed, 0 `Unknown` if the outcome is unknown, otherwise 1 `Informational` |
-//! | `status_id`, `status` | by the outcome: 1 `Success`, 2 `Failure`. A status that is neither is 99, and `status` is the log's own word. Without a status: 0 `Unknown` |
+//! | `status_id`, `status` | by the outcome: 1 `Success`, 2 `Failure`. Any other outcome is 99, and `status` is the log's own word, or that of the outcome. Without an outcome: 0 `Unknown` |
 //! | `status_code` | [`status`](LogRecord::status), the log's own word |
 //! | `status_detail` | [`error`](LogRecord::error) |
 //! | `message` | action, target and outcome in one line |
@@ -19,7 +19,7 @@
 //! | `metadata.product.name`, `metadata.log_name` | [`source`](LogRecord::source) |
 //! | `metadata.uid` | [`key`](LogRecord::key) |
 //! | `actor.user` | [`actor`](LogRecord::actor), if it is a `user` or a `service account`: `uid` is its id; `type_id` is 1 `User` or 4 `Service` |
-//! | `actor.app_name`, `actor.app_uid` | for any other actor: its kind and its id. Without an actor: the source, as `app_name` |
+//! | `actor.app_name`, `actor.app_uid` | for any other actor, and a user without an id: its kind and its id. Without an actor: the source, as `app_name` |
 //! | `api.operation` | the action; `unknown` without one |
 //! | `api.service.name` | the source |
 //! | `api.response.error_message` | the error |

@@ -54,6 +54,8 @@ struct Queue<T> {
     watermark: Option<DateTime<Utc>>,
     /// The others don't wait for it, until it has an entry again.
     left_behind: bool,
+    /// It is live, and the others have waited for it as long as they may.
+    overdue: bool,
     /// Since when the others have been waiting for it.
     blocks_since: Option<Instant>,
     /// Whether an entry has come out.
@@ -115,6 +117,7 @@ impl<T> Merge<T> {
             ended: false,
             watermark: None,
             left_behind: false,
+            overdue: false,
             blocks_since: None,
             begun: false,
         });
@@ -130,7 +133,11 @@ impl<T> Merge<T> {
         let entry = Entry { item, position, arrived: now };
         match position {
             // It is no record: the others wait, or go on, as they did.
-            Position::Now => queue.entries.push_front(entry),
+            Position::Now => {
+                // Behind those that are waiting already, so that errors come in their order.
+                let before = queue.entries.iter().take_while(|it| it.position == Position::Now).count();
+                queue.entries.insert(before, entry);
+            }
             Position::At(_) | Position::Behind => {
                 queue.entries.push_back(entry);
                 queue.left_behind = false;
@@ -166,7 +173,8 @@ impl<T> Merge<T> {
     }
 
     pub(super) fn is_left_behind(&self, log: usize) -> bool {
-        self.queues.get(log).is_some_and(|it| it.left_behind && it.entries.is_empty() && !it.ended)
+        let is_behind = |it: &Queue<T>| it.left_behind || it.overdue;
+        self.queues.get(log).is_some_and(|it| is_behind(it) && it.entries.is_empty() && !it.ended)
     }
 
     pub(super) fn next(&mut self, now: Instant) -> Next<T> {
@@ -185,6 +193,7 @@ impl<T> Merge<T> {
         let mut blocked = false;
         for (index, queue) in self.queues.iter_mut().enumerate() {
             let blocks = !queue.ended && !queue.left_behind && queue.entries.is_empty();
+            queue.overdue = false;
             if !blocks || queue.has_passed(rank, self.order, index > log) {
                 queue.blocks_since = None;
                 continue;
@@ -195,7 +204,9 @@ impl<T> Merge<T> {
                 (false, [wait, _]) => wait.and_then(|it| since.checked_add(it)),
             };
             if deadline.is_some_and(|it| it <= now) {
+                // A live log is waited for again at the next record.
                 queue.left_behind = !queue.live;
+                queue.overdue = queue.live;
                 continue;
             }
             blocked = true;

@@ -54,7 +54,8 @@
 //!   the log goes on.
 //! - After a [transient](crate::Error::is_transient) error, its scan continues after a wait. The others don't wait for
 //!   it, so its records may come out of order. With [`OnError::Wait`], they do wait.
-//! - After any other error, the log has ended.
+//! - After any other error, a scan and a follower have ended. Of a stream that goes on nevertheless, the records come
+//!   when it has some, and nothing waits for them.
 //!
 //! # Waiting
 //!
@@ -351,7 +352,11 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
                         log.counts.ended = true;
                         self.merge.end(index);
                     }
-                    Some(Fed::Reached(time)) => self.merge.set_watermark(index, time),
+                    Some(Fed::Reached(time)) => {
+                        // It has asked its server since, and got a response.
+                        log.counts.failed = false;
+                        self.merge.set_watermark(index, time);
+                    }
                     Some(Fed::Record(record, time)) => {
                         log.counts.failed = false;
                         self.merge.push(index, Ok(record), time.map_or(Position::Behind, Position::At), now);
@@ -360,7 +365,9 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
                         // What concerns records comes where they stand.
                         let of_records = matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial);
                         log.counts.failed |= !of_records;
-                        let failing = error.is_transient() && !of_records && self.on_error == OnError::GoOn;
+                        // Nobody waits for a log that may never come again, though its stream doesn't end.
+                        let is_over = !error.is_transient() && !of_records;
+                        let failing = is_over || (!of_records && self.on_error == OnError::GoOn);
                         let position = if of_records { Position::Behind } else { Position::Now };
                         self.merge.push(index, Err(error.in_log(Arc::clone(&log.name))), position, now);
                         if failing {

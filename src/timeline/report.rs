@@ -74,7 +74,8 @@ pub struct LogSummary {
     pub invalid: u64,
     /// How many other errors it had.
     pub errors: u64,
-    /// Whether the last thing that came of it is one of these errors, and no record.
+    /// Whether the last thing that came of it is one of these errors: neither a record nor, of a live log, a successful
+    /// poll has come since.
     pub failed: bool,
     /// Whether the timeline asked the server for the timestamps, because the query didn't: Arklow's records have none
     /// without their [state](crate::arklow::RecordsQuery::include_state).

@@ -253,3 +253,30 @@ fn an_iterator_that_a_runtime_drops_with_its_tasks_blocks_nothing() {
         assert_eq!(client.logs().list(()).page().blocking().unwrap().len(), 100);
     }
 }
+
+/// Makes a blocking call when its thread ends, and reports the result.
+struct AtTheEnd(std::sync::mpsc::Sender<Option<ErrorKind>>);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        let _ = self.0.send(actionlog::blocking::wait(async {}).err().map(|it| it.kind()));
+    }
+}
+
+thread_local! {
+    static AT_THE_END: std::cell::RefCell<Option<AtTheEnd>> = const { std::cell::RefCell::new(None) };
+}
+
+#[test]
+fn a_blocking_call_while_its_thread_ends_is_an_error_and_no_panic() {
+    let (sender, results) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Its destructor runs after that of Tokio's variable, which is created later.
+        AT_THE_END.set(Some(AtTheEnd(sender)));
+        actionlog::blocking::wait(async {}).unwrap();
+    })
+    .join()
+    .unwrap();
+    // The order of destructors isn't promised: where Tokio's is still there, the call works.
+    assert!(matches!(results.recv().unwrap(), None | Some(ErrorKind::CannotBlock)));
+}

@@ -88,7 +88,7 @@ fn a_resumed_scan_repeats_at_most_a_page_and_costs_no_more_than_is_promised() {
         let order = if is_fixed { Stability::Stable } else { Stability::Unstable };
         Stop { records, stopped_behind, page_size, order, growth, removed, removed_from }
     });
-    let cases = std::env::var("MODEL_CASES").map_or(300, |it| it.parse().unwrap());
+    let cases = std::env::var("MODEL_CASES").map_or(120, |it| it.parse().unwrap());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let rng = match std::env::var("MODEL_SEED") {

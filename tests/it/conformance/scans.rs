@@ -88,7 +88,8 @@ pub(super) async fn a_scan_resumes_where_it_stopped<A: Api>(door: Door) {
             assert_eq!(rest.items.len(), 120 - stop, "{stop}");
         }
         read.extend(rest.items.iter().map(A::id));
-        let missed: Vec<_> = before.iter().filter(|it| scene.held().contains(it) && !read.contains(it)).collect();
+        let held = scene.held();
+        let missed: Vec<_> = before.iter().filter(|it| held.contains(it) && !read.contains(it)).collect();
         assert!(missed.is_empty(), "{stop}: {missed:?}");
     }
 }

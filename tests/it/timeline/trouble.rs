@@ -257,3 +257,69 @@ async fn a_log_that_fails_or_never_answers_holds_up_the_others_once_at_most_for_
         assert!(seconds.contains(&took), "{shown}: {took} s");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_is_well_again_has_not_failed() {
+    let server = samples(3);
+    let follow = integration(server.http_client()).logs().list(()).follow().start_from(StartFrom::Latest);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let follow = follow.shutdown_on(async { drop(stopped.await) });
+    let mut timeline = Timeline::<Change<AnyRecord>>::with_order(Order::OldestFirst).follow("shop", follow);
+    assert!(timeout(Duration::from_secs(60), timeline.next()).await.is_err());
+    (0..4).for_each(|_| {
+        server.fail_next(Fault::Status(503));
+    });
+    let error = timeout(Duration::from_secs(600), timeline.next()).await.unwrap().unwrap().unwrap_err();
+    assert_eq!((error.kind(), timeline.summary().logs[0].failed), (ErrorKind::Server, true));
+    // The log is quiet: no record says that it is well again.
+    while let Ok(entry) = timeout(Duration::from_secs(600), timeline.next()).await {
+        assert_eq!(entry.unwrap().unwrap_err().kind(), ErrorKind::Server);
+    }
+    assert!(!timeline.summary().logs[0].failed);
+    stop.send(()).unwrap();
+    assert!(timeline.next().await.is_none());
+    assert!(!timeline.summary().verdict.is_incomplete(), "{}", timeline.summary());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_refused_and_never_ends_holds_up_nobody() {
+    for on_error in [OnError::GoOn, OnError::Wait] {
+        let refused = stream::iter([Err(models::error(ErrorKind::Forbidden))]).chain(stream::pending());
+        let mut timeline = Timeline::<Custom>::with_order(Order::NewestFirst)
+            .stream("refused", refused, None)
+            .stream("one", stream::iter([custom(2), custom(1)]), None)
+            .on_error(on_error);
+        let next = async |timeline: &mut Timeline<Custom>| timeout(Duration::from_secs(3_600), timeline.next()).await;
+        assert_eq!(next(&mut timeline).await.unwrap().unwrap().unwrap_err().log(), Some("refused"));
+        for time in [2, 1] {
+            assert_eq!(next(&mut timeline).await.unwrap().unwrap().unwrap().1.time, Some(time), "{on_error:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_a_log_come_in_their_order() {
+    let (log, from_log) = live();
+    let mut timeline = Timeline::<Custom>::with_order(Order::OldestFirst).live("a", from_log);
+    let kinds = [ErrorKind::Timeout, ErrorKind::Server, ErrorKind::Connect];
+    kinds.into_iter().for_each(|kind| log.send(Err(models::error(kind))).unwrap());
+    for kind in kinds {
+        assert_eq!(timeline.next().await.unwrap().unwrap_err().kind(), kind);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_log_that_is_not_waited_for_any_more_is_said_to_be_left_behind() {
+    let ((a, from_a), (_b, from_b)) = (live(), live());
+    let mut timeline = Timeline::<Custom>::with_order(Order::OldestFirst).live("a", from_a).live("silent", from_b);
+    a.send(record(0, 1)).unwrap();
+    assert!(timeline.next().now_or_never().is_none());
+    assert_eq!(timeline.summary().waiting_for().collect::<Vec<_>>(), ["silent"]);
+    assert!(timeline.next().await.unwrap().is_ok());
+    assert_eq!(timeline.summary().log("silent").unwrap().state, LogState::LeftBehind);
+    assert_eq!(timeline.summary().waiting_for().count(), 0);
+    // The next record waits for it again.
+    a.send(record(0, 2)).unwrap();
+    assert!(timeline.next().now_or_never().is_none());
+    assert_eq!(timeline.summary().waiting_for().collect::<Vec<_>>(), ["silent"]);
+}
