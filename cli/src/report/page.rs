@@ -168,9 +168,9 @@ fn records(page: &mut String, title: &str, facts: &[&Fact]) {
     }
     let _ = writeln!(
         page,
-        "<h2>{title}</h2>\n<p class=\"soft\">{} of them</p>\n<div class=\"scroll\"><table class=\"records\"><tr><th>time</th>\
+        "<h2>{title}</h2>\n<p class=\"soft\">{} shown</p>\n<div class=\"scroll\"><table class=\"records\"><tr><th>time</th>\
          <th>log</th><th>action</th><th>target</th><th class=\"number\">took</th><th>outcome</th><th>message</th></tr>",
-        if facts.len() == ROWS { format!("the first {ROWS}") } else { facts.len().to_string() }
+        facts.len()
     );
     for fact in facts {
         let time = fact.timestamp.map(|it| it.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default();
