@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use actionlog::reqwest;
+use actionlog::integration::ActionLog;
+use actionlog::{LogRecord, reqwest};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 
@@ -75,14 +76,16 @@ fn plain(bench: &Bench, records: usize) -> Duration {
 fn many_records_take_no_more_memory_than_few_and_all_are_in_the_file() {
     let records = many();
     let few = export(&bench(records / 10), "few.parquet").1;
+    let began = Instant::now();
     let bench = bench(records);
+    let made = began.elapsed();
     let server = plain(&bench, records);
     for ending in ["parquet", "sqlite", "ndjson", "csv"] {
         let (took, most) = export(&bench, &format!("many.{ending}"));
         let size = std::fs::metadata(bench.path(&format!("many.{ending}"))).unwrap().len() >> 20;
         println!(
             "{records} records to {ending}: {took:.1?} ({:.0}/s), {size} MB, at most {most} MB of memory; \
-             the server alone {server:.1?}",
+             the server made them in {made:.1?} and sends them in {server:.1?} to a client that drops them",
             records as f64 / took.as_secs_f64()
         );
         // The segment under way, and what was read ahead.
@@ -96,4 +99,32 @@ fn many_records_take_no_more_memory_than_few_and_all_are_in_the_file() {
     assert_eq!(reader.metadata().file_metadata().num_rows(), records as i64);
     let keys = reader.get_row_iter(None).unwrap().map(|it| it.unwrap().get_string(1).unwrap().clone());
     assert_eq!(keys.collect::<HashSet<_>>().len(), records);
+    by_duckdb(&bench, records);
+}
+
+/// Compares keys and times by DuckDB, if `ACTIONLOG_PYTHON` names a Python that has it. (`.ci/engines` compares all else.)
+fn by_duckdb(bench: &Bench, records: usize) {
+    let Some(python) = std::env::var_os("ACTIONLOG_PYTHON") else {
+        println!("SKIPPED: ACTIONLOG_PYTHON names no Python with DuckDB");
+        return;
+    };
+    let logs: Vec<ActionLog> = bench.fake.integration().log().records().unwrap();
+    let mut source = String::from("key,time\n");
+    for log in &logs {
+        source.push_str(&format!("{},{}\n", log.key(), log.timestamp().unwrap().time.timestamp_micros()));
+    }
+    std::fs::write(bench.path("source.csv"), source).unwrap();
+    let script = "
+import duckdb
+source = \"select key, time from read_csv('source.csv', columns={'key': 'VARCHAR', 'time': 'BIGINT'})\"
+read = \"select key, epoch_us(timestamp) as time from 'many.parquet'\"
+for one, other in ((source, read), (read, source)):
+    print(duckdb.sql(f'select count(*) from ({one} except all {other})').fetchone()[0], end=' ')
+print(duckdb.sql('select count(*), count(distinct key) from \"many.parquet\"').fetchone())
+";
+    let mut command = std::process::Command::new(python);
+    let out = command.args(["-c", script]).current_dir(bench.folder.path()).output().unwrap();
+    let out = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+    println!("duckdb: {out}");
+    assert_eq!(out.trim(), format!("0 0 ({records}, {records})"));
 }
