@@ -119,8 +119,8 @@ import duckdb
 source = \"select key, time from read_csv('source.csv', columns={'key': 'VARCHAR', 'time': 'BIGINT'})\"
 read = \"select key, epoch_us(timestamp) as time from 'many.parquet'\"
 for one, other in ((source, read), (read, source)):
-    print(duckdb.sql(f'select count(*) from ({one} except all {other})').fetchone()[0], end=' ')
-print(duckdb.sql('select count(*), count(distinct key) from \"many.parquet\"').fetchone())
+    print(duckdb.sql(f'select count(*) from ({one} except all {other})').fetchall()[0][0], end=' ')
+print(duckdb.sql('select count(*), count(distinct key) from \"many.parquet\"').fetchall()[0])
 ";
     let mut command = std::process::Command::new(python);
     let out = command.args(["-c", script]).current_dir(bench.folder.path()).output().unwrap();
