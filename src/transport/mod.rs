@@ -296,10 +296,7 @@ impl Transport {
                         Error::new(ErrorKind::Transport, "the server didn't process the request")
                             .with_outcome(WriteOutcome::NotApplied)
                     }
-                    HttpErrorKind::MaybeSent => {
-                        Error::new(ErrorKind::Transport, "the connection broke before the response arrived")
-                            .with_outcome(WriteOutcome::Unknown)
-                    }
+                    HttpErrorKind::MaybeSent => broken(&error),
                 }
                 .with_source(error.into_source())),
             }
@@ -315,13 +312,22 @@ impl Transport {
 /// The error for a connection that couldn't be established, with the reason and a hint where they are known.
 fn unreachable(kind: HttpErrorKind, error: &HttpError) -> Error {
     let obstacle = Obstacle::of(error);
-    let certificate = kind == HttpErrorKind::Certificate || matches!(obstacle, Some(Obstacle::Certificate(_)));
+    let certificate = kind == HttpErrorKind::Certificate || obstacle.is_some_and(Obstacle::is_lasting);
     let message = match obstacle {
         Some(obstacle) => obstacle.message(),
         None if certificate => "the server's certificate isn't trusted",
         None => "the server can't be reached",
     };
     Error::new(ErrorKind::Connect, message).with_transient(!certificate).with_hint(obstacle.map(Obstacle::hint))
+}
+
+/// The error for a connection that broke after something may have been sent.
+fn broken(error: &HttpError) -> Error {
+    let broke = |message: &str| Error::new(ErrorKind::Transport, message).with_outcome(WriteOutcome::Unknown);
+    match Obstacle::of(error).filter(|it| matches!(it, Obstacle::ClientCertificate(_))) {
+        Some(obstacle) => broke(obstacle.message()).with_transient(false).with_hint(Some(obstacle.hint())),
+        None => broke("the connection broke before the response arrived"),
+    }
 }
 
 fn overdue(what: &str, limit: Option<Duration>) -> Error {

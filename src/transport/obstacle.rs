@@ -9,6 +9,9 @@ use std::io;
 pub(super) enum Obstacle {
     /// The server's certificate isn't trusted; the field is the hint. A retry fails the same way.
     Certificate(&'static str),
+    /// The server requires a client certificate, or rejects the one that was sent; the field is the hint. A retry fails
+    /// the same way. With TLS 1.3 this comes only after the request was sent.
+    ClientCertificate(&'static str),
     /// The server doesn't speak TLS.
     NotTls,
     /// The host name doesn't resolve.
@@ -29,9 +32,15 @@ impl Obstacle {
         found
     }
 
+    /// Whether a retry fails the same way.
+    pub(super) fn is_lasting(self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::ClientCertificate(_))
+    }
+
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Certificate(_) => "the server's certificate isn't trusted",
+            Self::ClientCertificate(_) => "the server requires a client certificate that it trusts",
             Self::NotTls => "the server can't be reached: it doesn't speak TLS",
             Self::UnknownHost => "the server can't be reached: its host name doesn't resolve",
             Self::Refused => "the server can't be reached: nothing listens on that port",
@@ -40,7 +49,7 @@ impl Obstacle {
 
     pub(super) fn hint(self) -> &'static str {
         match self {
-            Self::Certificate(hint) => hint,
+            Self::Certificate(hint) | Self::ClientCertificate(hint) => hint,
             Self::NotTls => "check that the port serves https; for plain http, begin the base URL with http://",
             Self::UnknownHost => "check the base URL's host, and that this machine's DNS knows it",
             Self::Refused => "check that the server is up, and the base URL's port",
@@ -63,6 +72,7 @@ fn at(error: &(dyn StdError + 'static)) -> Option<Obstacle> {
 
 #[cfg(feature = "rustls")]
 fn by_tls(error: &(dyn StdError + 'static)) -> Option<Obstacle> {
+    use rustls::AlertDescription as Alert;
     use rustls::CertificateError as Why;
 
     Some(match error.downcast_ref()? {
@@ -82,6 +92,19 @@ fn by_tls(error: &(dyn StdError + 'static)) -> Option<Obstacle> {
             _ => "read the error's source, and report it to the server's operator",
         }),
         rustls::Error::InvalidMessage(_) => Obstacle::NotTls,
+        rustls::Error::AlertReceived(alert) => Obstacle::ClientCertificate(match alert {
+            Alert::CertificateRequired => "pass it, with its private key, to client_certificate",
+            Alert::UnknownCA => "no authority that the server trusts has issued the one that was sent",
+            Alert::CertificateExpired => "the one that was sent has expired",
+            Alert::CertificateRevoked => "the one that was sent was revoked",
+            // `DecryptError`: its signature isn't that of the authority of this name.
+            Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied
+            | Alert::DecryptError => "check the one that was passed to client_certificate; if there is none, pass one",
+            _ => return None,
+        }),
         _ => return None,
     })
 }

@@ -234,13 +234,13 @@ mod mutual {
         (params.signed_by(&key, issuer).unwrap(), key)
     }
 
-    /// A server that requires a client certificate of the authority.
-    async fn demanding(authority: &Issuer) -> String {
+    /// A server with a certificate for this name, which requires a client certificate of the authority.
+    async fn demanding(authority: &Issuer, name: &str) -> String {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).unwrap();
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let (certificate, key) = issued(authority, "127.0.0.1");
+        let (certificate, key) = issued(authority, name);
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -253,7 +253,14 @@ mod mutual {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut stream = match acceptor.accept(stream).into_fallible().await {
+                    Ok(stream) => stream,
+                    Err((_, mut refused)) => {
+                        // Closing with unread data would reset the connection, and the client would miss the alert.
+                        tokio::spawn(async move { while refused.read(&mut [0; 4096]).await.is_ok_and(|it| it > 0) {} });
+                        continue;
+                    }
+                };
                 let _ = stream.read(&mut [0; 4096]).await;
                 let _ = stream.write_all(ANSWER).await;
                 let _ = stream.shutdown().await;
@@ -265,7 +272,7 @@ mod mutual {
     #[tokio::test]
     async fn a_client_certificate_is_shown_to_a_server_that_asks_for_one() {
         let (ours, theirs) = (authority(), authority());
-        let url = demanding(&ours).await;
+        let url = demanding(&ours, "127.0.0.1").await;
         let builder = || {
             IntegrationClient::builder(&url)
                 .authenticator(auth::none())
@@ -286,14 +293,25 @@ mod mutual {
         }
 
         let (other, others_key) = issued(&theirs, "robot");
+        let mut hints = Vec::new();
         for stranger in [
             builder(),
             builder()
                 .client_certificate(pem("CERTIFICATE", other.der()), pem("PRIVATE KEY", &others_key.serialize_der())),
         ] {
-            let error = promptly(stranger.build().unwrap().send(probe())).await.unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::Transport), "{error:?}");
+            let stranger = stranger.retry(RetryPolicy::default()).build().unwrap();
+            let error = promptly(stranger.send(probe())).await.unwrap_err();
+            // With TLS 1.3 the server says so only after the request was sent. A retry wouldn't help.
+            assert_eq!(
+                (error.kind(), error.is_transient(), error.attempts()),
+                (ErrorKind::Transport, false, 1),
+                "{error:?}"
+            );
+            assert!(error.to_string().contains("requires a client certificate that it trusts"), "{error}");
+            hints.push(error.hint().unwrap().to_owned());
         }
+        assert_eq!(hints[0], "pass it, with its private key, to client_certificate");
+        assert_eq!(hints[1], "check the one that was passed to client_certificate; if there is none, pass one");
         // Only the configured authority is trusted.
         let wary = IntegrationClient::builder(&url).authenticator(auth::none()).retry(RetryPolicy::never());
         let wary = wary
@@ -307,5 +325,52 @@ mod mutual {
             let problem = problem(builder().client_certificate(certificate, key));
             assert!(problem.contains("client certificate"), "{problem}");
         }
+    }
+
+    /// A proxy that connects each tunnel to this address, and keeps the heads of the requests that it got.
+    async fn tunnel(to: String) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, heads) = (listener.local_addr().unwrap(), Arc::<std::sync::Mutex<Vec<String>>>::default());
+        let kept = Arc::clone(&heads);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = vec![0; 4096];
+                let read = stream.read(&mut head).await.unwrap();
+                kept.lock().unwrap().push(String::from_utf8_lossy(&head[..read]).into_owned());
+                let mut server = tokio::net::TcpStream::connect(&to).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+            }
+        });
+        (address.to_string(), heads)
+    }
+
+    /// As the guide says: the certificate is shown to the server, and the proxy sees neither it nor the token.
+    #[tokio::test]
+    async fn a_client_certificate_is_shown_to_the_server_behind_a_proxy() {
+        let ours = authority();
+        let url = demanding(&ours, "logs.example.com").await;
+        let (proxy, heads) = tunnel(url.trim_start_matches("https://").to_owned()).await;
+        let (certificate, key) = issued(&ours, "robot");
+        let builder = || {
+            IntegrationClient::builder("https://logs.example.com")
+                .bearer("98b5af0c4e5a")
+                .retry(RetryPolicy::never())
+                .proxy(format!("http://ann:s3cr3t@{proxy}"))
+                .only_root_certificates(pem("CERTIFICATE", ours.der()))
+        };
+        let with = builder()
+            .client_certificate(pem("CERTIFICATE", certificate.der()), pem("PRIVATE KEY", &key.serialize_der()))
+            .build()
+            .unwrap();
+        promptly(with.send(probe())).await.unwrap();
+        let head = heads.lock().unwrap()[0].to_lowercase();
+        assert!(head.starts_with("connect logs.example.com:443 http/1.1\r\n"), "{head}");
+        assert!(head.contains("proxy-authorization: basic ") && !head.contains("98b5af0c"), "{head}");
+
+        let error = promptly(builder().build().unwrap().send(probe())).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::Transport), "{error:?}");
+        assert!(!crate::support::all_shown(&error).contains("s3cr3t"), "{error:?}");
     }
 }
