@@ -83,8 +83,8 @@
 //! # What it doesn't do
 //!
 //! It doesn't throttle requests, except by the limit on requests in flight and by `Retry-After`; and a scan prefetches
-//! less from a server that slows down. It doesn't promise that each record comes exactly once. It needs tokio, and there
-//! is no wasm.
+//! less from a server that slows down. It doesn't promise that each record comes exactly once. It needs tokio, and
+//! there is no wasm.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any_record;

@@ -81,8 +81,8 @@ async fn execute(cli: Cli, output: Arc<Output>) -> Result<Status, Failure> {
     }
 }
 
-/// Writes the crate's spans and events to the standard error, and none of the libraries below it: what those write isn't
-/// known to be free of credentials.
+/// Writes the crate's spans and events to the standard error, and none of the libraries below it: those aren't known to
+/// leave out credentials.
 fn log_requests(verbose: u8) {
     let level = match verbose {
         0 => return,

@@ -153,8 +153,8 @@ impl<Q: Paginate> Listing<Q> {
     /// Use this for a listing whose newest records come first. Scan all of it once, keep the cursor, and request what
     /// is newer from time to time: in the order in which it happened, and in bounded memory. The new
     /// [cursor](Items::cursor) stands behind the newest record that was yielded. The next call starts from there. It
-    /// may repeat records, and skips none but in [these cases](crate::guarantees#newer-records). If all of the 64 records
-    /// are gone that the cursor remembers at the head, the call fails with
+    /// may repeat records, and skips none but in [these cases](crate::guarantees#newer-records). If all of the 64
+    /// records are gone that the cursor remembers at the head, the call fails with
     /// [`Incomplete`](crate::ErrorKind::Incomplete).
     ///
     /// The call fails with [`InvalidRequest`](crate::ErrorKind::InvalidRequest), before anything is sent, where new
@@ -197,9 +197,9 @@ impl<Q: Paginate> Listing<Q> {
     /// Sets whether records keep their positions relative to each other, where you know more than the API's reference
     /// says.
     ///
-    /// Only a listing of [`Stability::Stable`] can be [`Complete`](crate::page::Verdict::Complete) by one scan, and only
-    /// such a listing needs no second look at its head. Arklow's order is undocumented. The order of the integration logs is
-    /// stable if they are sorted by a unique key that doesn't change; this is documented for `_id`.
+    /// Only a listing of [`Stability::Stable`] can be [`Complete`](crate::page::Verdict::Complete) by one scan, and
+    /// only such a listing needs no second look at its head. Arklow's order is undocumented. The order of the
+    /// integration logs is stable if they are sorted by a unique key that doesn't change; this is documented for `_id`.
     ///
     /// A key that several records share, such as a time or a status, doesn't make the order stable: the server may list
     /// the records that share a value in another order at each request. Don't set `Stable` then. Of 400 records sorted

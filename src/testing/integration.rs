@@ -293,14 +293,12 @@ impl State {
             Some(Err(_)) => return Err(bad("filter must be a JSON object".to_owned())),
         };
         let term = query.get("search").map(str::to_lowercase);
-
         let limit = store.page_size(limit.min(self.largest_page.map_or(u64::MAX, u64::from)) as usize);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let records = store.records(&NAME).iter();
         // As clients ask as a rule: a log of a million records isn't gone through for each page.
         if filter.is_empty() && term.is_none() && query.get("sort").is_none() && !ascending {
-            let page: Vec<&str> = records.clone().skip(offset).take(limit).map(|it| it.text.as_str()).collect();
-            return Ok(self.page(records.len(), &page));
+            return Ok(self.page(records.len(), records.skip(offset).take(limit)));
         }
         let mut selected: Vec<&Record> = records
             .filter(|it| filter.iter().all(|(field, value)| it.value().get(field) == Some(value)))
@@ -314,12 +312,12 @@ impl State {
             None if ascending => selected.reverse(),
             None => {}
         }
-        let page: Vec<&str> = selected.iter().skip(offset).take(limit).map(|it| it.text.as_str()).collect();
-        Ok(self.page(selected.len(), &page))
+        Ok(self.page(selected.len(), selected.into_iter().skip(offset).take(limit)))
     }
 
     /// The response with a page of this many records.
-    fn page(&self, all: usize, page: &[&str]) -> HttpResponse {
+    fn page<'a>(&self, all: usize, page: impl Iterator<Item = &'a Record>) -> HttpResponse {
+        let page: Vec<_> = page.map(|it| it.text.as_str()).collect();
         let total = self.total.of(all, page.len()).map(|it| format!(r#","total":{it}"#)).unwrap_or_default();
         wire::json(StatusCode::OK, format!(r#"{{"success":true,"data":[{}]{total}}}"#, page.join(",")))
     }

@@ -102,7 +102,7 @@ fn many_records_take_no_more_memory_than_few_and_all_are_in_the_file() {
     by_duckdb(&bench, records);
 }
 
-/// Compares keys and times by DuckDB, if `ACTIONLOG_PYTHON` names a Python that has it. (`.ci/engines` compares all else.)
+/// Compares keys and times by DuckDB, if `ACTIONLOG_PYTHON` names a Python that has it.
 fn by_duckdb(bench: &Bench, records: usize) {
     let Some(python) = std::env::var_os("ACTIONLOG_PYTHON") else {
         println!("SKIPPED: ACTIONLOG_PYTHON names no Python with DuckDB");
@@ -116,6 +116,7 @@ fn by_duckdb(bench: &Bench, records: usize) {
     std::fs::write(bench.path("source.csv"), source).unwrap();
     let script = "
 import duckdb
+duckdb.sql('set enable_progress_bar=false')
 source = \"select key, time from read_csv('source.csv', columns={'key': 'VARCHAR', 'time': 'BIGINT'})\"
 read = \"select key, epoch_us(timestamp) as time from 'many.parquet'\"
 for one, other in ((source, read), (read, source)):

@@ -182,8 +182,8 @@ impl Machine {
         found
     }
 
-    /// The scan has lost its position, while it isn't known which end grows: what is remembered of the end of the listing
-    /// doesn't go with what is read from here on.
+    /// The scan has lost its position, while it isn't known which end grows: what is remembered of the end of the
+    /// listing doesn't go with what is read from here on.
     fn start_over(&mut self, scan: &Scan) {
         if matches!(scan.kind, ScanKind::All) {
             return self.lose_anchors(GapReason::Lost);

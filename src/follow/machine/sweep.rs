@@ -311,8 +311,8 @@ impl Sweep {
 }
 
 /// The indexes of the remembered records that a page doesn't show, although it shows these around them, the newest
-/// first. `is_top`: the page begins with the newest record of the listing. `bottom`: it ends with the oldest one, and so
-/// many are remembered.
+/// first. `is_top`: the page begins with the newest record of the listing. `bottom`: it ends with the oldest one, and
+/// so many are remembered.
 fn absent(mut shown: Vec<usize>, is_stable: bool, is_top: bool, bottom: Option<usize>) -> impl Iterator<Item = usize> {
     let (first, last) = (shown.first().copied(), shown.last().copied());
     // A record that has moved is no neighbour. In the middle of a page, it would be out of order.
