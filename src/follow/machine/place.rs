@@ -57,11 +57,13 @@ pub(super) struct View<'a> {
     /// The forced records stand below what is shown above them, in the page or by this record of the page before: a
     /// sweep goes from the newest to the oldest.
     above: Option<&'a RecordKey>,
+    /// The page is one of a walk towards the newest record.
+    is_catch_up: bool,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(side: Side, page: &'a [Sighting]) -> Self {
-        Self { side, page, forced: &[], is_silent: false, above: None }
+        Self { side, page, forced: &[], is_silent: false, above: None, is_catch_up: false }
     }
 
     pub(super) fn forced(self, forced: &'a [bool]) -> Self {
@@ -70,6 +72,10 @@ impl<'a> View<'a> {
 
     pub(super) fn silent(self, is_silent: bool) -> Self {
         Self { is_silent, ..self }
+    }
+
+    pub(super) fn of_catch_up(self) -> Self {
+        Self { is_catch_up: true, ..self }
     }
 
     pub(super) fn below(self, above: Option<&'a RecordKey>) -> Self {
@@ -191,7 +197,9 @@ impl Machine {
         let above = view.known_above(index, table);
         // What is remembered above it may be gone: at the newest end, the page shows what stands there.
         let is_newest = self.is_newest && above.is_none();
-        let at = match below.known().and_then(|it| table.index(it)) {
+        // Above a known record that may have moved, a walk towards the newest end has come to what is newer than all.
+        let place = if view.is_catch_up { below.anchor.as_ref() } else { below.known() };
+        let at = match place.and_then(|it| table.index(it)) {
             _ if is_newest => 0,
             Some(at) => at,
             None => view.above.and_then(|it| above.or(table.index(it))).map_or(0, |it| it + 1),

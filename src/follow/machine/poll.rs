@@ -116,7 +116,7 @@ impl Machine {
     ) -> Vec<Found> {
         let offset = walk.window().map_or(0, |it| it.offset);
         let forced: Vec<_> = walk.observe(&keys(page), total).iter().map(|it| *it != Delivery::Skip).collect();
-        let placed = self.place(View::new(Side::Head, page).forced(&forced));
+        let placed = self.place(View::new(Side::Head, page).forced(&forced).of_catch_up());
         if forced.contains(&true) {
             // What came stands above what was known: this end grows.
             self.decide(Side::Head);

@@ -40,7 +40,7 @@ pub(super) struct Sweep {
     ends_known: bool,
     /// It has come to the position of the polls.
     has_passed: bool,
-    /// The last known record of the pages towards the old end.
+    /// The last known record of the pages so far.
     lowest: Option<RecordKey>,
     /// The last page ended with the oldest remembered record.
     bottom: Option<u64>,
@@ -110,12 +110,12 @@ impl Machine {
         }
         // Towards the end, what follows a known record in the walk is new or late, wherever that record has moved from.
         let follows_known = sweep.side == Side::End && sweep.ends_known;
-        let is_forced = |(record, delivery): (&Sighting, &Delivery)| match sweep.side {
-            Side::Head => sweep.wanted.contains(&record.key.fingerprint()),
-            Side::End => follows_known && matches!(delivery, Delivery::Next(_)),
+        let is_forced = |(record, delivery): (&Sighting, &Delivery)| {
+            sweep.wanted.contains(&record.key.fingerprint()) || (follows_known && matches!(delivery, Delivery::Next(_)))
         };
         let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
-        let placed = self.place(View::new(sweep.side, page).forced(&forced).below(sweep.lowest.as_ref()));
+        let above = sweep.lowest.as_ref().filter(|_| sweep.side == Side::Head);
+        let placed = self.place(View::new(sweep.side, page).forced(&forced).below(above));
         if follows_known && !placed.unresolved.is_empty() {
             // The walk lost its position, and has passed these: a poll reads them.
             self.finish(true);
@@ -170,11 +170,10 @@ impl Machine {
             return self.lose_anchors(GapReason::AnchorsGone);
         }
         let is_at_bottom = self.is_at_bottom(side, placed) || sweep.follows_bottom(page, placed);
-        if side == Side::Head {
-            sweep.note_passed(page, placed, is_at_bottom);
-            let table = self.state.head.as_ref();
-            let lowest = page.iter().map(|it| &it.key).rfind(|it| table.is_some_and(|table| table.contains(it)));
-            sweep.lowest = lowest.cloned().or(sweep.lowest);
+        match (side, self.state.table_of(side)) {
+            (Side::Head, Some(table)) => sweep.note_passed(page, placed, is_at_bottom, table),
+            (Side::End, Some(table)) => sweep.note_between(page, table),
+            (_, None) => {}
         }
         if is_at_bottom && self.side().is_some() {
             // (While both ends are followed, what stands there may be new.)
@@ -201,7 +200,7 @@ impl Machine {
         if sweep.round == 0 {
             self.count_absences();
         }
-        let is_lost = !sweep.passed.is_empty() && sweep.late.is_empty();
+        let is_lost = sweep.side == Side::Head && !sweep.passed.is_empty() && sweep.late.is_empty();
         let last_seen =
             self.state.head.as_ref().filter(|_| is_lost).and_then(|it| it.rposition(|it| it.seen == number));
         if let Some(last) = last_seen {
@@ -227,13 +226,15 @@ impl Machine {
 
     /// Counts for each remembered record whether this sweep found it, or where it would have to stand without it.
     fn count_absences(&mut self) {
+        // While both ends are followed, what has left one may be at the other.
+        let is_decided = self.side().is_some();
         let tables = [&mut self.state.head, &mut self.state.end];
         for entry in tables.into_iter().flatten().flat_map(Table::iter_mut) {
             if entry.seen == self.sweeps {
                 entry.quiet = if entry.missing == 0 { entry.quiet.saturating_add(1) } else { 0 };
             } else if entry.absent == self.sweeps {
                 entry.missing = entry.missing.saturating_add(1);
-                if entry.missing >= TWICE {
+                if is_decided && entry.missing >= TWICE {
                     self.removed.push_back(entry.key.clone());
                 }
             }
@@ -294,7 +295,7 @@ impl Sweep {
     }
 
     /// Notes the unknown records of a page, and which of those that were passed are late.
-    fn note_passed(&mut self, page: &[Sighting], placed: &Placed, is_at_bottom: bool) {
+    fn note_passed(&mut self, page: &[Sighting], placed: &Placed, is_at_bottom: bool, table: &Table) {
         let lowest = placed.lowest.as_ref().map(|(index, _)| *index);
         if lowest.is_some() || is_at_bottom {
             self.late.extend(self.passed.drain(..));
@@ -306,6 +307,25 @@ impl Sweep {
             } else if !is_at_bottom {
                 self.passed.push(key);
             }
+        }
+        let lowest = page.iter().map(|it| &it.key).rfind(|it| table.contains(it));
+        self.lowest = lowest.cloned().or(self.lowest.take());
+    }
+
+    /// Towards the end: notes the unknown records between two known ones that were neighbours, whatever pages show them.
+    fn note_between(&mut self, page: &[Sighting], table: &Table) {
+        for record in page {
+            let Some(index) = table.index(&record.key) else {
+                if self.lowest.is_some() {
+                    self.passed.push(record.key.fingerprint());
+                }
+                continue;
+            };
+            let passed = std::mem::take(&mut self.passed);
+            if self.lowest.as_ref().and_then(|it| table.index(it)) == Some(index + 1) {
+                self.late.extend(passed);
+            }
+            self.lowest = Some(record.key.clone());
         }
     }
 }
