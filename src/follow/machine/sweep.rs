@@ -312,7 +312,8 @@ impl Sweep {
         self.lowest = lowest.cloned().or(self.lowest.take());
     }
 
-    /// Towards the end: notes the unknown records between two known ones that were neighbours, whatever pages show them.
+    /// Towards the end: notes the unknown records between two known ones that were neighbours, whichever pages show
+    /// them.
     fn note_between(&mut self, page: &[Sighting], table: &Table) {
         for record in page {
             let Some(index) = table.index(&record.key) else {
