@@ -52,7 +52,7 @@ impl<Q: Paginate> Listing<Q> {
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), before anything is sent, together with
     /// [`newer_than`](Self::newer_than), [`since`](Self::since), a start offset, or a [part](Self::part).
     pub fn verify_up_to(mut self, scans: u32) -> Self {
-        self.settings.scans = Some(scans.max(2));
+        self.settings.scans = Some(scans);
         self
     }
 }

@@ -336,6 +336,12 @@ impl Log {
         self.server.lock().store.records(&self.name).iter().map(|it| it.text.clone()).collect()
     }
 
+    /// What `of` makes of the text of each record, from the head.
+    #[cfg(test)]
+    pub(crate) fn map_texts<T>(&self, mut of: impl FnMut(&str) -> T) -> Vec<T> {
+        self.server.lock().store.records(&self.name).iter().map(|it| of(&it.text)).collect()
+    }
+
     /// The records, deserialised, from the head.
     ///
     /// ```

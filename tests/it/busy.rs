@@ -176,6 +176,30 @@ async fn a_scan_toward_a_growing_end_stops_behind_the_records_of_its_start() {
 }
 
 #[tokio::test]
+async fn a_total_that_fell_once_ends_the_scan_of_a_growing_end_all_the_same() {
+    for total in [TotalScope::Unknown, TotalScope::Listing] {
+        let server = fake_with_logs(230);
+        let (mut next, mut turn) = (231, 0);
+        server.before_each(move |server| {
+            turn += 1;
+            if turn == 3 {
+                // Behind the position: the scan doesn't see that they are gone.
+                server.integration().log().remove_ids(150..190);
+            }
+            for _ in 0..25 {
+                server.integration().add_raw(log_text(next));
+                next += 1;
+            }
+        });
+        let listing = client(&server, total).logs().list(LogsQuery::new().order(SortOrder::Asc)).page_size(20);
+        let read = listing.prefetch(1).max_items(2_000).collect().await;
+        let ids: BTreeSet<u64> = read.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
+        assert_eq!(read.summary.verdict, Verdict::Unverified(Doubt::GrewAtEnd), "{total:?}: {:?}", read.summary);
+        assert!((1..150).chain(190..231).all(|id| ids.contains(&id)), "{total:?}: {ids:?}");
+    }
+}
+
+#[tokio::test]
 async fn pages_cut_by_the_server_do_not_look_like_a_growing_end() {
     for total in [TotalScope::Unknown, TotalScope::Listing, TotalScope::Page] {
         for order in [Stability::Stable, Stability::Unstable] {

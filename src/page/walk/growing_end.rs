@@ -33,7 +33,7 @@ pub(super) struct Chase {
     counted: Option<u64>,
     /// By the total, the page that is requested again reached up to the end.
     is_at_end: bool,
-    /// A total fell, or was less than the number of records before it.
+    /// A total was less than the number of records up to the end of its page, so it counts something else.
     dubious: bool,
 }
 
@@ -92,13 +92,10 @@ impl Chase {
     /// listing.
     pub(super) fn note_total(&mut self, total: Option<u64>, behind: u64, may_count: bool) {
         self.counted = None;
-        let Some(total) = total else {
-            self.dubious = true;
-            return;
-        };
-        let (first, last) = self.totals.unwrap_or((total, total));
-        self.dubious |= total < last || total < behind;
-        self.totals = Some((first, total));
+        let Some(total) = total else { return };
+        // A total that falls is no reason for doubt: records are removed from growing logs, too.
+        self.dubious |= total < behind;
+        self.totals = Some((self.totals.map_or(total, |(first, _)| first), total));
         self.counted = Some(total).filter(|_| may_count && !self.dubious);
     }
 

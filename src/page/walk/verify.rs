@@ -106,8 +106,8 @@ enum Place {
 }
 
 impl<E> Verification<E> {
-    /// `before`: the last records before the cursor that the scan resumed from, if it did. A cursor doesn't tell what
-    /// else was delivered before it.
+    /// `scans`: how many scans may be made in all, two at least. `before`: the last records before the cursor that the
+    /// scan resumed from, if it did. A cursor doesn't tell what else was delivered before it.
     pub(crate) fn new(plan: &Plan, scans: u32, before: Option<&[u64]>) -> Self {
         let mut plan = plan.clone();
         plan.widen();

@@ -20,8 +20,8 @@ pub(super) const ALIKE: u64 = 0;
 
 /// The id of a record, valid or not.
 pub(super) fn id_of(text: &str) -> u64 {
-    let digits: String = text.chars().skip_while(|it| !it.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
+    let digits = text.bytes().skip_while(|it| !it.is_ascii_digit()).take_while(u8::is_ascii_digit);
+    digits.fold(0, |id, digit| 10 * id + u64::from(digit - b'0'))
 }
 
 pub(super) fn is_valid(text: &str) -> bool {
@@ -104,7 +104,7 @@ impl ChangingLog {
 
     /// The ids of the records, in the order of the listing.
     pub(super) fn ids(&self) -> Vec<u64> {
-        let mut ids: Vec<_> = self.log.texts().iter().map(|it| id_of(it)).collect();
+        let mut ids = self.log.map_texts(id_of);
         if self.order == SortOrder::Asc {
             ids.reverse();
         }
@@ -153,7 +153,7 @@ impl ChangingLog {
     }
 
     fn remove(&mut self, index: usize) -> Option<String> {
-        let id = id_of(self.log.texts().get(index)?);
+        let id = *self.log.map_texts(id_of).get(index)?;
         self.leaves(id);
         self.throughout.remove(&id);
         self.log.remove(index)
@@ -207,7 +207,7 @@ impl ChangingLog {
                 }
             }
             Change::DeleteAllRead => {
-                let read: Vec<_> = self.log.texts().iter().map(|it| self.delivered.contains(&id_of(it))).collect();
+                let read = self.log.map_texts(|it| self.delivered.contains(&id_of(it)));
                 for (index, _) in read.iter().enumerate().rev().filter(|(_, read)| **read) {
                     self.remove(index);
                 }
@@ -226,7 +226,7 @@ impl ChangingLog {
             }
             Change::Move(index) => {
                 let index = at(index);
-                let Some(id) = self.log.texts().get(index).map(|it| id_of(it)).filter(|_| index > 0) else { return };
+                let Some(id) = self.log.map_texts(id_of).get(index).copied().filter(|_| index > 0) else { return };
                 // A move to the head pulls no record up; a move to the other end does.
                 if self.order == SortOrder::Asc {
                     self.leaves(id);
