@@ -24,6 +24,16 @@ pub(super) struct Drift {
 }
 
 impl Drift {
+    /// Returns what is known for another pass, which hasn't requested anything yet.
+    pub(super) fn for_next_pass(&self) -> Self {
+        Self { predicted: 0, since: 0, ..self.clone() }
+    }
+
+    /// Notes that the pass has a position from here on: shifts before that say nothing about it.
+    pub(super) fn note_start(&mut self) {
+        self.since = 0;
+    }
+
     /// Counts a response.
     pub(super) fn note_request(&mut self) {
         self.since = self.since.saturating_add(1);

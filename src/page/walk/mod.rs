@@ -182,6 +182,13 @@ impl Walk {
         }
     }
 
+    /// A walk of the same listing after another one, which has seen by how much the listing shifts.
+    fn again(plan: Plan, before: &Self) -> Self {
+        let mut walk = Self::new(plan);
+        walk.scan.drift = before.scan.drift.for_next_pass();
+        walk
+    }
+
     /// A walk that resumes from a cursor.
     pub(crate) fn resume(mut plan: Plan, cursor: &Cursor) -> Self {
         if cursor.delivered() == 0 {
@@ -282,9 +289,11 @@ impl Walk {
         self.counters.shift()
     }
 
-    /// How many records stood above the first one when the head was read again.
+    /// How many records stood above the first one when the head was read again: none, if it wasn't because nothing had
+    /// shifted.
     fn above_head(&self) -> Option<u64> {
-        self.head.above()
+        let is_still = !self.is_on_head() && self.shift() == Some(0);
+        if is_still { Some(0) } else { self.head.above() }
     }
 
     /// Whether this scan can be compared with another: its end was proved and no record may stand for another.

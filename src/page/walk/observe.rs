@@ -229,8 +229,10 @@ impl Walk {
             scan.extra_overlap /= 2;
         }
         self.has_grown |= shift.is_some_and(|it| it > 0);
-        if let Some(shift) = shift.filter(|_| !view.singles) {
-            scan.drift.note_shift(shift);
+        match shift {
+            None => scan.drift.note_start(),
+            Some(shift) if !view.singles => scan.drift.note_shift(shift),
+            Some(_) => {}
         }
         (scan.on_seen, scan.is_lost) = (false, false);
     }

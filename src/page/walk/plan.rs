@@ -27,7 +27,8 @@ pub(crate) enum HeadAgain {
     /// Where records may have moved there, or came there.
     #[default]
     WhereNeeded,
-    Always,
+    /// Where records may have moved there, or the scan saw a shift that records which came there would explain.
+    ToExplain,
     /// The whole listing will be scanned again instead.
     Never,
 }

@@ -251,8 +251,8 @@ impl<E> Verification<E> {
         self.again = Some(Again::default());
         self.delivered.begin();
         self.earlier.add(walk);
-        let plan = Plan { start: 0, head_again: HeadAgain::Always, probes_end: true, ..self.plan.clone() };
-        Some(Walk::new(plan))
+        let plan = Plan { start: 0, head_again: HeadAgain::ToExplain, probes_end: true, ..self.plan.clone() };
+        Some(Walk::again(plan, walk))
     }
 
     /// Why the listing isn't verified: the doubt that remains after the last scan.
