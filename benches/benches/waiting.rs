@@ -10,14 +10,17 @@ const RECORDS: u64 = 5_000;
 const LATENCY: Duration = Duration::from_millis(50);
 
 /// What is read, by whom, and how much of the plain loop's time it may take.
-const CASES: [(Api, Way, &str, Option<f64>); 8] = [
+const CASES: [(Api, Way, &str, Option<f64>); 11] = [
+    (Api::Arklow, Way::Plain, "plain loop", None),
+    (Api::Arklow, Way::Ours(None), "default", Some(0.30)),
+    (Api::Arklow, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
     (Api::Integration, Way::Plain, "plain loop", None),
     (Api::Integration, Way::Ours(Some(1)), "one at a time", None),
-    (Api::Integration, Way::Ours(None), "default", Some(0.36)),
+    (Api::Integration, Way::Ours(None), "default", Some(0.30)),
     (Api::Integration, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
     (Api::Integration, Way::InFixedOrder(16), "16 in flight, stable order", Some(0.12)),
     (Api::Unleash, Way::Plain, "plain loop", None),
-    (Api::Unleash, Way::Ours(None), "default", Some(0.60)),
+    (Api::Unleash, Way::Ours(None), "default", Some(0.30)),
     (Api::Unleash, Way::Ours(Some(16)), "16 in flight", Some(0.12)),
 ];
 

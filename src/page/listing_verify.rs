@@ -43,8 +43,8 @@ impl<Q: Paginate> Listing<Q> {
     /// than [`dedup_window`](Self::dedup_window) records, a change between two scans may repeat the records around it:
     /// about 130 on average. The [cursor](crate::page::Items::cursor) stays behind the last record of the first scan.
     ///
-    /// A second scan takes as many requests as the first one. Three come on top: one behind each end, and one at the
-    /// head. Memory is bounded: the remembered keys a second time, and two megabytes.
+    /// A second scan takes as many requests as the first one. One behind each end comes on top, unless the server sends
+    /// a total. Memory is bounded: the remembered keys a second time, and two megabytes.
     /// [`guarantees`](crate::guarantees#proof-by-a-second-scan) says what the proof assumes.
     ///
     /// A scan that [resumed](Self::resume) is compared with one that starts at the head, as long as its own position

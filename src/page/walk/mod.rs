@@ -37,6 +37,9 @@ use crate::page::walk::position::{Locator, Memory};
 use crate::page::walk::recent::RecentKeys;
 use crate::page::{RecordKey, TotalScope, Window};
 
+/// How often a scan restarts from the head at most.
+const MOST_RESTARTS: u32 = 16;
+
 /// A walk from an offset of a listing to its end.
 #[derive(Debug)]
 pub(crate) struct Walk {
@@ -72,6 +75,8 @@ pub(crate) struct Walk {
     has_probed: bool,
     /// Records were added before the position since the scan began.
     has_grown: bool,
+    /// How often the scan restarted from the head because its position was nowhere.
+    restarts: u32,
     /// How many pages the second scan of the head took so far.
     head_pages: u32,
     /// The fingerprints of records that the second scan of the head delivered before the scan was resumed. What stands
@@ -175,6 +180,7 @@ impl Walk {
             stalls: 0,
             has_probed: false,
             has_grown: false,
+            restarts: 0,
             head_pages: 0,
             late_before: Vec::new(),
             has_late_before: false,
@@ -363,7 +369,8 @@ impl Walk {
         }
         let delivered = deliveries.iter().filter(|it| **it != Delivery::Skip).count() as u64;
         self.counters.note_delivered(delivered);
-        if self.counters.is_over(self.plan.max_unproductive_requests) {
+        // Each restart brings what came to the head meanwhile, so that all of its requests may be productive.
+        if self.counters.is_over(self.plan.max_unproductive_requests) || self.restarts > MOST_RESTARTS {
             if self.is_on_head() {
                 // Everything was delivered and the end is proved; only the records that were the head are gone.
                 self.counters.reordered = true;

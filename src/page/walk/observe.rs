@@ -192,9 +192,9 @@ impl Walk {
             Found::Request(offset) => scan.offset = offset,
             Found::Here | Found::Nowhere => {
                 scan.locator = None;
-                self.is_resuming = false;
+                self.restarts += u32::from(!std::mem::take(&mut self.is_resuming));
                 (scan.offset, scan.position, scan.restart) = (0, None, true);
-                scan.drift = Drift::default();
+                scan.drift = scan.drift.for_next_pass();
             }
         }
         false
@@ -241,7 +241,9 @@ impl Walk {
     fn mark(&mut self, page: &[RecordKey], view: &PageView, deliveries: &mut [Delivery]) {
         let rules = self.plan.rules;
         let on_head = self.first_pass.is_some();
-        let rejoins = self.scan.restarted.is_some() && page.iter().any(|id| self.scan.seen.contains(id));
+        // If the scan has restarted before, records don't stand where they did: it reads on, and jumps nowhere.
+        let is_first_restart = self.restarts < 2 && self.scan.restarted.is_some();
+        let rejoins = is_first_restart && page.iter().any(|id| self.scan.seen.contains(id));
         // Everything before this index was passed; what follows is next.
         let next_from = view.last_seen.map_or(0, |it| it + 1);
         for (index, (id, delivery)) in page.iter().zip(deliveries.iter_mut()).enumerate() {

@@ -7,7 +7,7 @@ use crate::page::{Stability, TotalScope};
 use crate::testing::FakeTotal;
 
 /// The size of a large record. That of the others is 1.
-const LARGE: u64 = 5;
+pub(super) const LARGE: u64 = 5;
 
 /// The size of a record: one in seven is large.
 pub(super) fn size_of_record(id: u64) -> u64 {
@@ -230,6 +230,25 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
             }
         },
     )
+}
+
+/// A log that grows at its head before every request, by less than half a page, while several are in flight and blocks
+/// of records move.
+pub(super) fn busy_case() -> impl Strategy<Value = Case> {
+    let change = prop_oneof![3 => Just(Change::Nothing), 1 => block()];
+    let more = (prop::collection::vec(change, 1..24), 1..6u8, 0..4u32, prop_oneof![1 => 1..2usize, 3 => 2..12usize]);
+    (case(), more).prop_map(|(case, (changes, growth, room, prefetch))| Case {
+        changes,
+        steady: Some(Change::Grow(growth)),
+        page_size: 2 * u32::from(growth) + 2 + room,
+        order: SortOrder::Desc,
+        stability: Stability::Unstable,
+        stops: Vec::new(),
+        meanwhile: Vec::new(),
+        at_once: 1,
+        prefetch,
+        ..case
+    })
 }
 
 /// A case without anything special.

@@ -21,14 +21,15 @@ mod verify;
 
 use std::sync::{Arc, Mutex};
 
-use case::{Case, Change, case, plain};
+use case::{Case, Change, busy_case, case, plain};
 use changing_log::ChangingLog;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use scan::Parts;
 
-use crate::page::TotalScope;
+use crate::integration::SortOrder;
 use crate::page::walk::plan::Rules;
+use crate::page::{Stability, TotalScope};
 use crate::testing::FakeTotal;
 
 fn run(case: &Case, rules: Rules) -> (Result<(), String>, Parts, Arc<Mutex<ChangingLog>>) {
@@ -163,4 +164,33 @@ fn a_total_that_fits_a_page_of_a_clamped_offset_ends_no_scan() {
     let (checked, parts, _) = run(&plain(55, 25, changes), Rules::ALL);
     let verdict = parts[0].summary.verdict;
     assert!(checked.is_ok() && verdict.is_incomplete(), "{checked:?}: {parts:?}");
+}
+
+#[test]
+fn a_log_that_grows_at_its_head_is_scanned_to_an_end_whatever_moves() {
+    runner(cases(2_000) / 2)
+        .run(&busy_case(), |case| {
+            let (checked, parts, changing) = run(&case, Rules::ALL);
+            failed(checked, &case, || format!("{changing:?}\n{parts:.200?}"))
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_scan_that_restarts_from_the_head_does_not_jump_to_where_moved_records_were() {
+    let quiet = Change::Nothing;
+    let (early, late) = (Change::MoveRange(235, 6, 168), Change::MoveRange(209, 17, 116));
+    let case = Case {
+        order: SortOrder::Desc,
+        total_scope: TotalScope::Unknown,
+        jitter: true,
+        stability: Stability::Unstable,
+        steady: Some(Change::Grow(5)),
+        prefetch: 3,
+        delays: 8_002_485_353_351_593_547,
+        ..plain(54, 12, vec![quiet, quiet, quiet, quiet, early, quiet, late])
+    };
+    let (checked, parts, _) = run(&case, Rules::ALL);
+    assert!(checked.is_ok(), "{checked:?}");
+    assert!(parts[0].summary.requests < 150, "{:?}", parts[0].summary);
 }

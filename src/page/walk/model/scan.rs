@@ -29,6 +29,11 @@ pub(super) struct Part {
     pub(super) failed: u64,
 }
 
+/// Drops the hook of a server: it holds the log, which holds the server with its hooks.
+pub(super) fn release(server: &FakeServer) {
+    server.before_each(|_| {});
+}
+
 /// The outcome of a scan, over all of its parts.
 pub(super) type Parts = Vec<Part>;
 
@@ -96,6 +101,7 @@ impl Case {
                 changing.lock().unwrap().apply(&server, *change);
             }
         }
+        release(&server);
         (parts, changing)
     }
 

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use crate::integration::SortOrder;
-use crate::page::walk::model::case::{Case, Change, block, one_empty, plain};
+use crate::page::walk::model::case::{Case, Change, LARGE, block, one_empty, plain};
 use crate::page::walk::model::changing_log::ChangingLog;
+use crate::page::walk::model::scan::release;
 use crate::page::walk::model::{cases, failed, runner};
 use crate::page::{Stability, TotalScope, Verdict};
 use crate::testing::FakeServer;
@@ -81,6 +82,7 @@ impl HeadCase {
         {
             rest.push(changing.lock().unwrap().note_delivered(log.id.get()));
         }
+        release(&server);
         (Outcome { parts: [first, rest], verdict: logs.summary().verdict }, changing)
     }
 
@@ -164,7 +166,7 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
     let changes = prop::collection::vec(change, 0..20).prop_map(one_empty);
     let steady = prop_oneof![
         3 => Just(None),
-        2 => (1..16u8).prop_map(|it| Some(Change::Grow(it))),
+        2 => (1..13u8).prop_map(|it| Some(Change::Grow(it))),
         1 => Just(Some(Change::Retire(1))),
         1 => (1..3u8).prop_map(|it| Some(Change::Expire(it))),
     ];
@@ -174,6 +176,16 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
     let strategy = ((0..40u8, 0..60u8, 1..14u32), (changes, steady), 0..20usize, (total_scope, order, remembered));
     let strategy = strategy.prop_map(
         |((records, grown, page_size), (changes, steady), stop, (total_scope, stability, remembered))| {
+            // A log that grows by a page or more each time may outrun the scan, and so may one of which only the growing
+            // section can be reached.
+            let page = |it: &Change| match it {
+                Change::Clamp(size) => u64::from(*size),
+                Change::CutBySize(size) => (u64::from(*size) / LARGE).max(1),
+                Change::ClampOffset(_) => 0,
+                _ => u64::MAX,
+            };
+            let smallest = changes.iter().map(page).min().unwrap_or(u64::MAX).min(page_size.into());
+            let steady = steady.filter(|it| !matches!(it, Change::Grow(count) if u64::from(*count) >= smallest));
             HeadCase { records, grown, page_size, changes, steady, stop, total_scope, stability, remembered }
         },
     );

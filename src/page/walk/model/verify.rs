@@ -1,7 +1,6 @@
 //! Scans that are verified by a second one, in the world of the other models.
 
 use super::*;
-use crate::integration::SortOrder;
 use crate::page::{Doubt, Proof, Verdict};
 
 /// Any case, scanned up to so many times.
