@@ -1,5 +1,7 @@
 //! How a stream scans its listing again, to verify the scan before.
 
+use std::time::Duration;
+
 use crate::cursor::Cursor;
 use crate::page::Paginate;
 use crate::page::pages::{Candidate, Pages};
@@ -7,6 +9,10 @@ use crate::page::summary::End;
 use crate::page::walk::Delivery;
 use crate::page::walk::toward_head::Direction;
 use crate::page::walk::verify::Scanned;
+
+/// The wait before a listing without records is scanned again. A server that shows no records for a moment would show
+/// none to both scans.
+const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 
 impl<Q: Paginate> Pages<Q> {
     /// Begins the next scan if the last one has ended and is to be verified.
@@ -34,6 +40,9 @@ impl<Q: Paginate> Pages<Q> {
             self.first_scan = (walk.counters().all_totals(), walk.shift());
         }
         if let Some(next) = next {
+            if self.position.delivered == 0 && self.counts.delivered == 0 {
+                self.requester.pause_once(EMPTY_PAUSE);
+            }
             self.prefetcher.clear();
             self.walk = Direction::Down(Box::new(next));
         }

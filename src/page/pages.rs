@@ -32,7 +32,7 @@ use crate::transport::Transport;
 /// no more requests in flight than [`prefetch`](crate::page::Listing::prefetch) allows.
 #[must_use = "streams do nothing unless polled: call `next`"]
 pub struct Pages<Q: Paginate> {
-    requester: Requester<Q>,
+    pub(super) requester: Requester<Q>,
     pub(super) settings: Settings,
     pub(super) plan: Plan,
     pub(super) since: Option<Since>,

@@ -159,6 +159,26 @@ async fn a_log_that_loses_a_record_in_every_scan_is_never_complete_and_the_scans
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_log_that_shows_no_records_for_a_moment_is_not_taken_for_an_empty_one() {
+    let server = FakeServer::new();
+    server.unleash().add_sample_events("default", 7, 120);
+    let began = tokio::time::Instant::now();
+    server.before_each(move |server| {
+        if began.elapsed().as_millis() < 900 {
+            server.fail_next(Fault::EmptyOnce);
+        }
+    });
+    let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
+    let read = client.build().unwrap().action_set_events().list(("default", 7)).verify().collect().await;
+    assert_eq!((read.items.len(), read.summary.verdict), (120, COMPLETE), "{:?}", read.summary);
+    // A log that is empty costs that second, and no other.
+    let (server, began) = (FakeServer::new(), tokio::time::Instant::now());
+    let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
+    let read = client.build().unwrap().action_set_events().list(("default", 7)).verify().collect().await;
+    assert_eq!((read.summary.verdict, began.elapsed().as_secs()), (COMPLETE, 1));
+}
+
 #[tokio::test]
 async fn a_log_that_seems_empty_beside_a_total_above_zero_is_not_complete() {
     let server = fake_with_logs(1);

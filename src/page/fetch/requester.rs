@@ -64,6 +64,8 @@ pub(crate) struct Requester<Q: Paginate> {
     rejected_since: Option<Instant>,
     /// The wait that the server asked for.
     retry_after: Option<Duration>,
+    /// A wait before the next page, although the last one succeeded.
+    pause: Option<Duration>,
 }
 
 impl<Q: Paginate> Requester<Q> {
@@ -87,6 +89,7 @@ impl<Q: Paginate> Requester<Q> {
             has_succeeded: false,
             rejected_since: None,
             retry_after: None,
+            pause: None,
         }
     }
 
@@ -100,7 +103,8 @@ impl<Q: Paginate> Requester<Q> {
         let options = CallOptions { flight: Some(flight), ..self.options.clone() };
         let request = self.query.window(self.request.clone(), window).with_page_size(window.limit);
         let transport = self.transport.clone();
-        let waits = self.is_failing().then(|| (self.call.clone(), pause(self.errors_in_a_row, self.retry_after)));
+        let pause = self.is_failing().then(|| pause(self.errors_in_a_row, self.retry_after)).or(self.pause);
+        let waits = pause.map(|wait| (self.call.clone(), wait));
         Box::pin(async move {
             if let Some((call, wait)) = waits {
                 transport.waiting(&call, WaitReason::Poll, wait);
@@ -110,6 +114,11 @@ impl<Q: Paginate> Requester<Q> {
         })
     }
 
+    /// Waits before the next page is requested.
+    pub(crate) fn pause_once(&mut self, wait: Duration) {
+        self.pause = Some(wait);
+    }
+
     /// Notes a page. Returns whether the request before it failed.
     pub(crate) fn note_success(&mut self) -> bool {
         let failed = self.is_failing();
@@ -117,6 +126,7 @@ impl<Q: Paginate> Requester<Q> {
         self.has_succeeded = true;
         self.rejected_since = None;
         self.retry_after = None;
+        self.pause = None;
         failed
     }
 
