@@ -57,7 +57,7 @@ pub struct ActionRecord {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::decode::by_name::optional_list"
+        deserialize_with = "crate::decode::lists::optional_list"
     )]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<Vec<ActionEvent>>"))]
     pub events: Option<Vec<ActionEvent>>,
@@ -198,7 +198,7 @@ pub struct ActionDefinition {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::decode::by_name::optional_list"
+        deserialize_with = "crate::decode::lists::optional_list"
     )]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<Vec<DestinationLink>>"))]
     pub destinations: Option<Vec<DestinationLink>>,

@@ -6,8 +6,6 @@
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::decode::bound;
-
 /// A `T` that, if it is a struct, is deserialized from a JSON object only.
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) T);
@@ -65,17 +63,4 @@ pub(crate) fn optional<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) 
 /// A field that is a struct.
 pub(crate) fn required<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     Named::deserialize(from).map(|it| it.0)
-}
-
-/// A field that is a list of structs.
-pub(crate) fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    Ok(bound::list::<_, Named<T>>(from)?.into_iter().map(|it| it.0).collect())
-}
-
-/// A field that is absent, null, or a list of structs.
-pub(crate) fn optional_list<'de, T: DeserializeOwned, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Vec<T>>, D::Error> {
-    let list = bound::optional_list::<_, Named<T>>(from)?;
-    Ok(list.map(|it| it.into_iter().map(|it| it.0).collect()))
 }

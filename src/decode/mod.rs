@@ -5,6 +5,7 @@ pub(crate) mod by_name;
 pub(crate) mod envelope;
 pub(crate) mod error_text;
 pub(crate) mod lenient;
+pub(crate) mod lists;
 pub(crate) mod omitted;
 mod path;
 mod span;

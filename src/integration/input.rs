@@ -8,9 +8,9 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decode::omitted::Omitted;
-use crate::integration::models::milliseconds;
 use crate::integration::{ActionLog, ActionType, Integration, LogStatus};
 use crate::values::id::Id;
+use crate::values::integer::whole_or_not;
 use crate::values::json::Json;
 
 /// The required fields of a record. A struct literal names each of them, so that none is missing or swapped.
@@ -86,7 +86,7 @@ pub struct ActionLogInput {
     error_message: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_count: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_or_not")]
     execution_time: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<Json>,
@@ -319,5 +319,33 @@ impl Serialize for AsSent<'_> {
         let mut fields: BTreeMap<String, Json> = serde_json::from_str(&text).map_err(S::Error::custom)?;
         fields.extend(self.0.omitted.fields().iter().map(|it| (it.path().to_owned(), it.raw().clone())));
         fields.serialize(to)
+    }
+}
+
+impl ActionLog {
+    /// An [`ActionLogInput`] with all writable fields of this record.
+    ///
+    /// An update *replaces* the record: a field that its input doesn't set is removed. To change some fields only,
+    /// start here. Fields that were [omitted](Self::omitted) are sent back as the server sent them, unless you set
+    /// them.
+    ///
+    /// ```no_run
+    /// use actionlog::integration::LogStatus;
+    ///
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let log = client.logs().get("60f7b1b3e4b0e8b3f8b3f8b3").await?;
+    /// let id = log.id.clone();
+    /// client.logs().update(id, log.into_input().status(LogStatus::Success)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_input(self) -> ActionLogInput {
+        ActionLogInput::of(self)
+    }
+
+    /// As [`into_input`](Self::into_input), but clones the record:
+    /// `update(&log.id, log.to_input().status(LogStatus::Success))`.
+    pub fn to_input(&self) -> ActionLogInput {
+        ActionLogInput::of(self.clone())
     }
 }

@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::decode::omitted::{Omitted, OmittedField};
-use crate::integration::ActionLogInput;
 use crate::values::id::{Id, Resource};
 use crate::values::json::Json;
 use crate::values::open_enum::open_enum;
@@ -54,7 +53,7 @@ pub struct ActionLog {
     #[cfg_attr(feature = "schemars", schemars(with = "Option<u64>"))]
     pub retry_count: u64,
     /// The execution time in milliseconds, possibly with a fraction.
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "crate::values::integer::whole_or_not")]
     #[cfg_attr(feature = "schemars", schemars(with = "Option<f64>"))]
     pub execution_time: Option<f64>,
     /// Further data: a JSON object.
@@ -143,45 +142,9 @@ impl ActionLog {
     pub fn took(&self) -> Option<Duration> {
         Duration::try_from_secs_f64(self.execution_time? / 1000.0).ok()
     }
-
-    /// An [`ActionLogInput`] with all writable fields of this record.
-    ///
-    /// An update *replaces* the record: a field that its input doesn't set is removed. To change some fields only,
-    /// start here. Fields that were [omitted](Self::omitted) are sent back as the server sent them, unless you set
-    /// them.
-    ///
-    /// ```no_run
-    /// use actionlog::integration::LogStatus;
-    ///
-    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
-    /// let log = client.logs().get("60f7b1b3e4b0e8b3f8b3f8b3").await?;
-    /// let id = log.id.clone();
-    /// client.logs().update(id, log.into_input().status(LogStatus::Success)).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn into_input(self) -> ActionLogInput {
-        ActionLogInput::of(self)
-    }
-
-    /// As [`into_input`](Self::into_input), but clones the record:
-    /// `update(&log.id, log.to_input().status(LogStatus::Success))`.
-    pub fn to_input(&self) -> ActionLogInput {
-        ActionLogInput::of(self.clone())
-    }
 }
 
 fn retries<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let retries = crate::values::integer::optional::deserialize(from)?.unwrap_or_default();
     retries.try_into().map_err(|_| serde::de::Error::custom("a negative number of retries"))
-}
-
-/// Serialises a whole number as `12` and not as `12.0`, so that a record is sent back as it was received.
-pub(super) fn milliseconds<S: serde::Serializer>(time: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
-    #[allow(clippy::cast_possible_truncation)]
-    match *time {
-        Some(time) if time.fract() == 0.0 && time.abs() < 9e15 => to.serialize_i64(time as i64),
-        Some(time) => to.serialize_f64(time),
-        None => to.serialize_none(),
-    }
 }

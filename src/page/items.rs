@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use crate::cursor::Cursor;
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::page::pages::{Candidate, Pages};
-use crate::page::report::SummaryHandle;
 use crate::page::summary::Summary;
+use crate::page::summary::SummaryHandle;
 use crate::page::{InvalidRecord, Paginate, PartRead};
 
 /// A scan of a listing, as a stream of records. It follows the rules of [the module](crate::page).

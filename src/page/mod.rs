@@ -55,9 +55,8 @@ pub use items::{Items, WithCursor, WithInvalid, WithInvalidAndCursor};
 pub use listing::Listing;
 pub use pages::Pages;
 pub use raw::{Raw, WithRaw};
-pub use report::SummaryHandle;
 pub use split::{Merged, Part, PartRead, merge};
-pub use summary::{Cause, Doubt, Proof, Summary, Verdict};
+pub use summary::{Cause, Doubt, Proof, Summary, SummaryHandle, Verdict};
 
 use crate::decode::omitted::OmittedField;
 use crate::error::{ApiError, Error};

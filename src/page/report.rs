@@ -1,13 +1,11 @@
 //! What a stream of pages reports about itself: its cursor, its summary with the verdict, and the outcome of a part.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use crate::cursor::{Cursor, Learned};
 use crate::error::Error;
 use crate::page::Paginate;
 use crate::page::pages::{Pages, State};
 use crate::page::split::{Outcome, PartRead};
-use crate::page::summary::{Cause, Doubt, End, Proof, Summary, Verdict};
+use crate::page::summary::{Cause, Doubt, End, Proof, Summary, SummaryHandle, Verdict};
 use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::Direction;
 use crate::page::walk::verify::{Verification, merged};
@@ -124,31 +122,17 @@ impl<Q: Paginate> Pages<Q> {
     /// Returns a handle to the summary, which stays with the caller when the stream is passed to an adaptor.
     pub(super) fn handle(&mut self) -> SummaryHandle {
         let summary = self.summary();
-        self.handle.get_or_insert_with(|| SummaryHandle(Arc::new(Mutex::new(summary)))).clone()
+        self.handle.get_or_insert_with(|| SummaryHandle::new(summary)).clone()
     }
 
     pub(super) fn report(&self) {
         if let Some(handle) = &self.handle {
-            *handle.0.lock().unwrap_or_else(PoisonError::into_inner) = self.summary();
+            handle.set(self.summary());
         }
     }
 
     pub(super) fn with_cursor(&self, error: Error) -> Error {
         // A scan that can't start is to resume where it should have.
         error.with_cursor(self.cursor().or_else(|| self.settings.resume.clone()))
-    }
-}
-
-/// A handle to the summary of a scan whose stream is elsewhere: see
-/// [`Items::summarised`](crate::page::Items::summarised).
-#[derive(Clone, Debug)]
-pub struct SummaryHandle(Arc<Mutex<Summary>>);
-
-impl SummaryHandle {
-    /// Returns the summary of the scan up to the last record that was yielded. Until the stream has returned `None`, or
-    /// the error that ends it, the verdict is [`NotFinished`](Cause::NotFinished).
-    #[must_use]
-    pub fn get(&self) -> Summary {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

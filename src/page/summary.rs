@@ -1,6 +1,7 @@
 //! The summary of a scan, and its verdict: whether the scan is known to be complete.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -416,5 +417,27 @@ impl Counters {
             Some((total, _)) if total != distinct => Some(Doubt::TotalDiffers),
             Some(_) => None,
         }
+    }
+}
+
+/// A handle to the summary of a scan whose stream is elsewhere: see
+/// [`Items::summarised`](crate::page::Items::summarised).
+#[derive(Clone, Debug)]
+pub struct SummaryHandle(Arc<Mutex<Summary>>);
+
+impl SummaryHandle {
+    /// Returns the summary of the scan up to the last record that was yielded. Until the stream has returned `None`, or
+    /// the error that ends it, the verdict is [`NotFinished`](Cause::NotFinished).
+    #[must_use]
+    pub fn get(&self) -> Summary {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn new(summary: Summary) -> Self {
+        Self(Arc::new(Mutex::new(summary)))
+    }
+
+    pub(super) fn set(&self, summary: Summary) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = summary;
     }
 }

@@ -16,6 +16,7 @@ use crate::decode::HttpResponse;
 use crate::error::{Error, ErrorKind, Result, WriteOutcome};
 use crate::observe::WaitReason;
 use crate::request::{Idempotency, Request};
+use crate::transport::dialect::Conditions;
 use crate::transport::limiter::{Patience, Permit};
 use crate::transport::options::CallOptions;
 use crate::transport::reading::ResponseDecoder;
@@ -23,7 +24,7 @@ use crate::transport::redact::SentCredentials;
 use crate::transport::response::Response;
 use crate::transport::retry::{self, Budget, Decision, Spent};
 use crate::transport::trace::{self, Attempt};
-use crate::transport::{AttemptContext, Authenticated, Progress, Transport, classify, hint, overdue};
+use crate::transport::{AttemptContext, Authenticated, Progress, Transport, hint, overdue};
 
 /// A request that waited longer than this for its permit is authenticated again: a timestamped signature may have
 /// expired.
@@ -214,7 +215,7 @@ impl<'a, 'b, T: Send + 'static> Attempts<'a, 'b, T> {
                 let decoder = ResponseDecoder {
                     transport: Arc::clone(inner),
                     request: self.request.clone(),
-                    conditions: classify::Conditions::of(self.unsigned.headers()),
+                    conditions: Conditions::of(self.unsigned.headers()),
                     credentials: Arc::clone(&self.credentials),
                     secrets: inner.redactor.look_for(&self.credentials),
                     rate_limit: inner.limiter.learn(response.headers()),

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::error::ErrorKind;
 use crate::request::Idempotency;
-use crate::transport::classify::{Dialect, HintContext};
+use crate::transport::dialect::{Dialect, HintContext};
 
 /// The most specific hint wins: mistakes in the base URL or the credentials first, then what the API's [`Dialect`]
 /// knows of its own requests, then what holds for any HTTP server.

@@ -6,6 +6,7 @@ mod body;
 mod classify;
 pub(crate) mod connect;
 mod deadline;
+mod dialect;
 pub(crate) mod env;
 pub(crate) mod headers;
 mod hint;
@@ -33,8 +34,8 @@ use tracing::Instrument;
 
 use attempts::Attempts;
 pub(crate) use base_url::Base;
-pub(crate) use classify::{Dialect, HintContext};
 use deadline::{Elapsed, within};
+pub(crate) use dialect::{Dialect, HintContext};
 use http_client::{HttpClient, HttpError, HttpErrorKind};
 use limiter::Limiter;
 use obstacle::Obstacle;

@@ -10,7 +10,8 @@ use crate::error::rate_limit::RateLimit;
 use crate::error::{Error, ErrorKind, Result, WriteOutcome};
 use crate::request::{Reader, Request};
 use crate::transport::Inner;
-use crate::transport::classify::{self, Conditions, Sent};
+use crate::transport::classify::{self, Sent};
+use crate::transport::dialect::Conditions;
 use crate::transport::redact::{Secrets, SentCredentials};
 use crate::transport::response::Response;
 

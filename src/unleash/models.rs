@@ -163,7 +163,7 @@ pub struct ActionSet {
     #[cfg_attr(feature = "schemars", schemars(with = "Option<bool>"))]
     pub enabled: bool,
     /// The actions in the order of execution. Each has its state in this run.
-    #[serde(deserialize_with = "crate::decode::by_name::list")]
+    #[serde(deserialize_with = "crate::decode::lists::list")]
     #[cfg_attr(feature = "schemars", schemars(with = "Vec<ActionEvent>"))]
     pub actions: Vec<ActionEvent>,
     /// Selects the signals that it reacts to.

@@ -85,3 +85,13 @@ pub(crate) fn as_count(json: &Json) -> Option<u64> {
 
     json.parse::<Count>().ok()?.0.try_into().ok()
 }
+
+/// Serialises a whole number as `12` and not as `12.0`, so that a record is sent back as it was received.
+pub(crate) fn whole_or_not<S: Serializer>(time: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    #[allow(clippy::cast_possible_truncation)]
+    match *time {
+        Some(time) if time.fract() == 0.0 && time.abs() < 9e15 => to.serialize_i64(time as i64),
+        Some(time) => to.serialize_f64(time),
+        None => to.serialize_none(),
+    }
+}
