@@ -130,7 +130,7 @@ fn cells_that_a_spreadsheet_would_run_are_escaped_and_large_payloads_are_kept() 
         &ten_megabytes,
     ));
     for ending in ["csv", "ndjson", "parquet", "sqlite"] {
-        bench.run(&format!("export integration --to logs.{ending}")).ends(3);
+        bench.run(&format!("export integration --to logs.{ending}")).ends(0);
     }
     let mut csv = csv::Reader::from_path(bench.path("logs.csv")).unwrap();
     let rows: Vec<_> = csv.records().map(Result::unwrap).collect();
