@@ -1,8 +1,8 @@
-//! How much memory the client holds at most while it reads listings record by record, in a process of its own, which counts
-//! what it allocates: a long one once, and a short one so often that it's as many records.
+//! How much memory the client holds at most while it reads listings record by record, in a separate process, which
+//! counts what it allocates: a long one once, and a short one so often that it's as many records.
 //!
-//! Both ask for as many pages by the same client: how much the HTTP stack has in its buffers depends on what the socket
-//! gives at once, and the largest of 10,000 answers is larger than that of 100.
+//! Both request as many pages by the same client: how much the HTTP stack has in its buffers depends on what the socket
+//! delivers at once, and the largest of 10,000 responses is larger than that of 100.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::Command;
@@ -58,7 +58,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn main() {
-    // Cargo adds one of its own.
+    // Cargo adds an argument.
     let args: Vec<_> = env::args().skip(1).filter(|it| it != "--bench").collect();
     if let [api, way, records, times, url] = &args[..] {
         let way = match way.as_str() {

@@ -1,4 +1,4 @@
-//! How long it takes to read 5,000 records from a server that takes 50 ms for each answer.
+//! How long it takes to read 5,000 records from a server that takes 50 ms for each response.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

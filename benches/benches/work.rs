@@ -1,5 +1,5 @@
 //! How much processor time a record costs the client when nothing else takes time: one request after the other, from a
-//! server that answers at once. The kernel's part is counted.
+//! server that responds at once. The kernel's part is counted.
 //!
 //! With arguments (`API plain|ours TIMES`) it only reads so many times, for a profiler.
 
@@ -15,7 +15,7 @@ fn main() {
     stay();
     let server = Server::start(env!("CARGO_BIN_EXE_server"), RECORDS, Duration::ZERO);
     let runtime = runtime();
-    // Cargo adds one of its own.
+    // Cargo adds an argument.
     let args: Vec<_> = env::args().skip(1).filter(|it| it != "--bench").collect();
     if let [api, way, times] = &args[..] {
         let way = if way == "plain" { Way::Plain } else { Way::Ours(Some(1)) };

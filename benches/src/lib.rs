@@ -12,7 +12,7 @@ use actionlog::{HttpResponse, ArklowClient, IntegrationClient, UnleashClient};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-/// One way to read a body. Gives how many records it held.
+/// One way to read a body. Returns how many records it held.
 pub type Read = Box<dyn Fn(&Bytes) -> usize>;
 
 /// An API's page, and the ways to read it.

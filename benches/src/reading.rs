@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use actionlog::integration::LogsQuery;
-use actionlog::page::{Listing, Stability, Paginate, TotalScope, Verdict};
+use actionlog::page::{Listing, Paginate, Stability, TotalScope, Verdict};
 use actionlog::unleash::EventsQuery;
 use actionlog::{ArklowClient, IntegrationClient, UnleashClient};
 use serde::de::DeserializeOwned;
@@ -117,7 +117,7 @@ impl Reader {
         Self { url: url.to_owned(), api, client, way }
     }
 
-    /// Reads all of it, record by record, and keeps none. Gives how many there were.
+    /// Reads all of it, record by record, and keeps none. Returns how many there were.
     pub async fn read(&self) -> u64 {
         match &self.client {
             Client::Plain(client) => self.loop_over(client).await,
@@ -172,8 +172,8 @@ async fn plain_loop<T: DeserializeOwned + plain::Page>(
 ) -> u64 {
     let mut offset = 0;
     loop {
-        let answer = client.get(url(offset)).header("authorization", "key").send().await.unwrap();
-        let page: T = answer.error_for_status().unwrap().json().await.unwrap();
+        let response = client.get(url(offset)).header("authorization", "key").send().await.unwrap();
+        let page: T = response.error_for_status().unwrap().json().await.unwrap();
         let received = black_box(page).records();
         offset += received as u64;
         if received < size {

@@ -25,7 +25,7 @@ impl Stop {
         let mut signals = Signals::new()?;
         tokio::spawn(async move {
             signals.next().await;
-            output.note("stopping; once more to stop at once");
+            output.note("stopping; a second signal stops at once");
             // Nobody may be waiting any more.
             let _ = asked.send(true);
             signals.next().await;

@@ -39,7 +39,7 @@ pub fn arklow(body: &[u8]) {
 /// A page of integration logs, and one log.
 pub fn integration(body: &[u8]) {
     with_clients(|clients| page(&clients.integration.logs().list(LogsQuery::new()), body));
-    let _ = answered(200, body, |clients| clients.block_on(clients.integration.logs().get("1")));
+    let _ = with_response(200, body, |clients| clients.block_on(clients.integration.logs().get("1")));
 }
 
 /// A page of Unleash events.
@@ -47,7 +47,7 @@ pub fn unleash(body: &[u8]) {
     with_clients(|clients| page(&clients.unleash.action_set_events().list(EventsQuery::new("default", 1)), body));
 }
 
-/// The first byte chooses a status; the rest is the answer's body, for each client.
+/// The first byte chooses a status; the rest is the response's body, for each client.
 pub fn error_bodies(bytes: &[u8]) {
     const STATUSES: [u16; 8] = [400, 401, 403, 404, 409, 429, 500, 503];
     let Some((&first, body)) = bytes.split_first() else { return };
@@ -57,7 +57,7 @@ pub fn error_bodies(bytes: &[u8]) {
         |it| it.block_on(it.integration.logs().list(()).page()).map(drop),
         |it| it.block_on(it.unleash.action_set_events().list(("default", 1)).page()).map(drop),
     ] {
-        let Err(error) = answered(status, body, ask) else { panic!("{status} was taken for a success") };
+        let Err(error) = with_response(status, body, ask) else { panic!("{status} was taken for a success") };
         assert_eq!(error.status().map(|it| it.as_u16()), Some(status));
         shown(&error);
     }
@@ -143,7 +143,7 @@ fn selected<Q: Paginate>(clients: &Clients, listing: &Listing<Q>, same: &Listing
     }
     let arklow = request.template().contains("records");
     let body = if arklow { NO_RECORDS } else { EMPTY };
-    let read = |listing: Listing<Q>| answered(200, body, |_| clients.block_on(listing.collect()));
+    let read = |listing: Listing<Q>| with_response(200, body, |_| clients.block_on(listing.collect()));
     let all = read(listing.clone());
     let Some(cursor) = all.cursor else {
         let error = all.error.expect("there is a cursor unless something is wrong");
@@ -160,7 +160,7 @@ fn selected<Q: Paginate>(clients: &Clients, listing: &Listing<Q>, same: &Listing
     assert!(rest.error.is_none(), "{:?}", rest.error);
     assert_eq!(serde_json::to_string(&rest.cursor).unwrap(), stored);
     let text: String = request.query_string().chars().take(64).collect();
-    let error = answered(200, body, |clients| {
+    let error = with_response(200, body, |clients| {
         let another = clients.integration.logs().list(LogsQuery::new().sort("another").search(text)).resume(cursor);
         clients.block_on(another.collect()).error
     });
@@ -269,7 +269,7 @@ impl Clients {
         let once = RetryPolicy::never();
         let arklow = |encoding| {
             let builder = ArklowClient::builder("1").base_url(URL).authenticator(none()).retry(once.clone());
-            builder.search_encoding(encoding).http_client(Given).build().unwrap()
+            builder.search_encoding(encoding).http_client(Responder).build().unwrap()
         };
         Self {
             runtime: Builder::new_current_thread().enable_time().build().unwrap(),
@@ -278,10 +278,15 @@ impl Clients {
             integration: IntegrationClient::builder(URL)
                 .authenticator(none())
                 .retry(once.clone())
-                .http_client(Given)
+                .http_client(Responder)
                 .build()
                 .unwrap(),
-            unleash: UnleashClient::builder(URL).authenticator(none()).retry(once).http_client(Given).build().unwrap(),
+            unleash: UnleashClient::builder(URL)
+                .authenticator(none())
+                .retry(once)
+                .http_client(Responder)
+                .build()
+                .unwrap(),
         }
     }
 
@@ -292,27 +297,27 @@ impl Clients {
 
 thread_local! {
     static CLIENTS: Clients = Clients::new();
-    static ANSWER: RefCell<(u16, Bytes)> = const { RefCell::new((200, Bytes::new())) };
+    static RESPONSE: RefCell<(u16, Bytes)> = const { RefCell::new((200, Bytes::new())) };
 }
 
 fn with_clients<T>(act: impl FnOnce(&Clients) -> T) -> T {
     CLIENTS.with(act)
 }
 
-/// With this for an answer to whatever is asked.
-fn answered<T>(status: u16, body: &[u8], act: impl FnOnce(&Clients) -> T) -> T {
-    ANSWER.set((status, Bytes::copy_from_slice(body)));
+/// Runs `act` with this as the response to every request.
+fn with_response<T>(status: u16, body: &[u8], act: impl FnOnce(&Clients) -> T) -> T {
+    RESPONSE.set((status, Bytes::copy_from_slice(body)));
     with_clients(act)
 }
 
-/// Answers what this thread was told to.
+/// Returns the response that this thread has set.
 #[derive(Debug)]
-struct Given;
+struct Responder;
 
 #[async_trait::async_trait]
-impl HttpClient for Given {
+impl HttpClient for Responder {
     async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Body>, HttpError> {
-        let (status, body) = ANSWER.with_borrow(Clone::clone);
+        let (status, body) = RESPONSE.with_borrow(Clone::clone);
         http::Response::builder().status(status).body(body.into()).map_err(HttpError::connect)
     }
 }

@@ -49,9 +49,9 @@ const NEAR: usize = 5;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use actionlog::{Cursor, UnleashClient, testing::FakeServer};
 ///
-/// let world = FakeServer::new();
-/// world.unleash().add_sample_events("default", 7, 120);
-/// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client()).build()?;
+/// let server = FakeServer::new();
+/// server.unleash().add_sample_events("default", 7, 120);
+/// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client()).build()?;
 /// let listing = client.action_set_events().list(("default", 7));
 ///
 /// let first = listing.clone().max_items(70).collect().await;

@@ -14,7 +14,7 @@ use crate::integration::{ActionLog, ActionLogInput, LogStatus, Logs};
 #[must_use = "neither the action nor its log starts until this is awaited: call `.await`"]
 pub struct LoggedAction<'a, T, E> {
     logs: Logs,
-    draft: ActionLogInput,
+    input: ActionLogInput,
     action: BoxFuture<'a, Result<T, E>>,
     on_log_failure: LogFailure,
     response: Option<fn(ActionLogInput, &T) -> ActionLogInput>,
@@ -45,10 +45,10 @@ pub struct Logged<T, E> {
 impl<'a, T, E> LoggedAction<'a, T, E> {
     pub(super) fn new(
         logs: Logs,
-        draft: ActionLogInput,
+        input: ActionLogInput,
         action: impl Future<Output = Result<T, E>> + Send + 'a,
     ) -> Self {
-        Self { logs, draft, action: Box::pin(action), on_log_failure: LogFailure::default(), response: None }
+        Self { logs, input, action: Box::pin(action), on_log_failure: LogFailure::default(), response: None }
     }
 
     /// What to do if the log can't be started; [`LogFailure::Abort`] unless set.
@@ -63,41 +63,41 @@ impl<'a, T, E> LoggedAction<'a, T, E> {
     where
         T: Serialize,
     {
-        self.response = Some(|draft, value| draft.any_response(value));
+        self.response = Some(|input, value| input.any_response(value));
         self
     }
 }
 
 impl<'a, T: Send + Sync + 'a, E: fmt::Display + Send + Sync + 'a> LoggedAction<'a, T, E> {
     async fn run(self) -> Result<Logged<T, E>> {
-        let Self { logs, draft, action, on_log_failure, response } = self;
+        let Self { logs, input, action, on_log_failure, response } = self;
         let begun = Instant::now();
-        let ended = |draft: ActionLogInput, result: &Result<T, E>| match (result, response) {
-            (Ok(value), Some(response)) => response(draft.status(LogStatus::Success), value),
-            (Ok(_), None) => draft.status(LogStatus::Success),
-            (Err(error), _) => draft.status(LogStatus::Failed).error_message(error.to_string()),
+        let ended = |input: ActionLogInput, result: &Result<T, E>| match (result, response) {
+            (Ok(value), Some(response)) => response(input.status(LogStatus::Success), value),
+            (Ok(_), None) => input.status(LogStatus::Success),
+            (Err(error), _) => input.status(LogStatus::Failed).error_message(error.to_string()),
         };
-        let error = match logs.start(&draft).await {
+        let error = match logs.start(&input).await {
             // If this future is dropped, or the action panics, the drop of `running` logs that the action was
             // cancelled.
             Ok(running) => {
                 let result = action.await;
-                let log = running.ended(|draft| ended(draft, &result)).await;
+                let log = running.ended(|input| ended(input, &result)).await;
                 return Ok(Logged { result, log });
             }
             Err(error) if on_log_failure == LogFailure::Abort => return Err(error),
             Err(error) => error,
         };
         let result = action.await;
-        let log = late(&logs, error, ended(draft, &result).took(begun.elapsed())).await;
+        let log = late(&logs, error, ended(input, &result).took(begun.elapsed())).await;
         Ok(Logged { result, log })
     }
 }
 
 /// Writes the log of a finished action, unless the attempt to start the log may have written one.
-async fn late(logs: &Logs, error: Error, draft: ActionLogInput) -> Result<ActionLog> {
+async fn late(logs: &Logs, error: Error, input: ActionLogInput) -> Result<ActionLog> {
     match error.outcome() {
-        WriteOutcome::NotSent | WriteOutcome::NotApplied => logs.create(draft).await,
+        WriteOutcome::NotSent | WriteOutcome::NotApplied => logs.create(input).await,
         WriteOutcome::Unknown | WriteOutcome::Applied => Err(error),
     }
 }

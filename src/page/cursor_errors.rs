@@ -34,9 +34,9 @@ impl Cursor {
     /// # async fn main() -> actionlog::Result<()> {
     /// use actionlog::{UnleashClient, testing::FakeServer};
     ///
-    /// let world = FakeServer::new();
-    /// world.unleash().add_sample_events("default", 7, 120);
-    /// let at = |url| UnleashClient::builder(url).api_key("any").http_client(world.http_client()).build();
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 7, 120);
+    /// let at = |url| UnleashClient::builder(url).api_key("any").http_client(server.http_client()).build();
     ///
     /// let old = at("https://unleash.old.example")?;
     /// let first = old.action_set_events().list(("default", 7)).max_items(70).collect().await;

@@ -43,9 +43,9 @@ impl<Q: Paginate> Items<Q> {
     /// use actionlog::{InvalidRecord, UnleashClient, testing::FakeServer};
     /// use futures_util::TryStreamExt;
     ///
-    /// let world = FakeServer::new();
-    /// world.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     /// let client = client.build()?;
     ///
     /// let mut entries = client.action_set_events().list(("default", 7)).items().with_invalid();
@@ -85,9 +85,9 @@ impl<Q: Paginate> Items<Q> {
     /// use actionlog::{UnleashClient, testing::FakeServer};
     /// use futures_util::TryStreamExt;
     ///
-    /// let world = FakeServer::new();
-    /// world.unleash().add_sample_events("default", 7, 120);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 7, 120);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     /// let client = client.build()?;
     ///
     /// let (events, summary) = client.action_set_events().list(("default", 7)).items().summarised();
@@ -327,9 +327,9 @@ impl<Q: Paginate> WithInvalid<Q> {
     /// # async fn main() -> actionlog::Result<()> {
     /// use actionlog::{UnleashClient, testing::FakeServer};
     ///
-    /// let world = FakeServer::new();
-    /// world.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 7, 2).add_raw("default", 7, r#"{"id": 9}"#);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     /// let client = client.build()?;
     ///
     /// let mut entries = client.action_set_events().list(("default", 7)).items().with_invalid().with_cursor();

@@ -170,14 +170,14 @@ impl<Q: Paginate> Listing<Q> {
     /// # async fn main() -> actionlog::Result<()> {
     /// use actionlog::{UnleashClient, testing::FakeServer};
     ///
-    /// let world = FakeServer::new();
-    /// world.unleash().add_sample_events("default", 7, 120);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 7, 120);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     /// let client = client.build()?;
     /// let listing = client.action_set_events().list(("default", 7));
     ///
     /// let all = listing.clone().collect().await;
-    /// world.unleash().add_sample_events("default", 7, 3);
+    /// server.unleash().add_sample_events("default", 7, 3);
     ///
     /// let Some(cursor) = all.cursor else { return Ok(()) };
     /// let newer = listing.newer_than(cursor).collect().await;

@@ -37,9 +37,9 @@ impl<Q: Paginate> Listing<Q> {
     /// use actionlog::page::{Stability, TotalScope, merge};
     /// use actionlog::{IntegrationClient, testing::FakeServer};
     ///
-    /// let world = FakeServer::new();
-    /// world.integration().add_sample_logs(2_000);
-    /// let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let server = FakeServer::new();
+    /// server.integration().add_sample_logs(2_000);
+    /// let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     /// let client = client.total_scope(TotalScope::Listing).build()?;
     /// let listing = client.logs().list(()).stability(Stability::Stable);
     ///
@@ -115,9 +115,9 @@ impl<Q: Paginate> Listing<Q> {
     /// use actionlog::page::merge;
     /// use actionlog::{UnleashClient, testing::FakeServer};
     ///
-    /// let world = FakeServer::new();
-    /// world.unleash().add_sample_events("default", 7, 500);
-    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(world.http_client());
+    /// let server = FakeServer::new();
+    /// server.unleash().add_sample_events("default", 7, 500);
+    /// let client = UnleashClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     /// let client = client.build()?;
     /// let listing = client.action_set_events().list(("default", 7));
     ///

@@ -273,7 +273,7 @@ impl Log {
     /// let log = FakeServer::new().integration().log();
     /// log.add_raw("1").add_raw("2");
     /// assert_eq!(log.replace(1, "one").as_deref(), Some("1"));
-    /// assert_eq!(log.texts(), ["2", "one"]);
+    /// assert_eq!(log.raw_records(), ["2", "one"]);
     /// ```
     pub fn replace(&self, index: usize, text: impl Into<String>) -> Option<String> {
         let mut state = self.server.lock();
@@ -320,7 +320,7 @@ impl Log {
     ///
     /// let log = FakeServer::new().integration().log();
     /// log.add_raw("1").add_raw("2").add_raw("3").move_to_head(2);
-    /// assert_eq!(log.texts(), ["1", "3", "2"]);
+    /// assert_eq!(log.raw_records(), ["1", "3", "2"]);
     /// ```
     pub fn move_to_head(&self, index: usize) -> &Self {
         self.change(|collection| {
@@ -330,9 +330,9 @@ impl Log {
         })
     }
 
-    /// The text of each record, from the head.
+    /// The raw JSON of each record, from the head.
     #[must_use]
-    pub fn texts(&self) -> Vec<String> {
+    pub fn raw_records(&self) -> Vec<String> {
         self.server.lock().store.records(&self.name).iter().map(|it| it.text.clone()).collect()
     }
 
@@ -359,7 +359,7 @@ impl Log {
     ///
     /// If a record doesn't match `T`.
     pub fn records<T: DeserializeOwned>(&self) -> serde_json::Result<Vec<T>> {
-        self.texts().iter().map(|it| serde_json::from_str(it)).collect()
+        self.raw_records().iter().map(|it| serde_json::from_str(it)).collect()
     }
 
     /// The number of records.

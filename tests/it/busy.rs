@@ -80,8 +80,13 @@ async fn scan(way: Way, steady: Option<Steady>) -> (Vec<u64>, Summary, Option<St
     let listing = client(&server, way.total).logs().list(LogsQuery::new().order(way.order));
     let read = listing.page_size(way.page_size).prefetch(way.prefetch).stability(way.fixed).collect().await;
     let delivered: BTreeSet<u64> = read.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
-    let left: BTreeSet<u64> =
-        server.integration().log().texts().iter().map(|it| it.split('"').nth(3).unwrap().parse().unwrap()).collect();
+    let left: BTreeSet<u64> = server
+        .integration()
+        .log()
+        .raw_records()
+        .iter()
+        .map(|it| it.split('"').nth(3).unwrap().parse().unwrap())
+        .collect();
     let missing = (1..=230).filter(|it| left.contains(it) && !delivered.contains(it)).collect();
     (missing, read.summary, read.error.map(|it| it.to_string()))
 }
@@ -215,7 +220,7 @@ async fn pages_cut_by_the_server_do_not_look_like_a_growing_end() {
             let listing = client(&server, total).logs().list(()).page_size(6).stability(order);
             let read = listing.prefetch(1).collect().await;
             let ids: BTreeSet<String> = read.items.iter().map(|it| it.id.to_string()).collect();
-            let left = server.integration().log().texts();
+            let left = server.integration().log().raw_records();
             let missing = left.iter().filter(|it| !ids.contains(it.split('"').nth(3).unwrap())).count();
             let verdict = read.summary.verdict;
             let is_told = verdict.is_incomplete() || verdict == Verdict::Unverified(Doubt::EndUnproved);

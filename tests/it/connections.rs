@@ -8,7 +8,7 @@ use actionlog::{ErrorKind, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
 fn probe() -> Request<()> {
     Request::get("probe", [""; 0])
@@ -28,7 +28,7 @@ async fn idle(set: impl FnOnce(ClientBuilder<IntegrationClient>) -> ClientBuilde
         let mut bytes = [0; 4096];
         for _ in 0..2 {
             assert!(stream.read(&mut bytes).await.unwrap() > 0);
-            stream.write_all(ANSWER).await.unwrap();
+            stream.write_all(RESPONSE).await.unwrap();
         }
         let idle = Instant::now();
         // Keep the connection until the client closes it.
@@ -60,7 +60,7 @@ async fn a_custom_authority_is_trusted_if_it_was_named() {
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut bytes = [0; 4096];
             let _ = stream.read(&mut bytes).await;
-            let _ = stream.write_all(ANSWER).await;
+            let _ = stream.write_all(RESPONSE).await;
             let _ = stream.shutdown().await;
         }
     });

@@ -34,7 +34,7 @@ fn hint(error: &Error) -> &str {
     hint
 }
 
-fn draft() -> ActionLogInput {
+fn pending_input() -> ActionLogInput {
     ActionLogInput::new(ActionLogFields {
         integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
         action_type: ActionType::Sync,
@@ -98,23 +98,23 @@ async fn a_401_for_a_missing_header_is_not_blamed_on_the_token() {
 #[tokio::test]
 async fn a_hint_depends_on_what_the_request_does() {
     let client = integration(409, vec![]);
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert!(hint(&error).contains("already") && !hint(&error).contains("read the record again"), "{error}");
-    let error = client.logs().update("1", draft()).await.unwrap_err();
+    let error = client.logs().update("1", pending_input()).await.unwrap_err();
     assert!(hint(&error).contains("read the record again"), "{error}");
     let error = client.logs().get("1").await.unwrap_err();
     assert!(!hint(&error).contains("again"), "{error}");
 
     let client = integration(500, vec![]);
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert!(hint(&error).contains("before you send it again"), "{error}");
     let error = client.logs().get("1").await.unwrap_err();
     assert!(hint(&error).contains("try again later"), "{error}");
 
     let client = integration(405, vec![]);
-    let error = client.logs().update("1", draft()).await.unwrap_err();
+    let error = client.logs().update("1", pending_input()).await.unwrap_err();
     assert!(hint(&error).contains("update_method"), "{error}");
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert!(!hint(&error).contains("update_method"), "{error}");
     let request = Request::new(Method::PUT, "elsewhere", [""; 0]).json::<Json>();
     let error = client.send(request).await.unwrap_err();
@@ -139,20 +139,20 @@ async fn responses_of_proxies_and_redirects_without_target_are_explained() {
     let client = integration(408, vec![]);
     let error = client.logs().get("1").await.unwrap_err();
     assert!(hint(&error).contains("in time") && !hint(&error).contains("before you send"), "{error}");
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert!(hint(&error).contains("in time") && hint(&error).contains("before you send"), "{error}");
 }
 
 #[tokio::test]
 async fn a_412_is_explained_by_which_condition_was_sent() {
     let client = integration(412, vec![]);
-    let error = client.logs().update("1", draft()).if_match("\"abc\"").await.unwrap_err();
+    let error = client.logs().update("1", pending_input()).if_match("\"abc\"").await.unwrap_err();
     assert!(hint(&error).contains("changed since it was read"), "{error}");
-    let error = client.logs().create(draft()).header("if-none-match", "*").await.unwrap_err();
+    let error = client.logs().create(pending_input()).header("if-none-match", "*").await.unwrap_err();
     assert!(hint(&error).contains("already"), "{error}");
     for error in [
-        client.logs().create(draft()).await.unwrap_err(),
-        client.logs().update("1", draft()).await.unwrap_err(),
+        client.logs().create(pending_input()).await.unwrap_err(),
+        client.logs().update("1", pending_input()).await.unwrap_err(),
         client.logs().get("1").await.unwrap_err(),
     ] {
         assert!(hint(&error).contains("carried no") && !hint(&error).contains("changed"), "{error}");

@@ -10,22 +10,29 @@ const LINES: usize = 500;
 /// The most columns of a line.
 const COLUMNS: usize = 120;
 
-fn files_in(folder: &Path, found: &mut Vec<PathBuf>) {
+fn files_in(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files_in(&path, found);
-        } else if path.extension().is_some_and(|it| it == "rs") {
+            // A package beside the workspace may have its own build.
+            if !path.ends_with("target") {
+                files_in(&path, extension, found);
+            }
+        } else if path.extension().is_some_and(|it| it == extension) {
             found.push(path);
         }
     }
 }
 
-fn files(folder: &str) -> Vec<PathBuf> {
+fn files_of(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
+    files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), extension, &mut found);
     found.sort();
     found
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    files_of(folder, "rs")
 }
 
 /// The code of a file up to its first test module, without comments.
@@ -79,7 +86,7 @@ fn no_two_modules_at_the_top_use_each_other_by_any_way() {
 #[test]
 fn files_and_lines_are_short() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let long: Vec<_> = ["src", "tests", "benches/src", "examples", "cli/src", "cli/tests"]
+    let long: Vec<_> = ["src", "tests", "benches", "checks", "cli", "examples", "fuzz"]
         .into_iter()
         .flat_map(files)
         .filter_map(|path| {
@@ -94,6 +101,37 @@ fn files_and_lines_are_short() {
         })
         .collect();
     assert!(long.is_empty(), "{long:#?}");
+}
+
+/// The numbers of the lines of a Markdown text that are too long and could be broken: no rows of tables, no links, no
+/// code.
+fn wide_lines(text: &str) -> Vec<usize> {
+    let mut in_code = false;
+    let wide = text.lines().enumerate().filter(|(_, line)| {
+        let line = line.trim_start();
+        let is_fence = line.starts_with("```");
+        in_code ^= is_fence;
+        let breaks = !in_code && !is_fence && !line.starts_with('|') && !line.contains("](https://");
+        breaks && line.chars().count() > COLUMNS
+    });
+    wide.map(|(index, _)| index + 1).collect()
+}
+
+#[test]
+fn the_lines_of_markdown_are_short() {
+    let long = "word ".repeat(30);
+    assert_eq!(wide_lines(&format!("{long}\n| {long} |\n```\n{long}\n```\n- {long}\n")), [1, 6]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "tests", "benches", "checks", "cli", "examples", "fuzz"];
+    let mut docs: Vec<_> = folders.iter().flat_map(|it| files_of(it, "md")).collect();
+    docs.extend(MARKDOWN.iter().filter(|it| !it.contains('/')).map(|it| root.join(it)));
+    assert!(docs.len() > 25, "{docs:?}");
+    let wide: Vec<_> = docs
+        .iter()
+        .map(|path| (path.display(), wide_lines(&fs::read_to_string(path).unwrap())))
+        .filter(|(_, lines)| !lines.is_empty())
+        .collect();
+    assert!(wide.is_empty(), "{wide:#?}");
 }
 
 #[test]
@@ -119,13 +157,14 @@ fn the_readme_lists_each_example_and_each_chapter_of_the_guide() {
 }
 
 /// The Markdown files that are read on the web.
-const MARKDOWN: [&str; 8] = [
+const MARKDOWN: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "benches/README.md",
+    "cli/README.md",
     "examples/fake_server/README.md",
     "fuzz/README.md",
 ];

@@ -29,7 +29,7 @@ fn client(server: &FakeServer) -> IntegrationClient {
 }
 
 fn stored(server: &FakeServer) -> ActionLog {
-    let texts = server.integration().log().texts();
+    let texts = server.integration().log().raw_records();
     assert_eq!(texts.len(), 1);
     ActionLog::deserialize(serde_json::from_str::<Value>(&texts[0]).unwrap()).unwrap()
 }

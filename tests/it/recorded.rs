@@ -293,10 +293,10 @@ fn compare(case: &Case, result: Result<Page<ActionSetEvent>>, differences: &mut 
     };
     differences.compare(case, "the kind", error.kind(), kind);
     differences.compare(case, "the status", error.status().map(|it| it.as_u16()), Some(case.status));
-    differences.compare(case, "the server's word", said(&error), expected.clone());
+    differences.compare(case, "the server's message", said(&error), expected.clone());
     differences.compare(case, "the wait", error.retry_after(), wait);
     differences.compare(case, "the request's id", error.request_id(), expected.as_ref().and_then(|it| it.2.as_deref()));
-    differences.compare(case, "whether it may pass", error.is_transient(), transient);
+    differences.compare(case, "whether it is transient", error.is_transient(), transient);
     differences.compare(case, "the outcome", error.outcome(), outcome);
     differences.compare(case, "whether it was sent", error.attempts() > 0, true);
     match expected_hint(case) {

@@ -386,12 +386,12 @@ impl Worker {
         let id = known.last().cloned().unwrap_or_else(|| "none".to_owned());
         match self.random.u32(..10) {
             0 | 1 => {
-                let created = logs.create(self.draft()).await;
+                let created = logs.create(self.pending_input()).await;
                 let done = created.map(|log| known.push(log.id.to_string()));
                 outcome_of(done.map_err(|error| (error, true)))
             }
             2 => outcome_of(logs.get(id).await.map(drop).map_err(|error| (error, false))),
-            3 => outcome_of(logs.update(id, self.draft()).await.map(drop).map_err(|error| (error, false))),
+            3 => outcome_of(logs.update(id, self.pending_input()).await.map(drop).map_err(|error| (error, false))),
             4 => {
                 known.pop();
                 outcome_of(logs.delete(id).await.map(drop).map_err(|error| (error, false)))
@@ -418,7 +418,7 @@ impl Worker {
     }
 
     /// Each input is unique, so that the server can detect duplicates.
-    fn draft(&self) -> ActionLogInput {
+    fn pending_input(&self) -> ActionLogInput {
         ActionLogInput::new(ActionLogFields {
             integration_id: "1".into(),
             action_type: ActionType::Sync,

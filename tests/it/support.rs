@@ -200,7 +200,7 @@ async fn response(mut stream: TcpStream, then: Then, heads: Arc<Mutex<Vec<String
 }
 
 /// The input of a pending log.
-pub(crate) fn draft() -> ActionLogInput {
+pub(crate) fn pending_input() -> ActionLogInput {
     ActionLogInput::new(ActionLogFields {
         integration_id: "i1".into(),
         action_type: ActionType::Sync,

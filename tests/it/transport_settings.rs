@@ -10,7 +10,7 @@ use actionlog::{ClientBuilder, ErrorKind, IntegrationClient, Request, ReqwestCli
 
 use crate::support::{Raw, Then, promptly};
 
-const ANSWER: &[u8] =
+const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
 
 fn probe() -> Request<()> {
@@ -22,7 +22,7 @@ fn at(url: impl Into<String>) -> ClientBuilder<IntegrationClient> {
 }
 
 async fn responding() -> Raw {
-    Raw::start(Then::Send(ANSWER.to_vec())).await
+    Raw::start(Then::Send(RESPONSE.to_vec())).await
 }
 
 fn problem(builder: ClientBuilder<IntegrationClient>) -> String {
@@ -262,7 +262,7 @@ mod mutual {
                     }
                 };
                 let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream.write_all(ANSWER).await;
+                let _ = stream.write_all(RESPONSE).await;
                 let _ = stream.shutdown().await;
             }
         });

@@ -380,7 +380,7 @@ async fn a_record_added_in_the_middle_delivers_no_record_again_that_was_read_bef
     assert_eq!((again, rest.summary.verdict), (vec![], DIFFER), "{:?}", rest.summary);
 }
 
-/// Delivers the third record only in a page of its own, as a server does that limits pages by their size.
+/// Delivers the third record only in a separate page, as a server does that limits pages by their size.
 #[tokio::test]
 async fn a_record_that_the_server_returns_only_alone_is_delivered() {
     let server = fake_with_logs(10);

@@ -139,7 +139,7 @@ impl Reply {
     }
 }
 
-type Answering = dyn Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync;
+type Responder = dyn Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync;
 
 /// An in-memory HTTP client. It keeps the requests, and responds by a function of the request and its number, from 0.
 #[derive(Clone)]
@@ -147,12 +147,12 @@ pub(crate) struct Memory {
     seen: Arc<Mutex<Vec<http::Request<Bytes>>>>,
     count: Arc<AtomicUsize>,
     most: usize,
-    response: Arc<Mutex<Arc<Answering>>>,
+    response: Arc<Mutex<Arc<Responder>>>,
 }
 
 impl Memory {
     pub(crate) fn new(response: impl Fn(usize, &http::Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
-        let response: Arc<Answering> = Arc::new(response);
+        let response: Arc<Responder> = Arc::new(response);
         Self { seen: Arc::default(), count: Arc::default(), most: 10_000, response: Arc::new(Mutex::new(response)) }
     }
 

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
 use std::sync::Mutex;
 
-use actionlog::integration::{ActionLogInput, ActionType, LogStatus, ActionLogFields};
+use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
 use actionlog::{Body, HttpClient, HttpError, IntegrationClient};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,13 +35,13 @@ fn create(client: &IntegrationClient, times: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
         for _ in 0..times {
-            let draft = ActionLogInput::new(ActionLogFields {
+            let input = ActionLogInput::new(ActionLogFields {
                 integration_id: "i".into(),
                 action_type: ActionType::Sync,
                 entity_type: "e".into(),
                 status: LogStatus::Pending,
             });
-            client.logs().create(draft).await.expect("a log");
+            client.logs().create(input).await.expect("a log");
         }
     });
 }

@@ -121,10 +121,10 @@ impl Served {
                     return Ok(());
                 }
             };
-            // Making the answer is part of the time that it takes.
+            // Making the response is part of the time that it takes.
             let due = Instant::now() + self.latency;
             output.clear();
-            self.answer(&String::from_utf8_lossy(&input[..end]), &mut output);
+            self.respond(&String::from_utf8_lossy(&input[..end]), &mut output);
             input.drain(..end + 4);
             if !self.latency.is_zero() {
                 sleep_until(due).await;
@@ -134,7 +134,7 @@ impl Served {
     }
 
     /// Head and body, in one piece.
-    fn answer(&self, request: &str, output: &mut Vec<u8>) {
+    fn respond(&self, request: &str, output: &mut Vec<u8>) {
         let target = request.split(' ').nth(1).expect("a request line");
         let (path, query) = target.split_once('?').expect("a query");
         let [arklow, integration, unleash] = &self.listings;

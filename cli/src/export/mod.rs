@@ -182,7 +182,7 @@ impl Export {
                     self.read += 1;
                     self.write(&entry)?;
                 }
-                // A server that has never answered won't in the next quarter of an hour either.
+                // A server that has never responded won't in the next quarter of an hour either.
                 Some(Err(error)) if self.read == 0 => return Err(error.into()),
                 Some(Err(error)) => {
                     context.output.warn(&explain(&error));

@@ -44,7 +44,7 @@ fn text(text: &str) -> String {
 
 fn head(page: &mut String, report: &Report) {
     let data = &report.data;
-    let verdict = report.manifest.as_ref().map_or("no manifest: it isn't known whether that is all", |it| &it.reason);
+    let verdict = report.manifest.as_ref().map_or("no manifest: this may not be all", |it| &it.reason);
     let _ = writeln!(page, "<p class=\"soft\">{}</p>", text(verdict));
     for problem in &report.problems {
         let _ = writeln!(page, "<p class=\"problem\">{}</p>", text(problem));

@@ -44,7 +44,7 @@ fn summary(report: &Report) -> String {
     }
     match &report.manifest {
         Some(manifest) => format!("{line}\n{}", manifest.reason),
-        None => format!("{line}\nno manifest: it isn't known whether that is all"),
+        None => format!("{line}\nno manifest: this may not be all"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The README, the manual pages and the completions are as the tool is. `ACTIONLOG_WRITE=1` writes the README's outputs
-//! and help texts anew.
+//! and help texts again.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -24,7 +24,7 @@ fn ndjson_has_each_record_with_its_columns_and_its_raw_json() {
     let rows = bench.lines("logs.ndjson");
     assert_eq!(keys(&rows), ids(&bench));
     let logs: Vec<ActionLog> = bench.fake.integration().log().records().unwrap();
-    for ((row, log), text) in rows.iter().zip(&logs).zip(bench.fake.integration().log().texts()) {
+    for ((row, log), text) in rows.iter().zip(&logs).zip(bench.fake.integration().log().raw_records()) {
         assert_eq!(row["raw"], serde_json::from_str::<Value>(&text).unwrap());
         assert_eq!(row["outcome"], log.outcome().as_str());
         assert_eq!(row["action"].as_str(), log.action());

@@ -24,7 +24,7 @@ fn all_logs_are_kept_in_one_database_with_what_is_invalid_beside() {
 
     // Once it is valid, it is a record.
     let log = bench.fake.integration().log();
-    let text = log.texts()[1].replace(log.texts()[1].split('"').nth(3).unwrap(), "later");
+    let text = log.raw_records()[1].replace(log.raw_records()[1].split('"').nth(3).unwrap(), "later");
     log.replace(0, text);
     let mut run = Running::start(bench.tool("follow integration --to mirror.sqlite --poll 20ms --sweep 40ms"));
     wait_until("the record is valid", || count(&bench, "SELECT COUNT(*) FROM records WHERE key = 'later'") == 1);

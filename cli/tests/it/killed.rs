@@ -89,7 +89,7 @@ fn an_export_that_is_stopped_thirty_times_in_any_phase_ends_with_the_same_bytes(
 fn tick(log: &Log, turn: usize) {
     log.add_samples(1);
     let at = turn * 7 % 40;
-    if let Some(text) = log.texts().get(at)
+    if let Some(text) = log.raw_records().get(at)
         && let Some(rest) = text.strip_prefix('{')
     {
         log.replace(at, format!(r#"{{"revision{turn}":{turn},{rest}"#));
@@ -101,7 +101,7 @@ fn tick(log: &Log, turn: usize) {
 
 /// The records of the server by their ids.
 fn there(log: &Log) -> BTreeMap<String, Value> {
-    let records = log.texts().into_iter().map(|it| serde_json::from_str::<Value>(&it).unwrap());
+    let records = log.raw_records().into_iter().map(|it| serde_json::from_str::<Value>(&it).unwrap());
     records.map(|it| (it["_id"].as_str().unwrap().to_owned(), it)).collect()
 }
 

@@ -117,7 +117,7 @@ fn a_journal_counts_each_record_once_as_it_is_now() {
     bench.run("follow integration --to journal.ndjson --once").ends(0);
     let log = bench.fake.integration().log();
     log.remove(3);
-    let text = log.texts()[0].replacen('{', r#"{"more":1,"#, 1);
+    let text = log.raw_records()[0].replacen('{', r#"{"more":1,"#, 1);
     log.replace(0, text);
     let mut run =
         crate::support::Running::start(bench.tool("follow integration --to journal.ndjson --poll 10ms --sweep 20ms"));

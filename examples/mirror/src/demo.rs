@@ -19,7 +19,7 @@ pub fn logs(server: &FakeServer) -> [(&'static str, Log); 3] {
 pub fn tick(server: &FakeServer, turn: usize) {
     for (_, log) in logs(server) {
         log.add_samples(1);
-        let texts = log.texts();
+        let texts = log.raw_records();
         // The newest but a few goes on: its JSON is another one from now on.
         let at = turn * 7 % 40;
         if let Some(text) = texts.get(at)
@@ -46,7 +46,7 @@ pub fn differing(database: &Database, name: &str, log: &Log) -> Result<Vec<Strin
     let values = |texts: Vec<String>| -> Result<Vec<Value>, crate::Failure> {
         Ok(texts.iter().map(|it| actionlog::serde_json::from_str(it)).collect::<Result<_, _>>()?)
     };
-    let (mut there, mut here) = (values(log.texts())?, values(database.records(name)?)?);
+    let (mut there, mut here) = (values(log.raw_records())?, values(database.records(name)?)?);
     let key = |it: &Value| it.get("_id").or(it.get("id")).unwrap_or(&Value::Null).to_string();
     there.sort_by_key(key);
     here.sort_by_key(key);

@@ -181,7 +181,7 @@ where
     response
 }
 
-/// A request in a task of its own: it progresses whatever the consumer of the stream does meanwhile. It is aborted on
+/// A request in a separate task: it progresses whatever the consumer of the stream does meanwhile. It is aborted on
 /// drop.
 #[derive(Debug)]
 pub(crate) struct Task<T> {

@@ -47,7 +47,7 @@
 //! - What you name: fields by [`scrub_field`](Recorder::scrub_field), all else by [`scrub_with`](Recorder::scrub_with).
 //!
 //! Each is replaced by [`SCRUBBED`], or a number by 0, so that a record still decodes. All else of a body stays byte
-//! for byte. Before the file is written, it is searched for the client's credentials once more; if one is left,
+//! for byte. Before the file is written, it is searched for the client's credentials again; if one is left,
 //! [`save`](Recorder::save) fails and writes nothing.
 //!
 //! Whatever else identifies a person or a customer stays, unless you name it: names, addresses, payloads.

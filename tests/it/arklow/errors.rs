@@ -145,7 +145,7 @@ async fn a_key_that_is_echoed_next_to_valid_data_is_shown_nowhere() {
     assert!(!format!("{page:?}").contains(KEY));
     let logs = client.records().list(()).collect().await;
     assert!(!logs.partial.is_empty() && !format!("{logs:?}").contains(KEY));
-    assert!(!client.check().await.is_ready(), "an answer with errors is none to begin with");
+    assert!(!client.check().await.is_ready(), "a response with errors isn't ready");
     let counted = client.records().count(()).await.unwrap_err();
     assert!(!format!("{counted} {counted:?}").contains(KEY));
 }

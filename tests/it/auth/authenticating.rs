@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::auth::{HOUR, Signed, Source, call, client, now, probe};
-use crate::support::draft;
+use crate::support::pending_input;
 use crate::wire::{Memory, Reply, quick, whole_story};
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ async fn each_attempt_is_authenticated_as_it_is_sent() {
         .http_client(memory.clone())
         .build()
         .unwrap();
-    client.logs().create(draft()).await.unwrap();
+    client.logs().create(pending_input()).await.unwrap();
 
     let seen = seen.lock().unwrap();
     let body = r#"{"integrationId":"i1","actionType":"sync","entityType":"product","status":"pending"}"#;

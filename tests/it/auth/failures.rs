@@ -93,5 +93,5 @@ async fn callers_that_wait_for_a_fetch_that_fails_fail_with_it() {
     }
     assert_eq!(source.fetches(), 2);
     call(&client).await.unwrap();
-    assert_eq!(signed_by(&memory), ["token-3"], "who comes later fetches anew");
+    assert_eq!(signed_by(&memory), ["token-3"], "a later call fetches again");
 }

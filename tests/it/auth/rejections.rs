@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::auth::{HOUR, Numbered, Source, call, client, now, settle, signed_by, spawn_call, token};
-use crate::support::draft;
+use crate::support::pending_input;
 use crate::wire::{Memory, Reply};
 
 /// Accepts only these tokens.
@@ -57,7 +57,7 @@ async fn a_create_with_rejected_credentials_is_authenticated_again() {
         .http_client(memory.clone())
         .build()
         .unwrap();
-    client.logs().create(draft()).await.unwrap();
+    client.logs().create(pending_input()).await.unwrap();
     assert_eq!(signed_by(&memory), ["token-1", "token-2"]);
 }
 

@@ -7,7 +7,7 @@ use wiremock::ResponseTemplate;
 
 use crate::bad_input::{EMPTY, gzip, made_of, wire};
 use crate::support::{
-    Raw, Then, all_shown, builder, client, event, first_error, first_page, json as json_answer, page_of, serve,
+    Raw, Then, all_shown, builder, client, event, first_error, first_page, json as json_response, page_of, serve,
     unsigned,
 };
 use crate::wire::{Memory, Reply};
@@ -83,7 +83,7 @@ async fn json_that_is_no_page_is_an_error_with_a_path_and_no_values() {
         (b"40010", "invalid type: integer"),
     ];
     for (body, words) in cases {
-        let error = made_of(json_answer(body)).await;
+        let error = made_of(json_response(body)).await;
         let shown = String::from_utf8_lossy(body);
         assert_eq!(error.kind(), ErrorKind::Decode, "{shown}: {error}");
         assert!(error.to_string().contains(words), "{shown}: {error}");
@@ -97,7 +97,7 @@ async fn json_that_is_no_page_is_an_error_with_a_path_and_no_values() {
 #[tokio::test]
 async fn a_bare_list_is_not_a_page_of_events() {
     for body in ["[]", "[[]]", r#"[{"id":1}]"#, "[[[]]]"] {
-        let error = made_of(json_answer(body)).await;
+        let error = made_of(json_response(body)).await;
         assert_eq!(error.kind(), ErrorKind::Decode, "{body}");
     }
 }
@@ -121,7 +121,7 @@ async fn a_byte_order_mark_blanks_and_an_odd_content_type_are_accepted() {
         ResponseTemplate::new(200).set_body_raw(good.clone(), "text/plain"),
         ResponseTemplate::new(200).set_body_raw(good.clone(), "application/vnd.api+json"),
         ResponseTemplate::new(201).set_body_raw(good.clone(), "application/json"),
-        json_answer(good.clone()).insert_header("content-encoding", "identity"),
+        json_response(good.clone()).insert_header("content-encoding", "identity"),
     ];
     for response in responses {
         let shown = format!("{response:?}");
@@ -166,7 +166,7 @@ async fn a_body_that_exceeds_the_limit_when_decompressed_is_rejected() {
     let swollen = format!(r#"{{"actionSetEvents":[]{}}}"#, " ".repeat(33 << 20));
     let small = gzip(swollen.as_bytes());
     assert!(small.len() < 1_000_000, "{} bytes on the wire", small.len());
-    let response = json_answer(small.clone()).insert_header("content-encoding", "gzip");
+    let response = json_response(small.clone()).insert_header("content-encoding", "gzip");
     let server = serve(response).await;
     let client = builder(server.uri()).max_body_bytes(1 << 20).build().unwrap();
     assert_eq!(first_error(&client).await.kind(), ErrorKind::TooLarge);

@@ -139,7 +139,7 @@ fn keys_that_no_header_can_hold_are_rejected_when_the_client_is_built_and_not_sh
         ("a DOS line break at the end", "hunter2\r\n"),
         ("a line break at the beginning", "\nhunter2"),
         ("a line break inside", "hunter2\nx"),
-        ("a header of its own", "hunter2\r\nx-admin: 1"),
+        ("a custom header", "hunter2\r\nx-admin: 1"),
         ("a NUL", "hunter2\0"),
         ("a DEL", "hunter2\u{7f}x"),
         ("an escape", "\u{1b}[1mhunter2"),

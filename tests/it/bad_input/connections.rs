@@ -11,7 +11,7 @@ use crate::bad_input::{EMPTY, wire};
 #[cfg(feature = "gzip")]
 use crate::bad_input::{gzip, made_of};
 use crate::support::{
-    KEY, Raw, Then, all_shown, builder, client, first_error, first_page, json as json_answer, promptly, serve,
+    KEY, Raw, Then, all_shown, builder, client, first_error, first_page, json as json_response, promptly, serve,
     serve_json,
 };
 #[cfg(feature = "gzip")]
@@ -23,7 +23,7 @@ async fn a_broken_connection_is_a_transient_error_with_an_unknown_outcome() {
     let whole = wire("200 OK", json, EMPTY.as_bytes());
     let longer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{EMPTY}", EMPTY.len() + 1);
     let cases: [(&str, Then); 11] = [
-        ("no answer", Then::Close),
+        ("no response", Then::Close),
         ("inside the status line", Then::Send(whole[..7].to_vec())),
         ("inside the head", Then::Send(whole[..20].to_vec())),
         ("before the body", Then::Send(whole[..whole.len() - EMPTY.len()].to_vec())),
@@ -86,7 +86,7 @@ async fn broken_compression_is_a_broken_connection() {
     let last = flipped.len() - 6;
     flipped[last] ^= 0xff;
     for broken in [&good[..good.len() / 2], &flipped, EMPTY.as_bytes()] {
-        let error = made_of(json_answer(broken).insert_header("content-encoding", "gzip")).await;
+        let error = made_of(json_response(broken).insert_header("content-encoding", "gzip")).await;
         assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
     }
 }
@@ -167,7 +167,7 @@ async fn the_operation_timeout_ends_a_call() {
 
 #[tokio::test]
 async fn a_call_and_a_listing_may_set_other_limits_than_the_client() {
-    let server = serve(json_answer(EMPTY).set_delay(Duration::from_millis(400))).await;
+    let server = serve(json_response(EMPTY).set_delay(Duration::from_millis(400))).await;
     let short = Duration::from_millis(100);
     let client = builder(server.uri()).attempt_timeout(short).build().unwrap();
     assert_eq!(first_error(&client).await.kind(), ErrorKind::Timeout);

@@ -8,7 +8,7 @@ use serde_json::json;
 use wiremock::ResponseTemplate;
 
 use crate::bad_input::EMPTY;
-use crate::support::{all_shown, client, first_error, first_page, json as json_answer, received, serve, unsigned};
+use crate::support::{all_shown, client, first_error, first_page, json as json_response, received, serve, unsigned};
 
 /// What a server could echo of a request's credentials: the header, the part behind its scheme, and that part decoded
 /// from base64.
@@ -49,9 +49,9 @@ fn echoing_responses(echo: &str) -> Vec<ResponseTemplate> {
         ResponseTemplate::new(200)
             .insert_header("x-request-id", echo)
             .set_body_json(json!({ "actionSetEvents": echo })),
-        json_answer(json!({ "actionSetEvents": { echo: 1 } }).to_string()),
-        json_answer(json!({ echo: [echo] }).to_string()),
-        json_answer(format!("{{{echo}")),
+        json_response(json!({ "actionSetEvents": { echo: 1 } }).to_string()),
+        json_response(json!({ echo: [echo] }).to_string()),
+        json_response(format!("{{{echo}")),
         ResponseTemplate::new(200).set_body_raw(format!("<p>{echo}</p>"), "text/html"),
     ]
 }
@@ -137,7 +137,7 @@ async fn a_token_with_unusual_characters_is_not_shown_in_the_target_of_a_redirec
 #[tokio::test]
 async fn a_token_in_a_lower_case_encoding_is_not_shown() {
     let token = "user:SECRET-PART";
-    let server = serve(json_answer(EMPTY).insert_header("content-encoding", token)).await;
+    let server = serve(json_response(EMPTY).insert_header("content-encoding", token)).await;
     let client = unsigned(server.uri()).api_key(token).build().unwrap();
     let shown = all_shown(&first_error(&client).await);
     assert!(!shown.to_lowercase().contains("secret-part"), "{shown}");

@@ -201,7 +201,7 @@ async fn max_items_and_a_start_offset_are_respected<A: Api>(door: Door) {
     while let Some(page) = pages.next().await {
         sizes.push(page.unwrap().entries.len());
     }
-    assert_eq!(sizes, [10, 9], "one record of overlap is given once");
+    assert_eq!(sizes, [10, 9], "one record of overlap is delivered once");
 
     for start in [1, 60, 119] {
         let read = walk::<A>(scene.listing().page_size(7).start_offset(start)).await.read;

@@ -189,7 +189,7 @@ impl<A: Api> Scene<A> {
             Value::Number(id) => Some(id.to_string()),
             _ => None,
         };
-        self.log.texts().into_iter().filter_map(id).collect()
+        self.log.raw_records().into_iter().filter_map(id).collect()
     }
 
     pub(super) async fn walk(&self, page_size: u32) -> Walked {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::everyday::{Clients, clients};
-use crate::support::draft;
+use crate::support::pending_input;
 
 #[tokio::test]
 async fn an_error_reports_what_happened() {
@@ -77,7 +77,7 @@ fn a_connect_error_with_a_time_limit_in_its_sources_is_a_timeout() {
 #[tokio::test]
 async fn a_call_is_a_future_that_owns_what_it_needs() {
     let Clients { server, integration, arklow, unleash } = clients();
-    let log = tokio::spawn(integration.logs().create(draft())).await.unwrap().unwrap();
+    let log = tokio::spawn(integration.logs().create(pending_input())).await.unwrap().unwrap();
     let count = tokio::spawn(arklow.records().count(()));
     let page = tokio::spawn(unleash.action_set_events().list(("default", 7)).page());
     assert_eq!((count.await.unwrap().unwrap(), page.await.unwrap().unwrap().len()), (12, 12));
@@ -133,15 +133,15 @@ async fn a_log_is_created_from_fields_inputs_and_records() {
     let log = client.logs().create(fields.clone()).await.unwrap();
     let template: ActionLogInput = fields.into();
     for entity in ["1", "2"] {
-        let draft = template.clone().entity_id(entity).payload(json!({"price": 12.5})).metadata(json!({}));
-        assert_eq!(client.logs().create(&draft).await.unwrap().entity_id.as_deref(), Some(entity));
+        let input = template.clone().entity_id(entity).payload(json!({"price": 12.5})).metadata(json!({}));
+        assert_eq!(client.logs().create(&input).await.unwrap().entity_id.as_deref(), Some(entity));
     }
     #[derive(Serialize)]
     struct HttpResponse {
         etag: &'static str,
     }
-    let draft = ActionLogInput::from(log.clone()).response(HttpResponse { etag: "7" });
-    let log = client.logs().update(log.id, draft).await.unwrap();
+    let input = ActionLogInput::from(log.clone()).response(HttpResponse { etag: "7" });
+    let log = client.logs().update(log.id, input).await.unwrap();
     assert_eq!(log.response.as_ref().and_then(|it| it.get("etag")).unwrap(), json!("7"));
     let price = |it: &ActionLog| it.payload.as_ref()?.get("price")?.parse::<f64>().ok();
     let priced = client.logs().list(()).collect().await.items;

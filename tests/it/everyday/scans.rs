@@ -53,7 +53,7 @@ async fn a_cursor_is_stored_as_a_string() {
     assert!(broken.to_string().contains("cursor"), "{broken}");
     let newer: Cursor = r#"{"version": 99, "more": [1]}"#.parse().unwrap();
     assert!(newer.to_string().contains("version 99"), "{newer}");
-    assert!(newer.to_string().parse::<Cursor>().is_err(), "what it held isn't known, so it isn't written");
+    assert!(newer.to_string().parse::<Cursor>().is_err(), "its content is of another version, so it isn't written");
 }
 
 #[tokio::test]

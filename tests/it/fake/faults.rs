@@ -6,7 +6,7 @@ use actionlog::testing::{FakeServer, Fault};
 use actionlog::{ArklowClient, ErrorKind, IntegrationClient, RetryPolicy, UnleashClient, WriteOutcome};
 
 use crate::fake::{LOGS, get};
-use crate::support::{draft, promptly};
+use crate::support::{pending_input, promptly};
 
 #[tokio::test]
 async fn the_port_can_be_chosen_and_compression_works_over_it() {
@@ -55,11 +55,11 @@ async fn a_hang_and_a_reset_work_in_memory() {
     let client = client.build().unwrap();
     fake.fail_next(Fault::Hang);
     let began = tokio::time::Instant::now();
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert!(error.is_timeout() && began.elapsed() == Duration::from_secs(30), "{error}");
     assert_eq!((error.outcome(), error.attempts()), (WriteOutcome::Unknown, 1));
     fake.fail_next(Fault::Reset);
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Transport, WriteOutcome::Unknown));
     fake.fail_next(Fault::Hang).fail_next(Fault::Reset);
     assert_eq!(client.logs().list(()).page().await.unwrap().len(), 0, "what reads is asked again");
@@ -74,13 +74,13 @@ async fn a_hang_and_a_reset_work_over_the_network() {
     let client = IntegrationClient::builder(server.url()).api_key("any").retry(RetryPolicy::never()).build().unwrap();
     client.logs().list(()).page().await.unwrap();
     fake.fail_next(Fault::Reset);
-    let error = promptly(client.logs().create(draft())).await.unwrap_err();
+    let error = promptly(client.logs().create(pending_input())).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Transport, WriteOutcome::Unknown));
     assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
     fake.fail_next(Fault::Hang);
     let error = promptly(client.logs().list(()).page().attempt_timeout(Duration::from_millis(50))).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    promptly(client.logs().create(draft())).await.unwrap();
+    promptly(client.logs().create(pending_input())).await.unwrap();
     fake.fail_next(Fault::Hang);
     let hanging = tokio::spawn(client.logs().list(()).page());
     tokio::time::sleep(Duration::from_millis(20)).await;

@@ -28,11 +28,11 @@ fn client(server: &FakeServer) -> IntegrationClient {
 
 fn send(server: &FakeServer, method: Method, target: &str, body: &str) -> (u16, Value) {
     let request = Request::builder().method(method).uri(target).body(body.to_owned().into()).unwrap();
-    let answer = server.respond(&request);
-    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    let response = server.respond(&request);
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap_or_default())
 }
 
-fn draft() -> ActionLogInput {
+fn pending_input() -> ActionLogInput {
     ActionLogInput::new(ActionLogFields {
         integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
         action_type: ActionType::Sync,
@@ -142,19 +142,19 @@ async fn a_log_lives_from_its_creation_to_its_deletion() {
         }
         let client = builder(&server).update_method(update).build().unwrap();
         let logs = client.logs();
-        let log = logs.create(draft().entity_id("7").payload(json!({"price": 12.50}))).await.unwrap();
+        let log = logs.create(pending_input().entity_id("7").payload(json!({"price": 12.50}))).await.unwrap();
         assert_eq!((log.id.to_string().len(), log.retry_count), (24, 0));
         assert_eq!(log.created_at.unwrap().to_rfc3339(), "2026-01-01T00:00:01+00:00");
         assert_eq!(logs.get(log.id.clone()).await.unwrap(), log);
         assert_eq!(listed(&server, ()).await[0], log);
 
         // Fields that aren't set are removed.
-        let changed = logs.update(log.id.clone(), draft().status(LogStatus::Success)).await.unwrap();
+        let changed = logs.update(log.id.clone(), pending_input().status(LogStatus::Success)).await.unwrap();
         assert_eq!((&changed.id, changed.created_at), (&log.id, log.created_at));
         assert!(changed.updated_at > log.updated_at);
         assert_eq!((changed.entity_id, changed.payload, changed.status), (None, None, LogStatus::Success));
 
-        let newer = logs.create(draft()).await.unwrap();
+        let newer = logs.create(pending_input()).await.unwrap();
         assert!(newer.id > log.id && newer.created_at > log.created_at);
 
         let deleted = logs.delete(log.id.clone()).await.unwrap();
@@ -170,7 +170,7 @@ async fn the_wrong_update_method_is_an_error_with_a_hint() {
     let server = server(1);
     server.integration().update_method(UpdateMethod::Patch);
     let id = listed(&server, ()).await.remove(0).id;
-    let error = client(&server).logs().update(id, draft()).await.unwrap_err();
+    let error = client(&server).logs().update(id, pending_input()).await.unwrap_err();
     assert_eq!(error.status().unwrap().as_u16(), 405);
     assert!(error.hint().unwrap().contains("update_method"), "{error}");
 }
@@ -179,7 +179,7 @@ async fn the_wrong_update_method_is_an_error_with_a_hint() {
 async fn an_action_is_logged_from_its_start_to_its_end() {
     let server = FakeServer::new();
     let client = client(&server);
-    let mut running = client.logs().start(draft()).await.unwrap();
+    let mut running = client.logs().start(pending_input()).await.unwrap();
     assert_eq!(running.log().status, LogStatus::Pending);
     let log = running.retrying(1, "busy").await.unwrap();
     assert_eq!((log.status, log.retry_count, log.error_message.as_deref()), (LogStatus::Retrying, 1, Some("busy")));
@@ -195,11 +195,11 @@ async fn a_failed_write_is_not_retried_and_a_rate_limited_one_is_by_choice() {
     let server = FakeServer::new();
     let client = client(&server);
     server.fail_next(Fault::Status(502));
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts()), (WriteOutcome::Unknown, 1));
     let headers = vec![("retry-after".to_owned(), "0".to_owned())];
     server.fail_next(Fault::StatusWith { status: 429, headers, body: String::new() });
-    client.logs().create(draft()).retry(RetryPolicy::default().retry_writes_after_429()).await.unwrap();
+    client.logs().create(pending_input()).retry(RetryPolicy::default().retry_writes_after_429()).await.unwrap();
     assert_eq!(server.integration().log().len(), 1);
 }
 
@@ -253,7 +253,7 @@ async fn a_write_of_an_outdated_version_is_rejected_and_changes_nothing() {
     let server = server(0);
     let client = client(&server);
     let logs = client.logs();
-    let created = logs.create(draft()).with_response().await.unwrap();
+    let created = logs.create(pending_input()).with_response().await.unwrap();
     let id = created.value.id.clone();
     let first = created.etag().unwrap().to_owned();
     assert!(first.starts_with('"') && first.ends_with('"'), "{first}");
@@ -261,14 +261,15 @@ async fn a_write_of_an_outdated_version_is_rejected_and_changes_nothing() {
     assert_eq!(read.etag(), Some(&*first));
     assert_eq!(read.last_modified(), created.value.updated_at);
 
-    let second = logs.update(&id, draft().error_message("one")).if_match(&*first).with_response().await.unwrap();
+    let second =
+        logs.update(&id, pending_input().error_message("one")).if_match(&*first).with_response().await.unwrap();
     let second = second.etag().unwrap().to_owned();
     assert_ne!(second, first);
     assert_eq!(logs.get(&id).with_response().await.unwrap().etag(), Some(&*second));
 
     // Another client updated the record in between: its change stays.
-    let held = server.integration().log().texts();
-    let stale = logs.update(&id, draft().error_message("two")).if_match(&*first).await.unwrap_err();
+    let held = server.integration().log().raw_records();
+    let stale = logs.update(&id, pending_input().error_message("two")).if_match(&*first).await.unwrap_err();
     assert_eq!((stale.kind(), stale.outcome()), (ErrorKind::PreconditionFailed, WriteOutcome::NotApplied));
     assert_eq!(stale.attempts(), 1);
     let weak = format!("W/{second}");
@@ -276,12 +277,12 @@ async fn a_write_of_an_outdated_version_is_rejected_and_changes_nothing() {
         let error = logs.delete(&id).if_match(odd).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PreconditionFailed, "{odd}");
     }
-    assert_eq!(server.integration().log().texts(), held);
+    assert_eq!(server.integration().log().raw_records(), held);
     // A record that doesn't exist has no version.
     assert_eq!(logs.delete("no").if_match("*").await.unwrap_err().kind(), ErrorKind::NotFound);
 
     for fine in ["*", &format!("\"no\", {second}")] {
-        logs.update(&id, draft().error_message("one")).if_match(fine).await.unwrap();
+        logs.update(&id, pending_input().error_message("one")).if_match(fine).await.unwrap();
         server.integration().log().replace(0, held[0].clone());
     }
     logs.delete(&id).if_match(&*second).await.unwrap();
@@ -296,14 +297,14 @@ async fn a_write_after_a_later_change_is_rejected_by_its_timestamp() {
     let id = listed(&server, ()).await[0].id.clone();
     let read = logs.get(&id).with_response().await.unwrap();
     let time = read.last_modified().unwrap();
-    let written = logs.update(&id, draft()).if_unmodified_since(time).with_response().await.unwrap();
+    let written = logs.update(&id, pending_input()).if_unmodified_since(time).with_response().await.unwrap();
     let later = written.last_modified().unwrap();
     assert!(later > time);
-    let error = logs.update(&id, draft()).if_unmodified_since(time).await.unwrap_err();
+    let error = logs.update(&id, pending_input()).if_unmodified_since(time).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
     // An ETag takes precedence over a time.
     let etag = written.etag().unwrap().to_owned();
-    logs.update(&id, draft()).if_unmodified_since(time).if_match(etag).await.unwrap();
+    logs.update(&id, pending_input()).if_unmodified_since(time).if_match(etag).await.unwrap();
     // A header that isn't a time is ignored.
     let request = Request::delete(format!("{PATH}/{id}")).header("if-unmodified-since", "soon");
     assert_eq!(server.respond(&request.body(Vec::new().into()).unwrap()).status(), 200);
@@ -318,7 +319,7 @@ async fn a_server_without_etags_sends_none_and_checks_none() {
     let id = listed(&server, ()).await[0].id.clone();
     let read = logs.get(&id).with_response().await.unwrap();
     assert_eq!((read.etag(), read.last_modified()), (None, None));
-    let written = logs.update(&id, draft()).if_match("\"no\"").with_response().await.unwrap();
+    let written = logs.update(&id, pending_input()).if_match("\"no\"").with_response().await.unwrap();
     assert_eq!(written.etag(), None);
     logs.delete(&id).if_match("\"no\"").if_unmodified_since(chrono::DateTime::UNIX_EPOCH).await.unwrap();
 }

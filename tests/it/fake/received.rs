@@ -20,7 +20,7 @@ fn message(assertion: impl FnOnce()) -> String {
 fn asked() -> FakeServer {
     let fake = FakeServer::new();
     fake.integration().add_sample_logs(2);
-    let log: Value = serde_json::from_str(&fake.integration().log().texts()[0]).unwrap();
+    let log: Value = serde_json::from_str(&fake.integration().log().raw_records()[0]).unwrap();
     let one = format!("{LOGS}/{}", log["_id"].as_str().unwrap());
     get(&fake, &format!("{LOGS}?limit=50&offset=0"));
     send(&fake, Method::POST, LOGS, &[("x-tenant", "shop")], &log.to_string());

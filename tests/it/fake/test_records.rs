@@ -10,13 +10,13 @@ use actionlog::{ErrorKind, IntegrationClient, UnleashClient, Verdict};
 use serde_json::Value;
 
 use crate::fake::reference::{EVENT, LOG, RECORD, misfits};
-use crate::support::draft;
+use crate::support::pending_input;
 
 #[tokio::test]
 async fn records_and_received_bodies_are_deserialised() {
     let fake = FakeServer::new();
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());
-    let log = client.build().unwrap().logs().create(draft().entity_id("5")).await.unwrap();
+    let log = client.build().unwrap().logs().create(pending_input().entity_id("5")).await.unwrap();
     let held: Vec<ActionLog> = fake.integration().log().records().unwrap();
     assert_eq!(held, [log]);
     let sent: Value = fake.requests()[0].json().unwrap();

@@ -67,12 +67,12 @@ pub(crate) async fn drive(
     for (at, row) in rows.into_iter().map(Arc::new).enumerate() {
         for calls in calls(at) {
             let (row, on_error) = (Arc::clone(&row), Arc::clone(&on_error));
-            let place = Arc::clone(&room).acquire_owned().await.unwrap();
+            let permit = Arc::clone(&room).acquire_owned().await.unwrap();
             // Not in the tasks: setting up TLS takes a lot of CPU time, which would delay the others.
             let server = row.script.start().await;
             let client = prepare(builder(&row, calls, &server)).build().unwrap();
             cases.spawn(async move {
-                let _place = place;
+                let _permit = permit;
                 let case = case(&row, calls, &server, &client, |error| on_error(&row, calls, error));
                 let problems = match timeout(PATIENCE, case).await {
                     Ok(problems) => problems,
@@ -173,7 +173,7 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
             .page()
             .await
             .map(|page| page.entries.len()),
-        Calls::Create => logs.create(draft()).await.map(|_| 1),
+        Calls::Create => logs.create(pending_input()).await.map(|_| 1),
         Calls::Stream => {
             // In an order that may change, the head is requested again: a request after the fault.
             let mut items = logs.list(()).stability(Stability::Unstable).items();
@@ -198,8 +198,8 @@ async fn call(client: &IntegrationClient, calls: Calls) -> (Result<(), Error>, V
     (result.map(|_| ()), problems)
 }
 
-fn draft() -> ActionLogInput {
-    support::draft().payload(serde_json::json!({ "note": PAYLOAD }))
+fn pending_input() -> ActionLogInput {
+    support::pending_input().payload(serde_json::json!({ "note": PAYLOAD }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +237,7 @@ async fn no_secret_reaches_a_subscriber_or_an_observer_in_any_failure() {
 
     let own = recorder.own();
     let attempts = own.iter().filter(|it| it.name == "actionlog.attempt").count();
-    assert!(attempts > 500, "{attempts} attempts were told");
+    assert!(attempts > 500, "{attempts} attempts were reported");
     let observed = observed.lock().unwrap();
     assert!(observed.lines().count() > 500);
     let texts = [

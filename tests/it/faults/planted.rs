@@ -44,14 +44,14 @@ pub(super) fn narrow(mut bytes: Vec<u8>) -> Vec<u8> {
 /// A credential, and the form in which servers echo it.
 struct Plant {
     name: &'static str,
-    give: fn(Builder) -> Builder,
+    configure: fn(Builder) -> Builder,
     said: String,
     /// Nothing of this is shown, nor of its upper-case form.
     mark: &'static str,
 }
 
 fn plants() -> Vec<Plant> {
-    let plant = |name, give, said: &str, mark| Plant { name, give, said: said.to_owned(), mark };
+    let plant = |name, configure, said: &str, mark| Plant { name, configure, said: said.to_owned(), mark };
     let key: fn(Builder) -> Builder = |it| it.api_key("K3y+20417&se/cret.part");
     vec![
         plant("the password of Basic", basic, "s3cr3t-pass-20417", "s3cr3t-pass"),
@@ -126,13 +126,13 @@ impl TokenSource for Talkative {
 }
 
 /// Runs every row with planted credentials. Returns where they show, and the number of errors.
-async fn leaks(number: usize, Plant { name, give, said, mark }: Plant) -> (Vec<String>, usize) {
+async fn leaks(number: usize, Plant { name, configure, said, mark }: Plant) -> (Vec<String>, usize) {
     let rows = table::all().into_iter().flat_map(|it| it.rows).collect();
     // Each row runs once with each form, by turns with each call.
     let calls = move |row: usize| vec![[Calls::List, Calls::Stream, Calls::Create][(row + number) % 3]];
     let prepare = move |it: Builder| {
         let it = it.retry(RetryPolicy::never()).attempt_timeout(Duration::from_millis(500));
-        give(it.connect_timeout(Duration::from_millis(500)))
+        configure(it.connect_timeout(Duration::from_millis(500)))
     };
     let seen = Arc::<Mutex<(Vec<String>, usize)>>::default();
     let kept = Arc::clone(&seen);

@@ -12,7 +12,7 @@ async fn a_server_that_was_emptied_is_a_gap_and_nothing_is_reported_as_removed()
     let mut follow = events(&server);
     catch_up(&mut follow).await;
     let log = server.unleash().log("default", 1);
-    let texts = log.texts();
+    let texts = log.raw_records();
     while log.remove(0).is_some() {}
     for _ in 0..30 {
         let batch = follow.next().await.unwrap().unwrap();

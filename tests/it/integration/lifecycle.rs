@@ -33,9 +33,9 @@ async fn store() -> MockServer {
 async fn an_action_is_logged_from_its_start_to_its_end() {
     let server = store().await;
     let logs = integration(&server).logs().clone();
-    let draft = minimal().entity_id("4711").payload(json!({"a": 1})).status(LogStatus::Pending);
+    let input = minimal().entity_id("4711").payload(json!({"a": 1})).status(LogStatus::Pending);
 
-    let running = logs.start(draft.clone()).await.unwrap();
+    let running = logs.start(input.clone()).await.unwrap();
     assert_eq!(running.log().status, LogStatus::Pending);
     assert_eq!(running.log().id.to_string(), "new-1");
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -43,10 +43,10 @@ async fn an_action_is_logged_from_its_start_to_its_end() {
     assert_eq!(done.status, LogStatus::Success);
     assert!(done.took().unwrap() >= Duration::from_millis(20), "{:?}", done.took());
 
-    let mut running = logs.start(draft.clone()).await.unwrap();
+    let mut running = logs.start(input.clone()).await.unwrap();
     running.retrying(1, "timed out").await.unwrap();
     running.fail("gave up").await.unwrap();
-    logs.start(draft).await.unwrap().succeed().await.unwrap();
+    logs.start(input).await.unwrap().succeed().await.unwrap();
 
     let fixed = json!({
         "integrationId": "i1", "actionType": "sync", "entityType": "product", "entityId": "4711", "payload": {"a": 1},

@@ -79,8 +79,8 @@ async fn unknown_enum_values_survive() {
     let log = integration(&server).logs().get("1").await.unwrap();
     assert_eq!(log.action_type, ActionType::Unknown("archive".into()));
     assert_eq!(log.status, LogStatus::Unknown("paused".into()));
-    let draft = serde_json::to_value(log.into_input()).unwrap();
-    assert_eq!((&draft["actionType"], &draft["status"]), (&json!("archive"), &json!("paused")));
+    let input = serde_json::to_value(log.into_input()).unwrap();
+    assert_eq!((&input["actionType"], &input["status"]), (&json!("archive"), &json!("paused")));
 }
 
 #[tokio::test]

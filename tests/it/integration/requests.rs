@@ -237,11 +237,11 @@ async fn a_request_body_has_the_fields_that_were_set_and_no_others() {
             r#"{"integrationId":"i1","actionType":"sync","entityType":"product","status":"pending","executionTime":12}"#,
         ),
     ];
-    for (draft, expected) in cases {
+    for (input, expected) in cases {
         let server = server([json(200, CREATE)]).await;
         let logs = integration(&server).logs().clone();
-        logs.create(draft.clone()).await.unwrap();
-        logs.update(ID, draft).await.unwrap();
+        logs.create(input.clone()).await.unwrap();
+        logs.update(ID, input).await.unwrap();
         for request in requests(&server).await {
             assert_eq!(text(&request), expected);
         }
@@ -312,9 +312,9 @@ async fn an_input_with_parts_that_are_no_objects_is_rejected_before_anything_is_
         (minimal().metadata(true), "the metadata"),
         (minimal().metadata(BTreeMap::from([((1, 2), "x")])), "the metadata"),
     ];
-    for (draft, part) in cases {
-        let errors = [logs.create(draft.clone()).await.unwrap_err(), logs.update(ID, draft.clone()).await.unwrap_err()];
-        let begun = logs.start(draft).await.unwrap_err();
+    for (input, part) in cases {
+        let errors = [logs.create(input.clone()).await.unwrap_err(), logs.update(ID, input.clone()).await.unwrap_err()];
+        let begun = logs.start(input).await.unwrap_err();
         for error in errors.into_iter().chain([begun]) {
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{part}");
             assert_eq!(error.outcome(), WriteOutcome::NotSent);

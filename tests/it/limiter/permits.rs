@@ -138,7 +138,7 @@ async fn a_token_that_is_fetched_with_the_same_client_needs_no_second_permit() {
             result.unwrap().unwrap();
         }
     });
-    all.await.expect("nobody waits for a place that whom it waits for holds");
+    all.await.expect("nobody waits for a permit held by a call that waits for it");
     slot.lock().unwrap().take();
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::limiter::{S, builder, call, probe, status, timed, turned_away, write};
-use crate::support::draft;
+use crate::support::pending_input;
 use crate::wire::{Memory, Reply};
 
 fn created(error: &Error) -> (u32, WriteOutcome) {
@@ -35,13 +35,13 @@ async fn a_create_is_retried_only_if_it_cannot_be_applied_twice() {
     ];
     for (reply, expected) in cases {
         let (memory, _) = timed(move |_| reply());
-        let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
+        let error = builder(&memory, 0.0).build().unwrap().logs().create(pending_input()).await.unwrap_err();
         assert_eq!(created(&error), expected, "{error}");
         assert_eq!(memory.count(), expected.0 as usize);
     }
     // Once an attempt may have taken effect, no later response makes a retry safe.
     let (memory, _) = timed(|number| if number == 0 { Reply::NoConnection } else { Reply::Cut });
-    let error = builder(&memory, 0.0).build().unwrap().logs().create(draft()).await.unwrap_err();
+    let error = builder(&memory, 0.0).build().unwrap().logs().create(pending_input()).await.unwrap_err();
     assert_eq!(created(&error), (2, Unknown));
 }
 
@@ -63,7 +63,7 @@ async fn a_create_is_retried_after_a_429_only_by_choice_and_never_after_a_503() 
             let (client, call) = (builder(&memory, 0.0), RetryPolicy::default());
             let knowing = knowing.clone();
             let (client, call) = if of_the_call { (client, knowing) } else { (client.retry(knowing), call) };
-            let create = client.build().unwrap().logs().create(draft());
+            let create = client.build().unwrap().logs().create(pending_input());
             let error = if of_the_call { create.retry(call).await } else { create.await }.unwrap_err();
             assert_eq!(created(&error), expected, "{error}");
         }
@@ -164,7 +164,7 @@ async fn an_attempt_without_time_sends_nothing() {
     for limit in [Duration::ZERO, Duration::from_nanos(1)] {
         let (memory, _) = timed(|_| status(200));
         let client = builder(&memory, 0.0).build().unwrap();
-        let result = client.logs().create(draft()).attempt_timeout(limit).await;
+        let result = client.logs().create(pending_input()).attempt_timeout(limit).await;
         if limit.is_zero() {
             let error = result.unwrap_err();
             assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, WriteOutcome::NotSent));
@@ -194,7 +194,7 @@ async fn a_deadline_error_reports_the_previous_attempt() {
     let client =
         IntegrationClient::builder("http://localhost").authenticator(TokenCache::new(Once(AtomicUsize::new(0))));
     let client = client.http_client(memory.clone()).operation_timeout(3 * S).build().unwrap();
-    let error = client.logs().create(draft()).await.unwrap_err();
+    let error = client.logs().create(pending_input()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 1));
     assert_eq!(error.outcome(), WriteOutcome::NotApplied);
 

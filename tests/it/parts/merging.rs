@@ -75,7 +75,7 @@ async fn an_empty_first_page_is_requested_again_and_the_second_ends_the_scan() {
         reads.push(read(&listing, part, &mut Vec::new()).await);
     }
     let log = server.integration().log();
-    let texts = log.texts();
+    let texts = log.raw_records();
     while !log.is_empty() {
         log.remove(0);
     }

@@ -33,7 +33,7 @@ fn log(count: usize) -> FakeServer {
 fn ids(log: &Log) -> BTreeSet<String> {
     let id =
         |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["_id"].as_str().map(str::to_owned);
-    log.texts().into_iter().filter_map(id).collect()
+    log.raw_records().into_iter().filter_map(id).collect()
 }
 
 /// Serialised and parsed, as for jobs on other machines.

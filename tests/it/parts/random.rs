@@ -54,7 +54,7 @@ impl Change {
                 }
             }
             Self::Insert(at) => {
-                let text = log.texts().into_iter().next().unwrap_or_default();
+                let text = log.raw_records().into_iter().next().unwrap_or_default();
                 let first = serde_json::from_str::<serde_json::Value>(&text).ok();
                 if let Some(id) = first.as_ref().and_then(|it| it["_id"].as_str()) {
                     log.insert_raw(at % (log.len() + 1), text.replace(id, &format!("0000inserted{number:012}")));

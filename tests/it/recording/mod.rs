@@ -16,9 +16,9 @@ use actionlog::{
 use bytes::Bytes;
 use futures_util::stream;
 
-use crate::support::{draft, promptly};
+use crate::support::{pending_input, promptly};
 
-/// A file of its own, which goes with the test.
+/// A file that is removed at the end of the test.
 pub(crate) struct File(PathBuf);
 
 impl File {
@@ -53,7 +53,7 @@ async fn everything(http_client: impl HttpClient + Clone, key: &str) -> Vec<Stri
     seen.push(format!("{:?} {:?} {:?}", records.items, records.summary.verdict, records.error));
     let all = logs.logs().list(()).prefetch(1).collect().await;
     seen.push(format!("{:?} {:?} {:?}", all.items, all.summary.verdict, all.error));
-    let created = logs.logs().create(draft()).await.unwrap();
+    let created = logs.logs().create(pending_input()).await.unwrap();
     let got = logs.logs().get(created.id.clone()).await.unwrap();
     let deleted = logs.logs().delete(created.id.clone()).await.map(|_| ());
     let gone = logs.logs().get(created.id.clone()).await.unwrap_err();
@@ -196,7 +196,7 @@ async fn pages(file: &File) {
 }
 
 fn input(number: u32) -> ActionLogInput {
-    draft().payload(serde_json::json!({ "number": number })).retry_count(u64::from(number))
+    pending_input().payload(serde_json::json!({ "number": number })).retry_count(u64::from(number))
 }
 
 fn client(playback: &Playback) -> IntegrationClient {
@@ -230,7 +230,7 @@ async fn a_request_that_was_not_recorded_is_an_error_that_shows_it_and_what_is_n
          next:     GET /integration-action-logs?limit=50&offset=49 (exchange 2)\n  \
          differs:  `offset` is 50, and was 49 in exchange 2"
     );
-    // The program may go on, and the end reports it once more.
+    // The program may go on, and `finish` reports it again.
     page(49).await.unwrap();
     page(98).await.unwrap();
     client.logs().create(input(7)).await.unwrap();

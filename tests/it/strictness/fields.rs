@@ -300,13 +300,13 @@ async fn a_repeated_optional_field_does_not_invalidate_a_record() {
 
     // The record isn't written back until the caller chooses a value.
     let (client, memory) = client(move |_| format!(r#"{{"success": true, "data": {text}}}"#));
-    let draft = client.logs().get("1").await.unwrap().into_input();
+    let input = client.logs().get("1").await.unwrap().into_input();
     for missing in ["entityId", "retryCount"] {
-        let draft = if missing == "entityId" { draft.clone().retry_count(3) } else { draft.clone().entity_id("6") };
-        let error = client.logs().update("1", draft).await.unwrap_err();
+        let input = if missing == "entityId" { input.clone().retry_count(3) } else { input.clone().entity_id("6") };
+        let error = client.logs().update("1", input).await.unwrap_err();
         assert!(error.kind() == ErrorKind::InvalidRequest && error.to_string().contains(missing), "{error}");
     }
     assert_eq!(memory.count(), 1);
-    client.logs().update("1", draft.entity_id("6").retry_count(3)).await.unwrap();
+    client.logs().update("1", input.entity_id("6").retry_count(3)).await.unwrap();
     assert_eq!(memory.count(), 2);
 }

@@ -81,11 +81,11 @@ async fn omitted_fields_are_written_back_unchanged() {
     let sent = || value(std::str::from_utf8(memory.seen().last().unwrap().body()).unwrap());
     let log = client.logs().get("1").await.unwrap();
 
-    let draft = log.clone().into_input().status(LogStatus::Failed);
-    let stored = serde_json::from_str(&serde_json::to_string(&draft).unwrap()).unwrap();
-    assert_eq!(draft, stored);
-    for draft in [draft, stored] {
-        client.logs().update("1", draft).await.unwrap();
+    let input = log.clone().into_input().status(LogStatus::Failed);
+    let stored = serde_json::from_str(&serde_json::to_string(&input).unwrap()).unwrap();
+    assert_eq!(input, stored);
+    for input in [input, stored] {
+        client.logs().update("1", input).await.unwrap();
         let mut expected = value(&odd_log());
         for server in ["_id", "createdAt", "updatedAt"] {
             expected.as_object_mut().unwrap().remove(server);
@@ -94,12 +94,12 @@ async fn omitted_fields_are_written_back_unchanged() {
         assert_eq!(sent(), expected);
     }
     // Unless the caller sets the field.
-    let draft = log.clone().into_input().retry_count(3).clear_error_message();
-    client.logs().update("1", draft).await.unwrap();
+    let input = log.clone().into_input().retry_count(3).clear_error_message();
+    client.logs().update("1", input).await.unwrap();
     assert_eq!(sent()["retryCount"], 3);
     assert!(sent().get("errorMessage").is_none() && sent().get(KEPT).is_none());
-    let draft = log.into_input().error_message("it failed");
-    client.logs().update("1", draft).await.unwrap();
+    let input = log.into_input().error_message("it failed");
+    client.logs().update("1", input).await.unwrap();
     assert_eq!((&sent()["errorMessage"], &sent()["retryCount"]), (&json!("it failed"), &json!(-1)));
 }
 

@@ -236,7 +236,7 @@ async fn a_follower_that_saw_a_time_far_in_the_future_still_holds_back_the_other
 
 /// With the client's own retries and timeouts.
 #[tokio::test(start_paused = true)]
-async fn a_log_that_fails_or_never_answers_holds_up_the_others_once_at_most_for_a_timeout() {
+async fn a_log_that_fails_or_never_responds_holds_up_the_others_once_at_most_for_a_timeout() {
     for (fault, seconds) in [(Fault::Status(503), 0..=5), (Fault::Reset, 0..=5), (Fault::Hang, 120..=120)] {
         let (server, down) = (samples(50), FakeServer::new());
         let shown = format!("{fault:?}");

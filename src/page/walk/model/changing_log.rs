@@ -201,7 +201,7 @@ impl ChangingLog {
                 }
             }
             Change::Duplicate(index) => {
-                if let Some(text) = self.log.texts().get(at(index)).cloned() {
+                if let Some(text) = self.log.raw_records().get(at(index)).cloned() {
                     self.history.alike |= !is_valid(&text);
                     self.log.insert_raw(at(index), text);
                 }
@@ -283,7 +283,7 @@ impl ChangingLog {
 
     /// Moves the records from an index on to another index of the log.
     fn move_range(&mut self, from: usize, count: usize, to: usize) {
-        let all = self.log.texts();
+        let all = self.log.raw_records();
         let block: Vec<_> = all.iter().skip(from).take(count).cloned().collect();
         let ids: Vec<_> = block.iter().map(|it| id_of(it)).collect();
         for id in &ids {
@@ -310,7 +310,7 @@ impl ChangingLog {
 
     /// Makes a record invalid. It is another record from now on, because its key is a hash of its raw JSON.
     fn spoil(&mut self, index: usize, id: u64) -> bool {
-        let texts = self.log.texts();
+        let texts = self.log.raw_records();
         let Some(text) = texts.get(index).filter(|it| is_valid(it)) else { return false };
         self.throughout.remove(&id_of(text));
         self.log.replace(index, invalid(id));
