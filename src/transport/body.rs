@@ -20,7 +20,8 @@ pub(super) const ERROR_BODY: usize = 64 * 1024;
 /// The longest wait for an error body.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most memory that is reserved because of what the server reports (`Content-Length`). Beyond it, memory grows with the data.
+/// The most memory that is reserved because of what the server reports (`Content-Length`). Beyond it, memory grows with
+/// the data.
 const AT_ONCE: usize = 1024 * 1024;
 
 /// After this many bytes the task yields, so that other tasks run and timeouts fire. Compressed data is available at
