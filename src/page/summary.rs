@@ -130,8 +130,8 @@ pub enum Cause {
     /// The scan didn't start at the head.
     StartOffset,
     /// The position in the listing was lost, or no new record came, for more requests than
-    /// [`max_unproductive_requests`](crate::page::Listing::max_unproductive_requests) allows. Or the scan started at the
-    /// head again 16 times.
+    /// [`max_unproductive_requests`](crate::page::Listing::max_unproductive_requests) allows. Or the scan started at
+    /// the head again 16 times.
     Lost,
     /// All records that were read are gone, and so are all others.
     Emptied,
