@@ -114,8 +114,15 @@ fn is_public(name: &HeaderName) -> bool {
 
 /// Query values and path segments that the unauthenticated URL doesn't have, and query values with a secret's name.
 fn in_url(unsigned: &Uri, signed: &Uri) -> Vec<String> {
+    // `+` is a blank in a form, and itself to a server that parses queries otherwise: a message may have either.
     let query = |uri: &Uri| -> Vec<_> {
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+        let text = uri.query().unwrap_or_default();
+        let literal = text.replace('+', "%2B");
+        let mut pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        if literal != text {
+            pairs.extend(form_urlencoded::parse(literal.as_bytes()).into_owned());
+        }
+        pairs
     };
     if unsigned.query().is_none() && unsigned == signed {
         return Vec::new();
