@@ -275,6 +275,16 @@ pub(super) fn plain(records: u8, page_size: u32, changes: Vec<Change>) -> Case {
 }
 
 impl Case {
+    /// How many changes there are of what the listing holds. Steady ones count as two.
+    pub(super) fn changes_of_content(&self) -> usize {
+        let is_of_server = |it: &&Change| {
+            use Change::{Clamp, ClampOffset, CutBySize, Empty, Fail, Nothing, Short};
+            matches!(it, Nothing | Clamp(_) | CutBySize(_) | ClampOffset(_) | Empty | Short | Fail)
+        };
+        let steady = self.steady.iter().chain(&self.steady);
+        self.changes.iter().chain(&self.meanwhile).chain(steady).filter(|it| !is_of_server(it)).count()
+    }
+
     /// The stability that the client is configured with: never stable where records move.
     pub(super) fn stability(&self) -> Stability {
         let moves = |it: &Change| {

@@ -176,7 +176,7 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
     let strategy = ((0..40u8, 0..60u8, 1..14u32), (changes, steady), 0..20usize, (total_scope, order, remembered));
     let strategy = strategy.prop_map(
         |((records, grown, page_size), (changes, steady), stop, (total_scope, stability, remembered))| {
-            // A log that grows by more than three quarters of a page each time may outrun the scan, and so may one of
+            // A log that grows by more than half a page each time may outrun the scan, and so may one of
             // which only the growing section can be reached.
             let page = |it: &Change| match it {
                 Change::Clamp(size) => u64::from(*size),
@@ -185,7 +185,7 @@ fn newer_records_are_delivered_oldest_first_and_none_is_skipped() {
                 _ => u64::MAX,
             };
             let smallest = changes.iter().map(page).min().unwrap_or(u64::MAX).min(page_size.into());
-            let is_outrun = |count: u8| u64::from(count) > smallest / 4 * 3 + smallest % 4 * 3 / 4;
+            let is_outrun = |count: u8| 2 * u64::from(count) > smallest;
             let steady = steady.filter(|it| !matches!(it, Change::Grow(count) if is_outrun(*count)));
             HeadCase { records, grown, page_size, changes, steady, stop, total_scope, stability, remembered }
         },
