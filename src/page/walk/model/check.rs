@@ -15,8 +15,8 @@ impl Case {
         for (index, part) in parts.iter().enumerate() {
             let page_size = if index == 0 { self.page_size } else { self.later_size };
             let most = self.remembered.map_or(usize::MAX, |it| it.max(2 * page_size as usize));
-            // Two rows of an invalid record are two records, one behind the other. And one looks new once the record before
-            // it is another, or has become invalid itself.
+            // Two rows of an invalid record are two records, one behind the other. And one looks new once the record
+            // before it is another, or has become invalid itself.
             let has_neighbours_changed = changing.history.alike || self.changes_of_content() > 1;
             let twice = part.twice.iter().filter(|(id, _)| !(has_neighbours_changed && changing.is_spoiled(*id)));
             if let Some((id, apart)) = twice.into_iter().find(|(_, apart)| *apart < most) {
