@@ -3,6 +3,8 @@
 
 #![cfg(unix)]
 
+mod support;
+
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -10,21 +12,10 @@ use std::time::{Duration, Instant};
 use actionlog::testing::{FakeServer, Fault};
 use actionlog_mirror::{Database, demo};
 
+const POLL: Duration = Duration::from_millis(200);
+
 fn start(url: &str, path: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_actionlog-mirror"))
-        .arg(path)
-        .env("UNLEASH_URL", url)
-        .env("UNLEASH_TOKEN", "user:any")
-        .env("ARKLOW_API_KEY", "any")
-        .env("ARKLOW_ORG_ID", "4711")
-        .env("ARKLOW_BASE_URL", url)
-        .env("INTEGRATION_LOGS_URL", url)
-        .env("INTEGRATION_LOGS_AUTHORIZATION", "any")
-        .env("MIRROR_POLL_MS", "200")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    support::start(url, path, POLL, Stdio::piped)
 }
 
 /// Waits for so many requests, sends SIGINT, and returns what the process wrote.
@@ -48,19 +39,7 @@ async fn interrupt(fake: &FakeServer, child: Child, requests: usize, phase: &str
 /// The copy holds what a checkpoint covers: another run goes on from there until it is the same as the server.
 async fn goes_on(fake: &FakeServer, url: &str, path: &Path, phase: &str) {
     let mut child = start(url, path);
-    let begin = Instant::now();
-    loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let database = Database::open(path).unwrap();
-        let differing: Vec<_> = demo::logs(fake)
-            .into_iter()
-            .flat_map(|(name, log)| demo::differing(&database, name, &log).unwrap())
-            .collect();
-        if differing.is_empty() {
-            break;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(60), "{phase}: {differing:.200?} differ");
-    }
+    support::wait_until_same(fake, path, Duration::from_millis(200), phase).await;
     child.kill().unwrap();
     child.wait().unwrap();
     let database = Database::open(path).unwrap();

@@ -1,30 +1,22 @@
 //! The mirror, killed fifty times while the logs grow, change and fail: in the end, the copy is the same as the server.
 
-use std::process::{Child, Command, Stdio};
+mod support;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actionlog::testing::{FakeServer, Fault};
 use actionlog_mirror::{Database, demo};
 
 const KILLS: u64 = 50;
 
-fn start(url: &str, path: &std::path::Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_actionlog-mirror"))
-        .arg(path)
-        .env("UNLEASH_URL", url)
-        .env("UNLEASH_TOKEN", "user:any")
-        .env("ARKLOW_API_KEY", "any")
-        .env("ARKLOW_ORG_ID", "4711")
-        .env("ARKLOW_BASE_URL", url)
-        .env("INTEGRATION_LOGS_URL", url)
-        .env("INTEGRATION_LOGS_AUTHORIZATION", "any")
-        .env("MIRROR_POLL_MS", "50")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+const POLL: Duration = Duration::from_millis(50);
+
+fn start(url: &str, path: &Path) -> Child {
+    support::start(url, path, POLL, Stdio::null)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,20 +55,7 @@ async fn a_mirror_that_is_killed_fifty_times_ends_up_with_the_servers_records_in
     let grown = grower.join().unwrap();
 
     let mut child = start(&server.url(), &path);
-    let begin = Instant::now();
-    loop {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let database = Database::open(&path).unwrap();
-        let differing: Vec<_> = demo::logs(&fake)
-            .into_iter()
-            .map(|(name, log)| (name, demo::differing(&database, name, &log).unwrap()))
-            .filter(|it| !it.1.is_empty())
-            .collect();
-        if differing.is_empty() {
-            break;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(60), "{differing:.200?} differ");
-    }
+    support::wait_until_same(&fake, &path, Duration::from_millis(500), "at the end").await;
     child.kill().unwrap();
     child.wait().unwrap();
     let database = Database::open(&path).unwrap();
