@@ -117,10 +117,9 @@ fn in_url(unsigned: &Uri, signed: &Uri) -> Vec<String> {
     // `+` is a blank in a form, and itself to a server that parses queries otherwise: a message may have either.
     let query = |uri: &Uri| -> Vec<_> {
         let text = uri.query().unwrap_or_default();
-        let literal = text.replace('+', "%2B");
         let mut pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
-        if literal != text {
-            pairs.extend(form_urlencoded::parse(literal.as_bytes()).into_owned());
+        if text.contains('+') {
+            pairs.extend(form_urlencoded::parse(text.replace('+', "%2B").as_bytes()).into_owned());
         }
         pairs
     };
