@@ -42,15 +42,56 @@ pub struct Logged<T, E> {
     pub log: Result<ActionLog>,
 }
 
-impl<'a, T, E> LoggedAction<'a, T, E> {
-    pub(super) fn new(
-        logs: Logs,
-        input: ActionLogInput,
+impl Logs {
+    /// Runs an action and logs it: the record is `pending` before the action starts, then `success` or `failed`, with
+    /// the execution time and the error's message.
+    ///
+    /// Once the action has run, its result is always returned, next to the result of logging it. If the pending record
+    /// can't be created, the action isn't run, unless [configured otherwise](LoggedAction::on_log_failure). An action
+    /// that is cancelled or panics leaves a record that says so: see [`PendingLog`].
+    ///
+    /// ```no_run
+    /// use actionlog::integration::{ActionFields, ActionType, LogFailure};
+    ///
+    /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(serde_json::json!({})) }
+    /// # async fn example(client: actionlog::IntegrationClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let fields = ActionFields {
+    ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+    ///     action_type: ActionType::Update,
+    ///     entity_type: "product".into(),
+    /// };
+    /// let logged = client.logs()
+    ///     .logged(fields, push_product())
+    ///     .with_response()
+    ///     .on_log_failure(LogFailure::Continue)
+    ///     .await?;
+    /// if let Err(error) = logged.log {
+    ///     eprintln!("not logged: {error}");
+    /// }
+    /// let response = logged.result?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Only if the action was *not* run: the error that kept the pending record from being created.
+    pub fn logged<'a, T, E>(
+        &self,
+        input: impl Into<ActionLogInput>,
         action: impl Future<Output = Result<T, E>> + Send + 'a,
-    ) -> Self {
-        Self { logs, input, action: Box::pin(action), on_log_failure: LogFailure::default(), response: None }
+    ) -> LoggedAction<'a, T, E> {
+        LoggedAction {
+            logs: self.clone(),
+            input: input.into(),
+            action: Box::pin(action),
+            on_log_failure: LogFailure::default(),
+            response: None,
+        }
     }
+}
 
+impl<T, E> LoggedAction<'_, T, E> {
     /// What to do if the log can't be started; [`LogFailure::Abort`] unless set.
     pub fn on_log_failure(mut self, policy: LogFailure) -> Self {
         self.on_log_failure = policy;

@@ -14,7 +14,7 @@ use crate::decode::error_text;
 use crate::decode::omitted::OmittedField;
 use crate::decode::{self, DecodeError, Span};
 use crate::integration::failure::ApiStatus;
-use crate::integration::{ActionLog, ActionLogInput, LoggedAction, PendingLog, UpdateMethod};
+use crate::integration::{ActionLog, ActionLogInput, UpdateMethod};
 use crate::page::{Envelope, Growth, ListPage, Listing, PageSizes, Paginate, RecordKey, Stability, TotalScope};
 use crate::request::{Idempotency, Request};
 use crate::transport::Transport;
@@ -163,82 +163,6 @@ impl Logs {
             Ok(Deleted { message: status.message().map(reader.clean) })
         });
         self.call(request.if_gone(|| Deleted { message: None }))
-    }
-
-    /// Creates a pending record for an action that is about to start, and returns a handle that records how it ended.
-    ///
-    /// The execution time is measured from when the record has been created. [`logged`](Self::logged) does all of this
-    /// around a future; `start` is for an action that isn't a single future.
-    ///
-    /// ```no_run
-    /// use actionlog::integration::{ActionFields, ActionType};
-    /// use serde_json::json;
-    ///
-    /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(json!({})) }
-    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
-    /// let pending = client.logs().start(ActionFields {
-    ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
-    ///     action_type: ActionType::Update,
-    ///     entity_type: "product".into(),
-    /// }).await?;
-    /// let log = match push_product().await {
-    ///     Ok(response) => pending.succeed_with(response).await?,
-    ///     Err(error) => pending.fail(error).await?,
-    /// };
-    /// println!("{} took {:?}", log.id, log.took());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// If the call is dropped before it completes, the record may have been written and then stays pending.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`create`](Self::create), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for an input whose
-    /// status isn't pending.
-    pub fn start(&self, input: impl Into<ActionLogInput>) -> Call<PendingLog> {
-        PendingLog::start(self, input.into())
-    }
-
-    /// Runs an action and logs it: the record is `pending` before the action starts, then `success` or `failed`, with
-    /// the execution time and the error's message.
-    ///
-    /// Once the action has run, its result is always returned, next to the result of logging it. If the pending record
-    /// can't be created, the action isn't run, unless [configured otherwise](LoggedAction::on_log_failure). An action
-    /// that is cancelled or panics leaves a record that says so: see [`PendingLog`].
-    ///
-    /// ```no_run
-    /// use actionlog::integration::{ActionFields, ActionType, LogFailure};
-    ///
-    /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(serde_json::json!({})) }
-    /// # async fn example(client: actionlog::IntegrationClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// let fields = ActionFields {
-    ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
-    ///     action_type: ActionType::Update,
-    ///     entity_type: "product".into(),
-    /// };
-    /// let logged = client.logs()
-    ///     .logged(fields, push_product())
-    ///     .with_response()
-    ///     .on_log_failure(LogFailure::Continue)
-    ///     .await?;
-    /// if let Err(error) = logged.log {
-    ///     eprintln!("not logged: {error}");
-    /// }
-    /// let response = logged.result?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Only if the action was *not* run: the error that kept the pending record from being created.
-    pub fn logged<'a, T, E>(
-        &self,
-        input: impl Into<ActionLogInput>,
-        action: impl Future<Output = Result<T, E>> + Send + 'a,
-    ) -> LoggedAction<'a, T, E> {
-        LoggedAction::new(self.clone(), input.into(), action)
     }
 
     fn call<T>(&self, request: Request<T>) -> Call<T> {

@@ -65,11 +65,42 @@ pub enum OnDrop {
     Warn,
 }
 
-impl PendingLog {
-    pub(super) fn start(logs: &Logs, input: ActionLogInput) -> Call<Self> {
-        let input = input.starting();
-        let logs = logs.clone();
-        logs.create(&input).map(move |log| Self {
+impl Logs {
+    /// Creates a pending record for an action that is about to start, and returns a handle that records how it ended.
+    ///
+    /// The execution time is measured from when the record has been created. [`logged`](Self::logged) does all of this
+    /// around a future; `start` is for an action that isn't a single future.
+    ///
+    /// ```no_run
+    /// use actionlog::integration::{ActionFields, ActionType};
+    /// use serde_json::json;
+    ///
+    /// # async fn push_product() -> Result<serde_json::Value, std::io::Error> { Ok(json!({})) }
+    /// # async fn example(client: actionlog::IntegrationClient) -> actionlog::Result<()> {
+    /// let pending = client.logs().start(ActionFields {
+    ///     integration_id: "60f7b1b3e4b0e8b3f8b3f8b4".into(),
+    ///     action_type: ActionType::Update,
+    ///     entity_type: "product".into(),
+    /// }).await?;
+    /// let log = match push_product().await {
+    ///     Ok(response) => pending.succeed_with(response).await?,
+    ///     Err(error) => pending.fail(error).await?,
+    /// };
+    /// println!("{} took {:?}", log.id, log.took());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// If the call is dropped before it completes, the record may have been written and then stays pending.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create), and [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for an input whose
+    /// status isn't pending.
+    pub fn start(&self, input: impl Into<ActionLogInput>) -> Call<PendingLog> {
+        let input = input.into().starting();
+        let logs = self.clone();
+        self.create(&input).map(move |log| PendingLog {
             logs: logs.clone(),
             log,
             input: input.clone(),
@@ -79,7 +110,9 @@ impl PendingLog {
             on_drop: Some(OnDrop::default()),
         })
     }
+}
 
+impl PendingLog {
     /// The pending record, as it was created.
     #[must_use]
     pub fn log(&self) -> &ActionLog {

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::testing::recording::VERSION;
+
 /// Why a recording can't be written, read or played to its end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -60,7 +62,7 @@ impl fmt::Display for RecordingError {
                 f,
                 "{} is a recording in version {found} of the format, and this crate reads version {}: record again",
                 path.display(),
-                crate::testing::recording::file::VERSION
+                VERSION
             ),
             Self::Credential { exchange } => write!(
                 f,

@@ -10,10 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::testing::recording::{Exchange, RecordingError};
-
-/// The version that is written, and the only one that is read.
-pub(super) const VERSION: u64 = 1;
+use crate::testing::recording::{Exchange, RecordingError, VERSION};
 
 /// The first line.
 #[derive(Serialize, Deserialize)]

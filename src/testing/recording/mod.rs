@@ -83,6 +83,9 @@ pub use recorder::{Recorder, Saved};
 /// Replaces what isn't written. A [`Playback`] accepts any value in its place.
 pub const SCRUBBED: &str = "[scrubbed]";
 
+/// The version of the format: the one that is written, and the only one that is read.
+const VERSION: u64 = 1;
+
 /// A request and its response, as they are in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -52,7 +52,7 @@ impl fmt::Display for Saved {
 
 /// What all clones of a recorder share.
 #[derive(Default)]
-pub(super) struct Shared {
+struct Shared {
     state: Mutex<State>,
 }
 
@@ -95,7 +95,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn store(&self, exchange: usize, body: Bytes) {
+    fn store(&self, exchange: usize, body: Bytes) {
         if let Some(it) = self.lock().exchanges.get_mut(exchange) {
             it.body = Some(body);
         }
@@ -209,7 +209,8 @@ impl HttpClient for Recorder {
         let exchange = self.shared.begin(&request);
         let (head, body) = self.inner.send(request).await?.into_parts();
         self.shared.respond(exchange, head.status, &head.headers);
-        let kept = Kept::new(body, Arc::clone(&self.shared), exchange, !head.status.is_success());
+        let shared = Arc::clone(&self.shared);
+        let kept = Kept::new(body, !head.status.is_success(), move |body| shared.store(exchange, body));
         Ok(http::Response::from_parts(head, Body::new(kept)))
     }
 }

@@ -6,7 +6,6 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use crate::transport::redact::decoded::lenient;
-use crate::transport::redact::needles::letters;
 
 /// Base64 in either alphabet, with padding or without.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -150,6 +149,11 @@ fn coded(text: &str) -> Vec<Part> {
 /// isn't base64.
 fn is_text(held: &str) -> bool {
     !held.chars().any(char::is_control) && 4 * held.chars().filter(|it| !it.is_ascii()).count() <= held.len()
+}
+
+/// The number of ASCII letters and digits.
+pub(super) fn letters(text: &str) -> usize {
+    text.bytes().filter(u8::is_ascii_alphanumeric).count()
 }
 
 fn whole(text: &str) -> Part {

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
 use zeroize::Zeroizing;
 
 use crate::transport::redact::decoded::Decoded;
-use crate::transport::redact::derive::Part;
+use crate::transport::redact::derive::{Part, letters};
 
 /// A run of this many characters of a secret is withheld, whatever the secret's length.
 const RUN: usize = 8;
@@ -165,11 +165,6 @@ impl Needles {
 /// The length of a run that reveals a secret with this many letters.
 fn too_many_of(letters: usize) -> usize {
     (letters / 2 + 1).clamp(SHORTEST_RUN, RUN)
-}
-
-/// The number of ASCII letters and digits.
-pub(super) fn letters(text: &str) -> usize {
-    text.bytes().filter(u8::is_ascii_alphanumeric).count()
 }
 
 /// Normalizes a string to lower-case letters and digits, with one blank for any whitespace. Punctuation that a server
