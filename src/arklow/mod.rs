@@ -22,12 +22,10 @@ pub use records::{RecordListing, Records, RecordsQuery};
 
 use crate::auth::{self, Authenticate, Secret};
 use crate::client::builder::{Client, ClientBuilder, sealed};
-use crate::client::call::Call;
-use crate::error::rate_limit::RateLimit;
+use crate::client::methods::client_methods;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::check::{CheckCall, CheckStatus};
-use crate::page::{Listing, Page, Paginate, TotalScope};
-use crate::request::Request;
+use crate::page::{Page, TotalScope};
 use crate::transport::env::Environment;
 use crate::transport::{Dialect, Transport};
 
@@ -66,32 +64,16 @@ impl ArklowClient {
         builder
     }
 
-    /// A client configured by the environment variables `ARKLOW_API_KEY` and `ARKLOW_ORG_ID`, and optionally
-    /// `ARKLOW_BASE_URL` (default: Arklow's public server).
-    ///
-    /// # Errors
-    ///
-    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing or invalid; the message names it.
-    pub fn from_env() -> Result<Self> {
-        Self::builder_from_env()?.build()
-    }
-
-    /// A builder configured by the environment, for further settings: see [`from_env`](Self::from_env).
-    ///
-    /// # Errors
-    ///
-    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing; the message names it.
-    pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
-        let mut environment = Environment::new();
+    /// A builder configured by the environment.
+    fn configured(environment: &mut Environment) -> ClientBuilder<Self> {
         let key = environment.required("ARKLOW_API_KEY");
         let org_id = environment.required("ARKLOW_ORG_ID");
         let url = environment.optional("ARKLOW_BASE_URL");
-        environment.check()?;
         let builder = Self::builder(org_id).api_key(key);
-        Ok(match url {
+        match url {
             Some(url) => builder.base_url(url),
             None => builder,
-        })
+        }
     }
 
     /// The organisation's action records.
@@ -104,28 +86,14 @@ impl ArklowClient {
     pub fn check(&self) -> CheckCall<Page<ActionRecord>> {
         CheckCall::new(self.records().list(()).page_size(1).page(), |_| CheckStatus::NotAllowed)
     }
+}
 
-    /// A user-defined listing on this server: see [`Paginate`].
-    pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
-        Listing::new(self.transport.clone(), query)
-    }
-
-    /// The parsed base URL, without a trailing slash. Request paths are appended to it.
-    #[must_use]
-    pub fn base_url(&self) -> &str {
-        self.transport.base().as_str()
-    }
-
-    /// The rate-limit headers of the most recent response to this client or its clones. `None` if there were none.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.transport.rate_limit()
-    }
-
-    /// Sends a user-defined request to this server: see [`Request`].
-    pub fn send<T>(&self, request: Request<T>) -> Call<T> {
-        Call::new(self.transport.clone(), request)
-    }
+client_methods! {
+    ArklowClient,
+    |it| it.transport,
+    variables: "`ARKLOW_API_KEY` and `ARKLOW_ORG_ID`, and optionally `ARKLOW_BASE_URL` (default: Arklow's public \
+        server)",
+    request: r#"get("v1/orgs/{org_id}/actions/records", ["4711"]).query("take", 1)"#
 }
 
 /// The encoding of a search in the query string, which is undocumented.

@@ -7,13 +7,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 use futures_core::future::BoxFuture;
+use http::HeaderValue;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
-use http::{HeaderName, HeaderValue};
 
+use crate::client::methods::call_options;
 use crate::error::Result;
 use crate::request::Request;
 use crate::transport::response::Response;
-use crate::transport::{CallOptions, RetryPolicy, Transport};
+use crate::transport::{CallOptions, Transport};
 
 /// A call that hasn't been sent yet. Await it.
 ///
@@ -32,7 +33,7 @@ use crate::transport::{CallOptions, RetryPolicy, Transport};
 pub struct Call<T> {
     transport: Transport,
     request: Request<T>,
-    options: CallOptions,
+    pub(crate) options: CallOptions,
     /// Set at the first poll.
     running: Option<BoxFuture<'static, Result<T>>>,
 }
@@ -59,37 +60,12 @@ impl<T> Call<T> {
         Call { transport: self.transport, request: self.request.map(change), options: self.options, running: None }
     }
 
-    /// The timeout of one attempt, `None` for no timeout. The client's setting unless set.
-    pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.options.attempt = Some(limit.into());
-        self
-    }
-
-    /// The timeout of the whole call, including authentication, waits and all attempts, `None` for no timeout. The
-    /// client's setting unless set.
-    pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.options.operation = Some(limit.into());
-        self
-    }
-
-    /// The retry policy. The client's setting unless set.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.options.retry = Some(policy);
-        self
-    }
-
-    /// Adds a header, for example for a proxy that routes by it. Replaces the header of the same name that the
-    /// [client](crate::ClientBuilder::header) adds.
-    ///
-    /// Credentials can't be set or replaced this way (unless a custom `Authenticate` leaves the header alone). These
-    /// are rejected when the call is awaited, before anything is sent: an invalid name or value, `Authorization`,
-    /// `Cookie`, the header that carries the client's key, and headers that belong to the connection. A value that is
-    /// marked as [sensitive](HeaderValue::set_sensitive), or whose name contains `auth`, `key`, `token`, `session` or
-    /// the like, is treated as a [credential](crate::auth#what-is-shown-of-credentials).
-    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
-        self.options.headers.set(name, value);
-        self
-    }
+    call_options!(
+        |it| it.options,
+        spans: "the whole call",
+        sends: "the request",
+        example: r#"client.action_set_events().list(("default", 7)).page()"#
+    );
 
     /// Applies the request only if the record still has this version: the [ETag](crate::Response::etag) of an earlier
     /// response, including the quotes. For an update or a deletion that must not overwrite a concurrent change, on

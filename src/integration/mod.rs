@@ -25,12 +25,11 @@ pub use pending::{OnDrop, PendingLog};
 
 use crate::auth::{self, Authenticate, Secret};
 use crate::client::builder::{Client, ClientBuilder, sealed};
-use crate::client::call::Call;
-use crate::error::rate_limit::RateLimit;
+use crate::client::methods::client_methods;
 use crate::error::{Error, ErrorKind, Result};
 use crate::page::check::{CheckCall, CheckStatus};
-use crate::page::{Listing, Page, Paginate, TotalScope};
-use crate::request::{self, Request};
+use crate::page::{Page, TotalScope};
+use crate::request;
 use crate::transport::env::Environment;
 use crate::transport::{Dialect, Transport};
 pub use logged::{LogFailure, Logged, LoggedAction};
@@ -66,27 +65,11 @@ impl IntegrationClient {
         ClientBuilder::new(base_url)
     }
 
-    /// A client configured by the environment variables `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION`.
-    /// The latter is sent unchanged in `Authorization`.
-    ///
-    /// # Errors
-    ///
-    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing or invalid; the message names it.
-    pub fn from_env() -> Result<Self> {
-        Self::builder_from_env()?.build()
-    }
-
-    /// A builder configured by the environment, for further settings: see [`from_env`](Self::from_env).
-    ///
-    /// # Errors
-    ///
-    /// [`Configuration`](ErrorKind::Configuration) if a variable is missing; the message names it.
-    pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
-        let mut environment = Environment::new();
+    /// A builder configured by the environment.
+    fn configured(environment: &mut Environment) -> ClientBuilder<Self> {
         let url = environment.required("INTEGRATION_LOGS_URL");
         let authorization = environment.required("INTEGRATION_LOGS_AUTHORIZATION");
-        environment.check()?;
-        Ok(Self::builder(url).api_key(authorization))
+        Self::builder(url).api_key(authorization)
     }
 
     /// The records of the log.
@@ -99,28 +82,14 @@ impl IntegrationClient {
     pub fn check(&self) -> CheckCall<Page<ActionLog>> {
         CheckCall::new(self.logs().list(()).page_size(1).page(), |_| CheckStatus::NoSuchApi)
     }
+}
 
-    /// A user-defined listing on this server: see [`Paginate`].
-    pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
-        Listing::new(self.logs.transport.clone(), query)
-    }
-
-    /// The parsed base URL, without a trailing slash. Request paths are appended to it.
-    #[must_use]
-    pub fn base_url(&self) -> &str {
-        self.logs.transport.base().as_str()
-    }
-
-    /// The rate-limit headers of the most recent response to this client or its clones. `None` if there were none.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.logs.transport.rate_limit()
-    }
-
-    /// Sends a user-defined request to this server: see [`Request`].
-    pub fn send<T>(&self, request: Request<T>) -> Call<T> {
-        Call::new(self.logs.transport.clone(), request)
-    }
+client_methods! {
+    IntegrationClient,
+    |it| it.logs.transport,
+    variables: "`INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION`. The latter is sent unchanged in \
+        `Authorization`",
+    request: r#"get("integration-action-logs/{id}", ["some-id"])"#
 }
 
 /// The HTTP method of an update, which is undocumented. Both methods replace the record.

@@ -3,14 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::IntoFuture;
-use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 
 use crate::client::call::Call;
+use crate::client::methods::call_options;
 use crate::error::{ApiError, Error, ErrorKind, Result};
 use crate::page::Page;
-use crate::transport::RetryPolicy;
 
 /// The result of a client's `check`: whether the base URL, the credentials and the API are as they should be.
 ///
@@ -59,23 +58,12 @@ pub struct CheckCall<T> {
 }
 
 impl<T> CheckCall<T> {
-    /// The timeout of one attempt: see [`Call::attempt_timeout`].
-    pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.call = self.call.attempt_timeout(limit);
-        self
-    }
-
-    /// The timeout of the whole check: see [`Call::operation_timeout`].
-    pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.call = self.call.operation_timeout(limit);
-        self
-    }
-
-    /// The retry policy: see [`Call::retry`].
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.call = self.call.retry(policy);
-        self
-    }
+    call_options!(
+        |it| it.call.options,
+        spans: "the whole check",
+        sends: "the request of this check",
+        example: "client.check()"
+    );
 
     /// A check that makes a small call. `not_found` interprets a 404 that carries an error body of the API.
     pub(crate) fn new(call: Call<T>, not_found: fn(&Error) -> CheckStatus) -> Self {

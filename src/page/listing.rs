@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::{HeaderName, HeaderValue};
 
 use crate::client::call::Call;
+use crate::client::methods::call_options;
 use crate::page::fetch::requester::request;
 use crate::page::settings::Settings;
 #[cfg(all(test, feature = "testing"))]
 use crate::page::walk::plan::Rules;
 use crate::page::{Collected, Cursor, GrowingEnd, Growth, Items, Page, Pages, Paginate, Stability, Window, WithRaw};
-use crate::transport::{RetryPolicy, Transport};
+use crate::transport::Transport;
 
 /// A listing endpoint with its settings. It sends nothing yet.
 ///
@@ -62,29 +62,12 @@ impl<Q: Paginate> Listing<Q> {
         self
     }
 
-    /// Sets the timeout of one attempt at a page, for this listing. `None` disables it.
-    pub fn attempt_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.settings.options.attempt = Some(limit.into());
-        self
-    }
-
-    /// Sets the timeout of one page with all of its attempts, for this listing. `None` disables it.
-    pub fn operation_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.settings.options.operation = Some(limit.into());
-        self
-    }
-
-    /// Sets how failed attempts at a page are retried, for this listing.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.settings.options.retry = Some(policy);
-        self
-    }
-
-    /// Adds a header to the requests of this listing: see [`Call::header`].
-    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
-        self.settings.options.headers.set(name, value);
-        self
-    }
+    call_options!(
+        |it| it.settings.options,
+        spans: "one page",
+        sends: "the requests of this listing",
+        example: r#"client.action_set_events().list(("default", 7))"#
+    );
 
     /// Returns the query.
     pub fn query(&self) -> &Q {

@@ -13,8 +13,11 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    pub(crate) fn new() -> Self {
-        Self::of(|name| env::var_os(name))
+    /// Makes a value of the process's variables. One error reports all problems.
+    pub(crate) fn read<T>(make: impl FnOnce(&mut Self) -> T) -> Result<T> {
+        let mut environment = Self::of(|name| env::var_os(name));
+        let made = make(&mut environment);
+        environment.check().map(|()| made)
     }
 
     fn of(read: fn(&str) -> Option<OsString>) -> Self {
@@ -42,7 +45,7 @@ impl Environment {
     }
 
     /// Fails if a required variable is missing, or if any variable isn't Unicode.
-    pub(crate) fn check(self) -> Result<()> {
+    fn check(self) -> Result<()> {
         let mut wrong = Vec::new();
         if !self.missing.is_empty() {
             wrong.push(format!("not set: {}", self.missing.join(", ")));

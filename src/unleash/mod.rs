@@ -18,12 +18,10 @@ pub use models::{
 
 use crate::auth::{self, Authenticate, Secret};
 use crate::client::builder::{Client, ClientBuilder, sealed};
-use crate::client::call::Call;
+use crate::client::methods::client_methods;
 use crate::error::Result;
-use crate::error::rate_limit::RateLimit;
+use crate::page::Page;
 use crate::page::check::{CheckCall, CheckStatus};
-use crate::page::{Listing, Page, Paginate};
-use crate::request::Request;
 use crate::transport::env::Environment;
 use crate::transport::{Dialect, Transport};
 
@@ -55,26 +53,11 @@ impl UnleashClient {
         ClientBuilder::new(base_url)
     }
 
-    /// A client configured by the environment variables `UNLEASH_URL` and `UNLEASH_TOKEN`.
-    ///
-    /// # Errors
-    ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if a variable is missing or invalid; the message names it.
-    pub fn from_env() -> Result<Self> {
-        Self::builder_from_env()?.build()
-    }
-
-    /// A builder configured by the environment, for further settings: see [`from_env`](Self::from_env).
-    ///
-    /// # Errors
-    ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if a variable is missing; the message names it.
-    pub fn builder_from_env() -> Result<ClientBuilder<Self>> {
-        let mut environment = Environment::new();
+    /// A builder configured by the environment.
+    fn configured(environment: &mut Environment) -> ClientBuilder<Self> {
         let url = environment.required("UNLEASH_URL");
         let token = environment.required("UNLEASH_TOKEN");
-        environment.check()?;
-        Ok(Self::builder(url).api_key(token))
+        Self::builder(url).api_key(token)
     }
 
     /// The events of action sets.
@@ -115,38 +98,13 @@ impl UnleashClient {
         let call = self.action_set_events().list(query).page_size(1).page();
         CheckCall::new(call, |error| if error.says_no_such_api() { CheckStatus::NoSuchApi } else { CheckStatus::Ready })
     }
+}
 
-    /// A user-defined listing on this server: see [`Paginate`].
-    pub fn listing<Q: Paginate>(&self, query: Q) -> Listing<Q> {
-        Listing::new(self.transport.clone(), query)
-    }
-
-    /// The parsed base URL, without a trailing slash. Request paths are appended to it.
-    #[must_use]
-    pub fn base_url(&self) -> &str {
-        self.transport.base().as_str()
-    }
-
-    /// The rate-limit headers of the most recent response to this client or its clones. `None` if there were none.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.transport.rate_limit()
-    }
-
-    /// Sends a user-defined request to this server: see [`Request`].
-    ///
-    /// ```no_run
-    /// use actionlog::{Json, Request};
-    ///
-    /// # async fn example(client: actionlog::UnleashClient) -> actionlog::Result<()> {
-    /// let request = Request::get("api/admin/projects/{projectId}/actions", ["default"]).json::<Json>();
-    /// println!("{}", client.send(request).await?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn send<T>(&self, request: Request<T>) -> Call<T> {
-        Call::new(self.transport.clone(), request)
-    }
+client_methods! {
+    UnleashClient,
+    |it| it.transport,
+    variables: "`UNLEASH_URL` and `UNLEASH_TOKEN`",
+    request: r#"get("api/admin/projects/{projectId}/actions", ["default"])"#
 }
 
 impl Client for UnleashClient {}

@@ -65,7 +65,9 @@ impl Modules {
     fn uses(&self) -> BTreeSet<(Module, Module)> {
         let mut uses = BTreeSet::new();
         for (module, code) in &self.code {
-            let paths = code.match_indices("crate::").flat_map(|(at, _)| imports(&code[at..]));
+            // A `$crate::` is used where the macro is.
+            let starts = code.match_indices("crate::").filter(|(at, _)| !code[..*at].ends_with('$'));
+            let paths = starts.flat_map(|(at, _)| imports(&code[at..]));
             uses.extend(paths.map(|it| (module.clone(), self.of(&it.path[1..]))));
         }
         uses
