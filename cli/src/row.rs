@@ -2,7 +2,7 @@
 
 use actionlog::chrono::{DateTime, SecondsFormat, Utc};
 use actionlog::page::Raw;
-use actionlog::record::{Entity, LogRecord, Outcome, TimeMeaning};
+use actionlog::record::{Entity, LogRecord, Outcome};
 use actionlog::{AnyRecord, InvalidRecord};
 use serde::Serialize;
 
@@ -86,10 +86,7 @@ impl<'a> Row<'a> {
             log,
             key: record.key().to_string(),
             timestamp: timestamp.map(|it| it.time),
-            time_meaning: timestamp.map(|it| match it.meaning {
-                TimeMeaning::Created => "created",
-                _ => "state_changed",
-            }),
+            time_meaning: timestamp.map(|it| it.meaning.as_str()),
             outcome: match record.outcome() {
                 Outcome::Unknown(_) => "unknown",
                 outcome => outcome.as_str(),

@@ -19,36 +19,16 @@
 //!
 //! # Where each value comes from
 //!
-//! | | Arklow: [`ActionRecord`] | integration logs: [`ActionLog`] | Unleash: [`ActionSetEvent`] |
-//! |---|---|---|---|
-//! | [`source`](LogRecord::source) | `arklow` | `integration` | `unleash` |
-//! | [`key`](LogRecord::key) | `id`, a string | `_id`, a string | `id`, a number |
-//! | [`timestamp`](LogRecord::timestamp) | `state.updated_at` ¹: when the state last changed. The API has no time of creation | `createdAt`: when the record was created | `createdAt`: when the run started |
-//! | [`status`](LogRecord::status) | `state.status` ¹ | `status` | `state` |
-//! | [`outcome`](LogRecord::outcome): `Succeeded` | `succeeded` | `success` | `success` |
-//! | `Failed` | `failed` | `failed` | `failed` |
-//! | `Canceled` | `canceled` | never | never |
-//! | `Pending` | `queued`, `dispatch_wait`, `scheduled`, `retrying`, `running`, `ack_wait` | `pending`, `retrying` | `started` |
-//! | [`is_final`](LogRecord::is_final) | by the outcome | by the outcome | by the outcome |
-//! | [`actor`](LogRecord::actor) | never | `integration`: `integrationId` | `service account`: `actionSet.actorId`, if the account still exists |
-//! | [`action`](LogRecord::action) | `definition.variant` ², otherwise `action_definition_id` | `actionType` | the `action` that decided the run: the one that failed, otherwise the one being executed, otherwise the last |
-//! | [`target`](LogRecord::target) | `destination`: the id of the definition's destination ², if it has only one | `entityType`: `entityId` | `project`: `actionSet.project` |
-//! | [`error`](LogRecord::error) | `state.error_message` ¹ | `errorMessage` | the `details` of the failed action |
-//! | [`duration`](LogRecord::duration) | from `state.started_at` to `state.completed_at` ¹ | `executionTime` | never: the API doesn't send when a run ended |
+//! One table for each API:
 //!
-//! ¹ Present only if the query asks for the state: [`include_state`]. ² Only if it asks for the definition:
-//! [`include_definition`].
+#![doc = include_str!("../arklow/log_record.md")]
+#![doc = include_str!("../integration/log_record.md")]
+#![doc = include_str!("../unleash/log_record.md")]
 //!
 //! # Other forms
 //!
 //! [`ocsf::api_activity`] and [`otel::log_record`] turn any of these records into an event of the Open Cybersecurity
 //! Schema Framework, and into a log record of OpenTelemetry. Each has a table of its fields.
-//!
-//! [`ActionRecord`]: crate::arklow::ActionRecord
-//! [`ActionLog`]: crate::integration::ActionLog
-//! [`ActionSetEvent`]: crate::unleash::ActionSetEvent
-//! [`include_state`]: crate::arklow::RecordsQuery::include_state
-//! [`include_definition`]: crate::arklow::RecordsQuery::include_definition
 
 pub mod ocsf;
 pub mod otel;
@@ -62,7 +42,7 @@ pub use crate::values::ident::Ident;
 
 /// A record of a log, whichever: what happened, when, to what, and how it ended.
 ///
-/// The models of this crate implement it; the [table](self#where-each-value-comes-from) says where each value comes
+/// The models of this crate implement it; the [tables](self#where-each-value-comes-from) say where each value comes
 /// from. Implement it for the records of a custom log, and they go through a [`Timeline`](crate::timeline::Timeline)
 /// and the mappings as the others do. Only [`source`](Self::source) and [`key`](Self::key) are required. A method
 /// whose value the log doesn't have keeps its default.
@@ -206,6 +186,21 @@ pub enum TimeMeaning {
     Created,
     /// The action's state last changed. This time moves on until the record is final.
     StateChanged,
+}
+
+impl TimeMeaning {
+    /// Returns the meaning as a word: `created` or `state_changed`.
+    ///
+    /// ```
+    /// assert_eq!(actionlog::record::TimeMeaning::StateChanged.as_str(), "state_changed");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::StateChanged => "state_changed",
+        }
+    }
 }
 
 /// Who or what takes part in an action: its kind, and its id.

@@ -26,7 +26,7 @@
 
 use serde_json::{Value, json};
 
-use crate::record::{Entity, LogRecord, Outcome, TimeMeaning, message};
+use crate::record::{Entity, LogRecord, Outcome, message};
 
 /// Returns the record as a log record of OpenTelemetry, in the JSON of OTLP: see the [table](self).
 ///
@@ -71,10 +71,6 @@ fn attributes<R: LogRecord + ?Sized>(record: &R) -> Vec<Value> {
     let text = |text: &str| json!({ "stringValue": text });
     let kind = |it: Option<Entity<'_>>| it.map(|it| text(it.kind));
     let id = |it: Option<Entity<'_>>| it?.id.map(|it| text(&it.to_string()));
-    let meaning = record.timestamp().map(|it| match it.meaning {
-        TimeMeaning::Created => "created",
-        TimeMeaning::StateChanged => "state_changed",
-    });
     let outcome = match record.outcome() {
         Outcome::Unknown(_) => "unknown",
         other => other.as_str(),
@@ -83,7 +79,7 @@ fn attributes<R: LogRecord + ?Sized>(record: &R) -> Vec<Value> {
         ("log.record.uid", Some(text(&format!("{source}/{key}")))),
         ("actionlog.source", Some(text(source))),
         ("actionlog.key", Some(text(&key.to_string()))),
-        ("actionlog.time_meaning", meaning.map(text)),
+        ("actionlog.time_meaning", record.timestamp().map(|it| text(it.meaning.as_str()))),
         ("actionlog.actor.kind", kind(record.actor())),
         ("actionlog.actor.id", id(record.actor())),
         ("actionlog.action", record.action().map(text)),

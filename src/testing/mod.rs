@@ -69,18 +69,15 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderValue, Method, Request, StatusCode};
 
-pub use arklow::{EventsShown, FakeArklow, FakeOrder};
 use collection::Store;
 pub use collection::{FakeTotal, Log};
 pub use fault::Fault;
 use fault::Reply;
-pub use integration::FakeIntegration;
 pub use memory::InMemory;
 pub use received::{ReceivedRequest, RequestKind};
 pub use requests::Received;
 use script::Hooks;
 pub use server::Server;
-pub use unleash::{FakeUnleash, Oversized};
 
 use crate::decode::HttpResponse;
 
@@ -126,9 +123,11 @@ trait Api {
     fn reject(&mut self, status: StatusCode, message: &str) -> HttpResponse;
 }
 
-/// Declares the state of every API, by the name of its module.
+/// Declares the state of every API, by the name of its module, and re-exports what the module has for users.
 macro_rules! apis {
-    ($($module:ident),+) => {
+    ($($module:ident: $($public:ident),+;)+) => {
+        $(pub use $module::{$($public),+};)+
+
         /// The settings of each API.
         #[derive(Default)]
         struct Apis {
@@ -148,8 +147,12 @@ macro_rules! apis {
     };
 }
 
-// The registry: a new API is one name here.
-apis!(integration, arklow, unleash);
+// The registry: a new API is one line here.
+apis! {
+    integration: FakeIntegration;
+    arklow: FakeArklow, EventsShown, FakeOrder;
+    unleash: FakeUnleash, Oversized;
+}
 
 impl State {
     /// Reacts to a request, and records it.
