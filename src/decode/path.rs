@@ -102,14 +102,11 @@ pub(super) fn without(text: &str, paths: &[&[Step]]) -> Option<String> {
 
 /// Finds what to cut from a part of the whole text, in order.
 fn cut(whole: &str, part: &str, paths: &[&[Step]], cuts: &mut Vec<Range<usize>>) -> Option<()> {
-    let below = |is: &dyn Fn(&Step) -> bool| -> Vec<&[Step]> {
-        paths.iter().filter_map(|path| path.split_first()).filter(|(step, _)| is(step)).map(|(_, rest)| rest).collect()
-    };
     let mut all_cut = Some(());
     let kind = part.trim_start().chars().next();
     if kind == Some('[') {
         elements(part, |index, value| {
-            let below = below(&|step| *step == Step::Index(index));
+            let below = below(paths, |step| *step == Step::Index(index));
             if !below.is_empty() && all_cut.is_some() {
                 all_cut = cut(whole, value, &below, cuts);
             }
@@ -121,7 +118,7 @@ fn cut(whole: &str, part: &str, paths: &[&[Step]], cuts: &mut Vec<Range<usize>>)
     // A field is cut together with what is between it and the field before it.
     let mut start = offset(whole, part) + part.find('{')? + 1;
     let (mut is_first, mut is_cut) = (true, false);
-    let below = |name: &str| below(&|step| matches!(step, Step::Key(key) if key == name));
+    let below = |name: &str| below(paths, |step| matches!(step, Step::Key(key) if key == name));
     members(part, below, |below, value| {
         let end = offset(whole, value) + value.len();
         if below.iter().any(|it| it.is_empty()) {
@@ -141,6 +138,11 @@ fn cut(whole: &str, part: &str, paths: &[&[Step]], cuts: &mut Vec<Range<usize>>)
         start = end;
     })?;
     all_cut
+}
+
+/// The rest of each path whose first step is this one.
+fn below<'a>(paths: &[&'a [Step]], is: impl Fn(&Step) -> bool) -> Vec<&'a [Step]> {
+    paths.iter().filter_map(|path| path.split_first()).filter(|(step, _)| is(step)).map(|(_, rest)| rest).collect()
 }
 
 /// Adds a range to a list of ranges, or extends the last one.

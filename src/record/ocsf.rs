@@ -29,7 +29,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::record::{LogRecord, Outcome, TimeMeaning, message};
+use crate::record::{LogRecord, Outcome, message};
 
 /// Returns the record as an OCSF event of the class API Activity (6003): see the [table](self).
 ///
@@ -52,32 +52,12 @@ use crate::record::{LogRecord, Outcome, TimeMeaning, message};
 pub fn api_activity<R: LogRecord + ?Sized>(record: &R) -> Option<Value> {
     let timestamp = record.timestamp()?;
     let source = record.source();
-    let (activity_id, activity) = activity(record.action());
-    let (status_id, status) = status(record);
-    let (severity_id, severity) = match record.outcome() {
-        Outcome::Failed => (3, "Medium"),
-        Outcome::Unknown(_) => (0, "Unknown"),
-        Outcome::Pending | Outcome::Succeeded | Outcome::Canceled => (1, "Informational"),
-    };
-    let meaning = match timestamp.meaning {
-        TimeMeaning::Created => "created",
-        TimeMeaning::StateChanged => "state_changed",
-    };
-    let caption = if activity_id == 99 { "Other" } else { activity };
     let mut event = json!({
-        "activity_id": activity_id,
-        "activity_name": activity,
         "category_uid": 6,
         "category_name": "Application Activity",
         "class_uid": 6003,
         "class_name": "API Activity",
-        "type_uid": 600_300 + activity_id,
-        "type_name": format!("API Activity: {caption}"),
         "time": timestamp.time.timestamp_millis(),
-        "severity_id": severity_id,
-        "severity": severity,
-        "status_id": status_id,
-        "status": status,
         "message": message(record),
         "metadata": {
             "version": "1.8.0",
@@ -88,8 +68,34 @@ pub fn api_activity<R: LogRecord + ?Sized>(record: &R) -> Option<Value> {
         "actor": actor(record),
         "api": { "operation": record.action().unwrap_or("unknown"), "service": { "name": source } },
         "src_endpoint": { "svc_name": source },
-        "unmapped": { "time_meaning": meaning },
+        "unmapped": { "time_meaning": timestamp.meaning.as_str() },
     });
+    classify(record, &mut event);
+    add_optional(record, &mut event);
+    Some(event)
+}
+
+/// Adds what was done and how it ended, each as a number and its name.
+fn classify<R: LogRecord + ?Sized>(record: &R, event: &mut Value) {
+    let (activity_id, activity) = activity(record.action());
+    event["activity_id"] = activity_id.into();
+    event["activity_name"] = activity.into();
+    event["type_uid"] = (600_300 + activity_id).into();
+    event["type_name"] = format!("API Activity: {}", if activity_id == 99 { "Other" } else { activity }).into();
+    let (severity_id, severity) = match record.outcome() {
+        Outcome::Failed => (3, "Medium"),
+        Outcome::Unknown(_) => (0, "Unknown"),
+        Outcome::Pending | Outcome::Succeeded | Outcome::Canceled => (1, "Informational"),
+    };
+    event["severity_id"] = severity_id.into();
+    event["severity"] = severity.into();
+    let (status_id, status) = status(record);
+    event["status_id"] = status_id.into();
+    event["status"] = status.into();
+}
+
+/// Adds the attributes of which not every record has the value.
+fn add_optional<R: LogRecord + ?Sized>(record: &R, event: &mut Value) {
     if let Some(status) = record.status() {
         event["status_code"] = status.into();
     }
@@ -103,7 +109,6 @@ pub fn api_activity<R: LogRecord + ?Sized>(record: &R) -> Option<Value> {
     if let Some(resource) = resource(record) {
         event["resources"] = json!([resource]);
     }
-    Some(event)
 }
 
 /// Returns the number of an activity, and its name.

@@ -91,7 +91,7 @@ pub use merge::Order;
 pub use report::{LogState, LogSummary, TimelineHandle, TimelineSummary};
 
 use crate::any_record::AnyRecord;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::follow::{Change, Follow};
 use crate::page::{Listing, Paginate, SummaryHandle};
 use crate::record::LogRecord;
@@ -144,6 +144,19 @@ struct Counts {
     failed: bool,
     reached: Option<DateTime<Utc>>,
     ended: bool,
+}
+
+impl<R> Log<R> {
+    /// Notes an error. Returns when it is yielded, and whether the other logs stop waiting for this one.
+    fn note_error(&mut self, error: &Error, on_error: OnError) -> (Position, bool) {
+        // What concerns records comes where they stand.
+        if matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial) {
+            return (Position::Behind, false);
+        }
+        self.counts.failed = true;
+        // Nobody waits for a log that may never come again, though its stream doesn't end.
+        (Position::Now, !error.is_transient() || on_error == OnError::GoOn)
+    }
 }
 
 impl Timeline {
@@ -362,15 +375,9 @@ impl<R: Send + Unpin + 'static> Timeline<R> {
                         self.merge.push(index, Ok(record), time.map_or(Position::Behind, Position::At), now);
                     }
                     Some(Fed::Error(error)) => {
-                        // What concerns records comes where they stand.
-                        let of_records = matches!(error.kind(), ErrorKind::InvalidRecord | ErrorKind::Partial);
-                        log.counts.failed |= !of_records;
-                        // Nobody waits for a log that may never come again, though its stream doesn't end.
-                        let is_over = !error.is_transient() && !of_records;
-                        let failing = is_over || (!of_records && self.on_error == OnError::GoOn);
-                        let position = if of_records { Position::Behind } else { Position::Now };
+                        let (position, is_failing) = log.note_error(&error, self.on_error);
                         self.merge.push(index, Err(error.in_log(Arc::clone(&log.name))), position, now);
-                        if failing {
+                        if is_failing {
                             self.merge.leave_behind(index);
                         }
                     }

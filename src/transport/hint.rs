@@ -66,8 +66,8 @@ fn reports_missing_credentials(message: &str) -> bool {
     subjects.into_iter().any(absent)
 }
 
+/// The hint that holds for any HTTP server.
 fn general(here: &HintContext<'_>) -> Option<&'static str> {
-    let writes = !matches!(*here.method, Method::GET | Method::HEAD);
     Some(match here.kind {
         ErrorKind::NotJson if here.web_page => {
             "the server returned a web page instead of JSON: check whether the base URL lacks part of its path, or \
@@ -84,53 +84,80 @@ fn general(here: &HintContext<'_>) -> Option<&'static str> {
         ErrorKind::Forbidden => "the server accepted the credentials, but they lack the permission for this request",
         ErrorKind::NotFound if here.own => "check the id and the base URL",
         ErrorKind::NotFound => "check the request's path, the ids in it, and the base URL",
-        ErrorKind::Conflict if *here.method == Method::POST => {
-            "the record may already exist: read the server's message, and look the record up before you send the \
-             request again"
-        }
-        ErrorKind::Conflict if writes => "read the record again, and apply your change to the current version",
-        ErrorKind::Conflict => "the request conflicts with the server's current state: read the server's message",
-        ErrorKind::PreconditionFailed if !here.conditions().if_unchanged => {
-            if here.conditions().if_changed && writes {
-                "the record already exists, if that is what If-None-Match guarded against: look it up before you send \
-                 the request again"
-            } else {
-                "the request carried no precondition (If-Match, If-Unmodified-Since): read the server's message"
-            }
-        }
-        ErrorKind::PreconditionFailed => {
-            "the record has changed since it was read (possibly by an earlier attempt of this call whose response was \
-             lost): read it again, and apply your change to the current version"
-        }
+        ErrorKind::Conflict => conflict(here),
+        ErrorKind::PreconditionFailed => precondition_failed(here),
         ErrorKind::BadRequest => rejected(here.status),
         ErrorKind::RateLimited => "send fewer requests, and wait for as long as the server asks (retry_after)",
-        ErrorKind::Server if here.idempotency == Idempotency::NotIdempotent => {
+        ErrorKind::Server => failed(here.idempotency),
+        ErrorKind::ApiFailure => "the API reported a failure in the body of a successful response: read its message",
+        ErrorKind::UnexpectedStatus => return unexpected(here),
+        _ => return None,
+    })
+}
+
+/// Whether the request may change something.
+fn writes(here: &HintContext<'_>) -> bool {
+    !matches!(*here.method, Method::GET | Method::HEAD)
+}
+
+fn conflict(here: &HintContext<'_>) -> &'static str {
+    if *here.method == Method::POST {
+        "the record may already exist: read the server's message, and look the record up before you send the request \
+         again"
+    } else if writes(here) {
+        "read the record again, and apply your change to the current version"
+    } else {
+        "the request conflicts with the server's current state: read the server's message"
+    }
+}
+
+fn precondition_failed(here: &HintContext<'_>) -> &'static str {
+    let conditions = here.conditions();
+    if conditions.if_unchanged {
+        "the record has changed since it was read (possibly by an earlier attempt of this call whose response was \
+         lost): read it again, and apply your change to the current version"
+    } else if conditions.if_changed && writes(here) {
+        "the record already exists, if that is what If-None-Match guarded against: look it up before you send the \
+         request again"
+    } else {
+        "the request carried no precondition (If-Match, If-Unmodified-Since): read the server's message"
+    }
+}
+
+fn failed(idempotency: Idempotency) -> &'static str {
+    match idempotency {
+        Idempotency::Idempotent => {
+            "the server, or a proxy in front of it, failed: try again later, and report it to the server's operator"
+        }
+        Idempotency::NotIdempotent => {
             "the server, or a proxy in front of it, failed, possibly after it had applied the request: check whether \
              it took effect before you send it again"
         }
-        ErrorKind::Server => {
-            "the server, or a proxy in front of it, failed: try again later, and report it to the server's operator"
-        }
-        ErrorKind::ApiFailure => "the API reported a failure in the body of a successful response: read its message",
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED && here.conditions().if_changed => {
+    }
+}
+
+/// The hint for a status that the API doesn't use.
+fn unexpected(here: &HintContext<'_>) -> Option<&'static str> {
+    Some(match here.status {
+        StatusCode::NOT_MODIFIED if here.conditions().if_changed => {
             "nothing has changed since the version in the request's condition (If-None-Match, If-Modified-Since): use \
              the copy that you have, or remove the condition"
         }
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::NOT_MODIFIED => {
+        StatusCode::NOT_MODIFIED => {
             "the request carried no condition that a 304 could refer to: a cache between client and server probably \
              sent it"
         }
-        ErrorKind::UnexpectedStatus if here.status.is_redirection() => {
+        status if status.is_redirection() => {
             "the server sent a redirect without a target, and redirects aren't followed: check the base URL"
         }
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             "the proxy requires credentials: put them into its URL (http://user:password@host:port)"
         }
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::REQUEST_TIMEOUT => timed_out(here.idempotency),
-        ErrorKind::UnexpectedStatus if here.status.is_success() => {
+        StatusCode::REQUEST_TIMEOUT => timed_out(here.idempotency),
+        status if status.is_success() => {
             "a cache or a proxy probably sent this response: it must not return only part of the requested data"
         }
-        ErrorKind::UnexpectedStatus if here.status == StatusCode::METHOD_NOT_ALLOWED => {
+        StatusCode::METHOD_NOT_ALLOWED => {
             "the path doesn't support this method: check the path and the base URL in front of it"
         }
         _ => return None,

@@ -43,13 +43,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<Status, Failure
     let format = format_of(args)?;
     let log = Log::required(&args.log, &context.config)?.page_size(args.page_size);
     let (target, resumed) = Target::open(&args.to, Existing { force: args.force, resume: args.resume })?;
-    let settings = Settings {
-        log: args.log.to_string(),
-        format: name(format),
-        since: args.since.as_ref().map(|it| it.text.clone()),
-        verify: args.verify,
-        partition: args.partition.map(|_| "day".to_owned()),
-    };
+    let settings = settings_of(args, format);
     let state = if resumed {
         State::read(&target, &settings)?
     } else {
@@ -82,6 +76,17 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<Status, Failure
     match scanned {
         Ok(()) => export.finish(&log, context),
         Err(failure) => Err(export.keep(failure)),
+    }
+}
+
+/// What a run that resumes this one must be asked for, too.
+fn settings_of(args: &ExportArgs, format: Format) -> Settings {
+    Settings {
+        log: args.log.to_string(),
+        format: name(format),
+        since: args.since.as_ref().map(|it| it.text.clone()),
+        verify: args.verify,
+        partition: args.partition.map(|_| "day".to_owned()),
     }
 }
 

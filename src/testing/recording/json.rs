@@ -38,6 +38,46 @@ struct Open {
     field: Option<Secrecy>,
 }
 
+/// The objects and lists that aren't closed yet, the innermost last.
+#[derive(Default)]
+struct Nesting(Vec<Open>);
+
+impl Nesting {
+    /// Follows a punctuation mark of JSON.
+    fn follow(&mut self, mark: u8) {
+        match mark {
+            b'{' | b'[' => {
+                self.0.push(Open { inherited: self.secrecy(), is_object: mark == b'{', field: None });
+            }
+            b'}' | b']' => drop(self.0.pop()),
+            b',' => {
+                if let Some(it) = self.0.last_mut() {
+                    it.field = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What holds for the value that comes next.
+    fn secrecy(&self) -> Secrecy {
+        self.0.last().map_or(Secrecy::None, |it| it.field.unwrap_or(it.inherited))
+    }
+
+    /// Takes a string: it names a field, or it is a value.
+    fn place<'a>(&mut self, value: &'a str, secrecy: impl Fn(&str) -> Secrecy) -> Place<'a> {
+        let holds = self.secrecy();
+        match self.0.last_mut().filter(|it| it.is_object && it.field.is_none()) {
+            Some(object) => {
+                let own = secrecy(value);
+                object.field = Some(if own == Secrecy::None { object.inherited } else { own });
+                Place::Name(value)
+            }
+            None => Place::Text { value, secrecy: holds },
+        }
+    }
+}
+
 /// Replaces the parts of a JSON text for which `replace` returns another. `secrecy` judges a field by its name.
 ///
 /// Returns the text, and how many parts were replaced; or `None` if the text isn't JSON.
@@ -48,53 +88,35 @@ pub(super) fn rewrite(
 ) -> Option<(String, usize)> {
     // The scan below relies on it, and a `RawValue` accepts any depth.
     serde_json::from_str::<&RawValue>(text).ok()?;
-    let bytes = text.as_bytes();
     let (mut out, mut replaced, mut at) = (String::with_capacity(text.len()), 0, 0);
-    let mut open: Vec<Open> = Vec::new();
-    while let Some(byte) = bytes.get(at) {
-        let end = match byte {
-            b'"' => string_end(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                bytes[at..].iter().position(|it| !is_of_number(*it)).map_or(bytes.len(), |it| at + it)
-            }
-            _ => at + text[at..].chars().next().map_or(1, char::len_utf8),
-        };
-        let token = &text[at..end];
-        at = end;
-        let holds = open.last().map_or(Secrecy::None, |it| it.field.unwrap_or(it.inherited));
-        let new = match byte {
-            b'{' | b'[' => {
-                open.push(Open { inherited: holds, is_object: *byte == b'{', field: None });
+    let mut nesting = Nesting::default();
+    while let Some(first) = text.as_bytes().get(at) {
+        let token = &text[at..token_end(text, at)];
+        at += token.len();
+        let new = match first {
+            b'"' => replace(nesting.place(&unescape(token), &secrecy)),
+            b'-' | b'0'..=b'9' => replace(Place::Number { value: token, secrecy: nesting.secrecy() }),
+            mark => {
+                nesting.follow(*mark);
                 None
             }
-            b'}' | b']' => {
-                open.pop();
-                None
-            }
-            b',' => {
-                if let Some(it) = open.last_mut() {
-                    it.field = None;
-                }
-                None
-            }
-            b'"' => {
-                let value = unescape(token);
-                match open.last_mut().filter(|it| it.is_object && it.field.is_none()) {
-                    Some(object) => {
-                        let own = secrecy(&value);
-                        object.field = Some(if own == Secrecy::None { object.inherited } else { own });
-                        replace(Place::Name(&value))
-                    }
-                    None => replace(Place::Text { value: &value, secrecy: holds }),
-                }
-            }
-            b'-' | b'0'..=b'9' => replace(Place::Number { value: token, secrecy: holds }),
-            _ => None,
         };
         replaced += usize::from(new.is_some());
         out.push_str(new.as_deref().unwrap_or(token));
     }
     Some((out, replaced))
+}
+
+/// The index behind the string, the number or the single character that begins at `start`.
+fn token_end(text: &str, start: usize) -> usize {
+    let bytes = text.as_bytes();
+    match bytes.get(start) {
+        Some(b'"') => string_end(bytes, start),
+        Some(b'-' | b'0'..=b'9') => {
+            bytes[start..].iter().position(|it| !is_of_number(*it)).map_or(bytes.len(), |it| start + it)
+        }
+        _ => start + text[start..].chars().next().map_or(1, char::len_utf8),
+    }
 }
 
 fn is_of_number(byte: u8) -> bool {

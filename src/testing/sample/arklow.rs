@@ -127,37 +127,7 @@ fn state(number: usize, course: &Course) -> Value {
 }
 
 fn definition(number: usize, org: &str, kind: &Kind) -> Value {
-    let [what, how_much, why] = kind.fields;
-    let links: Vec<Value> = [("701", "primary", true), ("702", "standby", false)]
-        .iter()
-        .map(|(id, label, is_default)| {
-            json!({
-                "id": format!("{}{id}", kind.definition),
-                "action_definition_id": kind.definition,
-                "destination_id": id,
-                "org_id": org,
-                "is_default": is_default,
-                "destination": {
-                    "id": id,
-                    "org_id": org,
-                    "updated_at": time(0, 0),
-                    "label": format!("{} {label}", kind.team),
-                    "type": "webhook",
-                    "config": {
-                        "url": format!("https://{label}.{}.shop.example.com/actions/{}", kind.team, kind.variant),
-                        "headers": {
-                            "x-shop-region": "eu-west-1", "x-shop-route": format!("{}/{label}", kind.variant)
-                        },
-                        "signaling": { "enabled": true, "default": "ack" },
-                        "response_time_sla_ms": 2500,
-                    },
-                    "deleted_at": null,
-                    "tags": { "env": "production", "team": kind.team },
-                    "credential_id": if *is_default { json!("31") } else { Value::Null },
-                },
-            })
-        })
-        .collect();
+    let links = [("701", "primary", true), ("702", "standby", false)];
     json!({
         "id": kind.definition,
         "org_id": org,
@@ -165,41 +135,72 @@ fn definition(number: usize, org: &str, kind: &Kind) -> Value {
         // Edited after every 40 records.
         "version": number / 40 + 1,
         "alias": [format!("shop.{}", kind.variant), format!("{}_{}", kind.team, kind.variant)],
-        "schema": {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "required": [what, how_much],
-            "additionalProperties": false,
-            "properties": {
-                what: { "type": "string", "pattern": "^[A-Z]{3}-[0-9]+$", "description": "What the action is about" },
-                how_much: { "type": "integer", "minimum": 1, "description": "How much of it" },
-                why: { "type": "string", "maxLength": 200, "description": "Why, in a sentence for the log" },
-                "note": {
-                    "type": "string", "maxLength": 2000,
-                    "description": "What the agent thought, for those who look later"
-                },
-                "lines": {
-                    "type": "array",
-                    "description": "Which lines of the order it is about; all if absent",
-                    "items": {
-                        "type": "object",
-                        "required": ["position", "sku"],
-                        "properties": {
-                            "position": { "type": "integer" }, "sku": { "type": "string" },
-                            "price": { "type": "number" }
-                        },
-                    },
-                },
-                "conversation": {
+        "schema": schema(kind),
+        "deleted_at": null,
+        "destinations": links.map(|(id, label, is_default)| link(org, kind, id, label, is_default)),
+    })
+}
+
+/// A destination of the definition.
+fn link(org: &str, kind: &Kind, id: &str, label: &str, is_default: bool) -> Value {
+    json!({
+        "id": format!("{}{id}", kind.definition),
+        "action_definition_id": kind.definition,
+        "destination_id": id,
+        "org_id": org,
+        "is_default": is_default,
+        "destination": {
+            "id": id,
+            "org_id": org,
+            "updated_at": time(0, 0),
+            "label": format!("{} {label}", kind.team),
+            "type": "webhook",
+            "config": {
+                "url": format!("https://{label}.{}.shop.example.com/actions/{}", kind.team, kind.variant),
+                "headers": { "x-shop-region": "eu-west-1", "x-shop-route": format!("{}/{label}", kind.variant) },
+                "signaling": { "enabled": true, "default": "ack" },
+                "response_time_sla_ms": 2500,
+            },
+            "deleted_at": null,
+            "tags": { "env": "production", "team": kind.team },
+            "credential_id": if is_default { json!("31") } else { Value::Null },
+        },
+    })
+}
+
+/// The schema of the action's input.
+fn schema(kind: &Kind) -> Value {
+    let [what, how_much, why] = kind.fields;
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "required": [what, how_much],
+        "additionalProperties": false,
+        "properties": {
+            what: { "type": "string", "pattern": "^[A-Z]{3}-[0-9]+$", "description": "What the action is about" },
+            how_much: { "type": "integer", "minimum": 1, "description": "How much of it" },
+            why: { "type": "string", "maxLength": 200, "description": "Why, in a sentence for the log" },
+            "note": {
+                "type": "string", "maxLength": 2000, "description": "What the agent thought, for those who look later"
+            },
+            "lines": {
+                "type": "array",
+                "description": "Which lines of the order it is about; all if absent",
+                "items": {
                     "type": "object",
+                    "required": ["position", "sku"],
                     "properties": {
-                        "id": { "type": "string" }, "turns": { "type": "integer" }, "language": { "type": "string" }
+                        "position": { "type": "integer" }, "sku": { "type": "string" }, "price": { "type": "number" }
                     },
                 },
             },
+            "conversation": {
+                "type": "object",
+                "properties": {
+                    "id": { "type": "string" }, "turns": { "type": "integer" }, "language": { "type": "string" }
+                },
+            },
         },
-        "deleted_at": null,
-        "destinations": links,
     })
 }
 

@@ -59,13 +59,15 @@ pub(super) fn without_tests(code: &str) -> String {
     }) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        rest = &rest[item(rest)..];
+        // A field, too, may be one that only tests have.
+        rest = &rest[item(rest, &[';', ','])..];
     }
     out + rest
 }
 
-/// The length of an item with its attributes: up to the end of its block, or the first `;` or `,` outside of brackets.
-fn item(code: &str) -> usize {
+/// The length of an item with its attributes: up to the end of its block, or the first of these ends outside of
+/// brackets.
+fn item(code: &str, ends: &[char]) -> usize {
     let (mut depth, mut angles, mut before) = (0, 0, ' ');
     for (at, it) in code.char_indices() {
         match it {
@@ -76,7 +78,7 @@ fn item(code: &str) -> usize {
             '>' if depth == 0 && !matches!(before, '-' | '=') => angles -= 1,
             _ => {}
         }
-        if depth < 0 || depth == 0 && (it == '}' || angles == 0 && matches!(it, ';' | ',')) {
+        if depth < 0 || depth == 0 && (it == '}' || angles == 0 && ends.contains(&it)) {
             return at + usize::from(depth == 0);
         }
         before = it;
@@ -134,16 +136,12 @@ pub(super) fn functions(code: &str) -> Vec<(&str, usize)> {
     let starts = code.match_indices("fn ").filter(|(at, _)| !code[..*at].ends_with(is_of_word));
     starts
         .filter_map(|(at, _)| {
-            let function = &code[at..item_from(code, at)];
+            let function = &code[at..];
+            let function = &function[..item(function, &[';'])];
             let name = function[3..].split(|it| !is_of_word(it)).next()?;
             function.ends_with('}').then(|| (name, function.lines().count()))
         })
         .collect()
-}
-
-/// The end of the item that begins here.
-fn item_from(code: &str, at: usize) -> usize {
-    at + item(&code[at..])
 }
 
 #[test]
@@ -161,11 +159,13 @@ use crate::a::{self, B, c::{D, e as f}};
 #[cfg(test)]
 mod tests { fn first() { crate::in_tests(); } }
 type Pointer = fn(u8) -> u8;
-fn behind<A, B>() -> u8 where A: Fn(B) -> u8 { crate::g::h::<u8>() }
+fn behind<A, B>() -> u8 where A: Fn(B) -> u8, B: Copy {
+    crate::g::h::<u8>()
+}
 trait T { fn declared(&self) -> [u8; 3]; }
 "####;
     let code = without_tests(&code(text));
-    assert_eq!(functions(&code), [("long", 5), ("behind", 1)], "{code}");
+    assert_eq!(functions(&code), [("long", 5), ("behind", 3)], "{code}");
     let paths: Vec<_> = code.match_indices("crate::").flat_map(|(at, _)| imports(&code[at..])).collect();
     let paths: Vec<_> = paths.iter().map(|it| (it.path.join("::"), it.name.as_str())).collect();
     let found: Vec<_> = paths.iter().map(|it| (it.0.as_str(), it.1)).collect();
