@@ -19,14 +19,20 @@ const LIMIT: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 ///
-/// [`Failure::Usage`] if none is configured, or one that was named isn't; [`Failure::Error`] if one isn't ready.
+/// [`Failure::Usage`] if none is configured, or one that was named isn't; [`Failure::Error`] if one isn't ready;
+/// [`Failure::Incomplete`] if the user stopped it.
 pub async fn run(args: &CheckArgs, context: &Context) -> Result<Status, Failure> {
     let names = if args.logs.is_empty() { LogName::ALL.to_vec() } else { args.logs.clone() };
     let (mut ready, mut failed, mut missing) = (0, 0, 0);
     for name in &names {
         let line = match Log::open(name, &context.config) {
             Ok(log) => {
-                let report = check(&log).await;
+                // A check changes nothing, so it is dropped.
+                let report = tokio::select! {
+                    biased;
+                    () = context.stop.wait() => return Err(Failure::Incomplete("stopped before the end".to_owned())),
+                    report = check(&log) => report,
+                };
                 if report.is_ready() {
                     ready += 1
                 } else {

@@ -1,6 +1,7 @@
 //! `actionlog fake`: the fake server on a port.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use actionlog::testing::Fault;
@@ -61,17 +62,19 @@ pub async fn run(args: FakeArgs, stop: &Stop) -> Result<Status, Failure> {
         latency: latency.unwrap_or_default(),
         seed,
     };
+    // What failed once the port was open isn't the port's failure.
+    let mut failure = None;
     let ready = |url: &str| -> io::Result<()> {
-        if let Some(path) = &write_env {
-            let lines = serve::variables(url).map(|(name, value)| format!("{name}='{value}'\n"));
-            write_atomically(path, lines.concat().as_bytes()).map_err(io::Error::other)?;
-        }
-        print_all(&serve::welcome(url, records))
+        let shown = show(url, records, write_env.as_deref());
+        shown.map_err(|it| io::Error::other(failure.insert(it).to_string()))
     };
     let served = tokio::select! {
         served = serve::run(&settings, ready) => served,
         () = stop.wait() => Ok(()),
     };
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     match served {
         Ok(()) => Ok(Status::Complete),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -81,11 +84,15 @@ pub async fn run(args: FakeArgs, stop: &Stop) -> Result<Status, Failure> {
     }
 }
 
-/// Writes to the standard output. If nobody reads it, the server goes on.
-fn print_all(text: &str) -> io::Result<()> {
+/// Says where the server is. If nobody reads it, the server goes on.
+fn show(url: &str, records: usize, write_env: Option<&Path>) -> Result<(), Failure> {
+    if let Some(path) = write_env {
+        let lines = serve::variables(url).map(|(name, value)| format!("{name}='{value}'\n"));
+        write_atomically(path, lines.concat().as_bytes())?;
+    }
     let mut out = io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+    match out.write_all(serve::welcome(url, records).as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::output(&error)),
         _ => Ok(()),
     }
 }

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod export;
 pub mod fake;
 pub mod follow;
+pub mod lock;
 pub mod logs;
 pub mod output;
 pub mod report;

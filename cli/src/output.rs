@@ -6,9 +6,13 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How often a line of progress is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Below this many columns, a terminal gets lines of a shorter form, and no tables.
+pub const NARROW: usize = 72;
 
 /// A bold yellow.
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -121,6 +125,25 @@ pub fn clean(text: &str) -> String {
     let is_followed =
         |it: char| (it.is_control() && it != '\n') || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|it| if is_followed(it) { '\u{fffd}' } else { it }).collect()
+}
+
+/// Cuts a text to what fits on a line of a terminal with this many columns.
+#[must_use]
+pub fn fitting(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 1;
+    for letter in text.chars() {
+        used += letter.width().unwrap_or_default();
+        if used > width {
+            break;
+        }
+        cut.push(letter);
+    }
+    cut.push('…');
+    cut
 }
 
 #[cfg(test)]

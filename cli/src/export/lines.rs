@@ -97,11 +97,12 @@ impl LineSink {
 /// Returns a cell that no spreadsheet takes for a formula. An apostrophe in front is the sign that one was added, so a
 /// cell that begins with one gets another.
 fn escaped(cell: &str) -> std::borrow::Cow<'_, str> {
-    match cell.as_bytes().first() {
-        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\'') => format!("'{cell}").into(),
-        _ => cell.into(),
-    }
+    if cell.starts_with(RUN) || cell.starts_with('\'') { format!("'{cell}").into() } else { cell.into() }
 }
+
+/// What a cell begins with that a spreadsheet may run. The last four are the wide forms of the first, which it takes
+/// for them in the languages that have them.
+const RUN: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
 /// Returns the cell that was [escaped](escaped).
 #[must_use]
@@ -154,9 +155,12 @@ mod tests {
 
     #[test]
     fn a_cell_that_a_spreadsheet_would_run_is_escaped_and_read_back() {
-        for cell in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''", "plain", "", " =1"] {
+        let wide = ["\u{ff1d}1", "\u{ff0b}1", "\u{ff0d}1", "\u{ff20}1"];
+        let cells = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''", "plain", "", " =1"];
+        for cell in cells.into_iter().chain(wide) {
             let shown = escaped(cell);
-            assert!(!shown.starts_with(['=', '+', '-', '@', '\t', '\r']), "{shown}");
+            assert!(!shown.starts_with(RUN), "{shown}");
+            assert_eq!(shown.starts_with('\''), cell.starts_with(RUN) || cell.starts_with('\''));
             assert_eq!(unescaped(&shown), cell);
         }
     }

@@ -67,7 +67,7 @@ impl FileEntry {
     ///
     /// If it can't be read.
     pub fn of(file: &Path, path: String, records: u64) -> Result<Self, Failure> {
-        let (bytes, sha256) = hash(file).map_err(|error| Failure::file("read", file, error))?;
+        let (bytes, sha256) = hash(file, || Ok(())).map_err(|error| Failure::file("read", file, error))?;
         Ok(Self { path, records, bytes, sha256 })
     }
 }
@@ -82,15 +82,16 @@ pub fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Returns the size of a file, and its SHA-256 in hexadecimal digits.
+/// Returns the size of a file, and its SHA-256 in hexadecimal digits. `go_on` is asked before each part.
 ///
 /// # Errors
 ///
-/// If it can't be read.
-pub fn hash(file: &Path) -> io::Result<(u64, String)> {
+/// If it can't be read, and that of `go_on`.
+pub fn hash(file: &Path, go_on: impl Fn() -> io::Result<()>) -> io::Result<(u64, String)> {
     let (mut file, mut hasher, mut bytes) = (File::open(file)?, Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 18];
     loop {
+        go_on()?;
         let count = file.read(&mut buffer)?;
         if count == 0 {
             break;

@@ -26,7 +26,7 @@ use crate::export::parquet::ParquetSink;
 use crate::export::sink::{Made, Sink};
 use crate::export::sqlite::SqliteSink;
 use crate::export::state::{Finished, Settings, State};
-use crate::export::target::{Existing, Move, Target};
+use crate::export::target::{Existing, Move, Moves, STATE, Target};
 use crate::logs::{Entry, Log, Scan, ScanOptions};
 use crate::row::{InvalidRow, Row};
 
@@ -43,46 +43,44 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<Status, Failure
     let format = format_of(args)?;
     let log = Log::required(&args.log, &context.config)?.page_size(args.page_size);
     let (target, resumed) = Target::open(&args.to, Existing { force: args.force, resume: args.resume })?;
-    let settings = settings_of(args, format);
-    let state = if resumed {
-        State::read(&target, &settings)?
-    } else {
-        State::new(settings, args.since.as_ref().map(|it| it.time))
-    };
+    let state = state_of(args, settings_of(args, format, &log), &target, resumed)?;
     if let Some(finished) = &state.finished {
-        return conclude(target, finished, context);
+        return conclude(target, finished, state.replaces, context);
     }
-    let sink = open(format, args.partition, &target, &state)?;
-    let options = ScanOptions { since: state.since, verify: args.verify, cursor: state.cursor.clone() };
-    let every = Every {
-        asked: args.checkpoint_every,
-        usual: Duration::from_secs(if format == Format::Parquet { 30 } else { 1 }),
-        took: Duration::ZERO,
-    };
-    let scan = log.scan(options);
-    let mut export = Export {
-        log: args.log.to_string(),
-        target,
-        state,
-        sink,
-        scan,
-        every,
-        stored: Instant::now(),
-        read: 0,
-        shown: None,
-    };
+    if target.is_there() && !state.replaces {
+        return Err(Failure::Error(format!(
+            "{} is there now, and wasn't when the export began: --resume --force replaces it",
+            args.to.display()
+        )));
+    }
+    let mut export = Export::begin(args, format, &log, target, state)?;
     let scanned = export.scan(context).await;
     context.output.end_progress();
     match scanned {
-        Ok(()) => export.finish(&log, context),
+        Ok(()) => {
+            export.store().map_err(|failure| export.kept(failure))?;
+            export.finish(&log, context)
+        }
         Err(failure) => Err(export.keep(failure)),
     }
 }
 
+/// Returns the state of the earlier run, or that of a new one.
+fn state_of(args: &ExportArgs, settings: Settings, target: &Target, resumed: bool) -> Result<State, Failure> {
+    let mut state = if resumed {
+        State::read(target, &settings)?
+    } else {
+        State::new(settings, args.since.as_ref().map(|it| it.time))
+    };
+    state.replaces |= args.force;
+    Ok(state)
+}
+
 /// What a run that resumes this one must be asked for, too.
-fn settings_of(args: &ExportArgs, format: Format) -> Settings {
+fn settings_of(args: &ExportArgs, format: Format, log: &Log) -> Settings {
     Settings {
         log: args.log.to_string(),
+        server: log.base_url.clone(),
         format: name(format),
         since: args.since.as_ref().map(|it| it.text.clone()),
         verify: args.verify,
@@ -168,10 +166,35 @@ struct Export {
     stored: Instant,
     /// How many records this run has read.
     read: u64,
+    /// Whether a write failed, so that the files lack a record that the cursor is behind.
+    is_torn: bool,
     shown: Option<Instant>,
 }
 
 impl Export {
+    /// Opens the files and begins the scan, where an earlier run stopped.
+    fn begin(args: &ExportArgs, format: Format, log: &Log, target: Target, state: State) -> Result<Self, Failure> {
+        let sink = open(format, args.partition, &target, &state)?;
+        let options = ScanOptions { since: state.since, verify: args.verify, cursor: state.cursor.clone() };
+        let every = Every {
+            asked: args.checkpoint_every,
+            usual: Duration::from_secs(if format == Format::Parquet { 30 } else { 1 }),
+            took: Duration::ZERO,
+        };
+        Ok(Self {
+            log: args.log.to_string(),
+            target,
+            state,
+            sink,
+            scan: log.scan(options),
+            every,
+            stored: Instant::now(),
+            read: 0,
+            is_torn: false,
+            shown: None,
+        })
+    }
+
     /// Reads the log to its end.
     async fn scan(&mut self, context: &Context) -> Result<(), Failure> {
         let mut last_error = None;
@@ -210,10 +233,12 @@ impl Export {
     }
 
     fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
-        match entry {
+        let written = match entry {
             Ok(record) => self.write_record(record),
             Err(record) => self.write_invalid(record),
-        }
+        };
+        self.is_torn |= written.is_err();
+        written
     }
 
     fn write_record(&mut self, record: &Raw<AnyRecord>) -> Result<(), Failure> {
@@ -249,7 +274,10 @@ impl Export {
     /// Makes what was written durable, and then where to continue.
     fn store(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
+        // A checkpoint that failed half-way may succeed when it is repeated, without what it lost.
+        self.is_torn = true;
         self.state.sink = self.sink.checkpoint()?;
+        self.is_torn = false;
         self.state.cursor = self.scan.cursor();
         self.state.write(&self.target)?;
         self.stored = Instant::now();
@@ -264,40 +292,69 @@ impl Export {
             return failure;
         }
         // A run that has read nothing knows no better than the stored state.
-        let stored = if self.read > 0 { self.store() } else { Ok(()) };
-        let note = match stored {
-            Ok(()) => format!("{} records are kept: --resume continues behind them", self.written()),
-            // The state that was stored before is still good.
-            Err(_) => "what was stored before is kept: --resume continues there".to_owned(),
-        };
-        match failure {
-            Failure::Error(message) => Failure::Error(format!("{message}\n{note}")),
-            Failure::Incomplete(message) => Failure::Incomplete(format!("{message}\n{note}")),
-            other => other,
+        let is_stored = !self.is_torn && (self.read == 0 || self.store().is_ok());
+        if is_stored {
+            let note = format!("{} records are kept: --resume continues behind them", self.written());
+            with_note(failure, &note)
+        } else {
+            self.kept(failure)
         }
     }
 
+    /// Says how to continue where the last records couldn't be stored.
+    fn kept(&self, failure: Failure) -> Failure {
+        // A state that was stored before is still good.
+        let has_state = self.target.work(STATE).exists();
+        let note = if has_state { "--resume continues where it was stored last" } else { "nothing was stored yet" };
+        with_note(failure, note)
+    }
+
     /// Completes the files, and puts them in their place.
-    fn finish(mut self, log: &Log, context: &Context) -> Result<Status, Failure> {
-        self.store()?;
+    fn finish(self, log: &Log, context: &Context) -> Result<Status, Failure> {
         let Self { target, mut state, sink, scan, .. } = self;
         let summary = scan.summary();
-        let made = sink.finish()?;
+        let all_stored = |failure| with_note(failure, "all records are stored: --resume completes the file");
+        let made = sink.finish().map_err(all_stored)?;
+        check_counts(&state, &made)?;
         let manifest = manifest(&target, &state, log, &summary, &made)?;
         let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Failure::Error(error.to_string()))?;
-        target::write_atomically(&target.work(MANIFEST), &text)?;
+        target::write_atomically(&target.work(MANIFEST), &text).map_err(all_stored)?;
         // The file itself comes last: where it is, its manifest is too.
         let named = |from: &str, suffix: &str| Move { from: from.to_owned(), to: target.named(suffix) };
         let mut moves = vec![named(MANIFEST, MANIFEST_SUFFIX)];
         moves.extend(made.iter().rev().map(|it| named(&it.from, it.suffix)));
         let has_invalid = made.iter().any(|it| it.suffix == INVALID_SUFFIX);
         let stale = if has_invalid { Vec::new() } else { vec![target.named(INVALID_SUFFIX)] };
-        let finished = Finished { moves, stale, manifest, summary };
+        let foreign = FOREIGN.iter().map(|it| target.named(it)).collect();
+        let finished = Finished { end: Moves { moves, foreign, stale }, manifest, summary };
         state.finished = Some(finished.clone());
-        state.write(&target)?;
-        conclude(target, &finished, context)
+        state.write(&target).map_err(all_stored)?;
+        conclude(target, &finished, state.replaces, context)
     }
 }
+
+/// Compares the records in the files with those that were read. (SQLite has one row for a record that came twice.)
+fn check_counts(state: &State, made: &[Made]) -> Result<(), Failure> {
+    let held: u64 = made.iter().flat_map(|it| &it.files).map(|it| it.1).sum();
+    let read = state.counts.records + state.counts.invalid;
+    if held == read || (held < read && state.settings.format == "sqlite") {
+        return Ok(());
+    }
+    Err(Failure::Error(format!("the files hold {held} records, and {read} were read. --force starts over")))
+}
+
+/// Adds to a failure how to continue.
+fn with_note(failure: Failure, note: &str) -> Failure {
+    match failure {
+        Failure::Error(message) => Failure::Error(format!("{message}\n{note}")),
+        Failure::Incomplete(message) => Failure::Incomplete(format!("{message}\n{note}")),
+        other => other,
+    }
+}
+
+/// What `follow` leaves beside a file that an export replaces. SQLite would write a journal of the old database into
+/// the new one, and `follow` would continue in the new file where it was in the old one.
+const FOREIGN: [&str; 4] = ["-wal", "-shm", "-journal", ".checkpoint.json"];
 
 const MANIFEST: &str = "manifest.json";
 const MANIFEST_SUFFIX: &str = ".manifest.json";
@@ -332,9 +389,9 @@ fn manifest(target: &Target, state: &State, log: &Log, summary: &Summary, made: 
 }
 
 /// Puts the files in their place, and says what is in them.
-fn conclude(target: Target, finished: &Finished, context: &Context) -> Result<Status, Failure> {
+fn conclude(target: Target, finished: &Finished, may_replace: bool, context: &Context) -> Result<Status, Failure> {
     let path = target.path().to_owned();
-    target.commit(&finished.moves, &finished.stale)?;
+    target.commit(&finished.end, may_replace)?;
     let Finished { manifest, summary, .. } = finished;
     let counts = &manifest.counts;
     if !context.output.is_quiet() {

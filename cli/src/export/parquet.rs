@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::exit::Failure;
 use crate::export::columns::{Columns, properties, schema};
 use crate::export::sink::{InvalidFile, Made, Sink, token};
-use crate::export::splice::splice;
+use crate::export::splice::{self, splice};
 use crate::row::{InvalidRow, Row};
 
 /// How many rows of a group are held as columns before they are encoded.
@@ -88,9 +88,13 @@ impl ParquetSink {
     /// If the work folder can't be read.
     pub fn open(folder: &Path, by_day: bool, earlier: &Value) -> Result<Self, Failure> {
         let Token { segments, invalid } = token(earlier)?;
-        if let Some(gone) = segments.iter().find(|it| !folder.join(&it.file).is_file()) {
-            let why = "the earlier run wrote it, and it isn't there. --force starts over";
-            return Err(Failure::file("read", &folder.join(&gone.file), why));
+        for segment in &segments {
+            let path = folder.join(&segment.file);
+            let is_whole = splice::rows(&path).is_ok_and(|rows| rows == segment.rows);
+            if !is_whole {
+                let why = "the earlier run wrote it, and it isn't there any more, or isn't whole. --force starts over";
+                return Err(Failure::file("read", &path, why));
+            }
         }
         let failed = |error| Failure::file("read", folder, error);
         for entry in fs::read_dir(folder).map_err(failed)? {

@@ -12,6 +12,16 @@ use parquet::file::writer::SerializedFileWriter;
 
 use crate::export::columns::{properties, schema};
 
+/// Returns how many rows a file has.
+///
+/// # Errors
+///
+/// If it can't be read, or isn't whole.
+pub fn rows(path: &Path) -> Result<u64> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(path)?)?;
+    Ok(metadata.row_groups().iter().map(|it| it.num_rows().unsigned_abs()).sum())
+}
+
 /// Writes a file with all row groups of these files, in their order, and makes it durable. Without any, it has no rows.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! SQLite: a table of records, and one of invalid ones.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use actionlog::AnyRecord;
@@ -38,6 +39,11 @@ impl SqliteSink {
     pub fn open(folder: &Path, earlier: &Value) -> Result<Self, Failure> {
         let Token { records, invalid } = token(earlier)?;
         let path = folder.join(DATA);
+        if records + invalid > 0 && fs::metadata(&path).map_or(0, |it| it.len()) == 0 {
+            // A new one would lack all that the earlier run read.
+            let why = "the earlier run wrote it, and it isn't there. --force starts over";
+            return Err(Failure::file("read", &path, why));
+        }
         let connection = sqlite::open(&path)?;
         let sink = Self { path, connection };
         sink.run(|it| {

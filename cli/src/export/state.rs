@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 use crate::export::manifest::Manifest;
-use crate::export::target::{Move, STATE, Target, write_atomically};
+use crate::export::target::{Moves, STATE, Target, write_atomically};
 
 /// The version of the stored state.
 const VERSION: u32 = 1;
@@ -19,6 +19,8 @@ const VERSION: u32 = 1;
 pub struct Settings {
     /// The log, as the user named it.
     pub log: String,
+    /// The server's base URL.
+    pub server: String,
     /// The format.
     pub format: String,
     /// `--since`, as it was written.
@@ -32,10 +34,11 @@ pub struct Settings {
 impl Settings {
     /// Returns what differs in another run's settings.
     fn difference(&self, other: &Self) -> Option<String> {
-        let Self { log, format, since, verify, partition } = self;
+        let Self { log, server, format, since, verify, partition } = self;
         let option = |it: &Option<String>| it.clone().unwrap_or_else(|| "none".to_owned());
         let pairs = [
             ("the log", log.clone(), other.log.clone()),
+            ("the server", server.clone(), other.server.clone()),
             ("the format", format.clone(), other.format.clone()),
             ("--since", option(since), option(&other.since)),
             ("--verify", verify.to_string(), other.verify.to_string()),
@@ -86,6 +89,8 @@ pub struct State {
     pub started_at: DateTime<Utc>,
     /// How many runs there were, this one included.
     pub runs: u32,
+    /// Whether one of them was told to replace what is there.
+    pub replaces: bool,
     /// Where to continue. `None` before the first record.
     pub cursor: Option<Cursor>,
     /// What was counted up to there.
@@ -96,13 +101,11 @@ pub struct State {
     pub finished: Option<Finished>,
 }
 
-/// The end of an export, except for its renames.
+/// A finished export, except for its renames.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
-    /// The renames.
-    pub moves: Vec<Move>,
-    /// Files of an earlier export of this name that this one hasn't.
-    pub stale: Vec<String>,
+    /// What takes its place.
+    pub end: Moves,
     /// The manifest.
     pub manifest: Manifest,
     /// How the scan ended.
@@ -119,6 +122,7 @@ impl State {
             since,
             started_at: Utc::now(),
             runs: 1,
+            replaces: false,
             cursor: None,
             counts: Counts::default(),
             sink: Value::Null,

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
+use crate::lock;
 
 /// The final name of an export, and the folder in which it is made.
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
     work: PathBuf,
-    /// Held until the end, so that two runs don't write the same export.
-    _lock: File,
+    /// Held until the end, so that two runs don't write the same export, and nobody follows into it.
+    _locks: (File, Option<File>),
 }
 
 /// What to do with what is there already.
@@ -35,6 +36,17 @@ pub struct Move {
     pub to: String,
 }
 
+/// The end of an export: what takes its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moves {
+    /// The renames. The last one is that of the export itself.
+    pub moves: Vec<Move>,
+    /// Files that belong to what is replaced, and would be taken for files of the export: removed before the renames.
+    pub foreign: Vec<String>,
+    /// Files of an earlier export of this name that this one hasn't: removed after the renames.
+    pub stale: Vec<String>,
+}
+
 impl Target {
     /// Checks the target, and locks its work folder, which it creates. Returns it and whether an earlier run is to be
     /// continued.
@@ -44,22 +56,17 @@ impl Target {
     /// If the target's folder isn't there, if something is in its place and isn't to be replaced, or if another run
     /// has it.
     pub fn open(path: &Path, existing: Existing) -> Result<(Self, bool), Failure> {
-        let name = path.file_name().ok_or_else(|| Failure::Usage(format!("{} is no file name", path.display())))?;
+        let name = checked_name(path)?;
         let folder = folder_of(path);
         if !folder.is_dir() {
             let why = if folder.exists() { "is no folder" } else { "isn't there: create it first" };
             return Err(Failure::Error(format!("the folder {} {why}", folder.display())));
         }
-        if path.is_dir() && !manifest_of(path).exists() {
-            return Err(Failure::Error(format!(
-                "{} is a folder, and none that an export made: choose another name",
-                path.display()
-            )));
-        }
-        let mut part = name.to_owned();
-        part.push(".part");
-        let work = folder.join(part);
+        replaceable(path)?;
+        let work = folder.join(format!("{name}.part"));
         let lock = lock(&work)?;
+        // Only then, as `follow` looks for this lock behind its own.
+        let followed = lock::held_if_there(path)?;
         let has_state = work.join(STATE).exists();
         let is_there = path.symlink_metadata().is_ok();
         // A run that was killed between its last renames is to finish them, whatever is there.
@@ -76,7 +83,7 @@ impl Target {
                 work.display()
             )));
         }
-        let target = Self { path: path.to_owned(), work, _lock: lock };
+        let target = Self { path: path.to_owned(), work, _locks: (lock, followed) };
         let resumed = has_state && existing.resume;
         if !resumed {
             target.clear()?;
@@ -88,6 +95,12 @@ impl Target {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether something is under the final name.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
     }
 
     /// Returns the path of a file in the work folder.
@@ -127,10 +140,20 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If a rename fails. The next run makes it again.
-    pub fn commit(self, moves: &[Move], stale: &[String]) -> Result<(), Failure> {
+    /// If a rename fails, or if something is in the place and may not be replaced. The next run makes it again.
+    pub fn commit(self, end: &Moves, may_replace: bool) -> Result<(), Failure> {
         let folder = folder_of(&self.path);
-        for Move { from, to } in moves {
+        let is_left = end.moves.last().is_some_and(|it| self.work.join(&it.from).symlink_metadata().is_ok());
+        if is_left && self.is_there() && !may_replace {
+            return Err(Failure::Error(format!(
+                "{} is there now, and wasn't when the export began: --resume --force replaces it",
+                self.path.display()
+            )));
+        }
+        if is_left {
+            remove_all(&folder, &end.foreign)?;
+        }
+        for Move { from, to } in &end.moves {
             let (from, to) = (self.work.join(from), folder.join(to));
             if from.symlink_metadata().is_err() {
                 continue;
@@ -143,9 +166,7 @@ impl Target {
             }
             fs::rename(&from, &to).map_err(|error| Failure::file("write", &to, error))?;
         }
-        for name in stale {
-            let _ = fs::remove_file(folder.join(name));
-        }
+        remove_all(&folder, &end.stale)?;
         sync_folder(&folder);
         fs::remove_dir_all(&self.work).map_err(|error| Failure::file("remove", &self.work, error))?;
         sync_folder(&folder);
@@ -153,16 +174,73 @@ impl Target {
     }
 }
 
-fn manifest_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".manifest.json");
-    name.into()
+/// Returns the file name, if all files of an export can be named by it.
+fn checked_name(path: &Path) -> Result<&str, Failure> {
+    let unusable = |why: &str| Failure::Usage(format!("{} {why}", path.display()));
+    let name = path.file_name().ok_or_else(|| unusable("is no file name"))?;
+    // The manifest is JSON, and names it.
+    let name = name.to_str().ok_or_else(|| unusable("isn't Unicode: choose another name"))?;
+    if name == "-" {
+        return Err(unusable("isn't the standard output here, as an export is a file: `timeline --json` writes there"));
+    }
+    // It would fail at the end of the export.
+    let longest = lock::beside(path, LONGEST_SUFFIX).symlink_metadata();
+    match longest.err().map(|it| it.kind()) {
+        Some(io::ErrorKind::InvalidFilename) => {
+            Err(unusable(&format!("is too long a name: {name}{LONGEST_SUFFIX} is to be beside it")))
+        }
+        _ => Ok(name),
+    }
+}
+
+/// The longest of what is behind the name of a file of an export.
+const LONGEST_SUFFIX: &str = ".invalid.ndjson";
+
+/// Refuses what an export never replaces: a folder of something else, and a device.
+fn replaceable(path: &Path) -> Result<(), Failure> {
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    let why = if found.is_dir() && !lock::beside(path, ".manifest.json").exists() {
+        "is a folder, and none that an export made: choose another name"
+    } else if is_device(path) {
+        "is no regular file: an export is written beside its name, and renamed"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Error(format!("{} {why}", path.display())))
+}
+
+/// Returns whether a device or a pipe is there, such as `/dev/stdout`: a rename would replace it.
+#[must_use]
+pub fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir())
+}
+
+/// Removes those of the files that are there.
+fn remove_all(folder: &Path, names: &[String]) -> Result<(), Failure> {
+    for path in names.iter().map(|it| folder.join(it)) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Failure::file("remove", &path, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The name of the state of a run in its work folder.
 pub const STATE: &str = "state.json";
 
 const LOCK: &str = "lock";
+
+/// Returns whether an export to this path is under way.
+///
+/// # Errors
+///
+/// If its lock can't be read.
+pub fn is_under_way(path: &Path) -> Result<bool, Failure> {
+    lock::is_held(&lock::beside(path, ".part").join(LOCK))
+}
 
 fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
@@ -220,12 +298,16 @@ fn is_same(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Writes a file whole or not at all: beside its name, synced, renamed.
+/// Writes a file whole or not at all: beside its name, synced, renamed. A device or a pipe is written to as it is.
 ///
 /// # Errors
 ///
 /// If it can't be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: &io::Error| Failure::file("write", path, plain(error));
+    if is_device(path) {
+        return fs::write(path, bytes).map_err(|error| failed(&error));
+    }
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".actionlog-");
@@ -237,12 +319,18 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     }
     let write = || -> io::Result<()> {
         let mut file = builder.tempfile_in(&folder)?;
-        io::Write::write_all(&mut file, bytes)?;
+        io::Write::write_all(file.as_file_mut(), bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
-    write().map_err(|error| Failure::file("write", path, error))?;
+    write().map_err(|error| failed(&error))?;
     sync_folder(&folder);
     Ok(())
+}
+
+/// Returns an error without the path of the temporary file, which says nothing to the user.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map_or(text.as_str(), |it| it.0).to_owned()
 }

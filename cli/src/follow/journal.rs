@@ -17,7 +17,8 @@ use serde_json::json;
 use crate::exit::Failure;
 use crate::export::sink::Appended;
 use crate::export::target::write_atomically;
-use crate::follow::{QUIET, Store, beside};
+use crate::follow::{QUIET, Store};
+use crate::lock::beside;
 use crate::row::{InvalidRow, Row};
 
 /// The file beside the journal.
@@ -34,6 +35,8 @@ pub(super) struct Journal {
     path: PathBuf,
     checkpoints: Checkpoints,
     saved: BTreeMap<String, Instant>,
+    /// Whether a write failed: what is in the file behind the last checkpoint isn't whole.
+    is_torn: bool,
 }
 
 impl Journal {
@@ -57,7 +60,7 @@ impl Journal {
             Err(error) => return Err(Failure::file("read", &path, error)),
         };
         let file = Appended::open(to.to_owned(), checkpoints.length)?;
-        let journal = Self { file, path, checkpoints, saved: BTreeMap::new() };
+        let journal = Self { file, path, checkpoints, saved: BTreeMap::new(), is_torn: false };
         // A run that is killed before its first batch leaves a pair that can be continued.
         journal.save()?;
         Ok(journal)
@@ -95,10 +98,15 @@ impl Store for Journal {
         if batch.changes.is_empty() && was_saved {
             return Ok(());
         }
+        // Another log's batch must not make a half-written one part of the journal.
+        if std::mem::replace(&mut self.is_torn, true) {
+            return Err(self.file.failed("an earlier write failed. The next run continues where it was whole"));
+        }
         for change in &batch.changes {
             self.write(log, change)?;
         }
         self.checkpoints.length = self.file.sync()?;
+        self.is_torn = false;
         self.checkpoints.logs.insert(log.to_owned(), batch.checkpoint.clone());
         self.save()?;
         self.saved.insert(log.to_owned(), Instant::now());

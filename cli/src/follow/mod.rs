@@ -3,8 +3,8 @@
 mod database;
 mod journal;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use crate::args::{FollowArgs, Format};
 use crate::context::Context;
 use crate::exit::{Failure, Status, explain};
-use crate::export::format_of_name;
+use crate::export::{format_of_name, target};
 use crate::follow::database::Database;
 use crate::follow::journal::Journal;
+use crate::lock;
 use crate::logs::{Log, with_listing};
 use crate::signals::Stop;
 
@@ -37,6 +38,18 @@ trait Store: Send {
 struct Outcome {
     invalid: u64,
     has_gap: bool,
+    caught_up: bool,
+}
+
+impl Outcome {
+    fn note<R>(&mut self, name: &str, batch: &Batch<R>, context: &Context) {
+        self.invalid += batch.changes.iter().filter(|it| matches!(it, Change::Invalid(_))).count() as u64;
+        if let Some(gap) = &batch.progress.gap {
+            self.has_gap = true;
+            context.output.warn(&format!("{name}: {gap}"));
+        }
+        self.caught_up = batch.progress.caught_up;
+    }
 }
 
 /// Follows the logs until the user stops it, or one of them can't be followed any further.
@@ -81,6 +94,9 @@ pub async fn run(args: &FollowArgs, context: &Context) -> Result<Status, Failure
     });
     let outcomes: Vec<Outcome> = join_all(followers).await.into_iter().collect::<Result<_, Failure>>()?;
     context.output.end_progress();
+    if args.once && !outcomes.iter().all(|it| it.caught_up) {
+        return Err(Failure::Incomplete("stopped before the end: the next run continues there".to_owned()));
+    }
     let is_doubtful = outcomes.iter().any(|it| it.invalid > 0 || it.has_gap);
     Ok(if is_doubtful { Status::Unverified } else { Status::Complete })
 }
@@ -119,11 +135,7 @@ where
         };
         let batch = converted(batch);
         locked(store).apply(name, &batch)?;
-        outcome.invalid += batch.changes.iter().filter(|it| matches!(it, Change::Invalid(_))).count() as u64;
-        if let Some(gap) = &batch.progress.gap {
-            outcome.has_gap = true;
-            context.output.warn(&format!("{name}: {gap}"));
-        }
+        outcome.note(name, &batch, context);
         progress.show(name, &batch, context);
         if args.once && batch.progress.caught_up {
             break;
@@ -188,28 +200,17 @@ impl Shown {
     }
 }
 
-/// Locks the file by one beside it, which stays there: SQLite has locks of its own on the file itself.
+/// Keeps other runs away from the file, until the lock is dropped.
 fn lock(path: &Path) -> Result<File, Failure> {
     if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty() && !it.is_dir()) {
         return Err(Failure::Error(format!("the folder {} isn't there: create it first", folder.display())));
     }
-    let beside = beside(path, ".lock");
-    let failed = |error| Failure::file("create", &beside, error);
-    let file = OpenOptions::new().create(true).append(true).open(&beside).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Failure::Error(format!("another process follows into {}: stop it first", path.display())))
-        }
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+    let lock = lock::follow(path)?;
+    if target::is_under_way(path)? {
+        let path = path.display();
+        return Err(Failure::Error(format!("an export is writing {path}: wait for its end, or choose another name")));
     }
-}
-
-/// Returns the path with something behind its file name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+    Ok(lock)
 }
 
 /// The least time between two stored checkpoints of batches without changes.

@@ -7,17 +7,18 @@ pub mod read;
 mod tables;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::args::ReportArgs;
 use crate::context::Context;
 use crate::exit::{Failure, Status};
 use crate::export::manifest::{Manifest, hash};
-use crate::export::target::write_atomically;
+use crate::export::target::{is_device, write_atomically};
 use crate::report::data::Data;
+use crate::report::read::GoOn;
 
-/// How many records are read between two looks at the signals and the progress.
+/// How many records are read until the progress is shown again.
 const LOOK: u64 = 4_096;
 
 /// An export, as a report shows it.
@@ -41,6 +42,7 @@ pub struct Report {
 pub fn run(args: &ReportArgs, context: &Context) -> Result<Status, Failure> {
     if let Some(page) = &args.html
         && page.symlink_metadata().is_ok()
+        && !is_device(page)
         && !args.force
     {
         return Err(Failure::Error(format!("{} is there already: --force replaces it", page.display())));
@@ -73,20 +75,24 @@ fn status(report: &Report) -> Status {
 fn report(file: &Path, context: &Context) -> Result<Report, Failure> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
     let (mut data, mut count) = (Data::default(), 0);
-    let invalid = read::read(file, &mut |fact| {
+    let go_on = || match context.stop.is_set() {
+        true => Err(Failure::Incomplete("stopped before the end: nothing is written".to_owned())),
+        false => Ok(()),
+    };
+    let invalid = read::read(file, &go_on, &mut |fact| {
         count += 1;
         data.note(fact);
         if count % LOOK == 0 {
             context.output.progress(&name, count, None);
-            if context.stop.is_set() {
-                return Err(Failure::Incomplete("stopped before the end: nothing is written".to_owned()));
-            }
         }
-        Ok(())
     })?;
     data.invalid = invalid;
     let manifest = manifest(file)?;
-    let problems = manifest.as_ref().map_or_else(Vec::new, |it| problems(file, it, &data));
+    let problems = match &manifest {
+        Some(manifest) => problems(file, manifest, &data, &go_on)?,
+        None => Vec::new(),
+    };
+    go_on()?;
     Ok(Report { file: name, data, manifest, problems })
 }
 
@@ -106,12 +112,13 @@ fn manifest(file: &Path) -> Result<Option<Manifest>, Failure> {
 }
 
 /// Compares an export with its manifest.
-fn problems(file: &Path, manifest: &Manifest, data: &Data) -> Vec<String> {
+fn problems(file: &Path, manifest: &Manifest, data: &Data, go_on: GoOn<'_>) -> Result<Vec<String>, Failure> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut problems = Vec::new();
     for entry in &manifest.files {
-        match hash(&folder.join(&entry.path)) {
+        match hash(&folder.join(&entry.path), || go_on().map_err(io::Error::other)) {
             Ok((_, hash)) if hash == entry.sha256 => {}
+            _ if go_on().is_err() => go_on()?,
             Ok(_) => problems.push(format!("{} was changed since the export: its hash differs", entry.path)),
             Err(error) => problems.push(format!("{} of the manifest can't be read: {error}", entry.path)),
         }
@@ -121,5 +128,5 @@ fn problems(file: &Path, manifest: &Manifest, data: &Data) -> Vec<String> {
     if read != counted && manifest.format != "sqlite" {
         problems.push(format!("the manifest counts {counted} records, and {read} were read"));
     }
-    problems
+    Ok(problems)
 }

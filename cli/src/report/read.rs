@@ -42,15 +42,25 @@ pub struct Fact {
     pub duration_ms: Option<f64>,
 }
 
-/// Takes the records, one by one. It may end the reading.
-pub type Take<'a> = &'a mut dyn FnMut(Fact) -> Result<(), Failure>;
+/// Takes the records, one by one.
+pub type Take<'a> = &'a mut dyn FnMut(Fact);
+
+/// Asked between records and while a file is read, so that the user can stop it.
+pub type GoOn<'a> = &'a dyn Fn() -> Result<(), Failure>;
+
+/// Takes a record, and asks whether to go on.
+type Each<'a> = &'a mut dyn FnMut(Fact) -> Result<(), Failure>;
 
 /// Reads a file, or a folder of Parquet files. Returns how many invalid records it knows of.
 ///
 /// # Errors
 ///
-/// If it can't be read, or isn't an export of this tool.
-pub fn read(path: &Path, take: Take<'_>) -> Result<u64, Failure> {
+/// If it can't be read, or isn't an export of this tool; and that of `go_on`.
+pub fn read(path: &Path, go_on: GoOn<'_>, take: Take<'_>) -> Result<u64, Failure> {
+    let take: Each<'_> = &mut |fact| {
+        take(fact);
+        go_on()
+    };
     let metadata = fs::metadata(path).map_err(|error| Failure::file("read", path, error))?;
     if metadata.is_dir() {
         for file in parquet_files(path)? {
@@ -62,7 +72,7 @@ pub fn read(path: &Path, take: Take<'_>) -> Result<u64, Failure> {
         Some(Format::Csv) => csv(path, take)?,
         Some(Format::Parquet) => parquet(path, take)?,
         Some(Format::Sqlite) => return sqlite(path, take),
-        Some(Format::Ndjson) => return Ok(ndjson(path, take)? + beside(path)?),
+        Some(Format::Ndjson) => return Ok(ndjson(path, go_on, take)? + beside(path)?),
         _ => {
             return Err(Failure::Usage(format!(
                 "{}: its ending names no format: .ndjson, .csv, .parquet or .sqlite",
@@ -98,8 +108,8 @@ struct KeyLine {
 }
 
 /// Reads NDJSON. In a journal, the last change of each record counts.
-fn ndjson(path: &Path, take: Take<'_>) -> Result<u64, Failure> {
-    let last = last_lines(path)?;
+fn ndjson(path: &Path, go_on: GoOn<'_>, take: Each<'_>) -> Result<u64, Failure> {
+    let last = last_lines(path, go_on)?;
     let mut invalid = 0;
     for_lines(path, |index, line| {
         let unusable = |error: &dyn std::fmt::Display| {
@@ -126,20 +136,25 @@ fn ndjson(path: &Path, take: Take<'_>) -> Result<u64, Failure> {
 }
 
 /// Returns, for a journal, the line of the last change of each record. `None` for an export.
-fn last_lines(path: &Path) -> Result<Option<HashMap<u64, usize>>, Failure> {
-    let mut last: Option<HashMap<u64, usize>> = None;
+fn last_lines(path: &Path, go_on: GoOn<'_>) -> Result<Option<HashMap<u64, usize>>, Failure> {
+    if !is_journal(path)? {
+        return Ok(None);
+    }
+    let mut last = HashMap::new();
     for_lines(path, |index, line| {
-        if index == 0 && serde_json::from_str::<KeyLine>(line).is_ok_and(|it| it.change.is_some()) {
-            last = Some(HashMap::new());
-        }
-        if let Some(last) = &mut last
-            && let Ok(KeyLine { log, key: Some(key), .. }) = serde_json::from_str(line)
-        {
+        if let Ok(KeyLine { log, key: Some(key), .. }) = serde_json::from_str(line) {
             last.insert(hash(&log, &key), index);
         }
-        Ok(())
+        go_on()
     })?;
-    Ok(last)
+    Ok(Some(last))
+}
+
+fn is_journal(path: &Path) -> Result<bool, Failure> {
+    let failed = |error: std::io::Error| Failure::file("read", path, error);
+    let mut line = String::new();
+    BufReader::new(File::open(path).map_err(failed)?).read_line(&mut line).map_err(failed)?;
+    Ok(serde_json::from_str::<KeyLine>(&line).is_ok_and(|it| it.change.is_some()))
 }
 
 fn hash(log: &str, key: &str) -> u64 {
@@ -164,7 +179,7 @@ fn for_lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<(), Failur
     Ok(())
 }
 
-fn csv(path: &Path, take: Take<'_>) -> Result<(), Failure> {
+fn csv(path: &Path, take: Each<'_>) -> Result<(), Failure> {
     let failed = |error: ::csv::Error| Failure::file("read", path, error);
     let mut reader = ::csv::Reader::from_path(path).map_err(failed)?;
     if reader.headers().map_err(failed)? != COLUMNS.as_slice() {
@@ -195,7 +210,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc())
 }
 
-fn sqlite(path: &Path, take: Take<'_>) -> Result<u64, Failure> {
+fn sqlite(path: &Path, take: Each<'_>) -> Result<u64, Failure> {
     let failed = |error: rusqlite::Error| Failure::file("read", path, error);
     let connection = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
     // One view of both tables, while `follow` may be writing.
@@ -247,7 +262,7 @@ fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 const READ: [&str; 9] =
     ["log", "key", "timestamp", "outcome", "action", "target_kind", "target_id", "error", "duration_ms"];
 
-fn parquet(path: &Path, take: Take<'_>) -> Result<(), Failure> {
+fn parquet(path: &Path, take: Each<'_>) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::file("read", path, error);
     let file = File::open(path).map_err(|error| failed(&error))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;

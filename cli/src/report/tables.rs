@@ -1,15 +1,19 @@
-//! A report as tables, for a terminal.
+//! A report as tables for a terminal, or as lines where tables don't fit.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
-use crate::output::clean;
+use crate::output::{NARROW, clean, fitting};
 use crate::report::Report;
 use crate::report::data::{ByOutcome, OUTCOMES, sum};
 use crate::report::page::{target, took};
 
 /// Returns the tables.
 pub(super) fn tables(report: &Report) -> String {
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|it| usize::from(it.0.0));
+    if let Some(width) = width.filter(|it| *it < NARROW) {
+        return lines(report, width);
+    }
     let data = &report.data;
     let mut parts = vec![summary(report)];
     let counts = |counts: &ByOutcome| OUTCOMES.iter().zip(counts).map(|it| it.1.to_string()).collect::<Vec<_>>();
@@ -32,6 +36,30 @@ pub(super) fn tables(report: &Report) -> String {
     }
     if slowest.row_count() > 0 {
         parts.push(format!("Slowest\n{slowest}"));
+    }
+    parts.join("\n\n")
+}
+
+/// Returns the same as lines of this many columns at most.
+fn lines(report: &Report, width: usize) -> String {
+    let data = &report.data;
+    let mut parts = vec![summary(report)];
+    let fit = |line: String| fitting(&clean(&line), width);
+    let logs = data.logs.iter().flat_map(|(log, of_log)| {
+        let outcomes = OUTCOMES.iter().zip(of_log).filter(|it| *it.1 > 0).map(|it| format!("{} {}", it.1, it.0));
+        std::iter::once(format!("{log}: {} records", sum(of_log))).chain(outcomes.map(|it| format!("  {it}")))
+    });
+    parts.push(logs.map(fit).collect::<Vec<_>>().join("\n"));
+    let (top, _) = data.actions.top();
+    let actions = top.iter().map(|((log, action), counts)| format!("{} of {}: {log} {action}", counts[0], sum(counts)));
+    parts.push(std::iter::once("Failures by action".to_owned()).chain(actions.map(fit)).collect::<Vec<_>>().join("\n"));
+    let slowest = data.slowest().into_iter().map(|fact| {
+        let action = fact.action.as_deref().unwrap_or_default();
+        format!("{}: {} {action} {}", took(fact.duration_ms), fact.log, target(fact))
+    });
+    let slowest: Vec<_> = slowest.map(fit).collect();
+    if !slowest.is_empty() {
+        parts.push(format!("Slowest\n{}", slowest.join("\n")));
     }
     parts.join("\n\n")
 }

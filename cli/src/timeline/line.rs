@@ -3,12 +3,8 @@
 use actionlog::LogRecord;
 use actionlog::record::Outcome;
 use anstyle::{AnsiColor, Style as Ansi};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::output::clean;
-
-/// Below this many columns, a line has its short form.
-const NARROW: usize = 72;
+use crate::output::{NARROW, clean, fitting};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,27 +73,10 @@ fn split(text: &str, chars: usize) -> (&str, &str) {
     text.split_at(at)
 }
 
-/// Cuts a text to what fits on a line of the terminal.
-fn fitting(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    let mut used = 1;
-    for letter in text.chars() {
-        used += letter.width().unwrap_or_default();
-        if used > width {
-            break;
-        }
-        cut.push(letter);
-    }
-    cut.push('…');
-    cut
-}
-
 #[cfg(test)]
 mod tests {
     use actionlog::integration::ActionLog;
+    use unicode_width::UnicodeWidthStr;
 
     use super::*;
 

@@ -8,6 +8,8 @@ mod follow;
 mod killed;
 mod report;
 mod scale;
+mod signals;
 mod support;
+mod targets;
 mod timeline;
 mod trouble;

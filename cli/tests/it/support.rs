@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use actionlog::testing::{FakeServer, Server};
+use actionlog::testing::{FakeServer, Fault, Server};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -31,6 +31,50 @@ impl Bench {
         fake.unleash().add_sample_events("default", 1, records);
         let server = runtime.block_on(fake.listen()).unwrap();
         Self { folder: TempDir::new().unwrap(), url: server.url(), fake, _server: server, _runtime: runtime }
+    }
+
+    /// With this many records in each log, and pages of ten: a scan takes many requests.
+    pub fn in_small_pages(records: usize) -> Self {
+        let bench = Self::new(records);
+        bench.fake.integration().largest_page(10);
+        bench.fake.unleash().largest_page(10);
+        bench
+    }
+
+    /// As [`in_small_pages`](Self::in_small_pages), by a server so slow that an export is under way for seconds.
+    pub fn slow(records: usize) -> Self {
+        let bench = Self::in_small_pages(records);
+        bench.fake.latency(Duration::from_millis(20));
+        bench
+    }
+
+    /// From this request on, all responses have this fault.
+    pub fn fails_from(&self, request: usize, fault: Fault) {
+        self.fake.at_request(request, move |fake| {
+            fake.fail_randomly(fault.clone(), 1.0, 0);
+        });
+    }
+
+    /// Runs an export until it has stored its state, and kills it. The server is fast then.
+    pub fn killed(&self, line: &str, name: &str) {
+        let run = Running::start(self.tool(line));
+        wait_until("the run stores its state", || self.path(&format!("{name}.part/state.json")).exists());
+        drop(run);
+        self.fake.latency(Duration::ZERO);
+    }
+
+    /// Runs the tool with files of so many bytes at most: the system refuses to write more, as on a full disk.
+    pub fn run_limited(&self, line: &str, kilobytes: u32) -> Ran {
+        let tool = self.tool(line);
+        let mut limited = Command::new("sh");
+        let blocks = kilobytes * 2;
+        limited
+            .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+            .arg(tool.get_program())
+            .args(tool.get_args())
+            .envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(self.folder.path());
+        ran(limited)
     }
 
     /// The server's address.
@@ -167,5 +211,5 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The SHA-256 of a file, in hexadecimal digits.
 pub fn sha256(path: &Path) -> String {
-    actionlog_cli::export::manifest::hash(path).unwrap().1
+    actionlog_cli::export::manifest::hash(path, || Ok(())).unwrap().1
 }

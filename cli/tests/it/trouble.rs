@@ -1,11 +1,8 @@
-//! Bad input and trouble: what is there already, what can't be written, what is invalid, and who stops it.
-
-use std::process::Command;
-use std::time::Duration;
+//! Bad input and trouble: what is there already, what can't be written, and what is invalid.
 
 use actionlog::testing::Fault;
 
-use crate::support::{Bench, Running, ran, sha256, wait_until};
+use crate::support::{Bench, sha256};
 
 #[test]
 fn what_is_there_already_is_replaced_only_by_force() {
@@ -142,95 +139,10 @@ fn cells_that_a_spreadsheet_would_run_are_escaped_and_large_payloads_are_kept() 
     assert!(std::fs::metadata(bench.path("logs.parquet")).unwrap().len() < 1 << 20, "it is packed");
 }
 
-/// A server so slow that an export is under way for seconds.
-fn slow(records: usize) -> Bench {
-    let bench = Bench::new(records);
-    bench.fake.integration().largest_page(10);
-    bench.fake.latency(Duration::from_millis(20));
-    bench
-}
-
-const SLOW: &str = "export integration --to logs.ndjson --checkpoint-every 20ms";
-
-#[test]
-fn two_runs_do_not_write_the_same_file() {
-    let bench = slow(400);
-    let first = Running::start(bench.tool(SLOW));
-    wait_until("the first run stores its state", || bench.path("logs.ndjson.part/state.json").exists());
-    for more in ["", " --force", " --resume"] {
-        let ran = bench.run(&format!("{SLOW}{more}")).ends(1);
-        assert!(ran.err.contains("another run is writing"), "{}", ran.err);
-    }
-    drop(first);
-    bench.fake.latency(Duration::ZERO);
-    let ran = bench.run(SLOW).ends(1);
-    assert!(ran.err.contains("an earlier run stopped before its end and left"), "{}", ran.err);
-    let ran = bench.run(&format!("{SLOW} --resume --verify")).ends(2);
-    assert!(ran.err.contains("--verify was false, and is true now"), "{}", ran.err);
-    bench.run(&format!("{SLOW} --resume")).ends(0);
-    assert_eq!(bench.manifest("logs.ndjson")["runs"], 2);
-    assert_eq!(bench.lines("logs.ndjson").len(), 400);
-}
-
-#[test]
-fn a_torn_state_is_reported_and_force_starts_over() {
-    let bench = slow(300);
-    let run = Running::start(bench.tool(SLOW));
-    wait_until("the run stores its state", || bench.path("logs.ndjson.part/state.json").exists());
-    drop(run);
-    bench.fake.latency(Duration::ZERO);
-    std::fs::write(bench.path("logs.ndjson.part/state.json"), "{\"version\":").unwrap();
-    let ran = bench.run(&format!("{SLOW} --resume")).ends(1);
-    assert!(ran.err.contains("state.json can't be read") && ran.err.contains("--force starts over"), "{}", ran.err);
-    bench.run(&format!("{SLOW} --force")).ends(0);
-    assert_eq!(bench.lines("logs.ndjson").len(), 300);
-}
-
-#[test]
-fn a_signal_ends_an_export_behind_its_batch_and_it_resumes() {
-    for signal in ["INT", "TERM"] {
-        for ending in ["ndjson", "csv", "parquet", "sqlite"] {
-            let bench = slow(300);
-            bench.run(&format!("export integration --to whole.{ending}")).ends(0);
-            let line = format!("export integration --to logs.{ending}");
-            let mut run = Running::start(bench.tool(&line));
-            wait_until("some pages are read", || bench.fake.requests().len() > 45);
-            run.signal(signal);
-            assert_eq!(run.end(), Some(4), "{signal} {ending}");
-            assert!(!bench.path(&format!("logs.{ending}")).exists());
-            bench.fake.latency(Duration::ZERO);
-            bench.run(&format!("{line} --resume")).ends(0);
-            if matches!(ending, "ndjson" | "csv") {
-                let [whole, resumed] = ["whole", "logs"].map(|it| sha256(&bench.path(&format!("{it}.{ending}"))));
-                assert_eq!(whole, resumed, "{signal} {ending}");
-            }
-            assert_eq!(bench.manifest(&format!("logs.{ending}"))["files"][0]["records"], 300, "{signal} {ending}");
-        }
-    }
-}
-
-#[test]
-fn a_signal_ends_an_export_that_waits_for_the_server() {
-    let bench = Bench::new(300);
-    bench.fake.integration().largest_page(10);
-    bench.fake.at_request(5, |fake| {
-        fake.fail_randomly(Fault::Hang, 1.0, 0);
-    });
-    let mut run = Running::start(bench.tool("export integration --to logs.ndjson"));
-    wait_until("it hangs", || bench.fake.requests().len() >= 5);
-    std::thread::sleep(Duration::from_millis(100));
-    run.signal("TERM");
-    assert_eq!(run.end(), Some(4));
-    assert!(bench.path("logs.ndjson.part/state.json").exists());
-}
-
 #[test]
 fn an_error_in_the_middle_keeps_what_was_read() {
-    let bench = Bench::new(300);
-    bench.fake.integration().largest_page(10);
-    bench.fake.at_request(9, |fake| {
-        fake.fail_randomly(Fault::Status(400), 1.0, 0);
-    });
+    let bench = Bench::in_small_pages(300);
+    bench.fails_from(9, Fault::Status(400));
     let ran = bench.run("export integration --to logs.ndjson").ends(1);
     assert!(ran.err.contains("records are kept: --resume continues behind them"), "{}", ran.err);
     bench.fake.clear_faults();
@@ -240,11 +152,8 @@ fn an_error_in_the_middle_keeps_what_was_read() {
 
 #[test]
 fn a_resumed_run_that_reads_nothing_forgets_nothing() {
-    let bench = Bench::new(300);
-    bench.fake.integration().largest_page(10);
-    bench.fake.at_request(9, |fake| {
-        fake.fail_randomly(Fault::Status(400), 1.0, 0);
-    });
+    let bench = Bench::in_small_pages(300);
+    bench.fails_from(9, Fault::Status(400));
     for run in 0..3 {
         let more = if run > 0 { " --resume" } else { "" };
         let ran = bench.run(&format!("export integration --to logs.ndjson{more}")).ends(1);
@@ -256,62 +165,44 @@ fn a_resumed_run_that_reads_nothing_forgets_nothing() {
     assert_eq!(sha256(&bench.path("logs.ndjson")), sha256(&bench.path("whole.ndjson")));
 }
 
-#[test]
-fn a_signal_ends_the_second_scan_and_a_resumed_run_verifies_all() {
-    let bench = Bench::new(300);
-    bench.fake.unleash().largest_page(10);
-    // The first scan takes about 34 requests.
-    bench.fake.at_request(45, |fake| {
-        fake.fail_randomly(Fault::Hang, 1.0, 0);
-    });
-    let mut run = Running::start(bench.tool("export unleash --to events.ndjson --verify"));
-    wait_until("the second scan hangs", || bench.fake.requests().len() >= 45);
-    std::thread::sleep(Duration::from_millis(200));
-    run.signal("INT");
-    assert_eq!(run.end(), Some(4));
-    bench.fake.clear_faults();
-    bench.run("export unleash --to events.ndjson --verify --resume").ends(0);
-    assert_eq!(bench.lines("events.ndjson").len(), 300);
-}
-
-#[test]
-fn a_second_signal_ends_it_at_once() {
-    let bench = Bench::new(300);
-    bench.fake.fail_randomly(Fault::Hang, 1.0, 0);
-    // `fake` waits for nothing, `check` for a server.
-    let mut run = Running::start(bench.tool("check integration"));
-    wait_until("it waits", || !bench.fake.requests().is_empty());
-    run.signal("INT");
-    std::thread::sleep(Duration::from_millis(100));
-    run.signal("INT");
-    assert_eq!(run.end(), Some(130));
-    let mut run = Running::start(bench.tool("fake --port 0 --write-env env"));
-    wait_until("it serves", || bench.path("env").exists());
-    run.signal("TERM");
-    assert_eq!(run.end(), Some(0));
-}
-
 #[cfg(unix)]
 #[test]
 fn a_disk_that_is_full_is_reported_and_the_export_goes_on_once_there_is_space() {
     let bench = Bench::new(2_000);
     for ending in ["ndjson", "csv", "parquet", "sqlite"] {
         let line = format!("export integration --to logs.{ending} --checkpoint-every 1ms");
-        let tool = bench.tool(&line);
-        // Files of this size at most: the system refuses to write more, as it does on a full disk.
-        let mut limited = Command::new("sh");
-        let blocks = if ending == "parquet" { 40 } else { 400 };
-        limited
-            .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
-            .arg(tool.get_program())
-            .args(tool.get_args())
-            .envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))))
-            .current_dir(bench.folder.path());
-        let ran = ran(limited);
+        let ran = bench.run_limited(&line, if ending == "parquet" { 20 } else { 200 });
         assert_eq!(ran.code, Some(1), "{ending}: {ran:?}");
         assert!(ran.err.contains("can't write") && ran.err.contains(&format!("logs.{ending}.part")), "{}", ran.err);
+        assert!(ran.err.contains("--resume") && !ran.err.contains(".actionlog-"), "{}", ran.err);
         assert!(!bench.path(&format!("logs.{ending}")).exists());
         bench.run(&format!("{line} --resume")).ends(0);
         assert_eq!(bench.manifest(&format!("logs.{ending}"))["files"][0]["records"], 2_000, "{ending}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn records_that_could_not_be_written_are_read_again() {
+    // The disk is full while a checkpoint is made, and has room for the small state behind it.
+    let bench = Bench::slow(1_500);
+    bench.fake.latency(std::time::Duration::from_millis(8));
+    for ending in ["parquet", "ndjson", "sqlite"] {
+        let line = format!("export integration --to logs.{ending} --checkpoint-every 400ms");
+        let ran = bench.run_limited(&line, if ending == "parquet" { 12 } else { 150 }).ends(1);
+        assert!(ran.err.contains("can't write"), "{}", ran.err);
+        bench.run(&format!("{line} --resume")).ends(0);
+        assert_eq!(bench.manifest(&format!("logs.{ending}"))["files"][0]["records"], 1_500, "{ending}");
+    }
+
+    // A batch of one log that is torn isn't made whole by a batch of another.
+    bench.fake.latency(std::time::Duration::from_millis(2));
+    let line = "follow integration unleash --to mirror.ndjson --once --poll 10ms";
+    bench.run_limited(line, 600).ends(1);
+    bench.run(line).ends(0);
+    let mut keys = std::collections::BTreeSet::new();
+    for row in bench.lines("mirror.ndjson") {
+        assert!(keys.insert(format!("{} {}", row["log"], row["key"])), "{row} came twice");
+    }
+    assert_eq!(keys.len(), 3_000);
 }
