@@ -39,6 +39,7 @@ struct Outcome {
     invalid: u64,
     has_gap: bool,
     caught_up: bool,
+    shown: Shown,
 }
 
 impl Outcome {
@@ -49,6 +50,7 @@ impl Outcome {
             context.output.warn(&format!("{name}: {gap}"));
         }
         self.caught_up = batch.progress.caught_up;
+        self.shown.show(name, batch, context);
     }
 }
 
@@ -67,15 +69,7 @@ pub async fn run(args: &FollowArgs, context: &Context) -> Result<Status, Failure
     if let Some(twice) = args.logs.iter().enumerate().find(|(index, it)| args.logs[..*index].contains(it)) {
         return Err(Failure::Usage(format!("{} is named twice", twice.1)));
     }
-    let format = format_of_name(&args.to).filter(|it| matches!(it, Format::Sqlite | Format::Ndjson));
-    let format = format.ok_or_else(|| {
-        Failure::Usage(format!("{}: follow writes .sqlite (or .db) and .ndjson (or .jsonl)", args.to.display()))
-    })?;
-    let _lock = lock(&args.to)?;
-    let store: Box<dyn Store> = match format {
-        Format::Sqlite => Box::new(Database::open(&args.to)?),
-        _ => Box::new(Journal::open(&args.to)?),
-    };
+    let (_lock, store) = open(&args.to)?;
     let store = Mutex::new(store);
     let (failed, failure) = watch::channel(false);
     let followers = logs.into_iter().map(|log| {
@@ -101,6 +95,20 @@ pub async fn run(args: &FollowArgs, context: &Context) -> Result<Status, Failure
     Ok(if is_doubtful { Status::Unverified } else { Status::Complete })
 }
 
+/// Locks the file, and opens it by its format.
+fn open(path: &Path) -> Result<(File, Box<dyn Store>), Failure> {
+    let format = format_of_name(path).filter(|it| matches!(it, Format::Sqlite | Format::Ndjson));
+    let format = format.ok_or_else(|| {
+        Failure::Usage(format!("{}: follow writes .sqlite (or .db) and .ndjson (or .jsonl)", path.display()))
+    })?;
+    let lock = lock(path)?;
+    let store: Box<dyn Store> = match format {
+        Format::Sqlite => Box::new(Database::open(path)?),
+        _ => Box::new(Journal::open(path)?),
+    };
+    Ok((lock, store))
+}
+
 async fn follow<Q>(
     name: &str,
     listing: Listing<Q>,
@@ -114,7 +122,7 @@ where
     Raw<AnyRecord>: From<Q::Item>,
 {
     let checkpoint = locked(store).checkpoint(name)?;
-    // A log that was followed before was configured well, so its server is in trouble for the moment.
+    // One that was followed before was configured well, so its server is in trouble for the moment.
     let was_followed = checkpoint.is_some();
     let mut follow = listing
         .follow()
@@ -123,21 +131,19 @@ where
         .max_poll_interval(6 * args.poll)
         .sweep_interval(args.sweep)
         .shutdown_on(stopped(context.stop.clone(), failure));
-    let (mut outcome, mut progress) = (Outcome::default(), Shown::default());
+    let mut outcome = Outcome::default();
     while let Some(batch) = follow.next().await {
         let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) if error.is_transient() && (was_followed || progress.batches > 0) => {
+            Ok(batch) => converted(batch),
+            Err(error) if error.is_transient() && (was_followed || outcome.shown.batches > 0) => {
                 context.output.warn(&format!("{name}: {}", explain(&error)));
                 continue;
             }
             Err(error) => return Err(in_log(name, error)),
         };
-        let batch = converted(batch);
         locked(store).apply(name, &batch)?;
         outcome.note(name, &batch, context);
-        progress.show(name, &batch, context);
-        if args.once && batch.progress.caught_up {
+        if args.once && outcome.caught_up {
             break;
         }
     }
@@ -175,7 +181,7 @@ where
 }
 
 /// What was shown of a log.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Shown {
     batches: u64,
     changes: u64,
