@@ -135,10 +135,38 @@ fn the_readme_lists_each_example_and_each_chapter_of_the_guide() {
     let chapters: Vec<_> = names("src/guide").into_iter().filter(|it| it != "mod").collect();
     assert!(chapters.len() >= 10, "{chapters:?}");
     for chapter in chapters {
-        assert!(readme.contains(&format!("(src/guide/{chapter}.md)")), "{chapter} isn't in the README");
+        assert!(readme.contains(&format!("{DOCS}guide/{chapter}/")), "{chapter} isn't in the README");
         assert!(front.contains(&format!("(guide::{chapter})")), "{chapter} isn't on the front page");
         assert!(guide.contains(&format!("[`{chapter}`]")), "{chapter} isn't in the guide's own table");
     }
+}
+
+/// Where the chapters of the docs are once the crate is released, and where its files are.
+const DOCS: &str = "https://docs.rs/actionlog/latest/actionlog/";
+const FILES: &str = "https://docs.rs/crate/actionlog/latest/source/";
+
+#[test]
+fn the_readmes_links_to_the_project_work_wherever_it_is_shown_and_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    assert_eq!(relative_links(&readme), [""; 0], "a registry shows the README without the repository");
+    let text = |path: String| fs::read_to_string(root.join(path)).ok();
+    let (mut chapters, mut files) = (0, 0);
+    for link in web_links(&readme) {
+        let (page, anchor) = link.split_once('#').unwrap_or((link, ""));
+        let text = if let Some(chapter) = page.strip_prefix(DOCS) {
+            chapters += 1;
+            text(format!("src/{}.md", chapter.strip_suffix('/').unwrap_or(chapter)))
+        } else if let Some(file) = page.strip_prefix(FILES) {
+            files += 1;
+            text(file.to_owned())
+        } else {
+            continue;
+        };
+        let text = text.unwrap_or_else(|| panic!("there is no {link}"));
+        assert!(anchor.is_empty() || anchors(&text).iter().any(|it| it == anchor), "{link}");
+    }
+    assert!(chapters > 10 && files > 10, "{chapters} and {files}");
 }
 
 /// The Markdown files that are read on the web.
