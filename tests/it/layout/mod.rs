@@ -53,7 +53,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn files_and_lines_are_short() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let long: Vec<_> = ["src", "tests", "benches", "checks", "cli", "examples", "fuzz"]
+    let long: Vec<_> = ["src", "tests", "ballista", "benches", "checks", "cli", "examples", "fuzz"]
         .into_iter()
         .flat_map(files)
         .filter_map(|path| {
@@ -107,7 +107,7 @@ fn the_lines_of_markdown_are_short() {
     let long = "word ".repeat(30);
     assert_eq!(wide_lines(&format!("{long}\n| {long} |\n```\n{long}\n```\n- {long}\n")), [1, 6]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["src", "tests", "benches", "checks", "cli", "examples", "fuzz"];
+    let folders = ["src", "tests", "ballista", "benches", "checks", "cli", "examples", "fuzz"];
     let mut docs: Vec<_> = folders.iter().flat_map(|it| files_of(it, "md")).collect();
     docs.extend(MARKDOWN.iter().filter(|it| !it.contains('/')).map(|it| root.join(it)));
     assert!(docs.len() > 25, "{docs:?}");
@@ -170,12 +170,13 @@ fn the_readmes_links_to_the_project_work_wherever_it_is_shown_and_lead_somewhere
 }
 
 /// The Markdown files that are read on the web.
-const MARKDOWN: [&str; 9] = [
+const MARKDOWN: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
+    "ballista/README.md",
     "benches/README.md",
     "cli/README.md",
     "examples/fake_server/README.md",

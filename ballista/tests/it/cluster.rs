@@ -1,0 +1,182 @@
+//! Many processes: a scheduler, executors, and a session that asks.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use actionlog_ballista::datafusion::error::Result;
+use actionlog_ballista::{Options, cluster};
+
+use crate::support::{Asked, Fake, KNOWN, number, unverified, verified};
+
+/// A process that is killed when it is dropped, and what it wrote to its standard error.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn start(program: &str, args: &[String], variables: &[(String, String)]) -> Self {
+        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("actionlog-ballista-{}-{number}", std::process::id()));
+        let child = Command::new(program)
+            .args(args)
+            .env_clear()
+            .env("ACTIONLOG_LOG", "debug")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(std::fs::remove_file(&self.log));
+    }
+}
+
+/// A port that was free a moment ago.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+struct Cluster {
+    port: u16,
+    scheduler: Process,
+    executors: Vec<Process>,
+}
+
+impl Cluster {
+    /// Starts a scheduler, which has no credentials, and executors, which do.
+    fn start(executors: usize, tasks: usize, variables: &[(String, String)]) -> Self {
+        let port = port();
+        let scheduler = Self::scheduler(port);
+        let executors = (0..executors).map(|_| {
+            let args = format!(
+                "--scheduler-port {port} --port {} --grpc-port {} --tasks {tasks} --heartbeat 1",
+                self::port(),
+                self::port()
+            );
+            let args: Vec<_> = args.split(' ').map(str::to_owned).collect();
+            Process::start(env!("CARGO_BIN_EXE_actionlog-executor"), &args, variables)
+        });
+        Self { port, scheduler, executors: executors.collect() }
+    }
+
+    fn scheduler(port: u16) -> Process {
+        let args =
+            ["--listen".to_owned(), format!("127.0.0.1:{port}"), "--executor-timeout".to_owned(), "6".to_owned()];
+        Process::start(env!("CARGO_BIN_EXE_actionlog-scheduler"), &args, &[])
+    }
+
+    /// Waits until the executors are registered.
+    async fn ready(&self) {
+        let start = Instant::now();
+        let count = |it: &Process| it.log().contains("registered") || it.log().contains("Executor registration");
+        while !self.executors.iter().all(count) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{}", self.executors[0].log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn ask(&self, fake: &Fake, options: Options) -> Asked {
+        let logs = fake.session(options, &KNOWN).logs;
+        let session = cluster::session(format!("http://127.0.0.1:{}", self.port), &logs).unwrap();
+        Asked { session, logs }
+    }
+}
+
+/// Waits until the server has got as many requests more.
+async fn requests(fake: &Fake, more: usize) {
+    let before = fake.requests().len();
+    while fake.requests().len() < before + more {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_executors_return_what_one_process_does() {
+    let fake = Fake::start(2_000).await;
+    let cluster = Cluster::start(2, 2, &fake.variables(&KNOWN));
+    cluster.ready().await;
+    let (one, many) = (fake.session(verified(), &KNOWN), cluster.ask(&fake, verified()));
+    for sql in [
+        "SELECT COUNT(*) FROM arklow_records",
+        "SELECT COUNT(DISTINCT key) FROM integration_logs",
+        "SELECT COUNT(*) FROM unleash_events('default', 7)",
+        "SELECT outcome, COUNT(*), MIN(timestamp) FROM integration_logs GROUP BY outcome ORDER BY outcome",
+        "SELECT COUNT(*), COUNT(a.raw) FROM integration_logs a JOIN arklow_records b \
+         ON date_trunc('minute', a.timestamp) = date_trunc('minute', b.timestamp)",
+        "SELECT key FROM integration_logs ORDER BY key LIMIT 5",
+        "SELECT COUNT(*) FROM arklow_records WHERE variant = 'no such variant'",
+    ] {
+        assert_eq!(many.text(sql).await, one.text(sql).await, "{sql}");
+        assert_eq!((many.last().verdict.as_str(), many.last().rows), ("complete", one.last().rows), "{sql}");
+    }
+    // Both executors read; and of the credentials that they have, nobody writes.
+    let logs = [&cluster.scheduler, &cluster.executors[0], &cluster.executors[1]].map(Process::log);
+    assert!(logs.iter().all(|it| !it.is_empty() && !it.contains("s3cr3t")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_proved_is_an_error_on_many_machines_too() {
+    let fake = Fake::start(400).await;
+    let cluster = Cluster::start(1, 2, &fake.variables(&[]));
+    cluster.ready().await;
+    // The executors don't know that records stay in their order, and the session does.
+    let error = cluster.ask(&fake, Options::default()).error("SELECT COUNT(*) FROM arklow_records").await;
+    assert!(error.contains("not proved complete: arklow_records is unverified"), "{error}");
+    let asked = cluster.ask(&fake, unverified());
+    assert_eq!(asked.number("SELECT COUNT(*) FROM arklow_records").await, 400);
+    assert_eq!(asked.last().verdict, "unverified");
+    // A server that refuses.
+    fake.server.arklow().accept_key("another key");
+    let error = asked.error("SELECT COUNT(*) FROM arklow_records").await;
+    assert!(error.contains("401") && !error.contains("s3cr3t"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_is_restarted_fails_its_queries_and_takes_new_ones() {
+    let fake = Fake::start(2_000).await;
+    let mut cluster = Cluster::start(1, 2, &fake.variables(&KNOWN));
+    cluster.ready().await;
+    fake.server.latency(Duration::from_millis(50));
+    let asked = cluster.ask(&fake, Options::default());
+    let sql = "SELECT COUNT(*) FROM integration_logs";
+    let restarted = async {
+        requests(&fake, 5).await;
+        cluster.scheduler.kill();
+        cluster.scheduler = Cluster::scheduler(cluster.port);
+    };
+    let limit = Duration::from_secs(60);
+    let (result, ()): (std::result::Result<Result<_>, _>, ()) =
+        tokio::join!(tokio::time::timeout(limit, asked.rows(sql)), restarted);
+    result.expect("the query waits for a scheduler that has forgotten it").unwrap_err();
+    fake.server.latency(Duration::ZERO);
+    // The executor finds the new scheduler by its heartbeat.
+    let start = Instant::now();
+    let count = loop {
+        match tokio::time::timeout(limit, asked.rows(sql)).await.expect("no executor") {
+            Ok(rows) => break number(&rows),
+            Err(error) => assert!(start.elapsed() < limit, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    assert_eq!(count, 2_000);
+}

@@ -1,0 +1,65 @@
+//! The program `actionlog-sql`, as a user runs it.
+
+use std::process::{Output, Stdio};
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::support::{Fake, KNOWN};
+
+async fn run(fake: &Fake, more: &[(&str, &str)], args: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_actionlog-sql"))
+        .args(args)
+        .env_clear()
+        .envs(fake.variables(more))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().await.unwrap();
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert!(!stdout.contains("s3cr3t") && !stderr.contains("s3cr3t"), "{stdout}{stderr}");
+    (status.code().unwrap(), stdout, stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_status_says_whether_the_rows_are_all() {
+    let fake = Fake::start(150).await;
+    let count = "SELECT COUNT(*) AS n FROM arklow_records";
+    let (status, rows, notes) = run(&fake, &KNOWN, &["-c", count, "--format", "csv"], "").await;
+    assert_eq!((status, rows.as_str()), (0, "n\n150\n"), "{notes}");
+    assert!(notes.starts_with("arklow_records: complete: as many records as the total counts; 150 records by "));
+
+    let (status, rows, notes) = run(&fake, &[], &["-c", count], "").await;
+    assert_eq!((status, rows.as_str()), (4, ""), "{notes}");
+    assert!(notes.contains("error: ") && notes.contains("not proved complete"), "{notes}");
+    let (status, rows, _) = run(&fake, &[], &["-c", count, "--allow-unverified", "--format", "ndjson"], "").await;
+    assert_eq!((status, rows.as_str()), (3, "{\"n\":150}\n"));
+    let (status, rows, _) = run(&fake, &[], &["-c", count, "--verify"], "").await;
+    assert!(status == 0 && rows.contains("| 150 |"), "{rows}");
+
+    let (status, _, notes) = run(&fake, &[], &["-c", "SELECT * FROM nothing"], "").await;
+    assert!(status == 1 && notes.contains("nothing"), "{notes}");
+    assert_eq!(run(&fake, &[], &["--no-such-option"], "").await.0, 2);
+    let (status, _, notes) = run(&fake, &[], &["--profile", "eu", "-c", count], "").await;
+    assert!(status == 1 && notes.contains("set EU_ARKLOW_ORG_ID and EU_ARKLOW_API_KEY"), "{notes}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_come_from_the_input_and_parquet_is_written_and_read_back() {
+    let fake = Fake::start(300).await;
+    let folder = std::env::temp_dir().join(format!("actionlog-sql-{}", std::process::id()));
+    let path = folder.join("logs.parquet").display().to_string();
+    let input = format!(
+        "COPY (SELECT * FROM integration_logs) TO '{path}' STORED AS PARQUET;
+         CREATE EXTERNAL TABLE copied STORED AS PARQUET LOCATION '{path}';
+         SELECT COUNT(*) AS n, COUNT(DISTINCT key) AS keys, COUNT(raw) AS raws FROM copied;
+         SELECT verdict, rows FROM actionlog_coverage"
+    );
+    let (status, rows, notes) = run(&fake, &KNOWN, &["--format", "csv"], &input).await;
+    drop(std::fs::remove_dir_all(folder));
+    assert_eq!(status, 0, "{notes}");
+    assert!(rows.ends_with("n,keys,raws\n300,300,300\nverdict,rows\ncomplete,300\n"), "{rows}");
+}
