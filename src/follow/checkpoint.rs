@@ -11,10 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cursor::{Cursor, Fingerprint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::follow::batch::GapReason;
 use crate::follow::digest::digest;
+use crate::follow::gap::GapReason;
 use crate::follow::machine::Settings;
-use crate::follow::machine::state::{Left, Phase, Place, State};
+use crate::follow::machine::state::{Left, Phase, ScanPosition, State};
 use crate::follow::machine::table::{Entry, Table};
 use crate::page::RecordKey;
 use crate::transport::base_url::Base;
@@ -89,7 +89,7 @@ struct Stored {
     phase: Phase,
     head: Option<Records>,
     end: Option<Records>,
-    place: Option<Cursor>,
+    position: Option<Cursor>,
     refresh: Option<Cursor>,
     floor: Option<DateTime<Utc>>,
     gap: Option<GapReason>,
@@ -111,13 +111,13 @@ impl Checkpoint {
             let entry = |it: &Entry| (it.key.clone(), it.digest, it.is_final, it.time.filter(|_| it.is_open()));
             table.as_ref().map(|table| Records(table.iter().map(entry).collect()))
         };
-        let cursor = |place: &Option<Place>| place.as_ref().map(|it| it.cursor(listing.clone()));
+        let cursor = |position: &Option<ScanPosition>| position.as_ref().map(|it| it.cursor(listing.clone()));
         Self(Arc::new(Kept::Current(Box::new(Stored {
             listing: listing.clone(),
             phase: state.phase,
             head: records(&state.head),
             end: records(&state.end),
-            place: cursor(&state.place),
+            position: cursor(&state.position),
             refresh: cursor(&state.refresh),
             floor: state.floor,
             gap: state.gap,
@@ -139,7 +139,7 @@ impl Checkpoint {
             let why = format!("the checkpoint belongs to another listing; these differ: {}", names.join(", "));
             return Err(invalid(why));
         }
-        for cursor in stored.place.iter().chain(&stored.refresh) {
+        for cursor in stored.position.iter().chain(&stored.refresh) {
             cursor.problem(&settings.listing).map_or(Ok(()), |why| Err(invalid(format!("the checkpoint: {why}"))))?;
         }
         let is_other_end = settings.side.is_some_and(|side| match side {
@@ -159,8 +159,8 @@ impl Checkpoint {
             phase: stored.phase,
             head: table(&stored.head).filter(|_| settings.side != Some(crate::follow::machine::Side::End)),
             end: table(&stored.end).filter(|_| settings.side != Some(crate::follow::machine::Side::Head)),
-            place: stored.place.as_ref().map(Place::of),
-            refresh: stored.refresh.as_ref().map(Place::of),
+            position: stored.position.as_ref().map(ScanPosition::of),
+            refresh: stored.refresh.as_ref().map(ScanPosition::of),
             floor: stored.floor,
             gap: stored.gap,
             newest: stored.newest,
@@ -188,7 +188,7 @@ impl Checkpoint {
             }
         };
         stored.listing.set_origin(origin.clone());
-        for cursor in stored.place.iter_mut().chain(&mut stored.refresh) {
+        for cursor in stored.position.iter_mut().chain(&mut stored.refresh) {
             cursor.set_origin(origin.clone());
         }
         Ok(Self(Arc::new(Kept::Current(stored))))

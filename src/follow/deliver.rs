@@ -2,7 +2,8 @@
 
 use chrono::Utc;
 
-use crate::follow::batch::{Change, Gap, OpenRecord, Progress};
+use crate::follow::batch::{Change, OpenRecord, Progress};
+use crate::follow::gap::Gap;
 use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{Found, Kind, Machine};
 use crate::page::{InvalidRecord, Paginate, Raw};

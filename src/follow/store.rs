@@ -102,7 +102,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict => f.write_str(
-                "the stored checkpoint isn't the expected one: another follower saves to the same place; run one only, \
+                "the stored checkpoint isn't the expected one: another follower saves to the same store; run one only, \
                  or give each its own",
             ),
             Self::Locked(path) => {

@@ -1,6 +1,5 @@
-//! The follower as a stream: it sends the requests that the machine decides on, and waits between them.
+//! The follower as a stream: its settings, and how it begins.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,22 +9,16 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
-use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::error::{ApiError, Error, ErrorKind, Result};
-use crate::follow::batch::{Batch, Change, StartFrom};
-use crate::follow::checkpoint::Checkpoint;
-use crate::follow::deliver::{Record, changes, progress};
-use crate::follow::machine::{Begin, Kind, Machine, Settings, Side, Work};
-use crate::follow::pace::{Due, Pace};
-use crate::follow::sighting::sightings;
-use crate::observe::{Event, PageRead};
-use crate::page::fetch::fetch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::follow::batch::{Batch, StartFrom};
+use crate::follow::machine::{Begin, Machine, Settings, Side};
+use crate::follow::pace::Pace;
+use crate::follow::running::Running;
 use crate::page::fetch::prefetch::Prefetcher;
-use crate::page::fetch::requester::{ErrorTolerance, PageRequest, Requester};
+use crate::page::fetch::requester::{ErrorTolerance, Requester};
 use crate::page::opened::Opened;
-use crate::page::walk::plan::Plan;
-use crate::page::{Growth, ListPage, Paginate, Raw, RecordKey, Window, WithRaw};
+use crate::page::{Growth, Paginate, WithRaw};
 
 /// How many records a follower remembers and reads again by default.
 const LOOKBACK: usize = 1_000;
@@ -55,31 +48,6 @@ pub struct Follow<Q: Paginate> {
     running: Option<Running<Q>>,
     notice: Option<&'static str>,
     has_ended: bool,
-}
-
-/// A follower that has begun.
-struct Running<Q: Paginate> {
-    requester: Requester<WithRaw<Q>>,
-    prefetcher: Prefetcher<ListPage<Record<Q>>>,
-    machine: Machine,
-    state: State<Q>,
-    /// What the round does, and whether it has brought a change, or yielded anything.
-    work: Work,
-    has_changed: bool,
-    has_yielded: bool,
-    /// Whether the last batch said that the follower has caught up.
-    was_caught_up: bool,
-    /// The server's errors beside the records of the last page, and whether they are still to be yielded.
-    partial: Vec<ApiError>,
-    is_partial_due: bool,
-    removed: VecDeque<RecordKey>,
-}
-
-enum State<Q: Paginate> {
-    Between,
-    Waiting(Pin<Box<Sleep>>),
-    Round,
-    Requesting(Window, PageRequest<Raw<Q::Item>>),
 }
 
 impl<Q: Paginate> Follow<Q> {
@@ -209,53 +177,48 @@ impl<Q: Paginate> Follow<Q> {
     }
 
     /// Builds what the follower needs, and checks that it can follow this listing.
-    fn begin(&mut self, opened: Opened<Q>) -> Result<Running<Q>> {
-        let invalid = |why: String| Error::new(ErrorKind::InvalidRequest, why);
+    fn begin(&mut self, mut opened: Opened<Q>) -> Result<Running<Q>> {
         if let Some(limit) = opened.limit {
-            return Err(invalid(format!(
-                "a follower has no end, so `{limit}` can't be combined with it: remove it, and say where to begin with \
-                 `start_from`"
-            )));
+            return Err(cannot_be_limited(limit));
         }
-        let side = match opened.growth {
-            Growth::AtHead => Some(Side::Head),
-            Growth::AtEnd => Some(Side::End),
-            Growth::OneEnd => None,
-            Growth::Unknown => {
-                return Err(invalid(
-                    "a follower needs a listing that is sorted by when records were created, and it is undocumented \
-                     whether this one is: sort it by that, or, if you know at which end new records are added, set \
-                     `Listing::growth`"
-                        .to_owned(),
-                ));
-            }
-        };
-        let added = opened.query.requesting_timestamps().filter(|_| !self.is_as_queried);
-        if added.is_some() {
-            let notice = "the follower requests the state of the records, which the query doesn't";
-            self.notice = Some(notice);
-            tracing::info!(target: "actionlog", "{notice}");
-        }
-        let query = added.unwrap_or(opened.query);
-        if matches!(self.start, StartFrom::Since(_)) && !query.has_timestamps() {
-            let why = "the records of this listing have no timestamp to start from: use another `StartFrom`";
-            return Err(invalid(why.to_owned()));
-        }
+        let side = growing_side(opened.growth)?;
+        let query = self.query(opened.query)?;
         let auth_grace = self.auth_grace.or(opened.error_tolerance.auth_grace).unwrap_or(AUTH_GRACE);
         let tolerance = ErrorTolerance { errors: None, auth_grace: Some(auth_grace) };
+        // The table recognizes records that come again; a walk needs no more than that.
+        opened.plan.remembered = opened.plan.remembered.min(self.lookback.max(LOOKBACK));
         let limit = opened.plan.limit;
         let requester = Requester::new(opened.transport, WithRaw::new(query), opened.options, limit, tolerance);
-        // The table recognizes records that come again; a walk needs no more than that.
-        let remembered = opened.plan.remembered.min(self.lookback.max(LOOKBACK));
         let settings = Settings {
-            plan: Plan { remembered, ..opened.plan },
+            plan: opened.plan,
             listing: requester.listing()?,
             side,
             lookback: self.lookback,
             least: LEAST,
             tolerance: opened.since_tolerance,
         };
-        let machine = match &self.start {
+        Ok(Running::new(requester, Prefetcher::with_setting(opened.prefetch), self.machine(settings)?))
+    }
+
+    /// Returns the query to send: it requests the state of the records, where they have no time without it.
+    fn query(&mut self, query: Q) -> Result<Q> {
+        let added = query.requesting_timestamps().filter(|_| !self.is_as_queried);
+        if added.is_some() {
+            let notice = "the follower requests the state of the records, which the query doesn't";
+            self.notice = Some(notice);
+            tracing::info!(target: "actionlog", "{notice}");
+        }
+        let query = added.unwrap_or(query);
+        if matches!(self.start, StartFrom::Since(_)) && !query.has_timestamps() {
+            let why = "the records of this listing have no timestamp to start from: use another `StartFrom`";
+            return Err(Error::new(ErrorKind::InvalidRequest, why));
+        }
+        Ok(query)
+    }
+
+    /// The machine, at the start that was set.
+    fn machine(&self, settings: Settings) -> Result<Machine> {
+        Ok(match &self.start {
             StartFrom::Checkpoint(checkpoint) => {
                 let state = checkpoint.state(&settings)?;
                 Machine::of(settings, state)
@@ -263,19 +226,6 @@ impl<Q: Paginate> Follow<Q> {
             StartFrom::Beginning => Machine::new(settings, Begin::Beginning),
             StartFrom::Latest => Machine::new(settings, Begin::Latest),
             StartFrom::Since(time) => Machine::new(settings, Begin::Since(*time)),
-        };
-        Ok(Running {
-            requester,
-            prefetcher: Prefetcher::with_setting(opened.prefetch),
-            machine,
-            state: State::Between,
-            work: Work::Poll,
-            has_changed: false,
-            has_yielded: false,
-            was_caught_up: false,
-            partial: Vec::new(),
-            is_partial_due: false,
-            removed: VecDeque::new(),
         })
     }
 
@@ -285,6 +235,29 @@ impl<Q: Paginate> Follow<Q> {
             self.shutdown = None;
         }
         is_ready
+    }
+}
+
+/// The error for a setting that limits a scan.
+fn cannot_be_limited(limit: &str) -> Error {
+    let why = format!(
+        "a follower has no end, so `{limit}` can't be combined with it: remove it, and say where to begin with \
+         `start_from`"
+    );
+    Error::new(ErrorKind::InvalidRequest, why)
+}
+
+/// Returns the end of the listing that grows. `None` if it is one of them, and undocumented which.
+fn growing_side(growth: Growth) -> Result<Option<Side>> {
+    match growth {
+        Growth::AtHead => Ok(Some(Side::Head)),
+        Growth::AtEnd => Ok(Some(Side::End)),
+        Growth::OneEnd => Ok(None),
+        Growth::Unknown => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            "a follower needs a listing that is sorted by when records were created, and it is undocumented whether \
+             this one is: sort it by that, or, if you know at which end new records are added, set `Listing::growth`",
+        )),
     }
 }
 
@@ -312,136 +285,6 @@ impl<Q: Paginate> Stream for Follow<Q> {
             (this.has_ended, this.running) = (true, None);
         }
         Poll::Ready(Some(batch))
-    }
-}
-
-impl<Q: Paginate> Running<Q> {
-    fn poll_batch(&mut self, pace: &mut Pace, cx: &mut Context<'_>) -> Poll<Result<Batch<Q::Item>>> {
-        loop {
-            if std::mem::take(&mut self.is_partial_due) {
-                let error = Error::new(ErrorKind::Partial, "the server sent errors beside the records")
-                    .with_api(Some(ApiError::first_of(self.partial.clone())));
-                return Poll::Ready(Err(error.with_transient(true)));
-            }
-            if let Some(batch) = self.take_removed() {
-                return Poll::Ready(Ok(batch));
-            }
-            match &mut self.state {
-                State::Between => self.begin_round(pace),
-                State::Waiting(sleep) => {
-                    // A new timer each time: that of the last poll may belong to another runtime, which may have ended.
-                    let until = sleep.deadline();
-                    sleep.set(sleep_until(until));
-                    ready!(sleep.as_mut().poll(cx));
-                    self.state = State::Between;
-                }
-                State::Round => match self.machine.window() {
-                    Some(window) => self.state = State::Requesting(window, self.request(window)),
-                    None => {
-                        if let Some(batch) = self.end_round(pace) {
-                            return Poll::Ready(Ok(batch));
-                        }
-                    }
-                },
-                State::Requesting(window, request) => {
-                    let window = *window;
-                    let response = ready!(request.as_mut().poll(cx));
-                    self.state = State::Round;
-                    let listed = response.map_err(|error| {
-                        let error = self.requester.note_error(error);
-                        if !error.is_transient() {
-                            self.prefetcher.clear();
-                        }
-                        error
-                    })?;
-                    if let Some(batch) = self.take(window, listed) {
-                        return Poll::Ready(Ok(batch));
-                    }
-                }
-            }
-        }
-    }
-
-    fn begin_round(&mut self, pace: &mut Pace) {
-        let now = Instant::now();
-        if pace.take_scan(now) {
-            self.machine.begin_refresh();
-        }
-        let machine = &self.machine;
-        match pace.due(now, machine.is_behind(), machine.wants_sweep(), machine.is_refreshing()) {
-            Due::Round(work) => {
-                self.work = work;
-                (self.has_changed, self.has_yielded) = (false, false);
-                self.machine.start(work);
-                self.state = State::Round;
-            }
-            Due::At(time) => self.state = State::Waiting(Box::pin(sleep_until(time))),
-        }
-    }
-
-    /// Ends a round. Returns a batch without changes if the round had none, so that the caller sees how the follower
-    /// stands.
-    fn end_round(&mut self, pace: &mut Pace) -> Option<Batch<Q::Item>> {
-        self.prefetcher.clear();
-        self.state = State::Between;
-        pace.note_round(Instant::now(), self.work, self.has_changed);
-        let is_news = self.machine.take_finished_scan() || self.machine.is_caught_up() != self.was_caught_up;
-        let is_silent = self.has_yielded || self.work == Work::Refresh;
-        (is_news || !is_silent).then(|| self.batch(Vec::new()))
-    }
-
-    fn request(&mut self, window: Window) -> PageRequest<Raw<Q::Item>> {
-        let machine = &mut self.machine;
-        fetch(&self.requester, &mut self.prefetcher, window, |is_prefetched| {
-            machine.note_prefetched(is_prefetched);
-            Some((machine.prefetch_hint()?, u64::MAX))
-        })
-    }
-
-    /// Takes a page. Returns the batch of its changes, if there are any.
-    fn take(&mut self, window: Window, listed: ListPage<Record<Q>>) -> Option<Batch<Q::Item>> {
-        if self.requester.note_success() {
-            self.prefetcher.retry_failed(|window, flight| self.requester.request(window, flight));
-        }
-        let ListPage { records, total, errors } = listed;
-        let page = sightings::<Q>(&records, window.offset == 0, |key| self.machine.alike(key));
-        self.machine.note_partial(!errors.is_empty());
-        let found = self.machine.observe(&page, total);
-        self.is_partial_due = !errors.is_empty() && errors != self.partial;
-        self.partial = errors;
-        self.requester.transport.emit(Event::PageRead(PageRead {
-            call: self.requester.call.name(),
-            offset: window.offset,
-            limit: window.limit,
-            received: page.len(),
-            new: found.iter().filter(|it| it.kind != Kind::Updated).count(),
-            total,
-        }));
-        self.removed.extend(self.machine.take_gone());
-        let changes = changes::<Q>(found, records);
-        (!changes.is_empty()).then(|| self.batch(changes))
-    }
-
-    /// Some of the records that are gone, at most a page of them.
-    fn take_removed(&mut self) -> Option<Batch<Q::Item>> {
-        let most = usize::try_from(self.machine.settings().plan.limit).unwrap_or(usize::MAX);
-        let mut changes = Vec::new();
-        while changes.len() < most
-            && let Some(key) = self.removed.pop_front()
-        {
-            if self.machine.forget(&key) {
-                changes.push(Change::Removed(key));
-            }
-        }
-        (!changes.is_empty()).then(|| self.batch(changes))
-    }
-
-    fn batch(&mut self, changes: Vec<Change<Q::Item>>) -> Batch<Q::Item> {
-        self.has_yielded = true;
-        self.has_changed |= !changes.is_empty();
-        self.was_caught_up = self.machine.is_caught_up();
-        let checkpoint = Checkpoint::of(self.machine.state(), &self.machine.settings().listing);
-        Batch { changes, checkpoint, progress: progress(&self.machine) }
     }
 }
 

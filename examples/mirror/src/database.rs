@@ -54,10 +54,10 @@ impl Database {
                 Change::Invalid(record) => (record.id().unwrap_or(record.raw().as_str()).to_owned(), record.raw()),
                 _ => continue,
             };
-            if matches!(change, Change::New(_)) {
-                let count = "SELECT COUNT(*) FROM records WHERE log = ?1 AND id = ?2";
-                repeats += transaction.query_row(count, params![log, key], |row| row.get::<_, u64>(0))?;
-            }
+            let is_new = matches!(change, Change::New(_));
+            let count = "SELECT COUNT(*) FROM records WHERE log = ?1 AND id = ?2 AND (raw = ?3 OR ?4)";
+            let values = params![log, key, raw.as_str(), is_new];
+            repeats += transaction.query_row(count, values, |row| row.get::<_, u64>(0))?;
             transaction.execute(
                 "INSERT INTO records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET raw = excluded.raw",
                 params![log, key, raw.as_str()],
@@ -79,7 +79,7 @@ impl Database {
         rows.collect()
     }
 
-    /// How many records came as new that were there already.
+    /// How many records came as new that were there already, or came as they were.
     pub fn repeats(&self, log: &str) -> rusqlite::Result<u64> {
         let select = "SELECT repeats FROM checkpoints WHERE log = ?1";
         Ok(self.connection.query_row(select, [log], |row| row.get(0)).optional()?.unwrap_or_default())

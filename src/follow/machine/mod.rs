@@ -5,16 +5,16 @@
 //! page means for the records that the follower remembers.
 //!
 //! - `table` holds these: the newest records, in order, each with a digest.
-//! - `place` compares a page with the table: which record is new, late or changed. It is the one rule that all walks
+//! - `compare` compares a page with the table: which record is new, late or changed. It is the one rule that all walks
 //!   share.
 //! - `poll` looks at the growing end, and catches up. `sweep` reads the lookback again. `scan` reads a listing that
-//!   isn't known yet, or all of it once more.
+//!   isn't known yet, or all of it again.
 //! - `order` finds out which end grows where that is undocumented.
 
+mod compare;
 #[cfg(test)]
 mod model;
 pub(crate) mod order;
-mod place;
 mod poll;
 mod scan;
 pub(crate) mod state;
@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Fingerprint;
-use crate::follow::batch::GapReason;
+use crate::follow::gap::GapReason;
 use crate::follow::machine::scan::{Refresh, Scan};
 use crate::follow::machine::state::{Phase, State};
 use crate::follow::machine::sweep::Sweep;
@@ -342,7 +342,7 @@ impl Machine {
             Side::Head => {
                 self.state.end = None;
                 if self.state.phase == Phase::Steady {
-                    self.state.place = None;
+                    self.state.position = None;
                 }
             }
             Side::End => self.state.head = None,

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::follow::batch::GapReason;
+use crate::follow::gap::GapReason;
+use crate::follow::machine::compare::{Comparison, View};
 use crate::follow::machine::order::newest_side;
-use crate::follow::machine::place::{Placed, View};
-use crate::follow::machine::state::Place;
+use crate::follow::machine::state::ScanPosition;
 use crate::follow::machine::table::Table;
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
 use crate::page::RecordKey;
@@ -60,23 +60,23 @@ impl Machine {
             self.is_behind = true;
             return Vec::new();
         }
-        let placed = self.place(View::new(Side::Head, page));
-        if placed.is_replaced() {
+        let seen = self.compare(View::new(Side::Head, page));
+        if seen.is_replaced() {
             self.lose_anchors(GapReason::AnchorsGone);
-            return placed.found;
+            return seen.found;
         }
-        if is_undecided && placed.found.iter().any(|it| it.kind == Kind::New) {
+        if is_undecided && seen.found.iter().any(|it| it.kind == Kind::New) {
             self.decide(Side::Head);
         }
-        if placed.unresolved.is_empty() || (self.side().is_none() && placed.ends_unknown(Side::Head)) {
+        if seen.unresolved.is_empty() || (self.side().is_none() && seen.ends_unknown(Side::Head)) {
             self.end_poll();
-        } else if self.is_at_bottom(Side::Head, &placed) {
-            self.learn(Side::Head, page, &placed);
+        } else if self.is_at_bottom(Side::Head, &seen) {
+            self.learn(Side::Head, page, &seen);
             self.end_poll();
         } else {
-            return self.begin_catch_up(placed, page, total);
+            return self.begin_catch_up(seen, page, total);
         }
-        placed.found
+        seen.found
     }
 
     /// While both ends are followed, the other one is next.
@@ -86,23 +86,23 @@ impl Machine {
 
     /// Looks for the records that the page at the head doesn't show. Those that it shows may have moved there, or stand
     /// above a long row of late ones.
-    fn begin_catch_up(&mut self, placed: Placed, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+    fn begin_catch_up(&mut self, seen: Comparison, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
         let shown: HashSet<_> = page.iter().map(|it| &it.key).collect();
         let table = self.state.head.iter().flat_map(Table::iter);
         let mut anchors: Vec<_> = table.filter(|it| !shown.contains(&it.key)).map(|it| it.key.fingerprint()).collect();
         let is_stable = self.is_stable();
-        let certain = placed.lowest.clone().filter(|_| placed.ends_unknown(Side::Head));
+        let certain = seen.lowest.clone().filter(|_| seen.ends_unknown(Side::Head));
         if anchors.is_empty() && certain.is_some() {
             self.finish(false);
-            return placed.found;
+            return seen.found;
         }
         if anchors.is_empty() {
             anchors.extend(self.state.head.iter().flat_map(Table::iter).map(|it| it.key.fingerprint()));
         }
-        self.wants_sweep |= placed.any_known;
+        self.wants_sweep |= seen.any_known;
         let walk = Box::new(TowardHead::new(self.settings.plan.clone(), &anchors));
         let known = certain.filter(|_| is_stable).map(|(_, key)| key);
-        let mut found = placed.found;
+        let mut found = seen.found;
         found.extend(self.observe_catch_up(walk, known, page, total));
         found
     }
@@ -116,7 +116,7 @@ impl Machine {
     ) -> Vec<Found> {
         let offset = walk.window().map_or(0, |it| it.offset);
         let forced: Vec<_> = walk.observe(&keys(page), total).iter().map(|it| *it != Delivery::Skip).collect();
-        let placed = self.place(View::new(Side::Head, page).forced(&forced).of_catch_up());
+        let seen = self.compare(View::new(Side::Head, page).forced(&forced).of_catch_up());
         if forced.contains(&true) {
             // What came stands above what was known: this end grows.
             self.decide(Side::Head);
@@ -124,17 +124,17 @@ impl Machine {
         let length = self.state.head.as_ref().map_or(0, Table::len) as u64;
         let is_far = self.is_stable() && offset > BELOW * length.max(self.settings.remembered() as u64);
         match walk.end() {
-            None if known.is_some() && is_far && !forced.contains(&true) => self.lose_place(known, false),
+            None if known.is_some() && is_far && !forced.contains(&true) => self.lose_position(known, false),
             None => self.task = Some(Task::CatchUp(walk, known)),
-            Some(End::Lost | End::Emptied) => self.lose_place(known, page.is_empty() && offset == 0),
+            Some(End::Lost | End::Emptied) => self.lose_position(known, page.is_empty() && offset == 0),
             Some(_) if self.side().is_none() => self.end_poll(),
             Some(end) => self.finish(matches!(end, End::Grew | End::GrewUnproved)),
         }
-        placed.found
+        seen.found
     }
 
     /// No anchor was found below the head.
-    fn lose_place(&mut self, known: Option<RecordKey>, is_empty: bool) {
+    fn lose_position(&mut self, known: Option<RecordKey>, is_empty: bool) {
         let table = self.state.head.as_mut();
         match known.zip(table).and_then(|(key, table)| Some((table.index(&key)?, table))) {
             _ if is_empty => self.state.gap = Some(GapReason::Emptied),
@@ -148,8 +148,8 @@ impl Machine {
     }
 
     pub(super) fn begin_tail(&mut self, tail: Tail) {
-        let place = self.state.place.get_or_insert_with(|| Place::at(0));
-        self.task = Some(Task::Tail(Box::new(place.walk(&self.settings)), tail));
+        let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
+        self.task = Some(Task::Tail(Box::new(position.walk(&self.settings)), tail));
     }
 
     pub(super) fn observe_tail(
@@ -160,12 +160,17 @@ impl Machine {
         total: Option<u64>,
     ) -> Vec<Found> {
         let offset = walk.window().map_or(0, |it| it.offset);
-        if let Some(place) = &mut self.state.place {
-            place.shift(page, offset);
+        if let Some(position) = &mut self.state.position {
+            position.shift(page, offset);
         }
-        let was_anew = walk.has_restarted();
+        let had_restarted = walk.has_restarted();
         let deliveries = walk.observe(&keys(page), total);
-        let has_restarted = walk.has_restarted() && !was_anew;
+        let has_restarted = walk.has_restarted() && !had_restarted;
+        let is_at_head = has_restarted && self.side().is_none();
+        if is_at_head && page.first().is_some_and(|it| !self.state.head.iter().any(|head| head.contains(&it.key))) {
+            // The position is lost because records came at the head.
+            return self.look(page, total);
+        }
         if let Some(end) = self.state.end.as_mut().filter(|_| has_restarted) {
             // It reads everything again, from the head. What was remembered still tells what has changed.
             if end.len() >= CHAIN {
@@ -197,16 +202,16 @@ impl Machine {
         // Before the end is proved, what is remembered above the records of this page may stand in the next one.
         self.is_newest =
             self.side() == Some(Side::End) && !walk.has_restarted() && matches!(walk.end(), Some(End::Proved));
-        let placed = self.place(View::new(Side::End, page).forced(&forced).silent(tail.silent));
+        let seen = self.compare(View::new(Side::End, page).forced(&forced).silent(tail.silent));
         if walk.end().is_some() || !walk.has_restarted() {
             self.rejoin();
         }
-        self.advance_place(&walk, page, deliveries);
-        if self.side().is_none() && placed.any_known && placed.found.iter().any(|it| it.kind == Kind::New) {
+        self.advance_position(&walk, page, deliveries);
+        if self.side().is_none() && seen.any_known && seen.found.iter().any(|it| it.kind == Kind::New) {
             self.decide(Side::End);
         }
         self.go_on_or_end(walk, tail);
-        placed.found
+        seen.found
     }
 
     /// A walk that began again from the head goes on where it was before. What it passes over stays remembered.
@@ -219,14 +224,14 @@ impl Machine {
     }
 
     /// Moves the position of a walk behind the records that it delivers.
-    pub(super) fn advance_place(&mut self, walk: &Walk, page: &[Sighting], deliveries: &[Delivery]) {
-        let Some(place) = &mut self.state.place else { return };
+    pub(super) fn advance_position(&mut self, walk: &Walk, page: &[Sighting], deliveries: &[Delivery]) {
+        let Some(position) = &mut self.state.position else { return };
         for (record, delivery) in page.iter().zip(deliveries) {
             if let Delivery::Next(offset) = delivery {
-                place.advance(&record.key, *offset);
+                position.advance(&record.key, *offset);
             }
         }
-        place.note(walk);
+        position.note(walk);
     }
 
     fn go_on_or_end(&mut self, walk: Box<Walk>, tail: Tail) {
@@ -235,7 +240,7 @@ impl Machine {
             Some(End::Emptied) => {
                 if matches!(self.state.phase, Phase::Start(_)) {
                     // It hasn't begun: there is nothing to come back to.
-                    self.state.place = None;
+                    self.state.position = None;
                     self.state.end = Some(Table::new(self.settings.remembered()));
                 }
                 self.state.gap = Some(GapReason::Emptied);
@@ -247,7 +252,7 @@ impl Machine {
             }
             Some(_) if tail.guessed && self.state.is_blank() => {
                 // The total pointed behind the end.
-                self.state.place = None;
+                self.state.position = None;
                 self.begin_tail(Tail { guessed: false, ..tail });
             }
             Some(end) => {

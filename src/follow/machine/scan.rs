@@ -1,9 +1,9 @@
-//! Reads a listing for the first time, or all of it once more. Does no I/O.
+//! Reads a listing for the first time, or all of it again. Does no I/O.
 
-use crate::follow::batch::GapReason;
+use crate::follow::gap::GapReason;
+use crate::follow::machine::compare::View;
 use crate::follow::machine::order::newest_side;
-use crate::follow::machine::place::View;
-use crate::follow::machine::state::{Left, Phase, Place};
+use crate::follow::machine::state::{Left, Phase, ScanPosition};
 use crate::follow::machine::table::Table;
 use crate::follow::machine::{Begin, Found, Kind, Machine, Settings, Side, Sighting, Tail, Task, keys};
 use crate::page::summary::End;
@@ -42,11 +42,11 @@ impl Scan {
     }
 }
 
-/// A full scan: delivers the records behind the lookback once more.
+/// A full scan: delivers the records behind the lookback again.
 #[derive(Debug)]
 pub(super) struct Refresh {
     pub(super) walk: Walk,
-    place: Place,
+    position: ScanPosition,
     /// It has come to a remembered record.
     has_met: bool,
     left: Left,
@@ -57,14 +57,14 @@ pub(super) struct Refresh {
 impl Refresh {
     pub(super) fn new(settings: &Settings) -> Self {
         let walk = Walk::new(settings.plan.clone());
-        Self { walk, place: Place::at(0), has_met: false, left: Left::default(), is_resumed: false }
+        Self { walk, position: ScanPosition::at(0), has_met: false, left: Left::default(), is_resumed: false }
     }
 
-    fn resume(place: Place, settings: &Settings) -> Self {
-        let walk = place.walk(settings);
+    fn resume(position: ScanPosition, settings: &Settings) -> Self {
+        let walk = position.walk(settings);
         // It has passed the head, where the remembered records stand unless the listing grows at its end.
         let has_met = settings.side != Some(Side::End);
-        Self { walk, place, has_met, left: Left::default(), is_resumed: true }
+        Self { walk, position, has_met, left: Left::default(), is_resumed: true }
     }
 }
 
@@ -88,13 +88,13 @@ impl Machine {
         if matches!(kind, ScanKind::All) {
             self.state.phase = Phase::Scanning;
         }
-        self.state.place = Some(Place::at(0));
+        self.state.position = Some(ScanPosition::at(0));
         self.task = Some(Task::Scan(Box::new(Scan::new(Walk::new(self.settings.plan.clone()), kind))));
     }
 
     pub(super) fn resume_scan(&mut self) {
-        let place = self.state.place.get_or_insert_with(|| Place::at(0));
-        self.task = Some(Task::Scan(Box::new(Scan::new(place.walk(&self.settings), ScanKind::All))));
+        let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
+        self.task = Some(Task::Scan(Box::new(Scan::new(position.walk(&self.settings), ScanKind::All))));
     }
 
     /// Takes the first page, where that decides how to begin.
@@ -113,7 +113,7 @@ impl Machine {
                     Some(start) => {
                         // The total is a hint: what it says doesn't matter as long as there are records.
                         let plan = crate::page::walk::plan::Plan { start, ..self.settings.plan.clone() };
-                        self.state.place = Some(Place::at(start));
+                        self.state.position = Some(ScanPosition::at(start));
                         let tail = Tail { silent: true, guessed: true };
                         self.task = Some(Task::Tail(Box::new(Walk::new(plan)), tail));
                         return Vec::new();
@@ -218,7 +218,7 @@ impl Machine {
         match self.side() {
             None => self.finish(false),
             _ => {
-                self.state.place = None;
+                self.state.position = None;
                 match scan.kind {
                     ScanKind::Prime => self.finish(false),
                     // What came at the head meanwhile.
@@ -238,14 +238,17 @@ impl Machine {
         is_silent: bool,
     ) -> Vec<Found> {
         // What was remembered before this page, and what is inserted into that.
-        let mut found = self.place(View::new(Side::Head, page).silent(is_silent)).found;
+        let mut found = self.compare(View::new(Side::Head, page).silent(is_silent)).found;
+        let is_again = before.is_some() || walk.has_restarted();
         for (index, (record, delivery)) in page.iter().zip(deliveries).enumerate() {
             let is_known = self.state.head.as_ref().is_some_and(|it| it.contains(&record.key));
-            if *delivery == Delivery::Skip || is_known {
+            // A walk that began again comes to records that it has delivered, and reads on behind them.
+            let is_old = *delivery == Delivery::Skip && is_again && walk.has_delivered(&record.key);
+            if is_known || (*delivery == Delivery::Skip && !is_old) {
                 continue;
             }
             let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
-            let is_wanted = digest.is_some() || self.is_wanted(record);
+            let is_wanted = digest.is_some() || (!is_old && self.is_wanted(record));
             if !is_silent && is_wanted && digest != Some(record.digest) {
                 let kind = match delivery {
                     _ if digest.is_some() => Kind::Updated,
@@ -254,8 +257,8 @@ impl Machine {
                 };
                 found.push(Found { index, kind });
             }
-            if matches!(delivery, Delivery::Next(_)) {
-                self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len());
+            if *delivery != Delivery::Late {
+                self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
             }
         }
         if !walk.has_restarted()
@@ -264,12 +267,13 @@ impl Machine {
             // The walk has come to what it had read before.
             before.iter().for_each(|it| head.push_back(it.clone()));
         }
-        self.advance_place(walk, page, deliveries);
+        self.advance_position(walk, page, deliveries);
         found
     }
 
-    /// Remembers a record of the first scan that stands below `above` in its page.
-    fn remember_scanned(&mut self, record: &Sighting, above: Option<&RecordKey>, received: usize) {
+    /// Remembers a record of the first scan that stands below `above` in its page. `is_old`: it was delivered before
+    /// the scan began again.
+    fn remember_scanned(&mut self, record: &Sighting, above: Option<&RecordKey>, received: usize, is_old: bool) {
         let entry = self.entry(record);
         if let Some(end) = &mut self.state.end {
             end.insert(0, entry.clone());
@@ -282,7 +286,7 @@ impl Machine {
                     head.push_back(entry);
                 }
             }
-            Some(_) if self.state.end.is_none() && entry.is_open() => {
+            Some(_) if self.state.end.is_none() && entry.is_open() && !is_old => {
                 self.state.left.note(&record.key, record.time, true);
             }
             _ => {}
@@ -311,11 +315,11 @@ impl Machine {
         let found = self.refresh_page(&mut scan, page, &deliveries);
         for (record, delivery) in page.iter().zip(&deliveries) {
             if let Delivery::Next(offset) = delivery {
-                scan.place.advance(&record.key, *offset);
+                scan.position.advance(&record.key, *offset);
             }
         }
-        scan.place.note(&scan.walk);
-        self.state.refresh = Some(scan.place.clone());
+        scan.position.note(&scan.walk);
+        self.state.refresh = Some(scan.position.clone());
         match scan.walk.end() {
             None => self.refresh = Some(scan),
             Some(end) => self.end_refresh(*scan, end),
@@ -323,14 +327,14 @@ impl Machine {
         found
     }
 
-    /// Takes a page of a full scan: what stands behind the lookback is delivered once more.
+    /// Takes a page of a full scan: what stands behind the lookback is delivered again.
     fn refresh_page(&mut self, scan: &mut Refresh, page: &[Sighting], deliveries: &[Delivery]) -> Vec<Found> {
         let side = self.side().unwrap_or(Side::Head);
         let is_known = |it: &Sighting| self.state.table_of(side).is_some_and(|table| table.contains(&it.key));
         let (first, last) = (page.iter().position(is_known), page.iter().rposition(is_known));
-        let placed = self.place(View::new(side, page));
-        let mut found = placed.found;
-        for index in placed.unresolved.iter().rev().copied() {
+        let seen = self.compare(View::new(side, page));
+        let mut found = seen.found;
+        for index in seen.unresolved.iter().rev().copied() {
             let is_behind = match side {
                 Side::Head => scan.has_met || first.is_some_and(|it| it < index),
                 Side::End => !scan.has_met && last.is_none_or(|it| index < it),

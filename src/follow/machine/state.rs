@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::{Cursor, Fingerprint, Learned, Position};
-use crate::follow::batch::GapReason;
+use crate::follow::gap::GapReason;
 use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{Begin, Settings, Side, Sighting};
 use crate::page::RecordKey;
@@ -30,9 +30,9 @@ pub(crate) struct State {
     pub(crate) head: Option<Table>,
     pub(crate) end: Option<Table>,
     /// The position of the first scan, and of what was read last of a listing that grows at its end.
-    pub(crate) place: Option<Place>,
+    pub(crate) position: Option<ScanPosition>,
     /// The position of a full scan.
-    pub(crate) refresh: Option<Place>,
+    pub(crate) refresh: Option<ScanPosition>,
     /// Records that aren't newer than this are not delivered.
     pub(crate) floor: Option<DateTime<Utc>>,
     pub(crate) gap: Option<GapReason>,
@@ -65,7 +65,7 @@ impl State {
             phase: Phase::Start(begin),
             head: (settings.side != Some(Side::End)).then(table),
             end: (settings.side != Some(Side::Head)).then(table),
-            place: None,
+            position: None,
             refresh: None,
             floor: if let Begin::Since(time) = begin { Some(time) } else { None },
             gap: None,
@@ -83,7 +83,7 @@ impl State {
         self.phase = Phase::Start(begin);
         self.head = (head || side == Some(Side::Head)).then(|| Table::new(remembered));
         self.end = (end || side == Some(Side::End)).then(|| Table::new(remembered));
-        self.place = None;
+        self.position = None;
         self.refresh = None;
     }
 
@@ -108,11 +108,11 @@ impl State {
 
     /// Notes the last record of a listing that grows at its end, and where it stands.
     pub(crate) fn end_at(&mut self, last: &RecordKey, offset: u64) {
-        let (Some(place), Some(end)) = (&mut self.place, &self.end) else { return };
-        if place.last.as_ref() != Some(last)
+        let (Some(known), Some(end)) = (&mut self.position, &self.end) else { return };
+        if known.last.as_ref() != Some(last)
             && let Some(index) = end.index(last)
         {
-            place.rebuild(end, index, offset);
+            known.rebuild(end, index, offset);
         }
     }
 
@@ -126,7 +126,7 @@ impl State {
 
 /// A position in the listing, with what a cursor holds besides.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ScanPosition {
     position: Position,
     /// The offset of the last record.
     pub(crate) offset: u64,
@@ -135,7 +135,7 @@ pub(crate) struct Place {
     learned: Learned,
 }
 
-impl Place {
+impl ScanPosition {
     pub(crate) fn at(offset: u64) -> Self {
         let learned = Learned { totals: None, whole: offset == 0, many: false, unoverlapped: false, shift: None };
         Self { position: Position::at(offset), offset, last: None, anchors: Vec::new(), learned }

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use crate::follow::batch::GapReason;
-use crate::follow::machine::place::{Placed, View};
+use crate::follow::gap::GapReason;
+use crate::follow::machine::compare::{Comparison, View};
 use crate::follow::machine::table::Table;
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Task, keys};
 use crate::page::summary::End;
@@ -73,9 +73,9 @@ impl Machine {
         // While both ends are followed, in turn.
         let side = self.side().unwrap_or(if self.sweeps % 2 == 1 { Side::Head } else { Side::End });
         let (remembered, limit) = (self.settings.remembered(), u64::from(self.settings.plan.limit));
-        let start = match (side, &self.state.place) {
+        let start = match (side, &self.state.position) {
             // Late records push known ones down: a page below the lookback shows what they stand above.
-            (Side::End, Some(place)) => (place.offset + 1).saturating_sub(remembered as u64 + limit),
+            (Side::End, Some(position)) => (position.offset + 1).saturating_sub(remembered as u64 + limit),
             _ => 0,
         };
         let plan = Plan { start, remembered, ..self.settings.plan.clone() };
@@ -115,27 +115,29 @@ impl Machine {
         };
         let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
         let above = sweep.lowest.as_ref().filter(|_| sweep.side == Side::Head);
-        let placed = self.place(View::new(sweep.side, page).forced(&forced).below(above));
-        if follows_known && !placed.unresolved.is_empty() {
+        let seen = self.compare(View::new(sweep.side, page).forced(&forced).below(above));
+        if follows_known && !seen.unresolved.is_empty() {
             // The walk lost its position, and has passed these: a poll reads them.
             self.finish(true);
-            return placed.found;
+            return seen.found;
         }
         sweep.ends_known |=
-            !sweep.walk.is_lost() && placed.any_known && placed.unresolved.iter().all(|it| it + 1 < page.len());
+            !sweep.walk.is_lost() && seen.any_known && seen.unresolved.iter().all(|it| it + 1 < page.len());
+        // (It may be gone: behind what is delivered here, a poll finds all that is newer, and knows it by the table.)
+        sweep.has_passed |= seen.found.iter().any(|it| it.kind != Kind::Updated);
         if sweep.side == Side::End && !sweep.walk.is_lost() {
-            self.move_place(&mut sweep, offset, page);
+            self.move_position(&mut sweep, offset, page);
         }
-        if self.side().is_none() && placed.any_known && placed.found.iter().any(|it| it.kind == Kind::New) {
+        if self.side().is_none() && seen.any_known && seen.found.iter().any(|it| it.kind == Kind::New) {
             self.decide(sweep.side);
         }
-        self.go_down(sweep, offset, page, &placed);
-        placed.found
+        self.go_down(sweep, offset, page, &seen);
+        seen.found
     }
 
     /// What stands behind the position is delivered now: a poll goes on behind it.
-    fn move_place(&mut self, sweep: &mut Sweep, offset: u64, page: &[Sighting]) {
-        sweep.has_passed |= self.state.place.as_ref().is_some_and(|it| it.is_in(page));
+    fn move_position(&mut self, sweep: &mut Sweep, offset: u64, page: &[Sighting]) {
+        sweep.has_passed |= self.state.position.as_ref().is_some_and(|it| it.is_in(page));
         let Some(last) = page.last() else { return };
         let index = self.state.end.as_ref().and_then(|it| it.index(&last.key));
         let is_end = matches!(sweep.walk.end(), Some(End::Proved));
@@ -156,32 +158,32 @@ impl Machine {
             return found;
         }
         let _ = sweep.walk.observe(&keys(page), total);
-        self.go_down(sweep, 0, page, &Placed { any_known: true, ..Placed::default() });
+        self.go_down(sweep, 0, page, &Comparison { any_known: true, ..Comparison::default() });
         found
     }
 
     /// Decides whether the sweep goes on.
-    fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], placed: &Placed) {
+    fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], seen: &Comparison) {
         let side = sweep.side;
         sweep.deepest = sweep.deepest.max(offset.saturating_add(page.len() as u64));
         let is_end = sweep.walk.end().is_some();
         self.note_absent(side, page, offset == 0, is_end);
-        if !placed.unresolved.is_empty() && placed.is_replaced() {
+        if !seen.unresolved.is_empty() && seen.is_replaced() {
             return self.lose_anchors(GapReason::AnchorsGone);
         }
-        let is_at_bottom = self.is_at_bottom(side, placed) || sweep.follows_bottom(page, placed);
+        let is_at_bottom = self.is_at_bottom(side, seen) || sweep.follows_bottom(page, seen);
         match (side, self.state.table_of(side)) {
-            (Side::Head, Some(table)) => sweep.note_passed(page, placed, is_at_bottom, table),
+            (Side::Head, Some(table)) => sweep.note_passed(page, seen, is_at_bottom, table),
             (Side::End, Some(table)) => sweep.note_between(page, table),
             (_, None) => {}
         }
         if is_at_bottom && self.side().is_some() {
             // (While both ends are followed, what stands there may be new.)
-            self.learn(side, page, placed);
+            self.learn(side, page, seen);
         }
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
         sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
-        // Below the oldest remembered record is old ground. (Records that are gone take places in the table.)
+        // Below the oldest remembered record is old ground. (Records that are gone take up entries of the table.)
         let is_bottom = is_at_bottom && self.state.table_of(side).is_some_and(Table::is_full);
         let is_open = !sweep.passed.is_empty();
         let depth = self.settings.remembered() as u64;
@@ -289,18 +291,18 @@ impl Machine {
 
 impl Sweep {
     /// Whether the page shows what stands below the oldest remembered record, with which the last page ended.
-    fn follows_bottom(&self, page: &[Sighting], placed: &Placed) -> bool {
+    fn follows_bottom(&self, page: &[Sighting], seen: &Comparison) -> bool {
         let is_bottom = page.first().map(|it| it.key.fingerprint()) == self.bottom && self.bottom.is_some();
-        is_bottom && placed.unresolved.len() + 1 == page.len() && !placed.unresolved.contains(&0)
+        is_bottom && seen.unresolved.len() + 1 == page.len() && !seen.unresolved.contains(&0)
     }
 
     /// Notes the unknown records of a page, and which of those that were passed are late.
-    fn note_passed(&mut self, page: &[Sighting], placed: &Placed, is_at_bottom: bool, table: &Table) {
-        let lowest = placed.lowest.as_ref().map(|(index, _)| *index);
+    fn note_passed(&mut self, page: &[Sighting], seen: &Comparison, is_at_bottom: bool, table: &Table) {
+        let lowest = seen.lowest.as_ref().map(|(index, _)| *index);
         if lowest.is_some() || is_at_bottom {
             self.late.extend(self.passed.drain(..));
         }
-        for index in placed.unresolved.iter().copied() {
+        for index in seen.unresolved.iter().copied() {
             let key = page[index].key.fingerprint();
             if lowest.is_some_and(|lowest| index < lowest) {
                 self.late.insert(key);

@@ -116,6 +116,8 @@ struct Scan {
     seen: RecentKeys,
     /// The records seen since the scan restarted from the head, until it comes to one of `seen` again.
     restarted: Option<RecentKeys>,
+    /// It restarted again before that, so that `seen` has records of several passes, and others stand between them.
+    is_mixed: bool,
     /// By how many records windows overlap beyond the one. It grows when the position is lost, as that tends to repeat.
     extra_overlap: u64,
     /// The index in the next page at which the last seen record stands if nothing changes.
@@ -253,6 +255,11 @@ impl Walk {
 
     pub(crate) fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// Whether the walk, or the one that it resumes, has delivered a record that is in the last page.
+    pub(crate) fn has_delivered(&self, key: &RecordKey) -> bool {
+        self.scan.has_seen(key) || self.before.contains(key)
     }
 
     /// The seen record with the same raw JSON as an invalid one at the start of a page: the one expected there, or else
@@ -406,6 +413,13 @@ impl Scan {
     /// The keys by which this pass numbers its records: those since the restart, if it restarted.
     fn current(&self) -> &RecentKeys {
         self.restarted.as_ref().unwrap_or(&self.seen)
+    }
+
+    /// Restarts the pass from the head.
+    fn restart(&mut self, remembered: usize) {
+        self.is_mixed |= self.restarted.is_some();
+        self.rejoin();
+        self.restarted = Some(RecentKeys::new(remembered));
     }
 
     /// Ends a restart: its records stand before those of the pass.

@@ -3,7 +3,6 @@
 
 use crate::page::walk::drift::Drift;
 use crate::page::walk::position::{Found, Locator, Memory};
-use crate::page::walk::recent::RecentKeys;
 use crate::page::walk::{Delivery, Probe, Walk};
 use crate::page::{RecordKey, Stability};
 
@@ -45,7 +44,9 @@ impl Walk {
 
     /// Compares a page with the records seen so far.
     fn view(&self, page: &[RecordKey]) -> PageView {
-        let last_seen = page.iter().rposition(|id| self.has_seen(id));
+        // What a restarted pass comes to again is read on, unless all that follows it was seen.
+        let rejoins = self.rejoins(page);
+        let last_seen = page.iter().rposition(|id| if rejoins { self.has_seen(id) } else { self.is_of_pass(id) });
         let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
         PageView {
             offset: self.scan.offset,
@@ -75,6 +76,22 @@ impl Walk {
         self.scan.has_seen(id) || (self.first_pass.is_none() && self.before.contains(id))
     }
 
+    /// Whether a record shows where this pass stands. After a restart from the head, only those do that were seen
+    /// since: between them and the others are records that came meanwhile.
+    fn is_of_pass(&self, id: &RecordKey) -> bool {
+        match &self.scan.restarted {
+            Some(restarted) => restarted.contains(id),
+            None => self.has_seen(id),
+        }
+    }
+
+    /// Whether a restarted pass comes to a record of the first one. If it has restarted more than once, records don't
+    /// stand where they did: it reads on, and jumps nowhere.
+    fn rejoins(&self, page: &[RecordKey]) -> bool {
+        let is_first_restart = self.restarts < 2 && self.scan.restarted.is_some() && !self.scan.is_mixed;
+        is_first_restart && page.iter().any(|id| self.scan.seen.contains(id))
+    }
+
     /// R3. Whether the page shows where the scan stands. If it doesn't, the next window is set.
     fn shows_position(&mut self, page: &[RecordKey]) -> bool {
         if let Some(shows) = self.probe(page) {
@@ -84,7 +101,7 @@ impl Walk {
         let scan = &mut self.scan;
         if std::mem::take(&mut scan.restart) {
             // The records seen are gone, or far down. Scan from the head until one of them comes.
-            scan.restarted.get_or_insert_with(|| RecentKeys::new(self.plan.remembered));
+            scan.restart(self.plan.remembered);
             return true;
         }
         if !self.plan.rules.go_back || scan.seen.is_empty() || (singles && !scan.on_seen) {
@@ -98,12 +115,12 @@ impl Walk {
         // position.
         let may_be_elsewhere = self.plan.order == Stability::Unstable
             && self.scan.offset > 0
-            && !page.first().is_some_and(|it| self.has_seen(it));
+            && !page.first().is_some_and(|it| self.is_of_pass(it));
         let is_predicted = self.scan.drift.predicted() > 0;
         // Behind the position, a seen record that moved there, or that is listed twice, may begin the window as well.
         let may_be_elsewhere =
             may_be_elsewhere || (is_predicted && self.plan.order == Stability::Unstable && !self.continues(page));
-        if !may_be_elsewhere && page.iter().any(|id| self.has_seen(id)) {
+        if !may_be_elsewhere && page.iter().any(|id| self.is_of_pass(id)) {
             return true;
         }
         if is_predicted {
@@ -140,7 +157,7 @@ impl Walk {
     /// Returns whether the record delivered last is in the page, or may follow on it.
     fn continues(&self, page: &[RecordKey]) -> bool {
         let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
-        let may_follow = is_full && page.last().is_some_and(|it| self.has_seen(it));
+        let may_follow = is_full && page.last().is_some_and(|it| self.is_of_pass(it));
         may_follow || page.iter().any(|it| self.scan.current().distance(it) == Some(0))
     }
 
@@ -241,15 +258,16 @@ impl Walk {
     fn mark(&mut self, page: &[RecordKey], view: &PageView, deliveries: &mut [Delivery]) {
         let rules = self.plan.rules;
         let on_head = self.first_pass.is_some();
-        // If the scan has restarted before, records don't stand where they did: it reads on, and jumps nowhere.
-        let is_first_restart = self.restarts < 2 && self.scan.restarted.is_some();
-        let rejoins = is_first_restart && page.iter().any(|id| self.scan.seen.contains(id));
+        let rejoins = self.rejoins(page);
         // Everything before this index was passed; what follows is next.
         let next_from = view.last_seen.map_or(0, |it| it + 1);
         for (index, (id, delivery)) in page.iter().zip(deliveries.iter_mut()).enumerate() {
             let is_new = if rules.last_seen { !self.has_seen(id) } else { view.is_first || index > 0 };
             let is_next = index >= next_from;
             if is_new {
+                self.note_alike_of(id);
+            }
+            if is_new || !(rejoins || self.is_of_pass(id)) {
                 self.remember(id, is_next);
             }
             *delivery = match is_new {
@@ -274,12 +292,14 @@ impl Walk {
         }
     }
 
-    /// Adds a new record to those seen on this pass.
+    /// Notes whether a new record is an invalid one with the raw JSON of another.
+    fn note_alike_of(&mut self, id: &RecordKey) {
+        self.counters.alike |= id.is_unreadable() && self.scan.seen.alike(id).is_some();
+    }
+
+    /// Adds a record to those seen on this pass.
     fn remember(&mut self, id: &RecordKey, is_next: bool) {
         let scan = &mut self.scan;
-        if id.is_unreadable() && scan.seen.alike(id).is_some() {
-            self.counters.alike = true;
-        }
         let keys = scan.restarted.as_mut().unwrap_or(&mut scan.seen);
         if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) }
     }

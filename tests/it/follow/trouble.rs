@@ -258,6 +258,65 @@ async fn a_clock_that_jumps_changes_the_lag_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_follower_restarted_behind_a_clock_that_was_set_goes_on_from_its_checkpoint() {
+    // What decides is how the machine's clock and the times of records and checkpoints differ, whichever was set.
+    let (day, year) = (chrono::Duration::days(1), chrono::Duration::days(365));
+    let since = chrono::Utc::now() - chrono::Duration::hours(1);
+    for start in [StartFrom::Beginning, StartFrom::Since(since)] {
+        let server = FakeServer::new();
+        let add = |id: i64, by: chrono::Duration| {
+            let mut record: serde_json::Value = serde_json::from_str(&event(id, "started")).unwrap();
+            record["createdAt"] = (chrono::Utc::now() + by).to_rfc3339().into();
+            server.unleash().add_raw("default", 1, record.to_string());
+        };
+        (1..=60).for_each(|id| add(id, chrono::Duration::zero()));
+        let mut follow = events(&server).start_from(start.clone());
+        assert_eq!(catch_up(&mut follow).await.len(), 60, "{start:?}");
+        let mut checkpoint = follow.next().await.unwrap().unwrap().checkpoint;
+        // Forward a year, and back a day.
+        for (first, by) in [(61, year), (131, year - day)] {
+            (first..first + 70).for_each(|id| add(id, by));
+            let mut follow = events(&server).start_from(StartFrom::Checkpoint(checkpoint));
+            let expected: Vec<_> = (first..first + 70).map(|it| format!("+{it}")).collect();
+            assert_eq!(catch_up(&mut follow).await, expected, "{start:?}");
+            let batch = follow.next().await.unwrap().unwrap();
+            assert_eq!((batch.progress.gap, batch.progress.lag.unwrap().is_zero()), (None, true));
+            assert_eq!(batch.progress.oldest_open.unwrap().key.to_string(), "1");
+            // A change of what was there before is noticed.
+            let log = server.unleash().log("default", 1);
+            log.replace(70, event(first - 1, "success"));
+            assert_eq!(changed(&mut follow).await, [format!("={}", first - 1)]);
+            checkpoint = follow.next().await.unwrap().unwrap().checkpoint;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_restarted_with_another_page_size_or_lookback_goes_on_from_its_checkpoint() {
+    let server = fake_with_events(300);
+    let mut follow = events(&server).lookback(100);
+    catch_up(&mut follow).await;
+    let mut checkpoint = follow.next().await.unwrap().unwrap().checkpoint;
+    let mut id = 300;
+    for (page_size, lookback) in [(7, 100), (100, 20), (2, 250), (50, 1_000), (20, 100)] {
+        for _ in 0..35 {
+            id += 1;
+            server.unleash().add_raw("default", 1, event(id, "success"));
+        }
+        let listing = crate::follow::unleash(&server).action_set_events().list(("default", 1)).page_size(page_size);
+        let start = StartFrom::Checkpoint(checkpoint);
+        let mut follow = listing.follow().lookback(lookback).start_from(start);
+        let expected: Vec<_> = (id - 34..=id).map(|it| format!("+{it}")).collect();
+        assert_eq!(catch_up(&mut follow).await, expected, "{page_size} {lookback}");
+        for _ in 0..20 {
+            let batch = follow.next().await.unwrap().unwrap();
+            assert!(batch.changes.is_empty() && batch.progress.gap.is_none(), "{page_size} {lookback}: {batch:?}");
+        }
+        checkpoint = follow.next().await.unwrap().unwrap().checkpoint;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_in_the_middle_of_anything_goes_on_from_the_checkpoint() {
     let server = fake_with_events(230);
     let mut checkpoint: Option<Checkpoint> = None;

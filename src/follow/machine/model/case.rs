@@ -10,7 +10,7 @@ use crate::follow::machine::{Begin, Settings, Side};
 use crate::page::walk::plan::{HeadAgain, Plan, Rules};
 use crate::page::{GrowingEnd, Stability, TotalScope};
 
-/// Something that happens before a request. Places are taken modulo what there is.
+/// Something that happens before a request. Positions are 256ths of the listing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Event {
     Nothing,
@@ -23,7 +23,7 @@ pub(super) enum Event {
     /// A record changes, and may be final from then on.
     Change(u8),
     Finish(u8),
-    /// Records go, from this place on; the oldest, the newest.
+    /// Records go, from this position on; the oldest, the newest.
     Delete(u8, u8),
     Retire(u8),
     Expire(u8),
@@ -61,7 +61,7 @@ pub(super) struct Case {
     /// The follower doesn't know which end grows.
     pub(super) is_undecided: bool,
     pub(super) order: Stability,
-    /// The time of a record is its place in this order, for `Since`.
+    /// The time of a record is its rank in this order, for `Since`.
     pub(super) begin: u8,
     pub(super) has_total: bool,
     pub(super) events: Vec<Event>,
@@ -126,10 +126,10 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
     let order = prop_oneof![Just(Stability::Stable), Just(Stability::Unstable)];
     let lookback = prop_oneof![1..20usize, 20..90usize];
     let shape = (0..90u8, 2..14u32, lookback);
-    let told = (side, prop::bool::weighted(0.2), order, 0..3u8, any::<bool>());
-    (shape, told, events, prop::collection::vec(step(), 1..24)).prop_map(|(shape, told, mut events, steps)| {
+    let rules = (side, prop::bool::weighted(0.2), order, 0..3u8, any::<bool>());
+    (shape, rules, events, prop::collection::vec(step(), 1..24)).prop_map(|(shape, rules, mut events, steps)| {
         let (records, page_size, lookback) = shape;
-        let (side, is_undecided, order, begin, has_total) = told;
+        let (side, is_undecided, order, begin, has_total) = rules;
         let moves = |it: &Event| matches!(it, Event::Move(_) | Event::Unhide);
         let order = if events.iter().any(moves) { Stability::Unstable } else { order };
         // A server is empty for a moment: never twice in a row.

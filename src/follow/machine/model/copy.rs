@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::cursor::Fingerprint;
-use crate::follow::batch::GapReason;
 use crate::follow::checkpoint::Checkpoint;
+use crate::follow::gap::GapReason;
 use crate::follow::machine::model::case::{Case, Event, Step};
 use crate::follow::machine::model::world::World;
 use crate::follow::machine::{Begin, Kind, Machine, Phase, Side, Sighting, Task, Work};
@@ -128,7 +128,7 @@ impl<'a> Copy<'a> {
 
     /// Sends one request, and applies what its page brings.
     fn request(&mut self, work: Work, window: Window) {
-        // Records that are gone, and not yet known to be, take their places in the lookback.
+        // Records that are gone, and not yet known to be, take up entries of the lookback.
         let state = self.machine.state();
         let tables = [&state.head, &state.end].into_iter().flatten();
         let remembered: Vec<i64> =
@@ -162,7 +162,7 @@ impl<'a> Copy<'a> {
         self.store();
     }
 
-    /// Where records may move, a shift can't always be told from a move.
+    /// Where records may move, a shift can't always be distinguished from a move.
     fn may_move(&self) -> bool {
         self.case.order == Stability::Unstable && !self.case.is_calm()
     }

@@ -57,3 +57,93 @@ fn a_record_that_records_which_moved_in_a_row_hide_from_a_poll_is_found_by_the_n
     };
     run(&case).unwrap();
 }
+
+#[test]
+fn a_first_scan_that_began_again_does_not_step_over_what_came_meanwhile() {
+    use Event::{Burst, Empty, Grow, Nothing};
+    // An empty page in the search for the position makes the scan begin again at the head. The log grows faster then,
+    // and the next window lies on records of before.
+    let case = Case {
+        records: 2,
+        page_size: 2,
+        lookback: 1,
+        side: Side::Head,
+        is_undecided: false,
+        order: Stability::Stable,
+        begin: 0,
+        has_total: false,
+        events: vec![Nothing, Burst(1), Nothing, Empty, Nothing, Grow(2), Grow(3)],
+        steps: vec![Step::Poll],
+    };
+    for order in [Stability::Stable, Stability::Unstable] {
+        run(&Case { order, ..case.clone() }).unwrap();
+    }
+}
+
+#[test]
+fn what_a_first_scan_delivered_before_it_began_again_twice_stays_remembered() {
+    use Event::{Burst, Change, Empty, Expire, Grow, Hide, Insert, Move, Nothing, Unhide};
+    let case = |records, lookback, events| Case {
+        records,
+        page_size: 2,
+        lookback,
+        side: Side::Head,
+        is_undecided: false,
+        order: Stability::Unstable,
+        begin: 0,
+        has_total: false,
+        events,
+        steps: vec![Step::Poll, Step::Sweep],
+    };
+    // One record comes back above them.
+    let mut events = vec![Nothing, Grow(2), Nothing, Nothing, Nothing, Nothing, Hide(0), Nothing, Insert(0), Insert(0)];
+    events.extend([Hide(69), Nothing, Nothing, Nothing, Unhide]);
+    run(&case(3, 1, events)).unwrap();
+    // One of them changes between two of the beginnings.
+    let mut events = vec![Nothing, Expire(3), Nothing, Grow(3), Nothing, Empty, Insert(0), Move(43), Change(0)];
+    events.extend([Change(0), Burst(4), Nothing, Nothing, Expire(1), Expire(1), Grow(2), Move(207), Hide(0), Hide(0)]);
+    events.extend([Empty, Insert(0), Insert(0), Hide(69), Nothing, Nothing, Nothing, Change(0), Nothing, Unhide]);
+    events.push(Insert(0));
+    run(&case(5, 26, events)).unwrap();
+}
+
+#[test]
+fn a_position_that_is_gone_moves_on_with_what_a_sweep_delivers_behind_it() {
+    use Event::{Burst, Change, Grow, Hide, Insert, Nothing, Restore, Short};
+    let mut events = vec![Insert(0), Nothing, Insert(0), Nothing, Nothing, Short, Nothing, Short, Insert(0), Nothing];
+    // During the sweep, the newest go and more come than are remembered. Then the process is killed.
+    events.extend([Nothing, Hide(4), Insert(4), Nothing, Nothing, Restore(8), Nothing, Burst(11), Nothing, Nothing]);
+    events.extend([Change(0), Grow(3), Nothing, Restore(1), Nothing]);
+    let case = Case {
+        records: 62,
+        page_size: 8,
+        lookback: 43,
+        side: Side::End,
+        is_undecided: false,
+        order: Stability::Stable,
+        begin: 0,
+        has_total: false,
+        events,
+        steps: vec![Step::Poll, Step::Kill(251, 0), Step::Sweep, Step::Poll],
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn records_at_the_head_that_push_a_position_out_of_sight_show_that_the_head_grows() {
+    let case = Case {
+        records: 4,
+        page_size: 3,
+        lookback: 1,
+        side: Side::Head,
+        is_undecided: true,
+        order: Stability::Stable,
+        begin: 0,
+        has_total: false,
+        events: vec![Event::Nothing, Event::Nothing, Event::Nothing, Event::Nothing, Event::Burst(2)],
+        steps: vec![Step::Poll, Step::Poll],
+    };
+    for order in [Stability::Stable, Stability::Unstable] {
+        run(&Case { order, ..case.clone() }).unwrap();
+    }
+}

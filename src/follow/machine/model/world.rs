@@ -87,52 +87,52 @@ impl World {
 
     pub(super) fn apply(&mut self, event: Event) {
         let length = self.rows.len();
-        let at = |place: u8| usize::from(place) * length / 256;
+        let at = |position: u8| usize::from(position) * length / 256;
         match event {
             Event::Nothing => {}
             Event::Grow(count) => (0..count).for_each(|_| self.grow(false)),
             Event::Burst(count) => (0..u32::from(count) * 5).for_each(|_| self.grow(false)),
-            Event::Insert(place) => {
-                let at = at(place);
+            Event::Insert(position) => {
+                let at = at(position);
                 let near = self.rows.get(at).map(|it| it.time);
                 let row = self.fresh();
                 let row = Row { is_displaced: at > 0, time: near.unwrap_or(row.time), ..row };
                 self.rows.insert(at, row);
             }
-            Event::Change(place) | Event::Finish(place) => {
+            Event::Change(position) | Event::Finish(position) => {
                 self.states += 1;
-                let (states, at) = (self.states, at(place));
+                let (states, at) = (self.states, at(position));
                 if let Some(row) = self.rows.get_mut(at) {
                     row.state = states;
                     row.is_final |= matches!(event, Event::Finish(_));
                 }
             }
-            Event::Delete(place, count) => {
+            Event::Delete(position, count) => {
                 for _ in 0..count {
-                    if at(place) < self.rows.len() {
-                        self.rows.remove(at(place));
+                    if at(position) < self.rows.len() {
+                        self.rows.remove(at(position));
                     }
                 }
             }
             Event::Retire(count) => self.rows.truncate(length.saturating_sub(count.into())),
             Event::Expire(count) | Event::Restore(count) => drop(self.rows.drain(..length.min(count.into()))),
-            Event::Hide(place) => {
-                if at(place) < length {
-                    let row = self.rows.remove(at(place));
-                    self.hidden.push((at(place), row));
+            Event::Hide(position) => {
+                if at(position) < length {
+                    let row = self.rows.remove(at(position));
+                    self.hidden.push((at(position), row));
                 }
             }
             Event::Unhide => {
-                if let Some((place, row)) = self.hidden.pop() {
+                if let Some((position, row)) = self.hidden.pop() {
                     self.has_moved = true;
                     let lowest = if self.has_fixed_end { length.saturating_sub(1) } else { length };
-                    self.rows.insert(place.min(lowest), Row { is_displaced: true, ..row });
+                    self.rows.insert(position.min(lowest), Row { is_displaced: true, ..row });
                 }
             }
-            Event::Move(place) => {
-                if at(place) < length {
+            Event::Move(position) => {
+                if at(position) < length {
                     self.has_moved = true;
-                    let row = self.rows.remove(at(place));
+                    let row = self.rows.remove(at(position));
                     self.rows.insert(0, Row { is_displaced: true, ..row });
                 }
             }

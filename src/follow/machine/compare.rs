@@ -12,7 +12,7 @@ use crate::page::{RecordKey, Stability};
 
 /// What a page shows.
 #[derive(Debug, Default)]
-pub(super) struct Placed {
+pub(super) struct Comparison {
     pub(super) found: Vec<Found>,
     /// The indexes of unknown records with no known record on their old side.
     pub(super) unresolved: Vec<usize>,
@@ -29,7 +29,7 @@ pub(super) struct Placed {
 /// So many known records, all of them changed, are other records with the same ids.
 const REPLACED: usize = 3;
 
-impl Placed {
+impl Comparison {
     /// Whether the known ids belong to other records now, as after a restore from a backup: they are no anchors.
     pub(super) fn is_replaced(&self) -> bool {
         !self.any_same && self.changed >= REPLACED && self.any_final
@@ -130,36 +130,36 @@ impl Below {
 
 impl Machine {
     /// Compares a page with the table of its side, and takes in what is new.
-    pub(super) fn place(&mut self, view: View<'_>) -> Placed {
+    pub(super) fn compare(&mut self, view: View<'_>) -> Comparison {
         let View { side, page, .. } = view;
-        let mut placed = Placed { lowest: self.lowest(side, page), ..Placed::default() };
+        let mut seen = Comparison { lowest: self.lowest(side, page), ..Comparison::default() };
         let repeated = repeated(side, page);
         let mut below = Below::default();
         for index in oldest_first(side, page.len()) {
             if repeated[index] {
                 continue;
             }
-            let Some(table) = self.state.table(side) else { return placed };
+            let Some(table) = self.state.table(side) else { return seen };
             match table.index(&page[index].key) {
-                Some(at) => self.place_known(view, index, at, &mut below, &mut placed),
-                None if self.is_news(view, index, &below) => self.place_unknown(view, index, &mut below, &mut placed),
+                Some(at) => self.take_known(view, index, at, &mut below, &mut seen),
+                None if self.is_news(view, index, &below) => self.take_unknown(view, index, &mut below, &mut seen),
                 None => {
                     below.neighbour = None;
-                    placed.unresolved.push(index);
+                    seen.unresolved.push(index);
                 }
             }
         }
-        if placed.unresolved.is_empty() && !self.is_stable() {
+        if seen.unresolved.is_empty() && !self.is_stable() {
             self.reorder(side, page);
         }
-        placed
+        seen
     }
 
     /// Takes a known record of a page, which the table has at `at`.
-    fn place_known(&mut self, view: View<'_>, index: usize, at: usize, below: &mut Below, placed: &mut Placed) {
+    fn take_known(&mut self, view: View<'_>, index: usize, at: usize, below: &mut Below, seen: &mut Comparison) {
         let (is_stable, record) = (self.is_stable(), &view.page[index]);
         let Some(table) = self.state.table(view.side) else { return };
-        placed.any_known = true;
+        seen.any_known = true;
         let older = below.neighbour.as_ref().and_then(|it| table.index(it));
         let is_certain = is_stable || older.is_some_and(|older| older > at) || table.len() == 1;
         // It stands above a record that was newer when both were seen last: one of them has moved.
@@ -170,11 +170,11 @@ impl Machine {
         });
         let was_final = table.get(at).is_some_and(|it| it.is_final == Some(true));
         let has_changed = self.refresh_entry(view.side, at, record);
-        placed.any_same |= !has_changed;
-        placed.changed += usize::from(has_changed);
-        placed.any_final |= has_changed && was_final;
+        seen.any_same |= !has_changed;
+        seen.changed += usize::from(has_changed);
+        seen.any_final |= has_changed && was_final;
         if has_changed && !view.is_silent {
-            placed.found.push(Found { index, kind: Kind::Updated });
+            seen.found.push(Found { index, kind: Kind::Updated });
         }
         below.neighbour = Some(record.key.clone());
         if is_certain { below.anchor = Some(record.key.clone()) } else { below.loose = Some(record.key.clone()) }
@@ -191,15 +191,15 @@ impl Machine {
     }
 
     /// Takes in an unknown record of a page that is new or late.
-    fn place_unknown(&mut self, view: View<'_>, index: usize, below: &mut Below, placed: &mut Placed) {
+    fn take_unknown(&mut self, view: View<'_>, index: usize, below: &mut Below, seen: &mut Comparison) {
         let record = &view.page[index];
         let Some(table) = self.state.table_of(view.side) else { return };
         let above = view.known_above(index, table);
         // What is remembered above it may be gone: at the newest end, the page shows what stands there.
         let is_newest = self.is_newest && above.is_none();
         // Above a known record that may have moved, a walk towards the newest end has come to what is newer than all.
-        let place = if view.is_catch_up { below.anchor.as_ref() } else { below.known() };
-        let at = match place.and_then(|it| table.index(it)) {
+        let under = if view.is_catch_up { below.anchor.as_ref() } else { below.known() };
+        let at = match under.and_then(|it| table.index(it)) {
             _ if is_newest => 0,
             Some(at) => at,
             None => view.above.and_then(|it| above.or(table.index(it))).map_or(0, |it| it + 1),
@@ -217,7 +217,7 @@ impl Machine {
                 0 => Kind::New,
                 _ => Kind::Late,
             };
-            placed.found.push(Found { index, kind });
+            seen.found.push(Found { index, kind });
         }
         below.neighbour = Some(record.key.clone());
         below.anchor = Some(record.key.clone());
@@ -285,16 +285,16 @@ impl Machine {
 
     /// Whether the page shows where the remembered records end: it has the oldest one, and everything unknown in it
     /// stands below that.
-    pub(super) fn is_at_bottom(&self, side: Side, placed: &Placed) -> bool {
+    pub(super) fn is_at_bottom(&self, side: Side, seen: &Comparison) -> bool {
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back());
-        let lowest = placed.lowest.as_ref().map(|(_, key)| key);
-        oldest.is_some_and(|it| lowest == Some(&it.key)) && placed.ends_unknown(side)
+        let lowest = seen.lowest.as_ref().map(|(_, key)| key);
+        oldest.is_some_and(|it| lowest == Some(&it.key)) && seen.ends_unknown(side)
     }
 
     /// Remembers old ground below the oldest remembered record, without delivering it: its changes are seen from now
     /// on.
-    pub(super) fn learn(&mut self, side: Side, page: &[Sighting], placed: &Placed) {
-        let mut older: Vec<_> = placed.unresolved.clone();
+    pub(super) fn learn(&mut self, side: Side, page: &[Sighting], seen: &Comparison) {
+        let mut older: Vec<_> = seen.unresolved.clone();
         older.sort_unstable();
         if side == Side::End {
             older.reverse();

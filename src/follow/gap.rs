@@ -1,0 +1,39 @@
+//! Gaps: where a follower lost its hold on the listing, and why.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a follower doesn't know whether it saw every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// What happened.
+    pub reason: GapReason,
+}
+
+/// The reason of a [`Gap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GapReason {
+    /// None of the remembered records is in the listing any more. Records that came and went since the last poll were
+    /// not seen. The follower reads the listing from the beginning, and delivers all of it again.
+    AnchorsGone,
+    /// The listing is empty, although it wasn't before. Nothing is reported as removed: the server may have lost its
+    /// records for a moment. The follower keeps polling.
+    Emptied,
+    /// The listing changes faster than it can be read, or the server sends pages that don't go together. The follower
+    /// starts over with the next poll.
+    Lost,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            GapReason::AnchorsGone => "no remembered record is in the listing any more: it is read from the beginning",
+            GapReason::Emptied => "the listing is empty, although it wasn't before",
+            GapReason::Lost => "the position in the listing was lost: it is read from the beginning",
+        })
+    }
+}
