@@ -1,4 +1,4 @@
-//! Asks the logs in SQL, on this machine.
+//! Asks the logs in SQL, on this machine or on a cluster.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -46,6 +46,10 @@ struct Args {
     /// Also ask the server of the integration logs to, in MongoDB's language; its own is undocumented
     #[arg(long, conflicts_with = "no_pushdown")]
     push_undocumented_filters: bool,
+    /// Run queries on the executors of this scheduler, http://HOST:50050, and not in this process
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "URL", conflicts_with = "memory")]
+    scheduler: Option<String>,
     /// The most memory for rows, in megabytes [default: unlimited]
     #[arg(long, value_name = "MB")]
     memory: Option<usize>,
@@ -83,8 +87,7 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
     options.push_undocumented_filters = args.push_undocumented_filters;
     let logs = Logs::new(options, Arc::new(Profiles::from_env()));
 
-    let session = session(args)?;
-    logs.register(&session)?;
+    let session = session(args, &logs)?;
     let ledger = logs.ledger();
     for text in statements(args)? {
         for statement in DFParser::parse_sql(&text)? {
@@ -99,13 +102,19 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
     Ok(if is_proved { 0 } else { 3 })
 }
 
-fn session(args: &Args) -> Result<SessionContext, DataFusionError> {
+fn session(args: &Args, logs: &Logs) -> Result<SessionContext, DataFusionError> {
+    #[cfg(feature = "cluster")]
+    if let Some(scheduler) = &args.scheduler {
+        return actionlog_ballista::cluster::session(scheduler, logs);
+    }
     let runtime = match args.memory {
         Some(megabytes) => RuntimeEnvBuilder::new().with_memory_limit(megabytes << 20, 1.0),
         None => RuntimeEnvBuilder::new(),
     };
     let config = SessionConfig::new().with_information_schema(true);
-    Ok(SessionContext::new_with_config_rt(config, runtime.build_arc()?))
+    let session = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+    logs.register(&session)?;
+    Ok(session)
 }
 
 fn statements(args: &Args) -> Result<Vec<String>, DataFusionError> {

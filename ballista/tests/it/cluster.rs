@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use actionlog::testing::Fault;
 use actionlog_ballista::datafusion::error::Result;
 use actionlog_ballista::{Options, cluster};
 
+use crate::program::run;
 use crate::support::{Asked, Fake, KNOWN, number, unverified, verified};
 
 /// A process that is killed when it is dropped, and what it wrote to its standard error.
@@ -56,7 +58,7 @@ fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-struct Cluster {
+pub(crate) struct Cluster {
     port: u16,
     scheduler: Process,
     executors: Vec<Process>,
@@ -64,7 +66,7 @@ struct Cluster {
 
 impl Cluster {
     /// Starts a scheduler, which has no credentials, and executors, which do.
-    fn start(executors: usize, tasks: usize, variables: &[(String, String)]) -> Self {
+    pub(crate) fn start(executors: usize, tasks: usize, variables: &[(String, String)]) -> Self {
         let port = port();
         let scheduler = Self::scheduler(port);
         let executors = (0..executors).map(|_| {
@@ -86,7 +88,7 @@ impl Cluster {
     }
 
     /// Waits until the executors are registered.
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         let start = Instant::now();
         let count = |it: &Process| it.log().contains("registered") || it.log().contains("Executor registration");
         while !self.executors.iter().all(count) {
@@ -95,17 +97,20 @@ impl Cluster {
         }
     }
 
-    fn ask(&self, fake: &Fake, options: Options) -> Asked {
+    pub(crate) fn ask(&self, fake: &Fake, options: Options) -> Asked {
         let logs = fake.session(options, &KNOWN).logs;
         let session = cluster::session(format!("http://127.0.0.1:{}", self.port), &logs).unwrap();
         Asked { session, logs }
     }
 }
 
-/// Waits until the server has got as many requests more.
+const COUNTS: &str = "SELECT COUNT(*) * 1000000 + COUNT(DISTINCT key) FROM integration_logs";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until the server has got as many requests more, or doesn't get any.
 async fn requests(fake: &Fake, more: usize) {
-    let before = fake.requests().len();
-    while fake.requests().len() < before + more {
+    let (before, start) = (fake.requests().len(), Instant::now());
+    while fake.requests().len() < before + more && start.elapsed() < Duration::from_secs(20) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -129,6 +134,13 @@ async fn two_executors_return_what_one_process_does() {
         assert_eq!(many.text(sql).await, one.text(sql).await, "{sql}");
         assert_eq!((many.last().verdict.as_str(), many.last().rows), ("complete", one.last().rows), "{sql}");
     }
+    // So does the program.
+    let scheduler = format!("http://127.0.0.1:{}", cluster.port);
+    let sql = "SELECT COUNT(*) AS n FROM integration_logs";
+    let args = ["--scheduler", scheduler.as_str(), "--format", "csv", "-c", sql];
+    let (status, rows, notes) = run(&fake, &KNOWN, &args, "").await;
+    assert_eq!((status, rows.as_str()), (0, "n\n2000\n"), "{notes}");
+    assert!(notes.contains("integration_logs: complete: "), "{notes}");
     // Both executors read; and of the credentials that they have, nobody writes.
     let logs = [&cluster.scheduler, &cluster.executors[0], &cluster.executors[1]].map(Process::log);
     assert!(logs.iter().all(|it| !it.is_empty() && !it.contains("s3cr3t")));
@@ -152,6 +164,48 @@ async fn what_is_not_proved_is_an_error_on_many_machines_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_is_killed_in_mid_query_loses_and_repeats_no_row() {
+    let runs = std::env::var("KILLS").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
+    let fake = Fake::start(4_000).await;
+    let later = Fault::StatusWith { status: 429, headers: vec![("retry-after".into(), "0".into())], body: "{}".into() };
+    fake.server.fail_randomly(later, 0.05, 7);
+    let mut results = (0, 0);
+    for run in 0..runs {
+        // Every other run, records come meanwhile.
+        let grows = run % 2 == 1;
+        let mut cluster = Cluster::start(2, 2, &fake.variables(&KNOWN));
+        cluster.ready().await;
+        let before = fake.keys().len() as i64;
+        fake.server.latency(Duration::from_millis(50));
+        let asked = cluster.ask(&fake, if grows { unverified() } else { Options::default() });
+        let changed = async {
+            requests(&fake, 6 + 4 * run % 36).await;
+            cluster.executors[1].kill();
+            fake.server.integration().add_sample_logs(if grows { 7 } else { 0 });
+        };
+        let (result, ()) = tokio::join!(tokio::time::timeout(LIMIT, asked.rows(COUNTS)), changed);
+        fake.server.latency(Duration::ZERO);
+        let Ok(result) = result else {
+            panic!("the query neither returns nor fails: {}", cluster.scheduler.log());
+        };
+        match result {
+            Ok(rows) => {
+                let (all, distinct) = (number(&rows) / 1_000_000, number(&rows) % 1_000_000);
+                assert_eq!((all, distinct), (distinct, asked.last().rows as i64), "run {run}");
+                assert!(all >= before && (grows || all == before), "run {run}: {all} of {before}");
+                results.0 += 1;
+            }
+            Err(error) => {
+                println!("run {run}: {error}");
+                results.1 += 1;
+            }
+        }
+    }
+    println!("{} right results, {} errors, no wrong result", results.0, results.1);
+    assert!(results.0 > 0, "{results:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_that_is_restarted_fails_its_queries_and_takes_new_ones() {
     let fake = Fake::start(2_000).await;
     let mut cluster = Cluster::start(1, 2, &fake.variables(&KNOWN));
@@ -164,17 +218,16 @@ async fn a_scheduler_that_is_restarted_fails_its_queries_and_takes_new_ones() {
         cluster.scheduler.kill();
         cluster.scheduler = Cluster::scheduler(cluster.port);
     };
-    let limit = Duration::from_secs(60);
     let (result, ()): (std::result::Result<Result<_>, _>, ()) =
-        tokio::join!(tokio::time::timeout(limit, asked.rows(sql)), restarted);
+        tokio::join!(tokio::time::timeout(LIMIT, asked.rows(sql)), restarted);
     result.expect("the query waits for a scheduler that has forgotten it").unwrap_err();
     fake.server.latency(Duration::ZERO);
     // The executor finds the new scheduler by its heartbeat.
     let start = Instant::now();
     let count = loop {
-        match tokio::time::timeout(limit, asked.rows(sql)).await.expect("no executor") {
+        match tokio::time::timeout(LIMIT, asked.rows(sql)).await.expect("no executor") {
             Ok(rows) => break number(&rows),
-            Err(error) => assert!(start.elapsed() < limit, "{error}"),
+            Err(error) => assert!(start.elapsed() < LIMIT, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     };

@@ -5,5 +5,7 @@
 #[cfg(feature = "cluster")]
 mod cluster;
 mod program;
+#[cfg(feature = "cluster")]
+mod scale;
 mod support;
 mod tables;

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::support::{Fake, KNOWN};
 
-async fn run(fake: &Fake, more: &[(&str, &str)], args: &[&str], input: &str) -> (i32, String, String) {
+pub(crate) async fn run(fake: &Fake, more: &[(&str, &str)], args: &[&str], input: &str) -> (i32, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_actionlog-sql"))
         .args(args)
         .env_clear()
