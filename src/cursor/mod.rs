@@ -3,6 +3,8 @@
 pub(crate) mod canonical;
 mod format;
 pub(crate) mod sequence;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,0 +1,228 @@
+//! Runs tests: each alone to see which sites it passes, and for a mutant those that pass it, until one fails.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+
+/// Longer tests are left out.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// The least time after which a mutant's tests count as endless.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often random models are run, unless `MODEL_CASES` says it.
+const CASES: &str = "60";
+
+/// The most memory of a process, in KiB: a mutant may collect without an end.
+const MEMORY: u32 = 10_000_000;
+
+/// A test.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// The index of its binary.
+    pub binary: usize,
+    /// Its name.
+    pub name: String,
+    /// How long it took alone.
+    pub time: Duration,
+    /// The sites that it passes.
+    pub reached: HashSet<u32>,
+}
+
+/// How a run of tests ended.
+enum End {
+    Passed,
+    /// With the test's name.
+    Failed(String),
+    Endless,
+}
+
+/// What runs tests.
+pub struct Runner {
+    /// The copy of the crate.
+    pub tree: PathBuf,
+    /// The test binaries.
+    pub binaries: Vec<PathBuf>,
+    /// How many processes run at a time.
+    pub jobs: usize,
+    /// For how long the tests of a mutant may run before it counts as missed.
+    pub limit: Duration,
+}
+
+impl Runner {
+    fn command(&self, binary: usize, arguments: &[&str]) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\"")]).arg(&self.binaries[binary]);
+        command.args(arguments).current_dir(&self.tree).env("CARGO_MANIFEST_DIR", &self.tree);
+        if std::env::var_os("MODEL_CASES").is_none() {
+            command.env("MODEL_CASES", CASES);
+        }
+        command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        command
+    }
+
+    fn list(&self) -> Result<Vec<(usize, String)>, Failure> {
+        let mut all = Vec::new();
+        for binary in 0..self.binaries.len() {
+            let list = |more: &[&str]| -> Result<HashSet<String>, Failure> {
+                let out = self.command(binary, &[&["--list", "--format", "terse"], more].concat()).output()?;
+                let out = String::from_utf8(out.stdout)?;
+                Ok(out.lines().filter_map(|it| it.strip_suffix(": test")).map(str::to_owned).collect())
+            };
+            let ignored = list(&["--ignored"])?;
+            all.extend(list(&[])?.into_iter().filter(|it| !ignored.contains(it)).map(|it| (binary, it)));
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// Runs each test alone. Returns those that pass, the cheapest first; those of the library before all others.
+    pub fn survey(&self, folder: &Path) -> Result<Vec<Test>, Failure> {
+        let list = self.list()?;
+        fs::create_dir_all(folder)?;
+        let tests: Vec<Option<Test>> = each(self.jobs, &list, |index, (binary, name)| {
+            let file = folder.join(format!("{index}"));
+            let _ = fs::remove_file(&file);
+            let mut command = self.command(*binary, &["--exact", name, "--test-threads=1"]);
+            command.env("MUTANT_REACH", &file);
+            let begin = Instant::now();
+            let end = watch(command, LONGEST);
+            let time = begin.elapsed();
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            match end {
+                End::Passed => {
+                    let reached = text.lines().filter_map(|it| it.parse().ok()).collect();
+                    Some(Test { binary: *binary, name: name.clone(), time, reached })
+                }
+                End::Failed(_) => {
+                    println!("left out, since it fails in the copy: {name}");
+                    None
+                }
+                End::Endless => {
+                    println!("left out, since it takes longer than {LONGEST:?}: {name}");
+                    None
+                }
+            }
+        });
+        let mut tests: Vec<_> = tests.into_iter().flatten().collect();
+        tests.sort_by_key(|it| (it.binary, it.time));
+        Ok(tests)
+    }
+
+    /// Returns which test fails with this mutant, or why none can. `None` if all pass, or as many as the time is for.
+    pub fn hunt(&self, mutant: u32, site: u32, tests: &[Test]) -> Option<String> {
+        let reaching: Vec<_> = tests.iter().filter(|it| it.reached.contains(&site)).collect();
+        let (mut at, mut size) = (0, Duration::from_millis(200));
+        let mut total = Duration::ZERO;
+        while at < reaching.len() && total < self.limit {
+            let first = reaching[at];
+            let mut time = Duration::ZERO;
+            let begin = at;
+            while at < reaching.len() && reaching[at].binary == first.binary && (at == begin || time < size) {
+                time += reaching[at].time;
+                at += 1;
+            }
+            total += time;
+            size *= 2;
+            match self.try_batch(mutant, first.binary, &reaching[begin..at], time) {
+                End::Passed => {}
+                End::Endless => return Some(format!("endless, from {}", first.name)),
+                // Again, alone: some tests fail by chance on a busy machine.
+                End::Failed(name) => {
+                    let same: Vec<_> = reaching[begin..at].iter().filter(|it| it.name == name).copied().collect();
+                    match self.try_batch(mutant, first.binary, &same, time) {
+                        End::Passed if !same.is_empty() => at = begin + self.index_behind(&reaching[begin..at], &name),
+                        _ => return Some(name),
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn index_behind(&self, batch: &[&Test], name: &str) -> usize {
+        batch.iter().position(|it| it.name == name).map_or(batch.len(), |it| it + 1)
+    }
+
+    fn try_batch(&self, mutant: u32, binary: usize, batch: &[&Test], time: Duration) -> End {
+        let mut arguments = vec!["--exact", "--test-threads=1"];
+        arguments.extend(batch.iter().map(|it| it.name.as_str()));
+        let mut command = self.command(binary, &arguments);
+        command.env("MUTANT", mutant.to_string());
+        watch(command, PATIENCE.max(time * 5))
+    }
+}
+
+/// Runs a test process until its first failure.
+fn watch(mut command: Command, limit: Duration) -> End {
+    let Ok(mut child) = command.spawn() else { return End::Failed("it doesn't start".to_owned()) };
+    let (to, lines) = channel();
+    if let Some(out) = child.stdout.take() {
+        thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).try_for_each(|it| to.send(it)));
+    }
+    let deadline = Instant::now() + limit;
+    // The name and the result may be on different lines, with what the test prints between them.
+    let mut name = String::new();
+    let end = loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                if let Some(begun) = line.strip_prefix("test ").and_then(|it| it.split_once(" ... ")) {
+                    name = begun.0.trim_end_matches(" - should panic").to_owned();
+                }
+                if line.ends_with("FAILED") {
+                    break Some(End::Failed(name.clone()));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => break Some(End::Endless),
+            Err(RecvTimeoutError::Disconnected) => break None,
+        }
+    };
+    match end {
+        Some(end) => {
+            kill(&mut child);
+            end
+        }
+        None => match child.wait() {
+            Ok(status) if status.success() => End::Passed,
+            _ => End::Failed(name),
+        },
+    }
+}
+
+/// Ends a process with all that it started.
+fn kill(child: &mut Child) {
+    let group = format!("-{}", child.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+    let _ = child.wait();
+}
+
+/// Does something with each item, in several threads. Returns the results in their order.
+pub fn each<T: Sync, R: Send>(jobs: usize, items: &[T], each: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|index| items.get(index).map(|item| (index, item)))
+                {
+                    let result = each(index, item);
+                    if let Ok(mut results) = results.lock() {
+                        results.insert(index, result);
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().map(|it| it.into_values().collect()).unwrap_or_default()
+}
