@@ -9,7 +9,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp")?;
     let written = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // What is left of a failed attempt helps nobody.
+        // The rest of a failed attempt is of no use to anybody.
         let _ = fs::remove_file(&temporary);
     }
     written?;

@@ -1,6 +1,6 @@
 //! Blocking calls and iterators, for programs without an async runtime (feature `blocking`).
 //!
-//! There is no second set of clients. Every call has `blocking()` in the place of `.await`, every stream has
+//! There is no second set of clients. Every call has `blocking()` instead of `.await`, every stream has
 //! `blocking()`, which makes it an [`Iterator`], and [`wait`] blocks on any other future of the crate:
 //!
 //! ```
@@ -63,7 +63,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Waits for a future, with the background runtime in the place of the caller's.
+/// Waits for a future, with the background runtime instead of the caller's.
 ///
 /// Use it for what has no `blocking()`, such as [`collect`](crate::Listing::collect) and
 /// [`with_response`](crate::Call::with_response). A result of the future is inside of the result of this function.

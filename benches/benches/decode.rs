@@ -15,7 +15,7 @@ fn decode(criterion: &mut Criterion) {
     }
 }
 
-/// Beside readings that take seconds each, these needn't be long.
+/// Beside scans that take seconds each, these needn't be long.
 fn short() -> Criterion {
     Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2))
 }

@@ -97,7 +97,7 @@ fn peak(api: Api, way: &str, records: u64, times: u64) -> f64 {
     let server = Server::start(env!("CARGO_BIN_EXE_server"), records, Duration::ZERO);
     let [records, times] = [records, times].map(|it| it.to_string());
     let args = [api.name(), way, &records, &times, server.url()];
-    let output = Command::new(env::current_exe().unwrap()).args(args).output().expect("the reading can be started");
+    let output = Command::new(env::current_exe().unwrap()).args(args).output().expect("the scan can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     str::from_utf8(&output.stdout).unwrap().trim().parse().expect("a number of bytes")
 }

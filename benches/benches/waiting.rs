@@ -31,7 +31,7 @@ fn main() {
     let mut all: HashMap<_, Vec<Duration>> = HashMap::new();
     for api in Api::ALL {
         let mut group = criterion.benchmark_group(format!("{} of 50 ms", api.name()));
-        // The least that is taken: each reading is of seconds.
+        // The least that criterion takes: each scan lasts seconds.
         group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
         for (_, way, name, _) in CASES.into_iter().filter(|it| it.0 == api) {

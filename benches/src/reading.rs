@@ -46,7 +46,7 @@ impl Drop for Server {
     }
 }
 
-/// The runtime of all readings: one thread, as the time of a process is that of the client then.
+/// The runtime of all scans: one thread, as the time of a process is that of the client then.
 pub fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }

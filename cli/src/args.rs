@@ -33,7 +33,7 @@ Environment:
 
 Exit status:
   0  everything was read, and that is proved
-  3  everything was read as far as can be known, or some records are invalid
+  3  the end was reached, and it isn't proved that this was all, or some records are invalid
   4  records are missing, or may be; or the command was stopped before its end
   1  an error
   2  a wrong command line, or a log that isn't configured";
@@ -133,7 +133,7 @@ pub struct ExportArgs {
     /// Continue an earlier run that was stopped or killed. Without one, begin.
     #[arg(long)]
     pub resume: bool,
-    /// Replace what is there: the file, and what an earlier run left (unless `--resume` continues it).
+    /// Replace an existing file, and what an earlier run left (unless `--resume` continues it).
     #[arg(long)]
     pub force: bool,
     /// For Parquet: make a folder with a file for each day, in Hive's layout (FILE/day=2026-03-01/part-0.parquet).

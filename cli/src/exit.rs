@@ -12,7 +12,7 @@ use actionlog::{ErrorKind, Verdict};
 pub enum Status {
     /// Everything was read, and that is proved.
     Complete = 0,
-    /// Everything was read as far as can be known, or some records are invalid.
+    /// The end was reached, and it isn't proved that this was all, or some records are invalid.
     Unverified = 3,
     /// Records are missing, or may be.
     Incomplete = 4,

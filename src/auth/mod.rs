@@ -85,7 +85,7 @@ pub use token_cache::{Token, TokenCache, TokenSource};
 /// The clients' `Debug` includes this type's `Debug`: keep secrets out of it, for example in a [`Secret`].
 #[async_trait]
 pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
-    /// Adds the credentials to a request, usually as headers. The body is for reading only.
+    /// Adds the credentials to a request, usually as headers. It may read the body, and must not change it.
     ///
     /// Each header and each part of the URL that this method adds or changes is treated as a
     /// [secret](self#what-is-shown-of-credentials).

@@ -69,7 +69,7 @@ const NEAR: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(Content);
 
-/// The content of a cursor. Of another version, only the version is known.
+/// The content of a cursor; of one in another version, nothing but the version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename = "Cursor")]
 struct Content {

@@ -261,8 +261,8 @@ fn tracked<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
 fn at_path(path: String, error: &serde_json::Error) -> DecodeError {
     let message = error.to_string();
     match message.strip_prefix(WITHIN).and_then(|it| it.split_once(WITHIN)) {
-        // A nested deserialization has put its own path into the message; the line and column that the outer one
-        // appends are those of its own end.
+        // A nested deserialization has put its path into the message. The outer one appends the line and column at
+        // which it stopped itself.
         Some((inner, reason)) => {
             let positions = reason.matches(" at line ").count();
             let reason = reason.rsplit_once(" at line ").filter(|_| positions > 1).map_or(reason, |(reason, _)| reason);

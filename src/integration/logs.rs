@@ -80,7 +80,7 @@ impl Logs {
     /// A create is not idempotent, so a failed attempt is retried only if it provably had no effect, or if the server
     /// honours an [`idempotency_header`](crate::ClientBuilder::idempotency_header). Without a response, or after a
     /// response that leaves it open (503, 429), the record may have been written:
-    /// [`outcome`](crate::Error::outcome) says what is known.
+    /// [`outcome`](crate::Error::outcome) says whether it may have been.
     ///
     /// # Errors
     ///

@@ -316,7 +316,7 @@ impl FakeServer {
         self.listen_on((Ipv4Addr::LOCALHOST, 0)).await
     }
 
-    /// As [`listen`](Self::listen), at a given address, for programs whose configuration fixes the port.
+    /// As [`listen`](Self::listen), at this address, for programs whose configuration fixes the port.
     ///
     /// An address other than localhost exposes the server to the network.
     ///

@@ -62,8 +62,8 @@ struct Queue<T> {
     begun: bool,
 }
 
-/// How many entries of a live log are kept at most, so that it is known since when they have been waiting: as many as
-/// the largest page has.
+/// The most entries of a live log that are kept, each with the time since when it has been waiting: as many as the
+/// largest page has.
 const LIVE: usize = 100;
 
 /// What the merge does next.

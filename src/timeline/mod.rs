@@ -436,8 +436,8 @@ impl<R: Send + Unpin + 'static> Timeline<Change<R>> {
     /// which they became so. If the follower lost its hold on the listing, [`LogSummary::gap`] says so.
     ///
     /// It comes oldest first if the follower starts at [`Latest`](crate::follow::StartFrom::Latest) or
-    /// [`Since`](crate::follow::StartFrom::Since). From the beginning, it first delivers what is there already in the
-    /// order of the listing, which is newest first in most logs.
+    /// [`Since`](crate::follow::StartFrom::Since). From the beginning, it first delivers the records that exist
+    /// already, in the order of the listing, which is newest first in most logs.
     ///
     /// A timeline keeps no checkpoints: it is for watching several logs. To keep copies in step, take the batches of
     /// each follower.

@@ -94,7 +94,7 @@ pub(crate) fn json(text: impl Into<Vec<u8>>) -> ResponseTemplate {
 
 /// The requests that a mock server received.
 pub(crate) async fn received(server: &MockServer) -> Vec<wiremock::Request> {
-    server.received_requests().await.expect("mock servers keep their requests unless told not to")
+    server.received_requests().await.expect("mock servers keep their requests unless configured not to")
 }
 
 /// A fixture file.
@@ -134,7 +134,7 @@ pub(crate) enum Then {
     SendWithoutEnd(Vec<u8>, Vec<u8>),
 }
 
-/// A raw TCP server that writes exactly the given bytes.
+/// A raw TCP server that writes exactly these bytes.
 pub(crate) struct Raw {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -294,7 +294,7 @@ pub(crate) fn event(id: i64) -> serde_json::Value {
     })
 }
 
-/// A page of events, each given as raw JSON.
+/// A page of events, each as raw JSON.
 pub(crate) fn page_of(records: &[String]) -> String {
     format!(r#"{{"actionSetEvents":[{}]}}"#, records.join(","))
 }

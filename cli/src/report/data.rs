@@ -19,10 +19,10 @@ pub const BARS: usize = 90;
 /// The most rows of a table.
 pub const ROWS: usize = 20;
 
-/// The most texts that are counted one by one, such as error messages. Further ones are counted together.
+/// The most strings that are counted one by one, such as error messages. Further ones are counted together.
 const TEXTS: usize = 10_000;
 
-/// The most letters of a text from a record.
+/// The most letters of a string from a record.
 const LETTERS: usize = 300;
 
 const HOUR: i64 = 3_600;
@@ -50,7 +50,7 @@ pub struct Data {
     failures: BinaryHeap<Reverse<Late>>,
 }
 
-/// Counts of texts, of which only so many are told apart.
+/// Counts of strings, up to a number of different ones.
 #[derive(Debug)]
 pub struct Counted<K> {
     counts: HashMap<K, ByOutcome>,
@@ -220,7 +220,7 @@ fn keep<T: Ord>(heap: &mut BinaryHeap<Reverse<T>>, item: T) {
     }
 }
 
-/// Cuts a text from a record to what a page may show of it.
+/// Cuts a string from a record to the length that a page may show.
 #[must_use]
 pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(LETTERS) {

@@ -37,7 +37,7 @@ pub fn html(report: &Report) -> String {
     page
 }
 
-/// Returns a text of a record or a file, so that the page shows it and doesn't follow it.
+/// Encodes a string from a record or a file, so that the page shows it and doesn't interpret it.
 fn text(text: &str) -> String {
     encode_safe(&clean(text)).into_owned()
 }

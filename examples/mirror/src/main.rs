@@ -1,4 +1,4 @@
-//! Keeps a copy of the three logs in one SQLite file: `actionlog-mirror [FILE]`, `mirror.sqlite` unless given.
+//! Keeps a copy of the three logs in one SQLite file: `actionlog-mirror [FILE]`, by default `mirror.sqlite`.
 //!
 //! Records and checkpoint are written in one transaction, so it may be killed at any moment, and started again. Ctrl-C
 //! ends it behind a whole batch.

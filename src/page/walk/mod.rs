@@ -100,7 +100,7 @@ struct Latest {
     is_first: bool,
 }
 
-/// One pass over the listing, towards its end. The second scan of the head is a pass of its own.
+/// One pass over the listing, towards its end. The second scan of the head is a separate pass.
 #[derive(Debug, Default)]
 struct Scan {
     /// Where the next window begins.

@@ -196,7 +196,7 @@ impl Walk {
         if !self.is_resuming || found == Found::Nowhere {
             self.counters.is_disturbed = true;
         }
-        // The search after a stop has a bound of its own, so its requests don't count as unproductive.
+        // The search after a stop has its own bound, so its requests don't count as unproductive.
         self.counters.excused += u64::from(self.is_resuming);
         if !scan.is_lost {
             self.counters.lost_positions += 1;
