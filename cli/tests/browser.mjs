@@ -32,6 +32,7 @@ const measure = () => page.evaluate(() => {
       fill: getComputedStyle(it).fill })));
   return {
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    cut: [...document.querySelectorAll('.scroll:not(details *)')].map(it => it.scrollWidth - it.clientWidth).filter(it => it > 0),
     background: body.backgroundColor, contrast: (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05),
     height: chart.height, width: chart.width, bars,
     cards: Object.fromEntries([...document.querySelectorAll('[data-card]')]
@@ -47,6 +48,7 @@ for (const scheme of ['light', 'dark']) {
     await page.goto(address);
     const seen = await measure();
     assert(seen.overflow <= 0, `${scheme} ${width}: the page is ${seen.overflow} too wide`);
+    assert.deepEqual(seen.cut, [], `${scheme} ${width}: a table is wider than the page`);
     assert(seen.contrast >= 7, `${scheme}: contrast ${seen.contrast}`);
     assert(seen.width > width * 0.7, `${scheme} ${width}: the chart is ${seen.width} wide`);
     backgrounds.add(seen.background);

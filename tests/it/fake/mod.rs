@@ -1,6 +1,7 @@
 //! The fake server: its samples match the APIs' references, and it rejects what real servers reject.
 
 mod arklow;
+mod error_bodies;
 mod faults;
 mod integration;
 mod received;

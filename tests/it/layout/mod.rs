@@ -272,3 +272,30 @@ fn relative_links_of_the_markdown_files_lead_somewhere() {
     }
     assert!(dead.is_empty() && checked > 10, "{dead:#?} of {checked}");
 }
+
+/// The links of a text to a heading of a chapter: the chapter's path, and the heading's anchor.
+fn chapter_links(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_part = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | ':' | '#' | '-');
+    let links = text.split("(crate::").skip(1).filter_map(move |it| it.split(|it| !is_part(it)).next());
+    links.filter_map(|it| it.split_once('#'))
+}
+
+/// rustdoc checks what a link names, and not the heading in it.
+#[test]
+fn links_to_a_heading_of_a_chapter_lead_to_one() {
+    assert_eq!(chapter_links("[a](crate::guide::b#c-d), (crate::e)").collect::<Vec<_>>(), [("guide::b", "c-d")]);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut checked, mut dead) = (0, Vec::new());
+    for file in files("src").into_iter().chain(files_of("src", "md")) {
+        for (chapter, anchor) in chapter_links(&fs::read_to_string(&file).unwrap()) {
+            let Ok(text) = fs::read_to_string(src.join(chapter.replace("::", "/")).with_extension("md")) else {
+                continue;
+            };
+            checked += 1;
+            if !anchors(&text).iter().any(|it| it == anchor) {
+                dead.push(format!("{}: {chapter}#{anchor}", file.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty() && checked > 10, "{dead:#?} of {checked}");
+}
