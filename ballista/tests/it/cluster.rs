@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actionlog::testing::Fault;
@@ -10,7 +11,7 @@ use actionlog_ballista::datafusion::error::Result;
 use actionlog_ballista::{Options, cluster};
 
 use crate::program::run;
-use crate::support::{Asked, Fake, KNOWN, number, unverified, verified};
+use crate::support::{Asked, Fake, KNOWN, number, unverified, verified, watched};
 
 /// A process that is killed when it is dropped, and what it wrote to its standard error.
 struct Process {
@@ -20,8 +21,8 @@ struct Process {
 
 impl Process {
     fn start(program: &str, args: &[String], variables: &[(String, String)]) -> Self {
-        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("actionlog-ballista-{}-{number}", std::process::id()));
         let child = Command::new(program)
             .args(args)
@@ -134,6 +135,13 @@ async fn two_executors_return_what_one_process_does() {
         assert_eq!(many.text(sql).await, one.text(sql).await, "{sql}");
         assert_eq!((many.last().verdict.as_str(), many.last().rows), ("complete", one.last().rows), "{sql}");
     }
+    // What is copied is written here.
+    let path = std::env::temp_dir().join(format!("actionlog-copied-{}.parquet", std::process::id()));
+    let copy = format!("COPY (SELECT key FROM arklow_records) TO '{}' STORED AS PARQUET", path.display());
+    many.rows(&copy).await.unwrap();
+    one.session.register_parquet("copied", path.display().to_string(), Default::default()).await.unwrap();
+    assert_eq!(one.number("SELECT COUNT(DISTINCT key) FROM copied").await, 2_000);
+    std::fs::remove_file(path).unwrap();
     // So does the program.
     let scheduler = format!("http://127.0.0.1:{}", cluster.port);
     let sql = "SELECT COUNT(*) AS n FROM integration_logs";
@@ -232,4 +240,27 @@ async fn a_scheduler_that_is_restarted_fails_its_queries_and_takes_new_ones() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     assert_eq!(count, 2_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_executors_together_keep_to_the_number_of_parts_at_once() {
+    let fake = Fake::start(3_000).await;
+    fake.server.latency(Duration::from_millis(30));
+    let (url, most) = watched(fake.url()).await;
+    let mut known = KNOWN.to_vec();
+    known.push(("INTEGRATION_LOGS_URL", &url));
+    // Both could read four at once.
+    let cluster = Cluster::start(2, 4, &fake.variables(&known));
+    cluster.ready().await;
+    for at_once in [1, 3] {
+        most.store(0, Ordering::SeqCst);
+        let mut options = Options::default();
+        options.parts_at_once = at_once;
+        let logs = fake.session(options, &known).logs;
+        let session = cluster::session(format!("http://127.0.0.1:{}", cluster.port), &logs).unwrap();
+        let asked = Asked { session, logs };
+        assert_eq!(asked.number("SELECT COUNT(*) FROM integration_logs").await, 3_000);
+        let most = most.load(Ordering::SeqCst);
+        assert!(most <= at_once && (at_once == 1 || most > 1), "{most} in flight, of {at_once}");
+    }
 }

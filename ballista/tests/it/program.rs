@@ -63,3 +63,24 @@ async fn statements_come_from_the_input_and_parquet_is_written_and_read_back() {
     assert_eq!(status, 0, "{notes}");
     assert!(rows.ends_with("n,keys,raws\n300,300,300\nverdict,rows\ncomplete,300\n"), "{rows}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_engines_read_what_is_copied() {
+    // A Python that has duckdb and pyarrow: .ci/ballista installs them where pip can.
+    let Ok(python) = std::env::var("ENGINES") else { return };
+    let fake = Fake::start(700).await;
+    let folder = std::env::temp_dir().join(format!("actionlog-engines-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let copies = ["arklow_records", "integration_logs", "unleash_events('default', 7)"].map(|table| {
+        let name = table.split('_').next().unwrap();
+        format!("COPY (SELECT * FROM {table}) TO '{}/{name}.parquet' STORED AS PARQUET;", folder.display())
+    });
+    let (status, _, notes) = run(&fake, &KNOWN, &["--verify"], &copies.concat()).await;
+    assert_eq!(status, 0, "{notes}");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines.py");
+    let read = Command::new(python).arg(script).arg(fake.url()).arg(&folder).output().await.unwrap();
+    drop(std::fs::remove_dir_all(folder));
+    let (out, error) = (String::from_utf8_lossy(&read.stdout), String::from_utf8_lossy(&read.stderr));
+    assert!(read.status.success() && out.lines().count() == 6, "{out}{error}");
+    println!("{out}");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actionlog::integration::ActionLog;
 use actionlog::testing::{FakeServer, Server};
@@ -10,6 +11,8 @@ use actionlog_ballista::datafusion::arrow::util::pretty::pretty_format_batches;
 use actionlog_ballista::datafusion::error::Result;
 use actionlog_ballista::datafusion::prelude::SessionContext;
 use actionlog_ballista::{Coverage, Logs, Options, Profiles};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A server on a port.
 pub(crate) struct Fake {
@@ -38,9 +41,13 @@ impl Fake {
         Self { server, port }
     }
 
+    pub(crate) fn url(&self) -> String {
+        self.port.url()
+    }
+
     /// Returns the variables of a process that asks this server.
     pub(crate) fn variables(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
-        let url = self.port.url();
+        let url = self.url();
         let mut variables = vec![
             ("ARKLOW_BASE_URL".to_owned(), url.clone()),
             ("ARKLOW_API_KEY".to_owned(), "s3cr3t-of-arklow".to_owned()),
@@ -50,6 +57,7 @@ impl Fake {
             ("UNLEASH_URL".to_owned(), url),
             ("UNLEASH_TOKEN".to_owned(), "user:s3cr3t-of-unleash".to_owned()),
         ];
+        variables.retain(|it| more.iter().all(|(name, _)| *name != it.0));
         variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         variables
     }
@@ -123,4 +131,47 @@ pub(crate) fn unverified() -> Options {
     let mut options = Options::default();
     options.allow_unverified = true;
     options
+}
+
+/// Starts a server that passes requests on to another one. Returns its URL, and the most requests that it ever saw in
+/// flight at once.
+pub(crate) async fn watched(to: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(to.trim_start_matches("http://")).await.unwrap();
+            tokio::spawn(pass_on(client, server, Arc::clone(&now), Arc::clone(&seen)));
+        }
+    });
+    (url, most)
+}
+
+/// Passes the bytes of a connection on, in which a request is in flight until its response begins.
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, now: Arc<AtomicUsize>, most: Arc<AtomicUsize>) {
+    let (mut asked, mut answered) = ([0; 65_536], [0; 65_536]);
+    let mut is_in_flight = false;
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => match read {
+                Ok(read @ 1..) if server.write_all(&asked[..read]).await.is_ok() => {
+                    if !is_in_flight {
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    }
+                    is_in_flight = true;
+                }
+                _ => break,
+            },
+            read = server.read(&mut answered) => match read {
+                Ok(read @ 1..) if client.write_all(&answered[..read]).await.is_ok() => {
+                    now.fetch_sub(usize::from(is_in_flight), Ordering::SeqCst);
+                    is_in_flight = false;
+                }
+                _ => break,
+            },
+        }
+    }
+    now.fetch_sub(usize::from(is_in_flight), Ordering::SeqCst);
 }
