@@ -250,12 +250,8 @@ impl Machine {
             let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
             let is_wanted = digest.is_some() || (!is_old && self.is_wanted(record));
             if !is_silent && is_wanted && digest != Some(record.digest) {
-                let kind = match delivery {
-                    _ if digest.is_some() => Kind::Updated,
-                    Delivery::Late => Kind::Late,
-                    _ => Kind::New,
-                };
-                found.push(Found { index, kind });
+                let unremembered = if *delivery == Delivery::Late { Kind::Late } else { Kind::New };
+                found.push(Found { index, kind: if digest.is_some() { Kind::Updated } else { unremembered } });
             }
             if *delivery != Delivery::Late {
                 self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
