@@ -13,7 +13,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The longest time that an executor spends on reporting a coverage. The result doesn't depend on it.
 const REPORT: Duration = Duration::from_secs(5);
@@ -110,22 +110,33 @@ pub(crate) struct Line {
     pub(crate) coverage: Coverage,
 }
 
+/// The response to a line that was noted.
+pub(crate) const NOTED: &[u8] = b"noted\n";
+
+impl Line {
+    async fn send(&self, address: &str) -> std::io::Result<bool> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(&line).await?;
+        let mut response = Vec::new();
+        stream.take(NOTED.len() as u64).read_to_end(&mut response).await?;
+        Ok(response == NOTED)
+    }
+}
+
 impl Report {
-    /// Reports a coverage. One that can't be reported is lost.
-    pub(crate) async fn send(&self, coverage: Coverage) {
+    /// Reports a coverage, and returns whether it has come to the session that asks.
+    pub(crate) async fn send(&self, coverage: Coverage) -> bool {
         match self {
-            Self::Nowhere => {}
-            Self::Ledger(ledger) => ledger.push(coverage),
+            Self::Nowhere => false,
+            Self::Ledger(ledger) => {
+                ledger.push(coverage);
+                true
+            }
             Self::Remote { address, token } => {
-                let Ok(mut line) = serde_json::to_vec(&Line { token: token.clone(), coverage }) else { return };
-                line.push(b'\n');
-                let sent = async {
-                    let mut to = tokio::net::TcpStream::connect(address).await?;
-                    to.write_all(&line).await?;
-                    to.shutdown().await
-                };
-                // Who runs the query sees that it is missing.
-                drop(tokio::time::timeout(REPORT, sent).await);
+                let line = Line { token: token.clone(), coverage };
+                matches!(tokio::time::timeout(REPORT, line.send(address)).await, Ok(Ok(true)))
             }
         }
     }

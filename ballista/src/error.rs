@@ -23,6 +23,13 @@ pub enum Problem {
         /// How many times a part was read.
         reads: u64,
     },
+    /// The rows are taken although they aren't proved, and the session that asks can't be told so.
+    NotReported {
+        /// The name of the table.
+        table: String,
+        /// What the parts come to.
+        verdict: Verdict,
+    },
     /// The rows that came aren't those that the parts delivered.
     RowsDiffer(String),
 }
@@ -39,6 +46,11 @@ impl fmt::Display for Problem {
                 f,
                 "the rows of a log aren't the rows that were read ({what}): the engine has lost or repeated some. There \
                  is no result; please report this"
+            ),
+            Self::NotReported { table, verdict } => write!(
+                f,
+                "{table} is {verdict}, and that can't be reported to the process that asks: let executors connect to \
+                 the address from which it reaches the scheduler"
             ),
             Self::NotProved { table, verdict, delivered, reads } => {
                 let ask = if verdict.is_incomplete() {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::AbortHandle;
 
-use crate::coverage::{Ledger, Line, Report};
+use crate::coverage::{Ledger, Line, NOTED, Report};
 
 /// The longest line, and the longest time that one may take.
 const LINE: u64 = 64 << 10;
@@ -53,11 +53,13 @@ impl Drop for Receiver {
 
 async fn receive(stream: TcpStream, expected: String, ledger: Arc<Ledger>) -> Result<()> {
     let mut line = String::new();
-    BufReader::new(stream.take(LINE)).read_line(&mut line).await?;
+    let (from, mut to) = stream.into_split();
+    BufReader::new(from.take(LINE)).read_line(&mut line).await?;
     let Line { token, coverage } =
         serde_json::from_str(&line).map_err(|error| exec_datafusion_err!("no coverage: {error}"))?;
     if token == expected {
         ledger.push(coverage);
+        to.write_all(NOTED).await?;
     }
     Ok(())
 }

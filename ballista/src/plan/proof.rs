@@ -284,10 +284,14 @@ impl Proof {
             }
             _ => merged.verdict,
         };
-        self.report(verdict, delivered, count).await;
+        let is_reported = self.report(verdict, delivered, count).await;
         if verdict.is_incomplete() || !(verdict.is_complete() || self.demand.allow_unverified) {
             let table = self.scan.table;
             return Err(Problem::NotProved { table, verdict, delivered, reads: count }.into());
+        }
+        // Who allows less than all has to be told when it is less.
+        if !verdict.is_complete() && !is_reported {
+            return Err(Problem::NotReported { table: self.scan.table, verdict }.into());
         }
         Ok((self.kept, self.memory))
     }
@@ -323,7 +327,7 @@ impl Proof {
         Ok(reads)
     }
 
-    async fn report(&self, verdict: Verdict, delivered: u64, reads: u64) {
+    async fn report(&self, verdict: Verdict, delivered: u64, reads: u64) -> bool {
         let Scan { profile, table, log } = &self.scan;
         let coverage = Coverage {
             table: table.clone(),
@@ -343,7 +347,7 @@ impl Proof {
             detail: verdict.to_string(),
             finished_at: Utc::now(),
         };
-        self.demand.report.send(coverage).await;
+        self.demand.report.send(coverage).await
     }
 }
 
