@@ -279,8 +279,9 @@ impl<Q: Paginate> Listing<Q> {
     /// Once a page has grown twice while it was requested again, everything that stood in the listing at the start of
     /// the scan has been delivered. The scan then ends as [`GrewAtEnd`](crate::page::Doubt::GrewAtEnd), with a cursor
     /// to resume from; without a total, as [`EndUnproved`](crate::page::Doubt::EndUnproved). In a log that grows by a
-    /// page or more between two requests, the total of the first response ends the scan, eight pages behind that total.
-    /// Without a total only [`max_items`](Self::max_items) ends it.
+    /// page or more between two requests, the total of the first response ends the scan, eight pages behind that total:
+    /// as `GrewAtEnd` if new records come at an end only ([`growth`](Self::growth)), and else as `EndUnproved`. Without
+    /// a total only [`max_items`](Self::max_items) ends it.
     pub fn growing_end(mut self, end: GrowingEnd) -> Self {
         self.settings.growing_end = end;
         self

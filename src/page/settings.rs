@@ -90,6 +90,7 @@ impl Settings {
             remembered: self.dedup_window,
             max_unproductive_requests: self.max_unproductive_requests,
             growing_end: self.growing_end,
+            growth: self.growth.unwrap_or(query.growth()),
             head_again: if self.scans.is_some() && self.resume.is_none() {
                 HeadAgain::Never
             } else {

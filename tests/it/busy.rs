@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use actionlog::integration::LogsQuery;
-use actionlog::integration::SortOrder;
-use actionlog::page::{Doubt, GrowingEnd, Growth, Stability, TotalScope, merge};
+use actionlog::integration::{LogListing, LogsQuery, SortOrder};
+use actionlog::page::{Doubt, GrowingEnd, Growth, Listing, Stability, TotalScope, merge};
 use actionlog::testing::{FakeServer, FakeTotal};
 use actionlog::{IntegrationClient, Summary, UnleashClient, Verdict};
 
@@ -154,6 +153,69 @@ async fn a_log_that_loses_records_at_either_end_before_every_request_is_scanned_
                 assert!(busy.requests <= most, "{steady:?} with {way:?}: {rest:?} at rest, {busy:?}");
             }
         }
+    }
+}
+
+/// Scans a log in which so many records are added above its last ones before every request, one page at a time.
+async fn scan_with_inserts(
+    listing: impl Fn(&FakeServer) -> Listing<LogListing>,
+    records: u64,
+    above: usize,
+    added: u64,
+) -> (Vec<u64>, Summary, Option<String>) {
+    let server = fake_with_logs(records);
+    let mut next = records + 1;
+    server.before_each(move |server| {
+        let log = server.integration().log();
+        for _ in 0..added {
+            log.insert_raw(log.len() - above, log_text(next));
+            next += 1;
+        }
+    });
+    let read = listing(&server).prefetch(1).max_items(2_000).collect().await;
+    let ids: BTreeSet<u64> = read.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
+    let missing = (1..=records).filter(|it| !ids.contains(it)).collect();
+    (missing, read.summary, read.error.map(|it| it.to_string()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_gets_a_record_right_before_its_last_ones_before_every_request_is_scanned_to_its_end() {
+    for (page_size, records) in [(3, 12), (3, 57), (3, 230), (4, 12), (4, 230), (5, 57), (6, 57), (10, 230), (50, 230)]
+    {
+        for order in [Stability::Stable, Stability::Unstable] {
+            for total in [FakeTotal::All, FakeTotal::Absent] {
+                for above in [1, 2, 3] {
+                    let listing = |server: &FakeServer| {
+                        server.integration().total_scope(total);
+                        client(server, TotalScope::Unknown).logs().list(()).page_size(page_size).stability(order)
+                    };
+                    let (_, rest, _) = scan_with_inserts(listing, records, above, 0).await;
+                    let (missing, busy, error) = scan_with_inserts(listing, records, above, 1).await;
+                    let why = format!("{records} by {page_size}, {above}, {order:?}, {total:?}: {rest:?}, {busy:?}");
+                    assert!(missing.is_empty() && error.is_none(), "{missing:?}, {error:?}: {why}");
+                    assert!(!busy.verdict.is_incomplete() && !busy.verdict.is_complete(), "{why}");
+                    let new = (busy.delivered - records) / u64::from(page_size - 1);
+                    assert!(busy.requests <= rest.requests + new + 15, "{why}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_is_outrun_by_records_before_the_last_one_does_not_claim_that_the_end_grew() {
+    for (query, growth) in [(LogsQuery::new(), None), (LogsQuery::new().sort("status"), Some(Growth::Unknown))] {
+        let listing = |server: &FakeServer| {
+            let listing = client(server, TotalScope::Listing).logs().list(query.clone());
+            let listing = listing.page_size(3).stability(Stability::Stable);
+            growth.map_or(listing.clone(), |growth| listing.growth(growth))
+        };
+        let (missing, busy, error) = scan_with_inserts(listing, 57, 1, 2).await;
+        assert_eq!((missing, error), (vec![1], None), "{busy:?}");
+        assert_eq!(busy.verdict, Verdict::Unverified(Doubt::EndUnproved), "{busy:?}");
+        // One that comes closer to the end goes on, and finds the last record.
+        let (missing, busy, error) = scan_with_inserts(listing, 57, 1, 1).await;
+        assert!(missing.is_empty() && error.is_none() && !busy.verdict.is_incomplete(), "{missing:?} {busy:?}");
     }
 }
 

@@ -23,6 +23,20 @@ pub(super) struct Drift {
     since: u32,
 }
 
+/// The record that a page without new ones ended with last: its fingerprint, its offset, and the number of the request.
+#[derive(Debug, Default)]
+pub(super) struct Tail(Option<(u64, u64, u64)>);
+
+impl Tail {
+    /// Notes another such page. If it ended with the same record, returns by how much that moved down per request, if
+    /// it did.
+    pub(super) fn note(&mut self, last: u64, offset: u64, request: u64) -> Option<i64> {
+        let (before, from, since) = self.0.replace((last, offset, request))?;
+        let moved = offset.checked_sub(from).filter(|moved| before == last && *moved > 0)?;
+        i64::try_from(moved.div_ceil(request.saturating_sub(since).max(1))).ok()
+    }
+}
+
 impl Drift {
     /// Returns what is known for another pass, which hasn't requested anything yet.
     pub(super) fn for_next_pass(&self) -> Self {
@@ -67,6 +81,12 @@ impl Drift {
             }
             _ => 0,
         };
+        self.predicted
+    }
+
+    /// Moves the next window down by this much, unless a prediction was wrong lately. Returns by how much it is moved.
+    pub(super) fn predict_by(&mut self, shift: i64) -> i64 {
+        self.predicted = if self.pause > 0 { 0 } else { shift };
         self.predicted
     }
 

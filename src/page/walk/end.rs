@@ -20,10 +20,8 @@ const STALLS: u32 = 6;
 impl Walk {
     /// R4. Ends the pass if this page proves that nothing follows.
     pub(super) fn note_end(&mut self, page: &[RecordKey], view: &PageView, total: Option<u64>) {
-        let rules = self.plan.rules;
         let on_head = self.is_on_head();
-        let received = page.len() as u64;
-        let alone = received == 1 && view.last_seen == Some(0) && !self.singles();
+        let alone = page.len() == 1 && view.last_seen == Some(0) && !self.singles();
         if !alone {
             self.scan.probe = Probe::No;
         }
@@ -32,9 +30,26 @@ impl Walk {
         }
         // A prefetched page may be older than the page before. A record that moved to the end in between is in neither.
         let outdated = self.is_prefetched && self.counters.shifted && self.plan.order == Stability::Unstable;
-        if on_head {
-            self.head_pages += 1;
+        self.head_pages += u32::from(on_head);
+        if on_head && self.head.is_reached() {
+            self.end_head();
+        } else if on_head && self.is_enough_of_head() {
+            self.end = self.proven_end;
+        } else if outdated {
+            // Requested again, the page is current.
+        } else if alone && !on_head && self.plan.probes_end && total != Some(view.behind) {
+            self.probe_end(view);
+        } else if self.is_whole(page, total) || alone || (self.has_room(page) && !self.plan.rules.prove_end) {
+            self.reach_end(End::Proved);
+        } else if let Some(end) = self.stalled_end(page, view, total) {
+            self.reach_end(end);
+        } else if !on_head && self.plan.growing_end == GrowingEnd::StopBehindStart {
+            self.note_growth(page, view, total);
         }
+    }
+
+    /// Whether the second scan of the head has taken as many pages as it may.
+    fn is_enough_of_head(&self) -> bool {
         // In a stable order, records above the old head are newer than the scan, which doesn't promise them.
         // A verified scan wants to see the old head. In a log that grows by less than a page before each request, that
         // takes about as many requests as the scan at most.
@@ -42,25 +57,15 @@ impl Walk {
             HeadAgain::ToExplain => u64::from(HEAD_PAGES) + self.counters.requests / 2,
             _ => u64::from(HEAD_PAGES),
         };
-        let is_enough = on_head && self.plan.order == Stability::Stable && u64::from(self.head_pages) >= most;
-        if on_head && self.head.is_reached() {
-            self.end_head();
-        } else if is_enough {
-            self.end = self.proven_end;
-        } else if outdated {
-            // Requested again, the page is current.
-        } else if alone && !on_head && self.plan.probes_end && total != Some(view.behind) {
-            // A server that limits pages by their size may return a record alone before a large one.
-            let shift = self.scan.drift.predicted().max(0).unsigned_abs();
-            self.scan.offset = view.behind.saturating_add(shift);
-            self.scan.probe = if self.scan.probe == Probe::Denied { Probe::Striding } else { Probe::Asking };
-        } else if self.is_whole(page, total) || alone || (self.has_room(page) && !rules.prove_end) {
-            self.reach_end(End::Proved);
-        } else if let Some(end) = self.stalled_end(page, view, total) {
-            self.reach_end(end);
-        } else if !on_head && self.plan.growing_end == GrowingEnd::StopBehindStart {
-            self.note_growth(page, view, total);
-        }
+        self.plan.order == Stability::Stable && u64::from(self.head_pages) >= most
+    }
+
+    /// Requests what follows a record that stood alone.
+    fn probe_end(&mut self, view: &PageView) {
+        // A server that limits pages by their size may return a record alone before a large one.
+        let shift = self.scan.drift.predicted().max(0).unsigned_abs();
+        self.scan.offset = view.behind.saturating_add(shift);
+        self.scan.probe = if self.scan.probe == Probe::Denied { Probe::Striding } else { Probe::Asking };
     }
 
     /// R4 for a listing that shifts before every request, so that the last record never stands alone. Pages in a row
@@ -100,19 +105,18 @@ impl Walk {
         self.chase.note_total(total, view.behind, may_count);
         let has_room =
             page.len() < self.largest_page.min(self.plan.limit as usize) && !self.chase.has_more(view.behind);
-        let outrun = !self.counters.shifted
-            && !view.singles
-            && self.chase.is_outrun(self.plan.total, self.counters.seen, self.plan.limit);
-        match self.chase.note(view.offset, page, has_room, view.ends_new) {
-            Next::Stop { proved: true } => self.reach_end(End::Grew),
+        let is_steady = !self.counters.shifted && !view.singles;
+        let outrun = self.chase.outrun(&self.plan, self.counters.seen).filter(|_| is_steady);
+        match (self.chase.note(view.offset, page, has_room, view.ends_new), outrun) {
+            (Next::Stop { proved: true }, _) => self.reach_end(End::Grew),
             // A server that limits pages by their size, or to fewer records than before, looks like that, too.
-            Next::Stop { proved: false } => self.reach_end(End::GrewUnproved),
-            _ if outrun => self.reach_end(End::Grew),
-            Next::Again => {
+            (Next::Stop { proved: false }, _) => self.reach_end(End::GrewUnproved),
+            (_, Some(end)) => self.reach_end(end),
+            (Next::Again, None) => {
                 self.scan.offset = view.offset;
                 self.scan.expected = page.len() as u64 - 1;
             }
-            Next::GoOn => {}
+            (Next::GoOn, None) => {}
         }
     }
 
@@ -176,6 +180,9 @@ impl Walk {
         self.counters.has_forgotten |= done.seen.has_forgotten();
         done.rejoin();
         self.first_pass = Some(done.seen);
+        if let Some(head) = self.restart_head.take().filter(|it| !it.anchors().is_empty()) {
+            self.head = head;
+        }
         self.head.start_comparison();
     }
 

@@ -5,7 +5,9 @@
 //! room for more is requested again, and starts with the same records, with others behind them. So the first response
 //! held all records up to the end.
 
-use crate::page::{RecordKey, TotalScope};
+use crate::page::summary::End;
+use crate::page::walk::plan::Plan;
+use crate::page::{Growth, RecordKey, TotalScope};
 
 /// How many pages in a row must bring records and have room for more before a page is requested again.
 const SUSPICIOUS: u32 = 3;
@@ -16,7 +18,8 @@ const PROOF: u32 = 2;
 /// How many pages pass before a page is requested again, after one that hadn't grown.
 const CALM: u32 = 16;
 
-/// How many full pages beyond the first total are read, where the log grows faster than it is scanned.
+/// How many full pages beyond the first total are read, where the log grows faster than it is scanned; and, where new
+/// records may come elsewhere than at the end, how many pages in a row must come no closer to it.
 const PAGES_BEYOND: u64 = 8;
 
 /// Detects that the scan runs after an end that moves.
@@ -29,6 +32,10 @@ pub(super) struct Chase {
     calm: u32,
     /// The totals of the first and the last response.
     totals: Option<(u64, u64)>,
+    /// The fewest records that were left behind a page by its total.
+    least_left: Option<u64>,
+    /// How many pages since then came no closer to the end.
+    no_closer: u64,
     /// The total of the last response, if it may count the listing.
     counted: Option<u64>,
     /// By the total, the page that is requested again reached up to the end.
@@ -96,14 +103,23 @@ impl Chase {
         // A total that falls is no reason for doubt: records are removed from growing logs, too.
         self.dubious |= total < behind;
         self.totals = Some((self.totals.map_or(total, |(first, _)| first), total));
+        let left = total.saturating_sub(behind);
+        let is_closer = self.least_left.is_none_or(|least| left < least);
+        self.no_closer = if is_closer { 0 } else { self.no_closer + 1 };
+        self.least_left = Some(self.least_left.map_or(left, |least| least.min(left)));
         self.counted = Some(total).filter(|_| may_count && !self.dubious);
     }
 
-    /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total.
-    pub(super) fn is_outrun(&self, meaning: TotalScope, delivered: u64, limit: u32) -> bool {
-        let beyond = PAGES_BEYOND * u64::from(limit);
-        self.totals.is_some_and(|(first, last)| {
-            !self.dubious && meaning != TotalScope::Page && last > first && delivered >= first.saturating_add(beyond)
-        })
+    /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total: the end to
+    /// stop with. Where new records come at an end only, all that the first total counted was delivered. Elsewhere they
+    /// may have pushed some of it down, so the scan goes on as long as it comes closer to the end.
+    pub(super) fn outrun(&self, plan: &Plan, delivered: u64) -> Option<End> {
+        let (first, last) = self.totals.filter(|_| !self.dubious && plan.total != TotalScope::Page)?;
+        let beyond = PAGES_BEYOND * u64::from(plan.limit);
+        let is_past = last > first && delivered >= first.saturating_add(beyond);
+        match plan.growth {
+            Growth::AtEnd | Growth::OneEnd => is_past.then_some(End::Grew),
+            _ => (is_past && self.no_closer >= PAGES_BEYOND).then_some(End::GrewUnproved),
+        }
     }
 }

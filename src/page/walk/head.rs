@@ -22,6 +22,8 @@ pub(super) struct Head {
     last_anchor: Option<usize>,
     /// How many records the second look saw above the first anchor, once it has seen that.
     above: Option<u64>,
+    /// A page didn't continue the anchors.
+    is_closed: bool,
 }
 
 impl Head {
@@ -42,6 +44,19 @@ impl Head {
         if self.anchors.len() < ANCHORS.max(page_size as usize) {
             self.anchors.push(id.fingerprint());
         }
+    }
+
+    /// Keeps the records of the next page, whether they are new or not, as long as pages overlap.
+    pub(super) fn extend(&mut self, page: &[RecordKey], page_size: u32) {
+        if self.is_closed {
+            return;
+        }
+        let from = match self.anchors.last() {
+            None => Some(0),
+            Some(last) => page.iter().rposition(|id| id.fingerprint() == *last).map(|it| it + 1),
+        };
+        page.iter().skip(from.unwrap_or(page.len())).for_each(|id| self.keep(id, page_size));
+        self.is_closed = from.is_none() || self.anchors.len() >= ANCHORS;
     }
 
     /// Starts the second look.

@@ -9,13 +9,14 @@
 //! - `position` finds the position again after the listing shifted by an unknown number of records.
 //! - `drift` predicts the shift of a listing that changes before every request.
 //! - `growing_end` stops a scan whose listing grows at the end that the scan runs to.
-//! - `head` remembers the first records; `recent` the records seen last.
+//! - `head` remembers the first records; `recent` the records seen last; `memory` what a cursor remembers, too.
 //! - `toward_head` is the walk in the other direction, for `newer_than`.
 
 mod drift;
 mod end;
 mod growing_end;
 mod head;
+mod memory;
 #[cfg(all(test, feature = "testing"))]
 mod model;
 mod observe;
@@ -29,11 +30,12 @@ pub(super) mod verify;
 use crate::cursor::Cursor;
 use crate::page::fetch::prefetch::PrefetchHint;
 use crate::page::summary::{Counters, End};
-use crate::page::walk::drift::Drift;
+use crate::page::walk::drift::{Drift, Tail};
 use crate::page::walk::growing_end::Chase;
 use crate::page::walk::head::Head;
+use crate::page::walk::memory::Memory;
 use crate::page::walk::plan::Plan;
-use crate::page::walk::position::{Locator, Memory};
+use crate::page::walk::position::Locator;
 use crate::page::walk::recent::RecentKeys;
 use crate::page::{RecordKey, TotalScope, Window};
 
@@ -48,6 +50,11 @@ pub(crate) struct Walk {
     /// The records delivered before the head was scanned a second time. `None` until then.
     first_pass: Option<RecentKeys>,
     head: Head,
+    /// The records delivered next continue the head.
+    continues_head: bool,
+    /// The head as it stood when a resumed scan restarted there: the second scan of the head compares with this one,
+    /// as few of the records before the cursor may be left.
+    restart_head: Option<Head>,
     /// The next page was requested before the previous one arrived, so it may be the older view of the two.
     is_prefetched: bool,
     /// The largest page so far. The server returns at least so many records at once.
@@ -71,6 +78,7 @@ pub(crate) struct Walk {
     last_end: Option<(u64, usize)>,
     /// How many pages in a row ended like that.
     stalls: u32,
+    tail: Tail,
     /// The head was requested to see whether the server returns more than one record at once.
     has_probed: bool,
     /// Records were added before the position since the scan began.
@@ -107,6 +115,8 @@ struct Scan {
     offset: u64,
     /// The offset at which the last seen record stood.
     position: Option<u64>,
+    /// That was another record than the one delivered last, and it is unknown how far before that it stands.
+    is_short: bool,
     drift: Drift,
     /// Set while the position is searched for.
     locator: Option<Locator>,
@@ -163,10 +173,12 @@ impl Walk {
         plan.widen();
         let scan = Scan { offset: plan.start, seen: RecentKeys::new(plan.remembered), ..Scan::default() };
         Self {
+            continues_head: plan.start == 0,
             plan,
             scan,
             first_pass: None,
             head: Head::default(),
+            restart_head: None,
             is_prefetched: false,
             largest_page: 0,
             last_page: None,
@@ -180,6 +192,7 @@ impl Walk {
             chase: Chase::default(),
             last_end: None,
             stalls: 0,
+            tail: Tail::default(),
             has_probed: false,
             has_grown: false,
             restarts: 0,
@@ -213,6 +226,9 @@ impl Walk {
             return walk;
         }
         walk.resumed = true;
+        // All that was delivered is the head: what comes next continues it. With the last of these records removed, too
+        // few might be left to recognize it by.
+        walk.continues_head = walk.plan.start == 0 && walk.head.anchors().len() == delivered;
         walk.late_before = cursor.late().to_vec();
         walk.delivered_before = cursor.delivered();
         walk.is_resuming = true;

@@ -2,7 +2,9 @@
 //! (R1).
 
 use crate::page::walk::drift::Drift;
-use crate::page::walk::position::{Found, Locator, Memory};
+use crate::page::walk::head::Head;
+use crate::page::walk::memory::Memory;
+use crate::page::walk::position::{Found, Locator};
 use crate::page::walk::{Delivery, Probe, Walk};
 use crate::page::{RecordKey, Stability};
 
@@ -26,6 +28,8 @@ pub(super) struct PageView {
     pub(super) last_seen: Option<usize>,
     /// How far after that one the record delivered last stands, as a page may end before it. `None` if unknown.
     further: Option<u64>,
+    /// The offset at which the record stands that was delivered last before this page. `None` if unknown.
+    found: Option<u64>,
 }
 
 impl Walk {
@@ -48,17 +52,34 @@ impl Walk {
         let rejoins = self.rejoins(page);
         let last_seen = page.iter().rposition(|id| if rejoins { self.has_seen(id) } else { self.is_of_pass(id) });
         let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
+        let further = last_seen.filter(|_| is_full).map_or(Some(0), |it| self.further(&page[..=it]));
+        let offset = self.scan.offset;
+        let found = last_seen.and_then(|it| match self.passed(&page[..=it]) {
+            Some((index, distance)) => Some(index as u64 + distance),
+            None => further.map(|further| it as u64 + further),
+        });
         PageView {
-            offset: self.scan.offset,
-            behind: self.scan.offset.saturating_add(page.len() as u64),
+            offset,
+            behind: offset.saturating_add(page.len() as u64),
             is_first: self.scan.seen.is_empty(),
             ends_new: last_seen.is_none_or(|it| it + 1 < page.len()),
             singles: self.singles(),
             expected: usize::try_from(self.scan.expected).unwrap_or(usize::MAX),
             last_seen,
             // A page with room for it would show it: it was removed.
-            further: last_seen.filter(|_| is_full).map_or(Some(0), |it| self.further(&page[..=it])),
+            further,
+            found: found.map(|it| offset.saturating_add(it)),
         }
+    }
+
+    /// The record of `seen` that was delivered latest, if its last one is another one that stands behind it now: its
+    /// index, and its distance from the record delivered last.
+    fn passed(&self, seen: &[RecordKey]) -> Option<(usize, u64)> {
+        let all = self.scan.current();
+        let (last, before) = seen.split_last().filter(|(_, before)| !before.is_empty())?;
+        let distance = all.distance(last)?;
+        let distances = before.iter().enumerate().filter_map(|(index, id)| Some((index, all.distance(id)?)));
+        distances.min_by_key(|(_, distance)| *distance).filter(|(_, least)| *least < distance)
     }
 
     /// How far after the last record of `seen` the one delivered last stands. `None` if unknown.
@@ -66,6 +87,9 @@ impl Walk {
         let all = self.scan.current();
         let (last, before) = seen.split_last()?;
         let distance = all.distance(last)?;
+        if self.passed(seen).is_some() {
+            return Some(0);
+        }
         // A record without its neighbour may have moved on its own.
         let is_alone = before.last().is_some_and(|it| all.distance(it) != Some(distance + 1));
         if distance > 0 && is_alone && self.plan.order == Stability::Unstable { None } else { Some(distance) }
@@ -120,6 +144,7 @@ impl Walk {
         // Behind the position, a seen record that moved there, or that is listed twice, may begin the window as well.
         let may_be_elsewhere =
             may_be_elsewhere || (is_predicted && self.plan.order == Stability::Unstable && !self.continues(page));
+        let may_be_elsewhere = may_be_elsewhere && !self.is_pushed_at_end(page);
         if !may_be_elsewhere && page.iter().any(|id| self.is_of_pass(id)) {
             return true;
         }
@@ -161,6 +186,13 @@ impl Walk {
         may_follow || page.iter().any(|it| self.scan.current().distance(it) == Some(0))
     }
 
+    /// Whether the record delivered last is the last one of the listing, and stands a little below where it did. If
+    /// others were added before it, or it passed them, they all are in this page, and are delivered.
+    fn is_pushed_at_end(&self, page: &[RecordKey]) -> bool {
+        let is_last = page.last().is_some_and(|last| self.scan.current().distance(last) == Some(0));
+        is_last && self.has_room(page) && self.scan.position == Some(self.scan.offset) && !self.scan.is_short
+    }
+
     /// Starts a search for the position.
     fn locator(&self) -> Locator {
         let scan = &self.scan;
@@ -189,14 +221,14 @@ impl Walk {
             if std::mem::take(&mut self.is_resuming) {
                 self.has_grown = scan.offset > scan.position.unwrap_or_default();
                 // What was added between two scans says nothing about the rate during this one.
-                (scan.drift, scan.position) = (Drift::default(), None);
+                (scan.drift, scan.position, scan.is_short) = (Drift::default(), None, false);
             }
             return true;
         }
         if !self.is_resuming || found == Found::Nowhere {
             self.counters.is_disturbed = true;
         }
-        // The search after a stop has its own bound, so its requests don't count as unproductive.
+        // The search after a stop is limited by the locator, so its requests don't count as unproductive.
         self.counters.excused += u64::from(self.is_resuming);
         if !scan.is_lost {
             self.counters.lost_positions += 1;
@@ -207,22 +239,30 @@ impl Walk {
         (scan.is_lost, scan.on_seen, scan.expected) = (true, true, u64::MAX);
         match found {
             Found::Request(offset) => scan.offset = offset,
-            Found::Here | Found::Nowhere => {
-                scan.locator = None;
-                self.restarts += u32::from(!std::mem::take(&mut self.is_resuming));
-                (scan.offset, scan.position, scan.restart) = (0, None, true);
-                scan.drift = scan.drift.for_next_pass();
-            }
+            Found::Here | Found::Nowhere => self.go_to_head(),
         }
         false
+    }
+
+    /// The position is nowhere: the next page is the head's.
+    fn go_to_head(&mut self) {
+        let scan = &mut self.scan;
+        (scan.locator, scan.offset, scan.position, scan.restart) = (None, 0, None, true);
+        scan.drift = scan.drift.for_next_pass();
+        if std::mem::take(&mut self.is_resuming) {
+            self.restart_head = Some(Head::default());
+        } else {
+            self.restarts += 1;
+        }
     }
 
     /// Notes by how much the last seen record moved since the previous page.
     fn note_shift(&mut self, page: &[RecordKey], view: &PageView) {
         let scan = &mut self.scan;
-        let found = view.last_seen.zip(view.further);
-        let found = found.map(|(index, further)| view.offset.saturating_add(index as u64).saturating_add(further));
-        let shift = found.zip(scan.position).map(|(now, before)| now.cast_signed().wrapping_sub(before.cast_signed()));
+        let found = view.found;
+        let shift = found
+            .zip(scan.position.filter(|_| !scan.is_short))
+            .map(|(now, before)| now.cast_signed().wrapping_sub(before.cast_signed()));
         // Pages of one record don't overlap, so that any seen record there is a shift.
         let has_shifted =
             if view.singles { view.last_seen.is_some() } else { shift != Some(0) && scan.position.is_some() };
@@ -259,26 +299,28 @@ impl Walk {
         let rules = self.plan.rules;
         let on_head = self.first_pass.is_some();
         let rejoins = self.rejoins(page);
+        if let Some(head) = &mut self.restart_head {
+            head.extend(page, self.plan.limit);
+        }
         // Everything before this index was passed; what follows is next.
         let next_from = view.last_seen.map_or(0, |it| it + 1);
+        let behind_from = view.last_seen.and_then(|last| self.behind_from(&page[..=last])).unwrap_or(page.len());
         for (index, (id, delivery)) in page.iter().zip(deliveries.iter_mut()).enumerate() {
             let is_new = if rules.last_seen { !self.has_seen(id) } else { view.is_first || index > 0 };
             let is_next = index >= next_from;
             if is_new {
                 self.note_alike_of(id);
             }
+            let is_behind = index >= behind_from && !is_next;
             if is_new || !(rejoins || self.is_of_pass(id)) {
-                self.remember(id, is_next);
+                self.remember(id, is_next || is_behind);
+            } else if is_behind {
+                self.scan.restarted.as_mut().unwrap_or(&mut self.scan.seen).move_behind(id);
             }
             *delivery = match is_new {
                 _ if on_head => self.mark_on_head(id, is_new),
                 true if is_next => self.mark_next(id, view.offset.saturating_add(index as u64)),
-                true => {
-                    // It came in the middle, or at the head during the first requests.
-                    self.counters.is_disturbed = true;
-                    self.counters.inserted += 1;
-                    Delivery::Late
-                }
+                true => self.mark_inserted(),
                 false => Delivery::Skip,
             };
             if *delivery == Delivery::Skip && Some(index) != view.last_seen && index >= view.expected && !on_head {
@@ -290,6 +332,23 @@ impl Walk {
             // it.
             self.scan.rejoin();
         }
+    }
+
+    /// The index from which on the records of a page up to the last seen one stand behind the record delivered last:
+    /// records were added before that one, or delivered ones moved behind it. `None` if there are none. Otherwise the
+    /// listing's last record would count as one delivered long ago, once records were added before it.
+    fn behind_from(&self, seen: &[RecordKey]) -> Option<usize> {
+        let all = self.scan.current();
+        let last = seen.last().filter(|_| seen.len() > 1)?;
+        if all.distance(last)? > 0 && self.passed(seen).is_none() {
+            return None;
+        }
+        let mut above = u64::MAX;
+        seen.iter().position(|id| {
+            let distance = all.distance(id).filter(|it| *it < above);
+            above = distance.unwrap_or_default();
+            distance.is_none()
+        })
     }
 
     /// Notes whether a new record is an invalid one with the raw JSON of another.
@@ -306,10 +365,17 @@ impl Walk {
 
     /// A new record after the last seen one: it is delivered, and kept if it belongs to the listing's head.
     fn mark_next(&mut self, id: &RecordKey, offset: u64) -> Delivery {
-        if self.plan.start == 0 && self.scan.restarted.is_none() && !self.resumed {
+        if self.continues_head && self.scan.restarted.is_none() {
             self.head.keep(id, self.plan.limit);
         }
         Delivery::Next(offset)
+    }
+
+    /// A new record before the last seen one: it came in the middle, or at the head during the first requests.
+    fn mark_inserted(&mut self) -> Delivery {
+        self.counters.is_disturbed = true;
+        self.counters.inserted += 1;
+        Delivery::Late
     }
 
     /// A record on the second scan of the head: it is delivered unless the first pass or an earlier scan delivered it.
@@ -351,7 +417,9 @@ impl Walk {
         let further = view.further.filter(|_| overlaps && !view.ends_new).filter(is_there).unwrap_or_default();
         let is_stalled = !view.ends_new && further == 0;
         scan.position = Some((view.behind - 1).saturating_add(further));
-        let shift = if overlaps { scan.drift.predict(is_stalled, received) } else { 0 };
+        scan.is_short = !view.ends_new && view.further.is_none();
+        let shift = if overlaps { self.predict(page, view, is_stalled) } else { 0 };
+        let scan = &mut self.scan;
         // Windows overlap by one record, which stands alone at the end of the listing. Pages of one record can't
         // overlap.
         let offset = (view.behind - u64::from(overlaps) - scan.expected).saturating_add(further);
@@ -365,5 +433,16 @@ impl Walk {
         }
         self.counters.unoverlapped |=
             view.singles && !view.is_first && deliveries.contains(&Delivery::Next(view.behind - 1));
+    }
+
+    /// Returns by how much to move the next window down, because the listing shifts before each request.
+    fn predict(&mut self, page: &[RecordKey], view: &PageView, is_stalled: bool) -> i64 {
+        let shift = self.scan.drift.predict(is_stalled, page.len() as u64);
+        let Some(last) = page.last().filter(|_| is_stalled && !view.singles) else { return shift };
+        // Records that are added right before the last ones shift nothing else.
+        match self.tail.note(last.fingerprint(), view.behind - 1, self.counters.requests) {
+            Some(by) if shift == 0 => self.scan.drift.predict_by(by),
+            _ => shift,
+        }
     }
 }

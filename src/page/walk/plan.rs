@@ -1,6 +1,6 @@
 //! The plan of a scan: what it was asked to do, and which rules are on.
 
-use crate::page::{GrowingEnd, Stability, TotalScope};
+use crate::page::{GrowingEnd, Growth, Stability, TotalScope};
 
 /// The settings of a walk.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Plan {
     /// By how much requests without a new record may exceed those with one.
     pub(crate) max_unproductive_requests: u64,
     pub(crate) growing_end: GrowingEnd,
+    /// At which end new records appear.
+    pub(crate) growth: Growth,
     pub(crate) head_again: HeadAgain,
     /// Whether to request what follows the last record before the end counts as proved. Plain scans don't: it is a
     /// request more.

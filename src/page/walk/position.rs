@@ -7,13 +7,8 @@
 //! that are as wide as possible without stepping over the run. Where it finds a record whose distance from
 //! the position it remembers, it estimates the position from that.
 
-use std::collections::HashMap;
-
-use crate::page::walk::recent::RecentKeys;
+use crate::page::walk::memory::Memory;
 use crate::page::{RecordKey, Stability};
-
-/// How many of the records that a scan delivered last are looked for.
-const RUN: usize = 4_096;
 
 /// How many records of the run must stand in their order to locate it, where records may move.
 const CHAIN: usize = 3;
@@ -52,50 +47,6 @@ pub(super) enum Found {
     Request(u64),
     /// The position is nowhere: scan the listing from its head.
     Nowhere,
-}
-
-/// The remembered records before the position, with the distance of each from the last delivered one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
-    distances: HashMap<u64, u32>,
-    /// How many of the last records are remembered without a gap.
-    run: u32,
-}
-
-impl Memory {
-    /// `run`: the last delivered records without a gap, the last one first. `landmarks`: some that are further away.
-    pub(super) fn new<'a>(run: &[u64], landmarks: impl Iterator<Item = (&'a RecordKey, u32)>) -> Self {
-        let far = landmarks.map(|(id, distance)| (id.fingerprint(), distance));
-        let near = run.iter().zip(0..).map(|(id, distance)| (*id, distance));
-        Self { distances: far.chain(near).collect(), run: u32::try_from(run.len()).unwrap_or(u32::MAX) }
-    }
-
-    /// The records that a scan remembers itself, plus what it remembered at its start.
-    pub(super) fn of(seen: &RecentKeys, before: &Self) -> Self {
-        let mut memory = Self::default();
-        for id in seen.iter_back().take(RUN) {
-            if let Some(distance) = seen.distance(id).and_then(|it| u32::try_from(it).ok()) {
-                memory.distances.insert(id.fingerprint(), distance);
-                memory.run = memory.run.max(distance.saturating_add(1));
-            }
-        }
-        if u64::from(memory.run) == seen.count() {
-            let count = memory.run;
-            for (id, distance) in &before.distances {
-                memory.distances.entry(*id).or_insert(distance.saturating_add(count));
-            }
-            memory.run = memory.run.saturating_add(before.run);
-        }
-        memory
-    }
-
-    pub(super) fn contains(&self, id: &RecordKey) -> bool {
-        !self.distances.is_empty() && self.distances.contains_key(&id.fingerprint())
-    }
-
-    pub(super) fn distance(&self, id: &RecordKey) -> Option<u32> {
-        self.distances.get(&id.fingerprint()).copied()
-    }
 }
 
 /// Returns how many requests may look for a position: twice as many as a scan from the head would take, plus a few.
@@ -275,6 +226,8 @@ impl Locator {
             }
             // Some records between the head and the run may be gone: then the head stands a little further down.
             None if behind < self.head_at.saturating_add(FEW) && !page.is_empty() => self.request(behind),
+            // A scan from the head repeats none.
+            None if self.is_all_remembered() => Found::Nowhere,
             // Records moved there together; the listing didn't shift by as much.
             None => {
                 self.head.clear();
@@ -302,13 +255,17 @@ impl Locator {
         Some(self.request(head))
     }
 
-    /// Returns whether all delivered records are remembered, so that a scan from the head repeats none, and so few that
-    /// it takes no longer than a search. If a few of them are gone, the rest may not show the position at all.
+    /// Returns whether all delivered records are remembered, and so few that a scan from the head takes no longer than
+    /// a search. If a few of them are gone, the rest may not show the position at all.
     fn is_shallow(&self) -> bool {
-        let delivered = self.depth.saturating_add(1);
         let too_few = self.order == Stability::Unstable && self.memory.run < FEW_GONE + CHAIN as u32;
-        let near = delivered <= SHALLOW_PAGES * (self.limit.max(2) - 1);
-        self.from_head && delivered <= self.memory.run.into() && (near || too_few)
+        let near = self.depth < SHALLOW_PAGES * (self.limit.max(2) - 1);
+        self.is_all_remembered() && (near || too_few)
+    }
+
+    /// Returns whether all delivered records are remembered, so that a scan from the head repeats none.
+    fn is_all_remembered(&self) -> bool {
+        self.from_head && self.depth < self.memory.run.into()
     }
 
     /// Returns whether the same page came for several windows further down: the server clamps larger offsets.
@@ -369,7 +326,7 @@ impl Locator {
 
     /// Returns the records of the head that were delivered before the part of the run that was found.
     fn others(&self) -> Vec<u64> {
-        let is_of_run = |id: &u64| self.memory.distances.get(id).is_some_and(|it| *it <= self.found_from);
+        let is_of_run = |id: &u64| self.memory.distance_of(*id).is_some_and(|it| it <= self.found_from);
         self.head.iter().copied().filter(|it| !is_of_run(it)).collect()
     }
 

@@ -12,6 +12,8 @@ pub(super) struct RecentKeys {
     numbers: HashMap<RecordKey, Option<u64>>,
     /// How many records followed one another.
     next: u64,
+    /// How many of these numbers belong to no record any more, as it was numbered again.
+    renumbered: u64,
     order: VecDeque<RecordKey>,
     most: usize,
     forgotten: bool,
@@ -63,6 +65,15 @@ impl RecentKeys {
         self.insert(id, Some(number));
     }
 
+    /// Notes that an already seen record stands right behind the last one now.
+    pub(super) fn move_behind(&mut self, id: &RecordKey) {
+        if let Some(number) = self.numbers.get_mut(id) {
+            self.renumbered += u64::from(number.is_some());
+            *number = Some(self.next);
+            self.next += 1;
+        }
+    }
+
     fn insert(&mut self, id: RecordKey, number: Option<u64>) {
         if self.forgotten && self.numbers.len() == self.numbers.capacity() {
             // Removed keys leave tombstones, for which the table would double. Dropping it first means that there are
@@ -86,7 +97,12 @@ impl RecentKeys {
 
     /// Returns how many records followed one another, forgotten ones included.
     pub(super) fn count(&self) -> u64 {
-        self.next
+        self.next - self.renumbered
+    }
+
+    /// Returns whether this is the distance of the first one of these from the last.
+    pub(super) fn is_first(&self, distance: u64) -> bool {
+        distance + 1 == self.next
     }
 
     /// Returns how far before the last record this one stands, if it is remembered.

@@ -8,7 +8,7 @@ use crate::cursor::Fingerprint;
 use crate::follow::machine::model::world::time;
 use crate::follow::machine::{Begin, Settings, Side};
 use crate::page::walk::plan::{HeadAgain, Plan, Rules};
-use crate::page::{GrowingEnd, Stability, TotalScope};
+use crate::page::{GrowingEnd, Growth, Stability, TotalScope};
 
 /// Something that happens before a request. Positions are 256ths of the listing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,6 +157,7 @@ impl Case {
                 remembered: 10_000,
                 max_unproductive_requests: 200,
                 growing_end: GrowingEnd::StopBehindStart,
+                growth: Growth::Unknown,
                 head_again: HeadAgain::default(),
                 probes_end: false,
                 rules,

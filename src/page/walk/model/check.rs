@@ -79,9 +79,11 @@ impl Case {
         let moves = self.changes.iter().filter(|it| matches!(it, Change::Move(_))).count();
         let only_moves = self.changes.iter().all(|it| matches!(it, Change::Move(_) | Change::Nothing));
         let only_moves = only_moves && self.steady.is_none();
-        // Records inserted as fast as the log is scanned look like records added at its end.
+        // Records inserted as fast as the log is scanned look like records added at its end, where the API says that
+        // they are.
         let comes_ahead = self.changes.iter().chain(&self.steady).any(|it| matches!(it, Change::Insert(_)));
-        let outrun = verdict == Verdict::Unverified(Doubt::GrewAtEnd) && comes_ahead;
+        let is_at_end = self.order == SortOrder::Asc;
+        let outrun = verdict == Verdict::Unverified(Doubt::GrewAtEnd) && comes_ahead && is_at_end;
         // Pages that the server cuts look like the last one of a log that keeps shifting; the verdict says so.
         let is_cut = changing.history.clamped || comes_ahead;
         let outrun = outrun || (verdict == Verdict::Unverified(Doubt::EndUnproved) && is_cut);
