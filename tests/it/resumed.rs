@@ -156,8 +156,9 @@ async fn a_resumed_scan_of_whose_first_records_few_are_left_does_not_read_the_li
         (383, 5, 10, 486, 5, 0, 0),
         (399, 1, 4, 47, 1, 0, 0),
         (85, 6, 3, 5, 0, 0, 0b11_1110),
-        // Stopped behind the last record, with records removed at the end.
+        // Stopped behind the last record, or near it, with records removed there.
         (185, 185, 3, 0, 0, 0, 0b1_0010_0000_0001),
+        (21, 18, 3, 0, 0, 0, 0b110_0101),
     ] {
         for order in [Stability::Stable, Stability::Unstable] {
             let stop = Stop { records, stopped_behind, page_size, order, growth, removed, removed_from, scattered };

@@ -74,6 +74,8 @@ pub(super) struct Locator {
     last_was_down: bool,
     /// How many windows lay further up.
     ups: u32,
+    /// One of them followed a page with records.
+    has_stepped_up: bool,
     /// An offset behind the listing's end, by an empty response.
     end: u64,
     /// The step upwards while responses are empty.
@@ -148,6 +150,7 @@ impl Locator {
             way: Way::Origin,
             last_was_down: false,
             ups: 0,
+            has_stepped_up: false,
             end: u64::MAX,
             stride,
             size: 0,
@@ -387,7 +390,10 @@ impl Locator {
         match self.way {
             _ if is_first => (self.down, self.up) = (below, above),
             Way::Down => self.down = below,
-            Way::Up if self.ups == 1 => self.up = (offset > 0).then(|| offset.saturating_sub(near + near.min(spare))),
+            Way::Up if !self.has_stepped_up => {
+                self.has_stepped_up = true;
+                self.up = (offset > 0).then(|| offset.saturating_sub(near + near.min(spare)));
+            }
             Way::Up => self.up = above,
             _ => {}
         }
