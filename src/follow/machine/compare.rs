@@ -103,11 +103,15 @@ impl<'a> View<'a> {
     }
 
     /// Towards the end, a walk that began again from the head passes old ground before it comes to known records.
-    /// (Where records move, one alone may have moved there.)
+    /// (Where records move, one alone may have moved there.) Towards the head, what stands below all known records is
+    /// old ground: the record from which the walk came is forgotten by now.
     fn is_old(&self, index: usize, is_stable: bool, table: &Table) -> bool {
         let needed = if is_stable { 1 } else { 2 };
         let newer = self.page[index..].iter().filter(|it| table.contains(&it.key));
-        self.side == Side::End && newer.take(needed).count() == needed
+        match self.side {
+            Side::Head => self.is_catch_up && self.known_above(index, table).is_some(),
+            Side::End => newer.take(needed).count() == needed,
+        }
     }
 }
 

@@ -166,8 +166,9 @@ impl Machine {
         let had_restarted = walk.has_restarted();
         let deliveries = walk.observe(&keys(page), total);
         let has_restarted = walk.has_restarted() && !had_restarted;
-        let is_at_head = has_restarted && self.side().is_none();
-        if is_at_head && page.first().is_some_and(|it| !self.state.head.iter().any(|head| head.contains(&it.key))) {
+        let is_news = offset == 0 && deliveries.first().is_some_and(|it| *it != Delivery::Skip);
+        let is_unknown = |it: &Sighting| !self.state.head.iter().any(|head| head.contains(&it.key));
+        if is_news && self.side().is_none() && page.first().is_some_and(is_unknown) {
             // The position is lost because records came at the head.
             return self.look(page, total);
         }
@@ -180,8 +181,8 @@ impl Machine {
         }
         let has_ended = matches!(walk.end(), Some(End::Proved));
         let found = self.go_along(walk, tail, page, &deliveries);
-        if let Some(last) = page.last().filter(|_| has_ended) {
-            self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1));
+        if has_ended {
+            self.state.end_with(page, offset);
         }
         found
     }

@@ -116,6 +116,18 @@ impl State {
         }
     }
 
+    /// Notes that this page shows the last record of a listing that grows at its end.
+    pub(crate) fn end_with(&mut self, page: &[Sighting], offset: u64) {
+        let Some(last) = page.last() else { return };
+        let is_known = self.end.as_ref().is_some_and(|it| it.contains(&last.key));
+        match &mut self.position {
+            _ if is_known => self.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1)),
+            // All remembered records are gone: without this, each poll would search for the position.
+            Some(known) if known.last.as_ref() != Some(&last.key) => known.rebuild_from(page, offset),
+            _ => {}
+        }
+    }
+
     /// Notes a record that no longer fits the table.
     pub(crate) fn note_left(&mut self, entry: Option<Entry>) {
         if let Some(entry) = entry.filter(Entry::is_open) {
@@ -186,6 +198,16 @@ impl ScanPosition {
         let newest_first = table.iter().skip(index).zip(0..=offset);
         for (entry, distance) in newest_first.collect::<Vec<_>>().into_iter().rev() {
             self.advance(&entry.key, offset - distance);
+        }
+        self.position.delivered = seen;
+    }
+
+    /// The last record is gone, and so are all that are remembered. These are the last ones now.
+    fn rebuild_from(&mut self, page: &[Sighting], offset: u64) {
+        let seen = self.position.delivered;
+        self.position = Position::at(offset);
+        for (record, offset) in page.iter().zip(offset..) {
+            self.advance(&record.key, offset);
         }
         self.position.delivered = seen;
     }

@@ -131,19 +131,62 @@ fn a_position_that_is_gone_moves_on_with_what_a_sweep_delivers_behind_it() {
 
 #[test]
 fn records_at_the_head_that_push_a_position_out_of_sight_show_that_the_head_grows() {
-    let case = Case {
-        records: 4,
-        page_size: 3,
+    use Event::{Burst, Grow, Nothing, Retire};
+    let case = |records, page_size, order, events| Case {
+        records,
+        page_size,
         lookback: 1,
         side: Side::Head,
         is_undecided: true,
-        order: Stability::Stable,
+        order,
         begin: 0,
         has_total: false,
-        events: vec![Event::Nothing, Event::Nothing, Event::Nothing, Event::Nothing, Event::Burst(2)],
+        events,
         steps: vec![Step::Poll, Step::Poll],
     };
     for order in [Stability::Stable, Stability::Unstable] {
-        run(&Case { order, ..case.clone() }).unwrap();
+        run(&case(4, 3, order, vec![Nothing, Nothing, Nothing, Nothing, Burst(2)])).unwrap();
+        run(&case(4, 8, order, vec![Nothing, Nothing, Retire(3), Grow(1), Nothing, Nothing, Grow(1)])).unwrap();
     }
+}
+
+#[test]
+fn a_catch_up_whose_anchor_is_forgotten_on_the_way_delivers_nothing_again() {
+    use Event::{Burst, Clamp, Grow, Nothing};
+    let mut events = vec![Clamp(4), Nothing, Nothing, Clamp(5), Nothing, Nothing, Nothing, Nothing, Nothing, Nothing];
+    // During the sweep, more come than are remembered.
+    events.extend([Nothing, Burst(15), Nothing, Nothing, Grow(5), Grow(2)]);
+    let case = Case {
+        records: 14,
+        page_size: 5,
+        lookback: 1,
+        side: Side::Head,
+        is_undecided: false,
+        order: Stability::Unstable,
+        begin: 2,
+        has_total: false,
+        events,
+        steps: vec![Step::Poll, Step::Sweep],
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn where_all_remembered_records_at_the_end_are_gone_an_idle_poll_is_one_request() {
+    use Event::{Grow, Insert, Nothing, Restore};
+    let mut events = vec![Insert(0), Nothing, Nothing, Nothing, Nothing, Grow(1), Insert(0), Insert(0), Nothing];
+    events.extend([Insert(0), Nothing, Restore(1), Nothing, Insert(0), Nothing, Restore(1), Restore(12)]);
+    let case = Case {
+        records: 30,
+        page_size: 6,
+        lookback: 1,
+        side: Side::End,
+        is_undecided: false,
+        order: Stability::Stable,
+        begin: 2,
+        has_total: false,
+        events,
+        steps: vec![Step::Poll, Step::FullScan, Step::Poll, Step::Poll],
+    };
+    run(&case).unwrap();
 }
