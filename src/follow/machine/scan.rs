@@ -37,6 +37,10 @@ impl Scan {
         Self { walk, kind, before: None }
     }
 
+    fn is_of_all(&self) -> bool {
+        matches!(self.kind, ScanKind::All)
+    }
+
     pub(super) fn reads_all(&self) -> bool {
         !matches!(self.kind, ScanKind::Prime)
     }
@@ -157,6 +161,10 @@ impl Machine {
                 let is_empty = scan.walk.end() == Some(End::Emptied);
                 self.lose_anchors(if is_empty { GapReason::Emptied } else { GapReason::Lost });
                 self.is_behind = false;
+            }
+            // The other end doesn't grow: the server returned more records at once, and there are others behind them.
+            Some(End::Grew | End::GrewUnproved) if self.side() == Some(Side::Head) && scan.is_of_all() => {
+                self.finish(true);
             }
             Some(_) => self.end_scan(&scan),
         }

@@ -190,3 +190,24 @@ fn where_all_remembered_records_at_the_end_are_gone_an_idle_poll_is_one_request(
     };
     run(&case).unwrap();
 }
+
+#[test]
+fn a_first_scan_goes_on_where_a_server_returns_more_records_at_once_than_before() {
+    use Event::{Burst, Clamp, Empty, Grow, Nothing, Short};
+    let mut events = vec![Nothing, Nothing, Grow(3), Nothing, Short, Nothing, Grow(1), Grow(2), Grow(2), Nothing];
+    events.extend([Nothing, Burst(8), Clamp(3), Nothing, Empty, Nothing, Nothing, Nothing, Nothing, Nothing, Clamp(5)]);
+    events.extend([Clamp(3), Nothing, Nothing, Clamp(4)]);
+    let case = Case {
+        records: 33,
+        page_size: 5,
+        lookback: 1,
+        side: Side::Head,
+        is_undecided: false,
+        order: Stability::Stable,
+        begin: 0,
+        has_total: false,
+        events,
+        steps: vec![Step::Poll],
+    };
+    run(&case).unwrap();
+}
