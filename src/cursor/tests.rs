@@ -82,6 +82,15 @@ fn a_position_that_was_resumed_has_the_cursor_that_it_came_from_and_goes_on_like
 }
 
 #[test]
+fn a_listing_that_shifts_moves_the_offset_and_nothing_else() {
+    let mut position = Position::resume(&behind(9));
+    position.shift(12);
+    let mut expected = behind(9);
+    expected.0.offset = 12;
+    assert_eq!(position.cursor(listing(), &[], LEARNED), expected);
+}
+
+#[test]
 fn the_head_is_that_of_the_walk_until_the_position_has_its_own() {
     let seen = fingerprints(1..=100);
     // A cursor from before the first record knows no head.

@@ -23,19 +23,20 @@ pub struct Built {
     pub binaries: Vec<PathBuf>,
 }
 
-/// Rewrites `files` of the checkout `from` in its copy `tree`, and builds that, until all that is left compiles.
-pub fn build(from: &Path, tree: &Path, files: &[String]) -> Result<Built, Failure> {
+/// Rewrites `files` of the checkout `from` in its copy `tree`, and builds that with its tests, until all that is left
+/// compiles.
+pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool) -> Result<Built, Failure> {
     let mut dropped = HashSet::new();
     loop {
         let mutants = write(from, tree, files, &dropped)?;
         let left = mutants.len() - dropped.len();
         println!("building {left} mutants");
-        let out = cargo(tree)?;
+        let out = cargo(tree, only_lib)?;
         let messages: Vec<Value> = out.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
         let errors: Vec<_> = messages.iter().filter(|it| it["message"]["level"] == "error").collect();
         if errors.is_empty() {
             let mutants = mutants.into_iter().filter(|it| !dropped.contains(&it.id)).collect();
-            return Ok(Built { mutants, dropped: dropped.len(), binaries: binaries(&messages)? });
+            return Ok(Built { mutants, dropped: dropped.len(), binaries: binaries(&messages, only_lib)? });
         }
         let before = dropped.len();
         for error in &errors {
@@ -80,9 +81,11 @@ pub fn put(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Returns the messages of cargo. Whether it failed is in them.
-fn cargo(tree: &Path) -> Result<String, Failure> {
+fn cargo(tree: &Path, only_lib: bool) -> Result<String, Failure> {
+    let other: &[&str] = if only_lib { &[] } else { &["--test", "it"] };
     let out = Command::new("cargo")
-        .args(["test", "--no-run", "--release", "--all-features", "--lib", "--test", "it", "--message-format=json"])
+        .args(["test", "--no-run", "--release", "--all-features", "--lib", "--message-format=json"])
+        .args(other)
         .args(["--quiet", "--target-dir", "../build"])
         .current_dir(tree)
         // Lints that are errors don't matter here.
@@ -98,12 +101,13 @@ fn cargo(tree: &Path) -> Result<String, Failure> {
     Ok(String::from_utf8(out.stdout)?)
 }
 
-fn binaries(messages: &[Value]) -> Result<Vec<PathBuf>, Failure> {
+fn binaries(messages: &[Value], only_lib: bool) -> Result<Vec<PathBuf>, Failure> {
     let of = |kind: &str| {
         let found = messages.iter().find(|it| it["executable"].is_string() && it["target"]["kind"][0] == kind);
         found.and_then(|it| it["executable"].as_str()).map(PathBuf::from).ok_or(format!("no binary of {kind}"))
     };
-    Ok(vec![of("lib")?, of("test")?])
+    let kinds: &[_] = if only_lib { &["lib"] } else { &["lib", "test"] };
+    Ok(kinds.iter().map(|it| of(it)).collect::<Result<_, _>>()?)
 }
 
 /// Returns the sites that an error of the compiler points to: the innermost around each of its places, those of the

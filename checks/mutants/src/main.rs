@@ -37,7 +37,10 @@ const CAUGHT: usize = 95;
 /// Mutants that no test can tell, a line each: `FILE | FUNCTION | CHANGE | REASON`.
 const EQUIVALENT: &str = "checks/mutants/equivalent.txt";
 
-const HELP: &str = "usage: .ci/mutants [--missed] [FOLDER|FILE]...\n\n--missed: only those that the last run missed";
+const HELP: &str = "usage: .ci/mutants [--missed] [--lib] [FOLDER|FILE]...
+
+--missed: only those that the last run missed
+--lib: only the tests in the library, which are built sooner";
 
 fn main() -> ExitCode {
     match check() {
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
 fn check() -> Result<bool, Failure> {
     let begin = Instant::now();
     let (flags, mut folders): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|it| it.starts_with('-'));
-    if flags.iter().any(|it| it != "--missed") {
+    if flags.iter().any(|it| it != "--missed" && it != "--lib") {
         return Err(HELP.into());
     }
     if folders.is_empty() {
@@ -64,7 +67,7 @@ fn check() -> Result<bool, Failure> {
     let tree = work.join("tree");
     let files = sources(&root, &folders)?;
     copy(&root, &tree, &files)?;
-    let built = compile::build(&root, &tree, &files)?;
+    let built = compile::build(&root, &tree, &files, flags.iter().any(|it| it == "--lib"))?;
     println!("{} mutants; {} more don't compile ({:?})", built.mutants.len(), built.dropped, begin.elapsed());
     let limit = Duration::from_secs(number("MUTANT_SECONDS").unwrap_or(60));
     let runner = run::Runner { tree, binaries: built.binaries, jobs: jobs(), limit };
@@ -75,7 +78,7 @@ fn check() -> Result<bool, Failure> {
     let equivalent = equivalent(&root)?;
     let outcome = work.join("outcome.txt");
     let last = last(&outcome);
-    let again = flags.is_empty();
+    let again = !flags.iter().any(|it| it == "--missed");
     let done = AtomicUsize::new(0);
     let ends = run::each(runner.jobs, &built.mutants, |_, mutant| {
         let before = last.get(&mutant.text).filter(|it| !again && it.as_str() != MISSED);
