@@ -22,7 +22,7 @@ use crate::page::walk::since::Since;
 use crate::page::walk::toward_head::{Direction, TowardHead};
 use crate::page::walk::verify::Verification;
 use crate::page::walk::{Delivery, Walk};
-use crate::page::{InvalidRecord, ListPage, Page, Paginate, RecordKey, Window};
+use crate::page::{InvalidRecord, ListPage, Page, Paginate, Part, RecordKey, Stability, Window};
 use crate::transport::Transport;
 
 /// A scan of a listing, as a stream of pages. It follows the rules of [the module](crate::page).
@@ -105,13 +105,7 @@ impl<Q: Paginate> Pages<Q> {
             Some(cursor) => (Direction::Down(Box::new(Walk::resume(plan.clone(), cursor))), Position::resume(cursor)),
             None => (Direction::Down(Box::new(Walk::new(plan.clone()))), Position::at(plan.start)),
         };
-        let run = settings.part.clone().map(|part| {
-            let mut run = Run::new(part, plan.order);
-            if let Some(cursor) = &settings.resume {
-                run.resume(cursor.keys().pop(), cursor.offset(), cursor.delivered());
-            }
-            run
-        });
+        let run = settings.part.clone().map(|part| run_of(part, plan.order, settings.resume.as_ref()));
         let before = settings.resume.as_ref().filter(|cursor| cursor.delivered() > 0).map(Cursor::run);
         let verification = settings.scans.map(|scans| Verification::new(&plan, scans, before));
         let prefetcher = Prefetcher::with_setting(settings.prefetch);
@@ -410,6 +404,15 @@ impl<Q: Paginate> Pages<Q> {
         }
         error
     }
+}
+
+/// The run of records of a part, as far as it was read before the cursor.
+fn run_of(part: Part, order: Stability, resume: Option<&Cursor>) -> Run {
+    let mut run = Run::new(part, order);
+    if let Some(cursor) = resume {
+        run.resume(cursor.keys().pop(), cursor.offset(), cursor.delivered());
+    }
+    run
 }
 
 impl<Q: Paginate> Stream for Pages<Q> {

@@ -222,45 +222,50 @@ impl Doubt {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, why) = match self {
-            Self::Complete(Proof::Total) => return f.write_str("complete: as many records as the total counts"),
-            Self::Complete(Proof::SecondScan) => return f.write_str("complete: two scans in a row agree"),
-            Self::Unverified(doubt) => (
-                "unverified",
-                match doubt {
-                    Doubt::NoTotal => "no total shows how many records there are",
-                    Doubt::TotalMoved => "the total changed during the scan",
-                    Doubt::TotalDiffers => "the total differs from the number of records",
-                    Doubt::OrderMayChange => "records may have moved during the scan",
-                    Doubt::Reordered => "records were added, removed or moved during the scan",
-                    Doubt::SingleRecords => "pages of one record can't overlap",
-                    Doubt::BeyondMemory => "more records were seen than are remembered",
-                    Doubt::Alike => "invalid records can't be told apart",
-                    Doubt::Overlap => "parts overlap by an unknown number of records",
-                    Doubt::OnlyNewer => "only newer records were requested",
-                    Doubt::GrewAtEnd => "the listing grew at its end during the scan",
-                    Doubt::EndUnproved => "its end isn't proved, as it kept shifting",
-                    Doubt::ScansDiffer => "no two scans in a row agree",
-                    Doubt::Since => "the scan stopped at records older than `since`",
-                },
-            ),
-            Self::Incomplete(cut) => (
-                "incomplete",
-                match cut {
-                    Cause::NotFinished => "the scan hasn't reached the end",
-                    Cause::Failed => "an error ended the scan",
-                    Cause::MaxItems => "`max_items` was reached",
-                    Cause::MaxPages => "`max_pages` was reached",
-                    Cause::StartOffset => "the scan didn't start at the head",
-                    Cause::Lost => "the position in the listing was lost",
-                    Cause::Emptied => "the listing was emptied during the scan",
-                    Cause::PartialErrors => "the server sent errors beside records",
-                    Cause::Parts => "this is a part of the listing, or its parts don't meet",
-                    Cause::EarlierPart => "the scan before the cursor was incomplete",
-                },
-            ),
-        };
-        write!(f, "{what}: {why}")
+        match self {
+            Self::Complete(Proof::Total) => f.write_str("complete: as many records as the total counts"),
+            Self::Complete(Proof::SecondScan) => f.write_str("complete: two scans in a row agree"),
+            Self::Unverified(doubt) => write!(f, "unverified: {}", doubt.reason()),
+            Self::Incomplete(cause) => write!(f, "incomplete: {}", cause.reason()),
+        }
+    }
+}
+
+impl Doubt {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NoTotal => "no total shows how many records there are",
+            Self::TotalMoved => "the total changed during the scan",
+            Self::TotalDiffers => "the total differs from the number of records",
+            Self::OrderMayChange => "records may have moved during the scan",
+            Self::Reordered => "records were added, removed or moved during the scan",
+            Self::SingleRecords => "pages of one record can't overlap",
+            Self::BeyondMemory => "more records were seen than are remembered",
+            Self::Alike => "invalid records can't be told apart",
+            Self::Overlap => "parts overlap by an unknown number of records",
+            Self::OnlyNewer => "only newer records were requested",
+            Self::GrewAtEnd => "the listing grew at its end during the scan",
+            Self::EndUnproved => "its end isn't proved, as it kept shifting",
+            Self::ScansDiffer => "no two scans in a row agree",
+            Self::Since => "the scan stopped at records older than `since`",
+        }
+    }
+}
+
+impl Cause {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NotFinished => "the scan hasn't reached the end",
+            Self::Failed => "an error ended the scan",
+            Self::MaxItems => "`max_items` was reached",
+            Self::MaxPages => "`max_pages` was reached",
+            Self::StartOffset => "the scan didn't start at the head",
+            Self::Lost => "the position in the listing was lost",
+            Self::Emptied => "the listing was emptied during the scan",
+            Self::PartialErrors => "the server sent errors beside records",
+            Self::Parts => "this is a part of the listing, or its parts don't meet",
+            Self::EarlierPart => "the scan before the cursor was incomplete",
+        }
     }
 }
 
