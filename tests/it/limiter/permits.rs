@@ -87,6 +87,7 @@ async fn a_request_that_waited_long_is_signed_again() {
         // If authenticating returns at once, the request keeps its permit.
         (Duration::ZERO, 10, ["0", "10"]),
         (Duration::ZERO, 3, ["0", "0"]),
+        (Duration::ZERO, 5, ["0", "5"]),
         // If authenticating takes time, the request gives up its permit.
         (S, 10, ["1", "12"]),
     ] {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use actionlog::{ErrorKind, IntegrationClient, Result, RetryPolicy, WriteOutcome};
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance, sleep};
 
-use crate::limiter::{S, builder, call, probe, since, status, timed, turned_away};
+use crate::limiter::{S, builder, call, probe, since, status, timed, turned_away, write};
 use crate::wire::Reply;
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +73,21 @@ async fn an_attempt_is_limited_to_the_remaining_time() {
     assert_eq!((error.kind(), error.attempts(), since(began)), (ErrorKind::Timeout, 3, 7_000));
     assert_eq!(*times.lock().unwrap(), [0, 3_000, 6_000]);
     assert_eq!(error.outcome(), WriteOutcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_decoded_until_its_deadline_or_beyond_is_late_although_it_was_applied() {
+    for (seconds, is_late) in [(1, false), (2, true), (3, true)] {
+        let (memory, _) = timed(|_| status(200));
+        let client = builder(&memory, 0.0).build().unwrap();
+        // No timer interrupts this.
+        let slow = write().map(move |()| {
+            let _ = advance(seconds * S).now_or_never();
+        });
+        let error = client.send(slow).operation_timeout(2 * S).await.err();
+        let late = error.map(|it| (it.kind(), it.outcome(), it.attempts()));
+        assert_eq!(late, is_late.then_some((ErrorKind::Timeout, WriteOutcome::Applied, 1)), "{seconds}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
