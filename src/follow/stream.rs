@@ -110,9 +110,9 @@ impl<Q: Paginate> Follow<Q> {
     /// Sets how often the whole listing is read again, for what changed behind the lookback. The default is `None`:
     /// never.
     ///
-    /// A full scan delivers each record behind the lookback as [`Change::Updated`], whether it has changed or not, and
-    /// polls go on meanwhile. [`Progress::full_scans`](crate::follow::Progress::full_scans) counts those that came to
-    /// the end.
+    /// A full scan delivers each record behind the lookback as [`Updated`](crate::follow::Change::Updated), whether it
+    /// has changed or not, and polls go on meanwhile. [`Progress::full_scans`](crate::follow::Progress::full_scans)
+    /// counts those that came to the end.
     pub fn full_scan_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.pace.scan = interval.into();
         self

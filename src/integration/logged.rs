@@ -48,7 +48,8 @@ impl Logs {
     ///
     /// Once the action has run, its result is always returned, next to the result of logging it. If the pending record
     /// can't be created, the action isn't run, unless [configured otherwise](LoggedAction::on_log_failure). An action
-    /// that is cancelled or panics leaves a record that says so: see [`PendingLog`].
+    /// that is cancelled or panics leaves a record that says so: see
+    /// [`PendingLog`](crate::integration::PendingLog).
     ///
     /// ```no_run
     /// use actionlog::integration::{ActionFields, ActionType, LogFailure};

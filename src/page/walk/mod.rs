@@ -440,8 +440,8 @@ impl Scan {
 
     /// Ends a restart: its records stand before those of the pass.
     fn rejoin(&mut self) {
-        for id in self.restarted.take().into_iter().flat_map(RecentKeys::into_order) {
-            self.seen.add(id);
+        if let Some(restarted) = self.restarted.take() {
+            self.seen.add_all(restarted);
         }
     }
 

@@ -360,7 +360,12 @@ impl Walk {
     fn remember(&mut self, id: &RecordKey, is_next: bool) {
         let scan = &mut self.scan;
         let keys = scan.restarted.as_mut().unwrap_or(&mut scan.seen);
-        if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) }
+        let forgotten = if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) };
+        // A restarted pass also numbers records that were delivered before it. These must not push out those that it
+        // delivers: they would be delivered again.
+        if let Some(id) = forgotten.filter(|id| scan.restarted.is_some() && !scan.seen.contains(id)) {
+            scan.seen.add(id);
+        }
     }
 
     /// A new record after the last seen one: it is delivered, and kept if it belongs to the listing's head.

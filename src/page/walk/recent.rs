@@ -53,16 +53,28 @@ impl RecentKeys {
         self.order.iter().nth_back(usize::try_from(before).ok()?)
     }
 
-    /// Adds a record that stands somewhere before the last.
-    pub(super) fn add(&mut self, id: RecordKey) {
-        self.insert(id, None);
+    /// Adds a record that stands somewhere before the last. Returns the one that is forgotten for it, if any.
+    pub(super) fn add(&mut self, id: RecordKey) -> Option<RecordKey> {
+        self.insert(id, None)
     }
 
-    /// Adds the record that stands right behind the last.
-    pub(super) fn add_next(&mut self, id: RecordKey) {
+    /// Adds the record that stands right behind the last. Returns the one that is forgotten for it, if any.
+    pub(super) fn add_next(&mut self, id: RecordKey) -> Option<RecordKey> {
         let number = self.next;
         self.next += 1;
-        self.insert(id, Some(number));
+        self.insert(id, Some(number))
+    }
+
+    /// Adds records that stand somewhere before the last. Those that are here already push out none that was seen
+    /// after them.
+    pub(super) fn add_all(&mut self, others: Self) {
+        let (seen, new): (Vec<_>, Vec<_>) = others.order.into_iter().partition(|id| self.contains(id));
+        for id in seen {
+            self.numbers.insert(id, None);
+        }
+        for id in new {
+            self.insert(id, None);
+        }
     }
 
     /// Notes that an already seen record stands right behind the last one now.
@@ -74,7 +86,7 @@ impl RecentKeys {
         }
     }
 
-    fn insert(&mut self, id: RecordKey, number: Option<u64>) {
+    fn insert(&mut self, id: RecordKey, number: Option<u64>) -> Option<RecordKey> {
         if self.forgotten && self.numbers.len() == self.numbers.capacity() {
             // Removed keys leave tombstones, for which the table would double. Dropping it first means that there are
             // never two.
@@ -87,12 +99,10 @@ impl RecentKeys {
         if self.numbers.insert(id.clone(), number).is_none() {
             self.order.push_back(id);
         }
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.numbers.remove(&oldest);
-            self.forgotten = true;
-        }
+        let oldest = if self.order.len() > self.most { self.order.pop_front() } else { None }?;
+        self.numbers.remove(&oldest);
+        self.forgotten = true;
+        Some(oldest)
     }
 
     /// Returns how many records followed one another, forgotten ones included.
@@ -115,8 +125,37 @@ impl RecentKeys {
     pub(super) fn has_forgotten(&self) -> bool {
         self.forgotten
     }
+}
 
-    pub(super) fn into_order(self) -> VecDeque<RecordKey> {
-        self.order
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A memory of so many records that these were added to, one behind the other.
+    fn memory(most: usize, ids: impl IntoIterator<Item = i64>) -> RecentKeys {
+        let mut memory = RecentKeys::new(most);
+        for id in ids {
+            memory.add_next(RecordKey::from(id));
+        }
+        memory
+    }
+
+    #[test]
+    fn records_that_are_remembered_already_push_out_none_that_was_seen_after_them() {
+        let mut seen = memory(4, 1..=4);
+        // 5 is new, and forgets 1, which was seen again behind it.
+        seen.add_all(memory(4, [2, 5, 1]));
+        let kept: Vec<_> = seen.iter_back().cloned().collect();
+        assert_eq!(kept, [5, 4, 3, 2].map(RecordKey::from));
+        assert_eq!(seen.distance(&RecordKey::from(2)), None, "2 stands elsewhere now");
+        assert_eq!(seen.distance(&RecordKey::from(4)), Some(0));
+    }
+
+    #[test]
+    fn the_record_that_is_forgotten_for_another_is_returned() {
+        let mut seen = memory(2, 1..=2);
+        assert_eq!(seen.add_next(RecordKey::from(2)), None);
+        assert_eq!(seen.add_next(RecordKey::from(3)), Some(RecordKey::from(1)));
+        assert_eq!(seen.add(RecordKey::from(4)), Some(RecordKey::from(2)));
     }
 }
