@@ -126,6 +126,8 @@ struct Scan {
     seen: RecentKeys,
     /// The records seen since the scan restarted from the head, until it comes to one of `seen` again.
     restarted: Option<RecentKeys>,
+    /// Those of `restarted` that it delivered. The others don't count as remembered: they would push these out.
+    delivered: RecentKeys,
     /// It restarted again before that, so that `seen` has records of several passes, and others stand between them.
     is_mixed: bool,
     /// By how many records windows overlap beyond the one. It grows when the position is lost, as that tends to repeat.
@@ -435,17 +437,19 @@ impl Scan {
     fn restart(&mut self, remembered: usize) {
         self.is_mixed |= self.restarted.is_some();
         self.rejoin();
+        self.delivered = RecentKeys::new(remembered);
         self.restarted = Some(RecentKeys::new(remembered));
     }
 
     /// Ends a restart: its records stand before those of the pass.
     fn rejoin(&mut self) {
         if let Some(restarted) = self.restarted.take() {
-            self.seen.add_all(restarted);
+            self.seen.unnumber(&restarted);
+            self.seen.add_all(std::mem::take(&mut self.delivered));
         }
     }
 
     fn has_seen(&self, id: &RecordKey) -> bool {
-        self.seen.contains(id) || self.restarted.as_ref().is_some_and(|restarted| restarted.contains(id))
+        self.seen.contains(id) || self.delivered.contains(id)
     }
 }

@@ -313,7 +313,7 @@ impl Walk {
             }
             let is_behind = index >= behind_from && !is_next;
             if is_new || !(rejoins || self.is_of_pass(id)) {
-                self.remember(id, is_next || is_behind);
+                self.remember(id, is_new, is_next || is_behind);
             } else if is_behind {
                 self.scan.restarted.as_mut().unwrap_or(&mut self.scan.seen).move_behind(id);
             }
@@ -357,15 +357,13 @@ impl Walk {
     }
 
     /// Adds a record to those seen on this pass.
-    fn remember(&mut self, id: &RecordKey, is_next: bool) {
+    fn remember(&mut self, id: &RecordKey, is_new: bool, is_next: bool) {
         let scan = &mut self.scan;
-        let keys = scan.restarted.as_mut().unwrap_or(&mut scan.seen);
-        let forgotten = if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) };
-        // A restarted pass also numbers records that were delivered before it. These must not push out those that it
-        // delivers: they would be delivered again.
-        if let Some(id) = forgotten.filter(|id| scan.restarted.is_some() && !scan.seen.contains(id)) {
-            scan.seen.add(id);
+        if is_new && scan.restarted.is_some() {
+            scan.delivered.add(id.clone());
         }
+        let keys = scan.restarted.as_mut().unwrap_or(&mut scan.seen);
+        if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) }
     }
 
     /// A new record after the last seen one: it is delivered, and kept if it belongs to the listing's head.

@@ -53,27 +53,31 @@ impl RecentKeys {
         self.order.iter().nth_back(usize::try_from(before).ok()?)
     }
 
-    /// Adds a record that stands somewhere before the last. Returns the one that is forgotten for it, if any.
-    pub(super) fn add(&mut self, id: RecordKey) -> Option<RecordKey> {
-        self.insert(id, None)
+    /// Adds a record that stands somewhere before the last.
+    pub(super) fn add(&mut self, id: RecordKey) {
+        self.insert(id, None);
     }
 
-    /// Adds the record that stands right behind the last. Returns the one that is forgotten for it, if any.
-    pub(super) fn add_next(&mut self, id: RecordKey) -> Option<RecordKey> {
+    /// Adds the record that stands right behind the last.
+    pub(super) fn add_next(&mut self, id: RecordKey) {
         let number = self.next;
         self.next += 1;
-        self.insert(id, Some(number))
+        self.insert(id, Some(number));
     }
 
-    /// Adds records that stand somewhere before the last. Those that are here already push out none that was seen
-    /// after them.
-    pub(super) fn add_all(&mut self, others: Self) {
-        let (seen, new): (Vec<_>, Vec<_>) = others.order.into_iter().partition(|id| self.contains(id));
-        for id in seen {
-            self.numbers.insert(id, None);
+    /// Notes that these records stand somewhere before the last, if they are remembered.
+    pub(super) fn unnumber(&mut self, others: &Self) {
+        for id in &others.order {
+            if let Some(number) = self.numbers.get_mut(id) {
+                *number = None;
+            }
         }
-        for id in new {
-            self.insert(id, None);
+    }
+
+    /// Adds records that stand somewhere before the last.
+    pub(super) fn add_all(&mut self, others: Self) {
+        for id in others.order {
+            self.add(id);
         }
     }
 
@@ -86,7 +90,7 @@ impl RecentKeys {
         }
     }
 
-    fn insert(&mut self, id: RecordKey, number: Option<u64>) -> Option<RecordKey> {
+    fn insert(&mut self, id: RecordKey, number: Option<u64>) {
         if self.forgotten && self.numbers.len() == self.numbers.capacity() {
             // Removed keys leave tombstones, for which the table would double. Dropping it first means that there are
             // never two.
@@ -99,10 +103,12 @@ impl RecentKeys {
         if self.numbers.insert(id.clone(), number).is_none() {
             self.order.push_back(id);
         }
-        let oldest = if self.order.len() > self.most { self.order.pop_front() } else { None }?;
-        self.numbers.remove(&oldest);
-        self.forgotten = true;
-        Some(oldest)
+        if self.order.len() > self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.numbers.remove(&oldest);
+            self.forgotten = true;
+        }
     }
 
     /// Returns how many records followed one another, forgotten ones included.
@@ -131,31 +137,20 @@ impl RecentKeys {
 mod tests {
     use super::*;
 
-    /// A memory of so many records that these were added to, one behind the other.
-    fn memory(most: usize, ids: impl IntoIterator<Item = i64>) -> RecentKeys {
-        let mut memory = RecentKeys::new(most);
-        for id in ids {
-            memory.add_next(RecordKey::from(id));
+    #[test]
+    fn records_that_stand_elsewhere_keep_their_turn_and_lose_their_number() {
+        let mut seen = RecentKeys::new(3);
+        for id in 1..=3 {
+            seen.add_next(RecordKey::from(id));
         }
-        memory
-    }
-
-    #[test]
-    fn records_that_are_remembered_already_push_out_none_that_was_seen_after_them() {
-        let mut seen = memory(4, 1..=4);
-        // 5 is new, and forgets 1, which was seen again behind it.
-        seen.add_all(memory(4, [2, 5, 1]));
+        let mut again = RecentKeys::new(3);
+        for id in [4, 2] {
+            again.add_next(RecordKey::from(id));
+        }
+        seen.unnumber(&again);
         let kept: Vec<_> = seen.iter_back().cloned().collect();
-        assert_eq!(kept, [5, 4, 3, 2].map(RecordKey::from));
-        assert_eq!(seen.distance(&RecordKey::from(2)), None, "2 stands elsewhere now");
-        assert_eq!(seen.distance(&RecordKey::from(4)), Some(0));
-    }
-
-    #[test]
-    fn the_record_that_is_forgotten_for_another_is_returned() {
-        let mut seen = memory(2, 1..=2);
-        assert_eq!(seen.add_next(RecordKey::from(2)), None);
-        assert_eq!(seen.add_next(RecordKey::from(3)), Some(RecordKey::from(1)));
-        assert_eq!(seen.add(RecordKey::from(4)), Some(RecordKey::from(2)));
+        assert_eq!(kept, [3, 2, 1].map(RecordKey::from), "4 was delivered by another scan, and pushes out none");
+        assert_eq!(seen.distance(&RecordKey::from(2)), None);
+        assert_eq!(seen.distance(&RecordKey::from(1)), Some(2));
     }
 }
