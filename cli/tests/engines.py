@@ -3,50 +3,20 @@
 import hashlib
 import json
 import sqlite3
-import urllib.request
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import pyarrow.parquet
 
+sys.dont_write_bytecode = True
+sys.path.append(str(Path(__file__).parents[2] / ".ci"))
+from pages import SOURCES, records
+
 env = dict(line.strip().split("=", 1) for line in open("env"))
 env = {name: value.strip("'") for name, value in env.items()}
 url = env["UNLEASH_URL"]
-
-# Of each log: the path of a page, the list in it, the id, and the time.
-SOURCES = {
-    "arklow": (
-        "/v1/orgs/4711/actions/records?include_state=true&include_definition=true&take={limit}&skip={offset}",
-        lambda page: page["data"]["items"],
-        "id",
-        lambda it: it["state"]["updated_at"],
-    ),
-    "integration": (
-        "/integration-action-logs?limit={limit}&offset={offset}",
-        lambda page: page["data"],
-        "_id",
-        lambda it: it["createdAt"],
-    ),
-    "unleash": (
-        "/api/admin/projects/default/actions/1/events?limit={limit}&offset={offset}",
-        lambda page: page["actionSetEvents"],
-        "id",
-        lambda it: it["createdAt"],
-    ),
-}
-HEADERS = {"x-arklow-auth": "any", "Authorization": "any"}
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def pages(path, items):
-    """The records of the server, which is at rest: offsets don't shift."""
-    records = []
-    while True:
-        request = urllib.request.Request(url + path.format(limit=50, offset=len(records)), headers=HEADERS)
-        page = items(json.load(opener.open(request)))
-        if not page:
-            return records
-        records += page
 
 
 def time(text):
@@ -66,8 +36,8 @@ def rows_of(log):
     yield "sqlite3", sqlite3.connect(f"{log}.sqlite").execute(f"select {columns} from records").fetchall()
 
 
-for log, (path, items, key, when) in SOURCES.items():
-    source = {str(it[key]): (time(when(it)), it) for it in pages(path, items)}
+for log in SOURCES:
+    source = {key: (time(when), it) for key, when, it in records(url, log, org=4711, action_set=1)}
     for engine, rows in rows_of(log):
         assert len(rows) == len(source), (log, engine, len(rows), len(source))
         read = {row[0]: (time(row[1]), json.loads(row[2])) for row in rows}
