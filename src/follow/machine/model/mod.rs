@@ -26,6 +26,20 @@ fn run(case: &Case) -> Result<(), String> {
     copy.check().map_err(|why| format!("{why}\n{}", copy.log()))
 }
 
+/// What the cases of tests begin from: a stable listing with its newest record first, and nothing that happens.
+const QUIET: Case = Case {
+    records: 0,
+    page_size: 2,
+    lookback: 1,
+    side: Side::Head,
+    is_undecided: false,
+    order: Stability::Stable,
+    begin: 0,
+    has_total: false,
+    events: Vec::new(),
+    steps: Vec::new(),
+};
+
 fn cases(unless_set: u32) -> u32 {
     std::env::var("MODEL_CASES").map_or(unless_set, |it| it.parse().unwrap())
 }
@@ -46,14 +60,10 @@ fn a_record_that_records_which_moved_in_a_row_hide_from_a_poll_is_found_by_the_n
     let case = Case {
         records: 53,
         page_size: 12,
-        lookback: 1,
-        side: Side::Head,
-        is_undecided: false,
         order: Stability::Unstable,
-        begin: 0,
-        has_total: false,
         events,
         steps: vec![Step::Sweep, Step::Poll, Step::Kill(57, 248), Step::Poll, Step::Poll, Step::Poll],
+        ..QUIET
     };
     run(&case).unwrap();
 }
@@ -66,14 +76,9 @@ fn a_first_scan_that_began_again_does_not_step_over_what_came_meanwhile() {
     let case = Case {
         records: 2,
         page_size: 2,
-        lookback: 1,
-        side: Side::Head,
-        is_undecided: false,
-        order: Stability::Stable,
-        begin: 0,
-        has_total: false,
         events: vec![Nothing, Burst(1), Nothing, Empty, Nothing, Grow(2), Grow(3)],
         steps: vec![Step::Poll],
+        ..QUIET
     };
     for order in [Stability::Stable, Stability::Unstable] {
         run(&Case { order, ..case.clone() }).unwrap();
@@ -87,13 +92,10 @@ fn what_a_first_scan_delivered_before_it_began_again_twice_stays_remembered() {
         records,
         page_size: 2,
         lookback,
-        side: Side::Head,
-        is_undecided: false,
         order: Stability::Unstable,
-        begin: 0,
-        has_total: false,
         events,
         steps: vec![Step::Poll, Step::Sweep],
+        ..QUIET
     };
     // One record comes back above them.
     let mut events = vec![Nothing, Grow(2), Nothing, Nothing, Nothing, Nothing, Hide(0), Nothing, Insert(0), Insert(0)];
@@ -119,12 +121,9 @@ fn a_position_that_is_gone_moves_on_with_what_a_sweep_delivers_behind_it() {
         page_size: 8,
         lookback: 43,
         side: Side::End,
-        is_undecided: false,
-        order: Stability::Stable,
-        begin: 0,
-        has_total: false,
         events,
         steps: vec![Step::Poll, Step::Kill(251, 0), Step::Sweep, Step::Poll],
+        ..QUIET
     };
     run(&case).unwrap();
 }
@@ -135,14 +134,11 @@ fn records_at_the_head_that_push_a_position_out_of_sight_show_that_the_head_grow
     let case = |records, page_size, order, events| Case {
         records,
         page_size,
-        lookback: 1,
-        side: Side::Head,
         is_undecided: true,
         order,
-        begin: 0,
-        has_total: false,
         events,
         steps: vec![Step::Poll, Step::Poll],
+        ..QUIET
     };
     for order in [Stability::Stable, Stability::Unstable] {
         run(&case(4, 3, order, vec![Nothing, Nothing, Nothing, Nothing, Burst(2)])).unwrap();
@@ -159,14 +155,11 @@ fn a_catch_up_whose_anchor_is_forgotten_on_the_way_delivers_nothing_again() {
     let case = Case {
         records: 14,
         page_size: 5,
-        lookback: 1,
-        side: Side::Head,
-        is_undecided: false,
         order: Stability::Unstable,
         begin: 2,
-        has_total: false,
         events,
         steps: vec![Step::Poll, Step::Sweep],
+        ..QUIET
     };
     run(&case).unwrap();
 }
@@ -179,14 +172,11 @@ fn where_all_remembered_records_at_the_end_are_gone_an_idle_poll_is_one_request(
     let case = Case {
         records: 30,
         page_size: 6,
-        lookback: 1,
         side: Side::End,
-        is_undecided: false,
-        order: Stability::Stable,
         begin: 2,
-        has_total: false,
         events,
         steps: vec![Step::Poll, Step::FullScan, Step::Poll, Step::Poll],
+        ..QUIET
     };
     run(&case).unwrap();
 }
@@ -197,17 +187,6 @@ fn a_first_scan_goes_on_where_a_server_returns_more_records_at_once_than_before(
     let mut events = vec![Nothing, Nothing, Grow(3), Nothing, Short, Nothing, Grow(1), Grow(2), Grow(2), Nothing];
     events.extend([Nothing, Burst(8), Clamp(3), Nothing, Empty, Nothing, Nothing, Nothing, Nothing, Nothing, Clamp(5)]);
     events.extend([Clamp(3), Nothing, Nothing, Clamp(4)]);
-    let case = Case {
-        records: 33,
-        page_size: 5,
-        lookback: 1,
-        side: Side::Head,
-        is_undecided: false,
-        order: Stability::Stable,
-        begin: 0,
-        has_total: false,
-        events,
-        steps: vec![Step::Poll],
-    };
+    let case = Case { records: 33, page_size: 5, events, steps: vec![Step::Poll], ..QUIET };
     run(&case).unwrap();
 }
