@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actionlog::arklow::ActionRecord;
 use actionlog::integration::ActionLog;
-use actionlog::record::{Entity, LogRecord, Outcome, TimeMeaning};
+use actionlog::record::{Entity, LogRecord, Outcome};
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{InvalidRecord, Json};
 use chrono::{DateTime, Utc};
@@ -94,12 +94,7 @@ fn common<R: LogRecord>() -> [Column<R>; 14] {
         ("log", Kind::Text, |it| text(Some(it.source()))),
         ("key", Kind::Text, |it| shown(Some(it.key()))),
         ("timestamp", Kind::Time, |it| Cell::Time(it.timestamp().map(|it| it.time))),
-        ("time_meaning", Kind::Text, |it| {
-            text(it.timestamp().map(|it| match it.meaning {
-                TimeMeaning::Created => "created",
-                _ => "state_changed",
-            }))
-        }),
+        ("time_meaning", Kind::Text, |it| text(it.timestamp().map(|it| it.meaning.as_str()))),
         ("outcome", Kind::Text, |it| {
             text(Some(match it.outcome() {
                 Outcome::Unknown(_) => "unknown",

@@ -44,8 +44,8 @@ impl fmt::Display for Problem {
             Self::Api(error) => write!(f, "{error}"),
             Self::RowsDiffer(what) => write!(
                 f,
-                "the rows of a log aren't the rows that were read ({what}): the engine has lost or repeated some. There \
-                 is no result; please report this"
+                "the rows of a log aren't the rows that were read ({what}): the engine has lost or repeated some. \
+                 There is no result; please report this"
             ),
             Self::NotReported { table, verdict } => write!(
                 f,
