@@ -124,10 +124,8 @@ struct Scan {
     restart: bool,
     /// The records seen on this pass. Everything before one of them was seen, too.
     seen: RecentKeys,
-    /// The records seen since the scan restarted from the head, until it comes to one of `seen` again.
-    restarted: Option<RecentKeys>,
-    /// Those of `restarted` that it delivered. The others don't count as remembered: they would push these out.
-    delivered: RecentKeys,
+    /// Set while the scan has restarted from the head, until it comes to one of `seen` again.
+    restarted: Option<Restart>,
     /// It restarted again before that, so that `seen` has records of several passes, and others stand between them.
     is_mixed: bool,
     /// By how many records windows overlap beyond the one. It grows when the position is lost, as that tends to repeat.
@@ -288,7 +286,7 @@ impl Walk {
         if let Some(expected) = self.scan.current().nth_last(self.scan.expected).filter(|it| it.is_alike(id)) {
             return Some(expected);
         }
-        let restarted = self.scan.restarted.as_ref().and_then(|it| it.alike(id));
+        let restarted = self.scan.restarted.as_ref().and_then(|it| it.passed.alike(id));
         restarted.or_else(|| self.scan.seen.alike(id)).or_else(|| self.first_pass.as_ref()?.alike(id))
     }
 
@@ -418,6 +416,15 @@ impl Walk {
     }
 }
 
+/// What a pass has seen since it restarted from the head.
+#[derive(Debug)]
+struct Restart {
+    /// The records that it passed.
+    passed: RecentKeys,
+    /// Those that it delivered. The others don't count as remembered: they would push these out.
+    delivered: RecentKeys,
+}
+
 impl Scan {
     /// Takes the prediction back: the next window begins where the last seen record stood.
     fn unpredict(&mut self) {
@@ -430,26 +437,29 @@ impl Scan {
 
     /// The keys by which this pass numbers its records: those since the restart, if it restarted.
     fn current(&self) -> &RecentKeys {
-        self.restarted.as_ref().unwrap_or(&self.seen)
+        self.restarted.as_ref().map_or(&self.seen, |it| &it.passed)
+    }
+
+    fn current_mut(&mut self) -> &mut RecentKeys {
+        self.restarted.as_mut().map_or(&mut self.seen, |it| &mut it.passed)
     }
 
     /// Restarts the pass from the head.
     fn restart(&mut self, remembered: usize) {
         self.is_mixed |= self.restarted.is_some();
         self.rejoin();
-        self.delivered = RecentKeys::new(remembered);
-        self.restarted = Some(RecentKeys::new(remembered));
+        self.restarted = Some(Restart { passed: RecentKeys::new(remembered), delivered: RecentKeys::new(remembered) });
     }
 
     /// Ends a restart: its records stand before those of the pass.
     fn rejoin(&mut self) {
-        if let Some(restarted) = self.restarted.take() {
-            self.seen.unnumber(&restarted);
-            self.seen.add_all(std::mem::take(&mut self.delivered));
+        if let Some(Restart { passed, delivered }) = self.restarted.take() {
+            self.seen.unnumber(&passed);
+            self.seen.add_all(delivered);
         }
     }
 
     fn has_seen(&self, id: &RecordKey) -> bool {
-        self.seen.contains(id) || self.delivered.contains(id)
+        self.seen.contains(id) || self.restarted.as_ref().is_some_and(|it| it.delivered.contains(id))
     }
 }

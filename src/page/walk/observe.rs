@@ -26,6 +26,8 @@ pub(super) struct PageView {
     expected: usize,
     /// The index of the last record that was seen before.
     pub(super) last_seen: Option<usize>,
+    /// That one is another than the record delivered last, which stands before it now.
+    is_passed: bool,
     /// How far after that one the record delivered last stands, as a page may end before it. `None` if unknown.
     further: Option<u64>,
     /// The offset at which the record stands that was delivered last before this page. `None` if unknown.
@@ -52,12 +54,16 @@ impl Walk {
         let rejoins = self.rejoins(page);
         let last_seen = page.iter().rposition(|id| if rejoins { self.has_seen(id) } else { self.is_of_pass(id) });
         let is_full = page.len() >= self.largest_page.min(self.plan.limit as usize);
-        let further = last_seen.filter(|_| is_full).map_or(Some(0), |it| self.further(&page[..=it]));
+        let passed = last_seen.and_then(|it| self.passed(&page[..=it]));
+        let further = match last_seen.filter(|_| is_full && passed.is_none()) {
+            Some(it) => self.further(&page[..=it]),
+            None => Some(0),
+        };
         let offset = self.scan.offset;
-        let found = last_seen.and_then(|it| match self.passed(&page[..=it]) {
+        let found = match passed {
             Some((index, distance)) => Some(index as u64 + distance),
-            None => further.map(|further| it as u64 + further),
-        });
+            None => last_seen.zip(further).map(|(index, further)| index as u64 + further),
+        };
         PageView {
             offset,
             behind: offset.saturating_add(page.len() as u64),
@@ -66,6 +72,7 @@ impl Walk {
             singles: self.singles(),
             expected: usize::try_from(self.scan.expected).unwrap_or(usize::MAX),
             last_seen,
+            is_passed: passed.is_some(),
             // A page with room for it would show it: it was removed.
             further,
             found: found.map(|it| offset.saturating_add(it)),
@@ -87,9 +94,6 @@ impl Walk {
         let all = self.scan.current();
         let (last, before) = seen.split_last()?;
         let distance = all.distance(last)?;
-        if self.passed(seen).is_some() {
-            return Some(0);
-        }
         // A record without its neighbour may have moved on its own.
         let is_alone = before.last().is_some_and(|it| all.distance(it) != Some(distance + 1));
         if distance > 0 && is_alone && self.plan.order == Stability::Unstable { None } else { Some(distance) }
@@ -104,7 +108,7 @@ impl Walk {
     /// since: between them and the others are records that came meanwhile.
     fn is_of_pass(&self, id: &RecordKey) -> bool {
         match &self.scan.restarted {
-            Some(restarted) => restarted.contains(id),
+            Some(restarted) => restarted.passed.contains(id),
             None => self.has_seen(id),
         }
     }
@@ -197,15 +201,15 @@ impl Walk {
     fn locator(&self) -> Locator {
         let scan = &self.scan;
         let memory = match &scan.restarted {
-            Some(restarted) => Memory::of(restarted, &Memory::default()),
+            Some(restarted) => Memory::of(&restarted.passed, &Memory::default()),
             None => Memory::of(&scan.seen, &self.before),
         };
         let position = scan.position.unwrap_or(scan.offset);
         // A pass that began at the head itself is checked against the head it saw, not the one of the first pass.
-        let restarted = scan.restarted.as_ref().or_else(|| self.first_pass.is_some().then_some(&scan.seen));
-        let (head, delivered) = match restarted {
-            Some(keys) => (keys.first_ones(), keys.count()),
-            None => (self.head.anchors().to_vec(), self.delivered_before + scan.seen.count()),
+        let began_at_head = scan.restarted.is_some() || self.first_pass.is_some();
+        let (head, delivered) = match scan.current() {
+            keys if began_at_head => (keys.first_ones(), keys.count()),
+            _ => (self.head.anchors().to_vec(), self.delivered_before + scan.seen.count()),
         };
         Locator::new(memory, head, self.plan.order, position, delivered.saturating_sub(1), self.plan.limit)
     }
@@ -304,7 +308,8 @@ impl Walk {
         }
         // Everything before this index was passed; what follows is next.
         let next_from = view.last_seen.map_or(0, |it| it + 1);
-        let behind_from = view.last_seen.and_then(|last| self.behind_from(&page[..=last])).unwrap_or(page.len());
+        let behind_from =
+            view.last_seen.and_then(|last| self.behind_from(&page[..=last], view.is_passed)).unwrap_or(page.len());
         for (index, (id, delivery)) in page.iter().zip(deliveries.iter_mut()).enumerate() {
             let is_new = if rules.last_seen { !self.has_seen(id) } else { view.is_first || index > 0 };
             let is_next = index >= next_from;
@@ -315,7 +320,7 @@ impl Walk {
             if is_new || !(rejoins || self.is_of_pass(id)) {
                 self.remember(id, is_new, is_next || is_behind);
             } else if is_behind {
-                self.scan.restarted.as_mut().unwrap_or(&mut self.scan.seen).move_behind(id);
+                self.scan.current_mut().move_behind(id);
             }
             *delivery = match is_new {
                 _ if on_head => self.mark_on_head(id, is_new),
@@ -337,10 +342,10 @@ impl Walk {
     /// The index from which on the records of a page up to the last seen one stand behind the record delivered last:
     /// records were added before that one, or delivered ones moved behind it. `None` if there are none. Otherwise the
     /// listing's last record would count as one delivered long ago, once records were added before it.
-    fn behind_from(&self, seen: &[RecordKey]) -> Option<usize> {
+    fn behind_from(&self, seen: &[RecordKey], is_passed: bool) -> Option<usize> {
         let all = self.scan.current();
         let last = seen.last().filter(|_| seen.len() > 1)?;
-        if all.distance(last)? > 0 && self.passed(seen).is_none() {
+        if all.distance(last)? > 0 && !is_passed {
             return None;
         }
         let mut above = u64::MAX;
@@ -358,11 +363,10 @@ impl Walk {
 
     /// Adds a record to those seen on this pass.
     fn remember(&mut self, id: &RecordKey, is_new: bool, is_next: bool) {
-        let scan = &mut self.scan;
-        if is_new && scan.restarted.is_some() {
-            scan.delivered.add(id.clone());
+        if let Some(restarted) = self.scan.restarted.as_mut().filter(|_| is_new) {
+            restarted.delivered.add(id.clone());
         }
-        let keys = scan.restarted.as_mut().unwrap_or(&mut scan.seen);
+        let keys = self.scan.current_mut();
         if is_next { keys.add_next(id.clone()) } else { keys.add(id.clone()) }
     }
 
