@@ -87,10 +87,10 @@ impl<C: Client> ClientBuilder<C> {
     /// and pool limits.
     ///
     /// The crate applies the settings that it relies on, whatever the builder says: redirects aren't followed, reqwest
-    /// doesn't retry and sends no `Referer`, idle connections are closed after 10 s, a server on this machine is never
-    /// contacted through a proxy, and the client's [`connect_timeout`](Self::connect_timeout) applies (with `None`,
-    /// reqwest's). A builder with a cookie store is an error when the client is built. The other settings of this
-    /// section are added to the builder.
+    /// doesn't retry and sends no `Referer`, a connection idle for 10 s isn't used again and is closed within 20 s, a
+    /// server on this machine is never contacted through a proxy, and the client's
+    /// [`connect_timeout`](Self::connect_timeout) applies (with `None`, reqwest's). A builder with a cookie store is an
+    /// error when the client is built. The other settings of this section are added to the builder.
     ///
     /// reqwest is at version 0: pass a builder of the version that the crate re-exports as
     /// [`actionlog::reqwest`](crate::reqwest).

@@ -125,7 +125,6 @@ impl RetryPolicy {
     }
 
     /// Overrides which failures are transient: `Some` decides, and `None` leaves the decision to the crate.
-    /// crate.
     ///
     /// [`Error::is_transient`] then returns the decision, so it also determines whether a stream goes on after the
     /// error. Whether a transient failure is *retried* also depends on safety: a `POST` that may have taken effect

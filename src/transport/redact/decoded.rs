@@ -36,7 +36,7 @@ pub(in crate::transport) fn lenient(bytes: &[u8]) -> String {
 }
 
 /// One round: percent-encoding, HTML's character references, and the escapes of JSON and of most languages. `None` if
-/// the string contains none of these. there is none of them.
+/// the string contains none of these.
 fn decode(text: &str) -> Option<Zeroizing<String>> {
     if !text.contains(['%', '&', '\\']) {
         return None;

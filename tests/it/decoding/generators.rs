@@ -147,6 +147,22 @@ pub(super) fn arklow_record() -> BoxedStrategy<String> {
     )
 }
 
+/// Any number that an `f64` holds, in as many digits as it takes, or in more.
+fn float() -> impl Strategy<Value = String> {
+    let any_digits = (any::<u64>(), 0..20usize).prop_map(|(digits, point)| {
+        let digits = format!("{digits:020}");
+        let (whole, fraction) = digits.split_at(point);
+        let whole = whole.trim_start_matches('0');
+        format!("{}.{fraction}", if whole.is_empty() { "0" } else { whole })
+    });
+    prop_oneof![
+        any::<u32>().prop_map(|it| (f64::from(it) / 1024.0).to_string()),
+        any::<u64>().prop_map(|it| it.to_string()),
+        any::<f64>().prop_filter("JSON has neither", |it| it.is_finite()).prop_map(|it| format!("{it:e}")),
+        any_digits,
+    ]
+}
+
 pub(super) fn integration_record() -> BoxedStrategy<String> {
     object(
         &[
@@ -162,7 +178,7 @@ pub(super) fn integration_record() -> BoxedStrategy<String> {
             ("response", json()),
             ("errorMessage", plain()),
             ("retryCount", any::<u32>().prop_map(|it| it.to_string()).boxed()),
-            ("executionTime", any::<u32>().prop_map(|it| (f64::from(it) / 1024.0).to_string()).boxed()),
+            ("executionTime", float().boxed()),
             ("metadata", json()),
             ("createdAt", time()),
             ("updatedAt", time()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actionlog::ErrorKind;
-use actionlog::integration::{ActionType, LogStatus};
+use actionlog::integration::{ActionLog, ActionType, LogStatus};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -107,5 +107,17 @@ async fn a_time_that_cannot_be_one_is_no_duration_and_loses_nothing() {
         let log = integration(&server).logs().get("1").await.unwrap();
         assert_eq!(log.execution_time, Some(time));
         assert_eq!(log.took(), None);
+    }
+}
+
+#[test]
+fn an_execution_time_comes_back_from_its_own_json_as_it_was() {
+    // A reader of numbers that saves time on their last digits takes `4.584755927850866e18` for its neighbour.
+    for time in ["4584755927850866906", "4.5847559278508667e18", "1.0715660016273187e-5", "0.1", "5e-324"] {
+        let text = record("1").to_string().replacen('{', &format!("{{\"executionTime\":{time},"), 1);
+        let log: ActionLog = serde_json::from_str(&text).unwrap();
+        assert_eq!(log.execution_time, Some(time.parse().unwrap()), "{time}");
+        let again: ActionLog = serde_json::from_str(&serde_json::to_string(&log).unwrap()).unwrap();
+        assert_eq!(again, log, "{time}");
     }
 }
