@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::transport::http_client::ReqwestClient;
 use crate::transport::{proxy, redact};
 
-/// How long an idle connection is used again. Servers close theirs after 15 s (a usual setting of Node servers) to 60 s,
-/// and a request that coincides with the closing gets no response. So the client stops first. (The pool looks for what
-/// to close once in that time: it closes a connection that is idle for one to two of these.)
+/// How long an idle connection may be used again. Servers close theirs after 15 s (a usual setting of Node servers) to
+/// 60 s, and a request that coincides with the closing gets no response. So the client stops first. (The pool looks for
+/// what to close once in that time: it closes a connection that is idle for one to two of these.)
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The interval and the timeout of HTTP/2 pings. An HTTP/2 connection carries all requests, and outlives an attempt
