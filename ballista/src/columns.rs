@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actionlog::arklow::ActionRecord;
 use actionlog::integration::ActionLog;
-use actionlog::record::{Entity, LogRecord, Outcome};
+use actionlog::record::{Entity, LogRecord};
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{InvalidRecord, Json};
 use chrono::{DateTime, Utc};
@@ -95,12 +95,7 @@ fn common<R: LogRecord>() -> [Column<R>; 14] {
         ("key", Kind::Text, |it| shown(Some(it.key()))),
         ("timestamp", Kind::Time, |it| Cell::Time(it.timestamp().map(|it| it.time))),
         ("time_meaning", Kind::Text, |it| text(it.timestamp().map(|it| it.meaning.as_str()))),
-        ("outcome", Kind::Text, |it| {
-            text(Some(match it.outcome() {
-                Outcome::Unknown(_) => "unknown",
-                outcome => outcome.as_str(),
-            }))
-        }),
+        ("outcome", Kind::Text, |it| text(Some(it.outcome().kind()))),
         ("status", Kind::Text, |it| text(it.status())),
         ("is_final", Kind::Bool, |it| Cell::Bool(it.is_final())),
         ("action", Kind::Text, |it| text(it.action())),

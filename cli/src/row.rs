@@ -2,7 +2,7 @@
 
 use actionlog::chrono::{DateTime, SecondsFormat, Utc};
 use actionlog::page::Raw;
-use actionlog::record::{Entity, LogRecord, Outcome};
+use actionlog::record::{Entity, LogRecord};
 use actionlog::{AnyRecord, InvalidRecord};
 use serde::Serialize;
 
@@ -87,10 +87,7 @@ impl<'a> Row<'a> {
             key: record.key().to_string(),
             timestamp: timestamp.map(|it| it.time),
             time_meaning: timestamp.map(|it| it.meaning.as_str()),
-            outcome: match record.outcome() {
-                Outcome::Unknown(_) => "unknown",
-                outcome => outcome.as_str(),
-            },
+            outcome: record.outcome().kind(),
             status: record.status(),
             is_final: record.is_final(),
             action: record.action(),

@@ -253,11 +253,29 @@ impl<'a> Outcome<'a> {
     #[must_use]
     pub fn as_str(&self) -> &'a str {
         match self {
+            Self::Unknown(Some(status)) => status,
+            outcome => outcome.kind(),
+        }
+    }
+
+    /// Returns the outcome as one of five words: `pending`, `succeeded`, `failed`, `canceled`, or `unknown` whatever
+    /// the status was. For columns and counts that hold no words of a server.
+    ///
+    /// ```
+    /// use actionlog::record::Outcome;
+    ///
+    /// assert_eq!(Outcome::Failed.kind(), "failed");
+    /// let paused = Outcome::Unknown(Some("paused"));
+    /// assert_eq!((paused.kind(), paused.as_str()), ("unknown", "paused"));
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
             Self::Pending => "pending",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Canceled => "canceled",
-            Self::Unknown(status) => status.unwrap_or("unknown"),
+            Self::Unknown(_) => "unknown",
         }
     }
 

@@ -71,10 +71,7 @@ fn attributes<R: LogRecord + ?Sized>(record: &R) -> Vec<Value> {
     let text = |text: &str| json!({ "stringValue": text });
     let kind = |it: Option<Entity<'_>>| it.map(|it| text(it.kind));
     let id = |it: Option<Entity<'_>>| it?.id.map(|it| text(&it.to_string()));
-    let outcome = match record.outcome() {
-        Outcome::Unknown(_) => "unknown",
-        other => other.as_str(),
-    };
+    let outcome = record.outcome().kind();
     let attributes = [
         ("log.record.uid", Some(text(&format!("{source}/{key}")))),
         ("actionlog.source", Some(text(source))),
