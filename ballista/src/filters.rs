@@ -1,9 +1,11 @@
-//! Filters that the server of a log can apply. The engine applies them again: a server that ignores one costs time, and
-//! no row.
+//! Filters that the server of a log can apply, and times at which a scan may stop. The engine applies all of them
+//! again: a server that ignores one costs time, and no row.
 
 use actionlog::arklow::RecordsQuery;
 use actionlog::integration::LogsQuery;
+use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::{Between, Cast, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use crate::scan::Log;
@@ -43,6 +45,8 @@ pub(crate) struct Pushdown {
     pub(crate) is_on: bool,
     /// Also those in a language that isn't documented.
     pub(crate) undocumented: bool,
+    /// Also times: a scan stops at records that are older.
+    pub(crate) times: bool,
 }
 
 /// Adds all filters that the server can apply.
@@ -58,8 +62,11 @@ fn push_conditions(query: LogsQuery, filters: &[Expr], settings: &Pushdown) -> L
     if conditions.is_empty() { query } else { query.filter(conditions) }
 }
 
-/// Returns whether the server can apply a filter.
+/// Returns whether the server can apply a filter, or a scan stop at it.
 pub(crate) fn is_pushed(log: &Log, filter: &Expr, settings: &Pushdown) -> bool {
+    if after(log, std::slice::from_ref(filter), settings).is_some() {
+        return true;
+    }
     match log {
         Log::Integration(_) => condition(filter, settings).is_some(),
         log => pushed(log, filter, settings).is_some(),
@@ -71,6 +78,49 @@ fn condition(filter: &Expr, settings: &Pushdown) -> Option<(String, serde_json::
     let (_, field) = FIELDS.iter().find(|it| it.0 == column)?;
     match value {
         Value::Text(text) if settings.is_on && settings.undocumented => Some(((*field).to_owned(), text.into())),
+        _ => None,
+    }
+}
+
+/// Returns the time that the filters demand a record to be after, if the newest records of this log come first.
+pub(crate) fn after(log: &Log, filters: &[Expr], settings: &Pushdown) -> Option<DateTime<Utc>> {
+    let columns: &[&str] = match log {
+        _ if !settings.times => return None,
+        Log::Integration(_) => &["timestamp", "created_at"],
+        Log::Unleash(_) => &["timestamp"],
+        // Its order is undocumented, and its time isn't that of its creation.
+        Log::Arklow(_) => return None,
+    };
+    let bounds = filters.iter().filter_map(lower_bound).filter(|(column, _)| columns.contains(column));
+    bounds.map(|(_, time)| time).max()
+}
+
+/// Reads a filter that bounds a column from below. Returns a time before the bound: columns have microseconds, and
+/// records may have more digits.
+fn lower_bound(filter: &Expr) -> Option<(&str, DateTime<Utc>)> {
+    let (column, bound) = match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Gt | Operator::GtEq | Operator::Eq, right }) => (left, right),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Lt | Operator::LtEq, right }) => (right, left),
+        Expr::Between(Between { expr, negated: false, low, .. }) => (expr, low),
+        _ => return None,
+    };
+    let Expr::Literal(bound, _) = &**bound else { return None };
+    let column = match &**column {
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => expr,
+        _ => column,
+    };
+    let Expr::Column(column) = &**column else { return None };
+    let time = time_of(bound)?.checked_sub_signed(TimeDelta::microseconds(1))?;
+    Some((&column.name, time))
+}
+
+fn time_of(value: &ScalarValue) -> Option<DateTime<Utc>> {
+    match value {
+        ScalarValue::TimestampSecond(Some(time), _) => DateTime::from_timestamp(*time, 0),
+        ScalarValue::TimestampMillisecond(Some(time), _) => DateTime::from_timestamp_millis(*time),
+        ScalarValue::TimestampMicrosecond(Some(time), _) => DateTime::from_timestamp_micros(*time),
+        ScalarValue::TimestampNanosecond(Some(time), _) => Some(DateTime::from_timestamp_nanos(*time)),
+        ScalarValue::Date32(Some(days)) => DateTime::from_timestamp(i64::from(*days) * 86_400, 0),
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! What is read of a log, and how: its listing is cut into parts, and each part is read by itself.
+//! What is read of a log, and how: its listing is cut into parts, and each part is read by itself. A scan that stops at
+//! a time isn't cut: where that is shows as it is read.
 
 use std::sync::Arc;
 
@@ -6,7 +7,8 @@ use actionlog::arklow::{ActionRecord, RecordListing, RecordsQuery};
 use actionlog::integration::{ActionLog, LogListing, LogsQuery};
 use actionlog::page::{Part, PartRead, Raw};
 use actionlog::unleash::{ActionSetEvent, EventsQuery};
-use actionlog::{ErrorKind, Listing, Paginate};
+use actionlog::{ErrorKind, Listing, Paginate, Verdict};
+use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
@@ -34,6 +36,43 @@ pub(crate) struct Scan {
     /// The table's name, for messages.
     pub(crate) table: String,
     pub(crate) log: Log,
+    pub(crate) since: Option<Since>,
+}
+
+/// A scan from the newest record on, which stops at records that are older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Since {
+    /// The time after which records are wanted.
+    pub(crate) after: DateTime<Utc>,
+    /// How many pages are requested at once.
+    pub(crate) at_once: usize,
+}
+
+/// What is read by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Piece {
+    Part(Part),
+    /// All that the scan wants: it stops at a time.
+    Newest,
+}
+
+/// What reading a piece came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PieceRead {
+    Part(Box<PartRead>),
+    Newest { delivered: u64, verdict: Verdict },
+}
+
+impl PieceRead {
+    /// Returns how many records were delivered.
+    pub(crate) fn delivered(&self) -> u64 {
+        match self {
+            Self::Part(read) => read.delivered(),
+            Self::Newest { delivered, .. } => *delivered,
+        }
+    }
 }
 
 /// The listing of any log.
@@ -88,6 +127,14 @@ impl Scan {
         })
     }
 
+    /// Returns what is read by itself: about so many parts of the listing, or all that is newer than a time.
+    pub(crate) async fn pieces(&self, profiles: &Profiles, parts: usize) -> Result<Vec<Piece>, Problem> {
+        if self.since.is_some() {
+            return Ok(vec![Piece::Newest]);
+        }
+        Ok(self.cut(profiles, parts).await?.into_iter().map(Piece::Part).collect())
+    }
+
     /// Cuts the listing into about `parts` parts. This takes one request if the server sends a total, and about two
     /// for each doubling of the number of pages if it doesn't.
     pub(crate) async fn cut(&self, profiles: &Profiles, parts: usize) -> Result<Vec<Part>, Problem> {
@@ -99,19 +146,26 @@ impl Scan {
         })
     }
 
-    /// Reads one part. Its rows go to the sink, with the number of the part.
+    /// Reads one piece. Its rows go to the sink, with the number of the piece.
     pub(crate) async fn read(
         &self,
         profiles: &Profiles,
-        part: Part,
+        piece: Piece,
         number: u32,
         schema: &SchemaRef,
         sink: &mut Sink<'_>,
-    ) -> Result<PartRead> {
+    ) -> Result<PieceRead> {
+        let since = self.since;
         match self.listing(profiles)? {
-            AnyListing::Arklow(listing) => read::<_, ActionRecord>(listing, part, number, schema, sink).await,
-            AnyListing::Integration(listing) => read::<_, ActionLog>(listing, part, number, schema, sink).await,
-            AnyListing::Unleash(listing) => read::<_, ActionSetEvent>(listing, part, number, schema, sink).await,
+            AnyListing::Arklow(listing) => {
+                read::<_, ActionRecord>(of_piece(listing, piece, since), number, schema, sink).await
+            }
+            AnyListing::Integration(listing) => {
+                read::<_, ActionLog>(of_piece(listing, piece, since), number, schema, sink).await
+            }
+            AnyListing::Unleash(listing) => {
+                read::<_, ActionSetEvent>(of_piece(listing, piece, since), number, schema, sink).await
+            }
         }
     }
 }
@@ -121,6 +175,15 @@ fn ordered<Q: Paginate>(listing: Listing<Q>, stability: Option<actionlog::page::
     match stability {
         Some(stability) => listing.stability(stability),
         None => listing,
+    }
+}
+
+/// Returns the listing of one piece.
+fn of_piece<Q: Paginate>(listing: Listing<Q>, piece: Piece, since: Option<Since>) -> Listing<Q> {
+    match (piece, since) {
+        (Piece::Part(part), _) => listing.part(part),
+        (Piece::Newest, Some(Since { after, at_once })) => listing.prefetch(at_once).since(after),
+        (Piece::Newest, None) => listing,
     }
 }
 
@@ -176,14 +239,8 @@ impl Sink<'_> {
     }
 }
 
-/// Reads a part, with the raw JSON of its records only if that is a column.
-async fn read<Q, R>(
-    listing: Listing<Q>,
-    part: Part,
-    number: u32,
-    schema: &SchemaRef,
-    sink: &mut Sink<'_>,
-) -> Result<PartRead>
+/// Reads a listing, with the raw JSON of its records only if that is a column.
+async fn read<Q, R>(listing: Listing<Q>, number: u32, schema: &SchemaRef, sink: &mut Sink<'_>) -> Result<PieceRead>
 where
     Q: Paginate<Item = R>,
     R: Tabular,
@@ -191,9 +248,9 @@ where
     let batches = Batches::<R>::new(Arc::clone(schema), number);
     if schema.column_with_name(RAW).is_some() {
         let view: fn(&Raw<R>) -> (&R, Option<&str>) = |it| (&**it, Some(it.raw().as_str()));
-        read_items(listing.with_raw().part(part), batches, view, sink).await
+        read_items(listing.with_raw(), batches, view, sink).await
     } else {
-        read_items(listing.part(part), batches, |it| (it, None), sink).await
+        read_items(listing, batches, |it| (it, None), sink).await
     }
 }
 
@@ -202,13 +259,13 @@ async fn read_items<Q, R>(
     mut batches: Batches<R>,
     view: fn(&Q::Item) -> (&R, Option<&str>),
     sink: &mut Sink<'_>,
-) -> Result<PartRead>
+) -> Result<PieceRead>
 where
     Q: Paginate,
     R: Tabular,
 {
     let mut items = listing.items().with_invalid();
-    let mut last_error = None;
+    let (mut delivered, mut last_error) = (0, None);
     while let Some(entry) = items.next().await {
         let entry = match entry {
             Ok(entry) => entry,
@@ -218,7 +275,7 @@ where
                 continue;
             }
         };
-        last_error = None;
+        (delivered, last_error) = (delivered + 1, None);
         let batch = match &entry {
             Ok(item) => {
                 let (record, raw) = view(item);
@@ -230,11 +287,11 @@ where
     }
     sink.push(batches.finish()?).await?;
     match (items.part_read(), last_error) {
-        // It has ended the scan. `merge` knows of errors beside records.
+        // It has ended the scan. The verdict knows of errors beside records.
         (_, Some(error)) if !error.is_transient() && error.kind() != ErrorKind::Partial => {
             Err(Problem::Api(error).into())
         }
-        (Some(read), _) => Ok(read),
-        (None, _) => Err(Problem::RowsDiffer("a part has no outcome".to_owned()).into()),
+        (Some(read), _) => Ok(PieceRead::Part(Box::new(read))),
+        (None, _) => Ok(PieceRead::Newest { delivered, verdict: items.summary().verdict }),
     }
 }

@@ -21,7 +21,7 @@ use crate::plan::proof::{Demand, ProofExec};
 use crate::plan::read_parts::ReadPartsExec;
 use crate::plan::source_of;
 use crate::profile::{DEFAULT, Profiles};
-use crate::scan::{Log, Scan};
+use crate::scan::{Log, Scan, Since};
 
 /// How logs are read.
 #[derive(Clone, Debug)]
@@ -43,6 +43,11 @@ pub struct Options {
     /// Asks the server of the integration logs to apply filters, too, as if its filters, whose language is
     /// undocumented, were MongoDB's. A server that takes them for less returns too few records.
     pub push_undocumented_filters: bool,
+    /// Stops reading at records that are more than five minutes older than a query's time, in the logs whose newest
+    /// records come first: the integration logs and Unleash. The default is false, as such rows are
+    /// [`Unverified`](actionlog::Verdict::Unverified): a record that was logged out of order by more than that is
+    /// missed. [`verify`](Self::verify) needs all of a log, and doesn't stop.
+    pub push_times: bool,
 }
 
 impl Default for Options {
@@ -55,6 +60,7 @@ impl Default for Options {
             allow_unverified: false,
             push_filters: true,
             push_undocumented_filters: false,
+            push_times: false,
         }
     }
 }
@@ -106,8 +112,8 @@ impl Logs {
     }
 
     fn pushdown(&self) -> Pushdown {
-        let Options { push_filters, push_undocumented_filters, .. } = *self.options;
-        Pushdown { is_on: push_filters, undocumented: push_undocumented_filters }
+        let Options { push_filters, push_undocumented_filters, push_times, verify, .. } = *self.options;
+        Pushdown { is_on: push_filters, undocumented: push_undocumented_filters, times: push_times && !verify }
     }
 }
 
@@ -130,7 +136,9 @@ impl Table {
             Log::Arklow(query) => Log::Arklow(filters::with_views(query, &names)),
             log => log,
         };
-        Scan { profile: self.logs.options.profile.clone(), table: self.name.clone(), log }
+        let after = filters::after(&self.log, filters, &self.logs.pushdown());
+        let since = after.map(|after| Since { after, at_once: self.logs.options.parts_at_once });
+        Scan { profile: self.logs.options.profile.clone(), table: self.name.clone(), log, since }
     }
 }
 
@@ -165,7 +173,7 @@ impl TableProvider for Table {
         let (options, profiles) = (&self.logs.options, &self.logs.profiles);
         let scan = self.scan_of(&columns, filters);
         let at_once = options.parts_at_once.max(1);
-        let parts = scan.cut(profiles, options.parts.unwrap_or(at_once * 4)).await?;
+        let parts = scan.pieces(profiles, options.parts.unwrap_or(at_once * 4)).await?;
         let demand = Demand {
             parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
             at_once,

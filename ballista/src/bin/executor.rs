@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
         memory_pool_size: args.memory.map(|it| it << 20),
         work_dir: args.work_dir,
         executor_heartbeat_interval_seconds: args.heartbeat,
-        override_physical_codec: Some(Arc::new(Codec::new(Arc::new(Profiles::from_env())))),
+        override_physical_codec: Some(Arc::new(Codec::of_executor(Arc::new(Profiles::from_env())))),
         ..ExecutorProcessConfig::default()
     };
     match start_executor_process(Arc::new(config)).await {

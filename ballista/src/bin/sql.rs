@@ -46,6 +46,10 @@ struct Args {
     /// Also ask the server of the integration logs to, in MongoDB's language; its own is undocumented
     #[arg(long, conflicts_with = "no_pushdown")]
     push_undocumented_filters: bool,
+    /// Stop reading at records older than a query's time, where the newest come first. Such rows are unverified: they
+    /// lack what was logged out of order by more than five minutes
+    #[arg(long, conflicts_with = "verify")]
+    push_times: bool,
     /// Run queries on the executors of this scheduler, http://HOST:50050, and not in this process
     #[cfg(feature = "cluster")]
     #[arg(long, value_name = "URL", conflicts_with = "memory")]
@@ -85,6 +89,7 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
     (options.verify, options.allow_unverified) = (args.verify, args.allow_unverified);
     options.push_filters = !args.no_pushdown;
     options.push_undocumented_filters = args.push_undocumented_filters;
+    options.push_times = args.push_times;
     let logs = Logs::new(options, Arc::new(Profiles::from_env()));
 
     let session = session(args, &logs)?;

@@ -10,6 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::refused::RefusedExec;
 use crate::plan::proof::{Demand, ProofExec};
 use crate::plan::read_parts::ReadPartsExec;
 use crate::profile::Profiles;
@@ -19,7 +20,7 @@ use crate::scan::Scan;
 const MAGIC: &[u8] = b"actionlog-ballista\n";
 
 /// The version of plans. It changes with anything that plans hold, and with what they mean.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The version of this crate, for messages.
 const PACKAGE: &str = env!("CARGO_PKG_VERSION");
@@ -32,6 +33,8 @@ const PACKAGE: &str = env!("CARGO_PKG_VERSION");
 pub struct Codec {
     ballista: BallistaPhysicalExtensionCodec,
     profiles: Arc<Profiles>,
+    /// Whether a plan of another version fails when it is run, and not when it is decoded.
+    runs_plans: bool,
 }
 
 /// What tells versions apart, in each version.
@@ -61,16 +64,27 @@ impl Codec {
     /// Makes a codec whose plans find their credentials here.
     #[must_use]
     pub fn new(profiles: Arc<Profiles>) -> Self {
-        Self { ballista: BallistaPhysicalExtensionCodec::default(), profiles }
+        Self { ballista: BallistaPhysicalExtensionCodec::default(), profiles, runs_plans: false }
+    }
+
+    /// Makes the codec of an executor: a plan of another version fails its query when it is run. Ballista takes an
+    /// executor for dead that can't decode a plan, and sends the plan again without an end.
+    #[must_use]
+    pub fn of_executor(profiles: Arc<Profiles>) -> Self {
+        Self { runs_plans: true, ..Self::new(profiles) }
     }
 
     fn decode(&self, json: &[u8], inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
         let Header { version, package } = parse(json)?;
         if version != VERSION {
-            return exec_err!(
+            let why = format!(
                 "a plan has version {version}, of actionlog-ballista {package}, and this process reads version \
                  {VERSION}, of actionlog-ballista {PACKAGE}: run the same one on client, scheduler and executors"
             );
+            return match inputs {
+                [input] if self.runs_plans => Ok(Arc::new(RefusedExec::new(why, Arc::clone(input)))),
+                _ => exec_err!("{why}"),
+            };
         }
         let Encoded { scan, columns, node, .. } = parse(json)?;
         let [input] = inputs else { return exec_err!("a plan of actionlog-ballista has {} inputs", inputs.len()) };
@@ -126,12 +140,13 @@ mod tests {
     use super::*;
     use crate::coverage::Report;
     use crate::plan::source_of;
-    use crate::scan::Log;
+    use crate::scan::{Log, Since};
 
     fn plan() -> Arc<dyn ExecutionPlan> {
         let profiles = Arc::new(Profiles::new(|_| Some("s3cr3t".to_owned())));
         let log = Log::Arklow(RecordsQuery::new().variant("send_mail"));
-        let scan = Scan { profile: "eu".to_owned(), table: "arklow_records".to_owned(), log };
+        let since = Some(Since { after: chrono::DateTime::UNIX_EPOCH, at_once: 3 });
+        let scan = Scan { profile: "eu".to_owned(), table: "arklow_records".to_owned(), log, since };
         let report = Report::Remote { address: "127.0.0.1:1".to_owned(), token: "t".to_owned() };
         let demand = Demand { parts: 1, at_once: 3, verify: true, allow_unverified: false, report };
         let read = ReadPartsExec::new(source_of(&[], 1).unwrap(), scan.clone(), vec![1, 4], Arc::clone(&profiles));
@@ -159,8 +174,14 @@ mod tests {
     fn another_version_is_refused_and_both_are_named() {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(br#"{"version": 9, "package": "0.7.0", "something": "else"}"#);
-        let error = codec().try_decode(&bytes, &[], &TaskContext::default()).unwrap_err().to_string();
-        let both = "version 9, of actionlog-ballista 0.7.0, and this process reads version 1, of";
-        assert!(error.contains(both) && error.contains(PACKAGE), "{error}");
+        let context = Arc::new(TaskContext::default());
+        let error = codec().try_decode(&bytes, &[], &context).unwrap_err().to_string();
+        let both = format!("version 9, of actionlog-ballista 0.7.0, and this process reads version {VERSION}, of");
+        assert!(error.contains(&both) && error.contains(PACKAGE), "{error}");
+        // An executor takes it, and fails.
+        let executor = Codec::of_executor(Arc::new(Profiles::new(|_| None)));
+        let refused = executor.try_decode(&bytes, &[source_of(&[], 1).unwrap()], &context).unwrap();
+        let Err(error) = refused.execute(0, context) else { panic!("a plan of another version is run") };
+        assert!(error.to_string().contains(&both), "{error}");
     }
 }

@@ -7,6 +7,7 @@
 mod codec;
 mod coverage;
 mod logger;
+mod refused;
 
 use std::fmt;
 use std::sync::Arc;

@@ -7,6 +7,8 @@
 //!       DataSourceExec      the parts, as rows in memory
 //! ```
 //!
+//! A scan that stops at a time is one row, and is read as a whole.
+//!
 //! No plan here is a leaf. A leaf of one's own that has a partition for each part is run with *all* of its partitions
 //! by each task of an engine that restricts only the sources that it knows; the parts are rows, which an engine has to
 //! keep apart for any query.
@@ -16,7 +18,6 @@ pub(crate) mod read_parts;
 
 use std::sync::Arc;
 
-use actionlog::page::Part;
 use datafusion::arrow::array::{Array, RecordBatch, StringArray, UInt32Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::memory::MemorySourceConfig;
@@ -24,6 +25,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::error::Problem;
+use crate::scan::Piece;
 
 /// The columns of the rows that are parts: their number, and the part as JSON.
 fn schema_of_parts() -> SchemaRef {
@@ -33,7 +35,7 @@ fn schema_of_parts() -> SchemaRef {
 
 /// Makes a source whose rows are parts, in so many partitions. Neighbours are in different ones: they are read at about
 /// the same time, and so the listing shifts less between them.
-pub(crate) fn source_of(parts: &[Part], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) fn source_of(parts: &[Piece], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let mut rows: Vec<Vec<RecordBatch>> = vec![Vec::new(); partitions.clamp(1, parts.len().max(1))];
     let count = rows.len();
     for (number, part) in parts.iter().enumerate() {
@@ -47,7 +49,7 @@ pub(crate) fn source_of(parts: &[Part], partitions: usize) -> Result<Arc<dyn Exe
 }
 
 /// Returns the parts in a batch of such rows.
-fn parts_of(batch: &RecordBatch) -> Result<Vec<(u32, Part)>> {
+fn parts_of(batch: &RecordBatch) -> Result<Vec<(u32, Piece)>> {
     let numbers = batch.column(0).as_any().downcast_ref::<UInt32Array>();
     let jsons = batch.column(1).as_any().downcast_ref::<StringArray>();
     let (Some(numbers), Some(jsons)) = (numbers, jsons) else {

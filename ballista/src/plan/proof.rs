@@ -25,7 +25,7 @@ use crate::coverage::{Coverage, Report};
 use crate::error::Problem;
 use crate::plan::read_parts::projected;
 use crate::profile::Profiles;
-use crate::scan::{Scan, Sink};
+use crate::scan::{Piece, PieceRead, Scan, Sink};
 
 /// How often parts are read again at most. `merge` itself ends after four rounds.
 const ROUNDS: usize = 8;
@@ -152,7 +152,7 @@ struct Proof {
     memory: MemoryReservation,
     /// The rows that came, by the number of their part, and the outcomes of the parts.
     came: Vec<u64>,
-    reads: Vec<Option<PartRead>>,
+    reads: Vec<Option<PieceRead>>,
     kept: Vec<RecordBatch>,
     seen: Seen,
     /// Rows that were dropped as they had come before, and invalid records without an id, of which that can't be seen.
@@ -248,7 +248,7 @@ impl Proof {
     }
 
     /// Checks that the rows of each part came once and are as many as its scan delivered.
-    fn outcomes(&mut self) -> Result<Vec<PartRead>, Problem> {
+    fn outcomes(&mut self) -> Result<Vec<PieceRead>, Problem> {
         let mut reads = Vec::new();
         for (number, (came, read)) in self.came.iter().zip(self.reads.drain(..)).enumerate() {
             let Some(read) = read else {
@@ -265,27 +265,25 @@ impl Proof {
 
     /// Reads again what has to be, and returns the rows if they are proved, with the memory that they take.
     async fn finish(mut self) -> Result<(Vec<RecordBatch>, MemoryReservation)> {
-        let mut reads = self.outcomes()?;
-        let mut merged = self.merge(&mut reads, true).await?;
-        let mut count = reads.len() as u64;
-        let delivered = merged.delivered;
-        if self.demand.verify && !merged.verdict.is_complete() && !merged.verdict.is_incomplete() {
-            let parts = self.scan.cut(&self.profiles, self.demand.parts as usize).await?;
-            let mut second = self.read(parts, false).await?;
-            let other = self.merge(&mut second, false).await?;
-            count += second.len() as u64;
-            merged = merged.verified_by(&other);
-        }
+        let reads = self.outcomes()?;
+        let Judged { verdict, delivered, reads: count } = match reads.as_slice() {
+            [PieceRead::Newest { delivered, verdict }] if self.scan.since.is_some() => {
+                Judged { verdict: *verdict, delivered: *delivered, reads: 1 }
+            }
+            _ => self.judge(reads).await?,
+        };
         let verdict = match self.unidentified {
-            0 => merged.verdict,
+            0 => verdict,
             // One that two parts delivered can't be told from two.
             _ if count > u64::from(self.demand.parts) || self.repeated > 0 => {
-                merged.verdict.worse(Verdict::Unverified(Doubt::Alike))
+                verdict.worse(Verdict::Unverified(Doubt::Alike))
             }
-            _ => merged.verdict,
+            _ => verdict,
         };
         let is_reported = self.report(verdict, delivered, count).await;
-        if verdict.is_incomplete() || !(verdict.is_complete() || self.demand.allow_unverified) {
+        // Who asked for a scan that stops has allowed that it did.
+        let has_stopped = self.scan.since.is_some() && verdict == Verdict::Unverified(Doubt::Since);
+        if verdict.is_incomplete() || !(verdict.is_complete() || has_stopped || self.demand.allow_unverified) {
             let table = self.scan.table;
             return Err(Problem::NotProved { table, verdict, delivered, reads: count }.into());
         }
@@ -294,6 +292,21 @@ impl Proof {
             return Err(Problem::NotReported { table: self.scan.table, verdict }.into());
         }
         Ok((self.kept, self.memory))
+    }
+
+    /// Merges the outcomes of parts, reads parts again where they don't meet, and all of them if that is demanded.
+    async fn judge(&mut self, reads: Vec<PieceRead>) -> Result<Judged> {
+        let mut reads = reads.into_iter().map(of_part).collect::<Result<Vec<_>, _>>()?;
+        let mut merged = self.merge(&mut reads, true).await?;
+        let (mut count, delivered) = (reads.len() as u64, merged.delivered);
+        if self.demand.verify && !merged.verdict.is_complete() && !merged.verdict.is_incomplete() {
+            let parts = self.scan.cut(&self.profiles, self.demand.parts as usize).await?;
+            let mut second = self.read(parts, false).await?;
+            let other = self.merge(&mut second, false).await?;
+            count += second.len() as u64;
+            merged = merged.verified_by(&other);
+        }
+        Ok(Judged { verdict: merged.verdict, delivered, reads: count })
     }
 
     /// Merges outcomes, and reads parts again until none is left to be.
@@ -328,7 +341,7 @@ impl Proof {
     }
 
     async fn report(&self, verdict: Verdict, delivered: u64, reads: u64) -> bool {
-        let Scan { profile, table, log } = &self.scan;
+        let Scan { profile, table, log, .. } = &self.scan;
         let coverage = Coverage {
             table: table.clone(),
             profile: profile.clone(),
@@ -351,6 +364,21 @@ impl Proof {
     }
 }
 
+/// What a scan came to: whether its records are all, how many they are, and how many times a part was read.
+struct Judged {
+    verdict: Verdict,
+    delivered: u64,
+    reads: u64,
+}
+
+/// Returns the outcome of a part. That of anything else is no outcome of a part.
+fn of_part(read: PieceRead) -> Result<PartRead, Problem> {
+    match read {
+        PieceRead::Part(read) => Ok(*read),
+        PieceRead::Newest { .. } => Err(Problem::RowsDiffer("a part has no outcome".to_owned())),
+    }
+}
+
 /// Reads a part in this process, and returns its rows if they are kept.
 async fn read_again(
     scan: Scan,
@@ -361,14 +389,14 @@ async fn read_again(
 ) -> Result<(Vec<RecordBatch>, PartRead)> {
     let mut rows = Vec::new();
     let mut sink = if is_kept { Sink::Keep(&mut rows) } else { Sink::Drop };
-    let read = scan.read(&profiles, part, 0, &schema, &mut sink).await?;
+    let read = scan.read(&profiles, Piece::Part(part), 0, &schema, &mut sink).await?;
     let came: usize = rows.iter().map(RecordBatch::num_rows).sum();
     if is_kept && came as u64 != read.delivered() {
         let delivered = read.delivered();
         let what = format!("a part that was read again delivered {delivered}, and {came} came");
         return Err(Problem::RowsDiffer(what).into());
     }
-    Ok((rows, read))
+    Ok((rows, of_part(read)?))
 }
 
 #[cfg(test)]

@@ -16,12 +16,16 @@ struct Case {
     _port: Server,
     scan: Scan,
     profiles: Arc<Profiles>,
-    parts: Vec<Part>,
+    parts: Vec<Piece>,
 }
 
 async fn case() -> Case {
     let server = FakeServer::new();
     server.integration().add_sample_logs(500);
+    case_of(server).await
+}
+
+async fn case_of(server: FakeServer) -> Case {
     let port = server.listen().await.unwrap();
     let url = port.url();
     let profiles = Profiles::new(move |name| match name {
@@ -32,9 +36,9 @@ async fn case() -> Case {
         _ => None,
     });
     let log = Log::Integration(LogsQuery::new());
-    let scan = Scan { profile: "default".to_owned(), table: "integration_logs".to_owned(), log };
+    let scan = Scan { profile: "default".to_owned(), table: "integration_logs".to_owned(), log, since: None };
     let profiles = Arc::new(profiles);
-    let parts = scan.cut(&profiles, 4).await.unwrap();
+    let parts = scan.pieces(&profiles, 4).await.unwrap();
     assert_eq!(parts.len(), 3);
     Case { _port: port, scan, profiles, parts }
 }
@@ -46,7 +50,12 @@ impl Case {
     }
 
     async fn rows(&self, input: Arc<dyn ExecutionPlan>) -> Result<usize> {
-        let demand = Demand { parts: 3, at_once: 2, verify: false, allow_unverified: true, report: Report::Nowhere };
+        let report = Report::Ledger(Arc::default());
+        let demand = Demand { parts: 3, at_once: 2, verify: false, allow_unverified: true, report };
+        self.rows_of(input, demand).await
+    }
+
+    async fn rows_of(&self, input: Arc<dyn ExecutionPlan>, demand: Demand) -> Result<usize> {
         let input = Arc::new(CoalescePartitionsExec::new(input));
         let proof = ProofExec::new(input, self.scan.clone(), vec![1], demand, Arc::clone(&self.profiles))?;
         let rows = datafusion::physical_plan::collect(Arc::new(proof), SessionContext::new().task_ctx()).await?;
@@ -73,4 +82,38 @@ async fn rows_that_the_engine_repeats_or_loses_are_an_error() {
     let fewer = Arc::new(GlobalLimitExec::new(gathered, 1, None));
     let error = case.rows(fewer).await.unwrap_err().to_string();
     assert!(error.contains("delivered") && error.contains("came"), "{error}");
+}
+
+/// Returns a part that begins so many records earlier, as if records had come between the scans of two parts.
+fn wider(piece: &Piece, by: u64) -> Piece {
+    let mut json = serde_json::to_value(piece).unwrap();
+    for (field, more) in [("offset", -1), ("records", 1)] {
+        let value = &mut json["part"][field];
+        *value = value.as_i64().unwrap().saturating_add(more * i64::try_from(by).unwrap()).into();
+    }
+    serde_json::from_value(json).unwrap()
+}
+
+#[tokio::test]
+async fn an_invalid_record_without_an_id_that_two_parts_deliver_is_a_doubt() {
+    for (text, expected) in [
+        (r#"{"_id": "bad", "status": 7}"#, "complete: as many records as the total counts"),
+        (r#"{"status": 7}"#, "unverified: invalid records can't be told apart"),
+    ] {
+        let server = FakeServer::new();
+        server.integration().add_sample_logs(499);
+        let mut case = case_of(server.clone()).await;
+        let Piece::Part(second) = &case.parts[1] else { panic!("no part") };
+        server.integration().log().insert_raw(usize::try_from(second.offset()).unwrap() - 10, text);
+        case.parts[1] = wider(&case.parts[1], 20);
+        let ledger = Arc::<crate::Ledger>::default();
+        let report = Report::Ledger(Arc::clone(&ledger));
+        let demand = Demand { parts: 3, at_once: 2, verify: false, allow_unverified: true, report };
+        let rows = case.rows_of(case.read(), demand).await.unwrap();
+        let entry = ledger.entries().pop().unwrap();
+        assert_eq!(entry.detail, expected, "{entry:?}");
+        // It is one row where its id shows that it is one record.
+        assert_eq!(rows, if entry.verdict == "complete" { 500 } else { 501 });
+        assert!(entry.repeated >= 19, "{entry:?}");
+    }
 }

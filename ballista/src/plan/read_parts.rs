@@ -63,8 +63,11 @@ impl DisplayAs for ReadPartsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let schema = self.properties.eq_properties.schema();
         let columns: Vec<_> = schema.fields().iter().take(self.columns.len()).map(|it| it.name().as_str()).collect();
-        let Scan { profile, table, log } = &self.scan;
+        let Scan { profile, table, log, since } = &self.scan;
         write!(f, "ReadPartsExec: table={table}, profile={profile}, columns=[{}]", columns.join(", "))?;
+        if let Some(since) = since {
+            write!(f, ", after={}", since.after.to_rfc3339())?;
+        }
         // What is asked of the server: the filters that it serves, and no credential.
         match serde_json::to_string(log) {
             Ok(log) => write!(f, ", query={log}"),

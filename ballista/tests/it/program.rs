@@ -48,6 +48,41 @@ async fn the_exit_status_says_whether_the_rows_are_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_needs_more_memory_than_it_may_fails_and_says_so() {
+    let fake = Fake::start(2_000).await;
+    let raw = ["--format", "csv", "-c", "SELECT COUNT(DISTINCT raw) AS n FROM integration_logs", "--memory"];
+    let with = |memory| [&raw[..], &[memory]].concat();
+    let (status, rows, notes) = run(&fake, &KNOWN, &with("1"), "").await;
+    assert_eq!((status, rows.as_str()), (1, ""), "{notes}");
+    assert!(notes.contains("rows of integration_logs until they are proved"), "{notes}");
+    let (status, rows, notes) = run(&fake, &KNOWN, &with("256"), "").await;
+    assert_eq!((status, rows.as_str()), (0, "n\n2000\n"), "{notes}");
+    // What isn't asked for takes none.
+    let count = ["--format", "csv", "-c", "SELECT COUNT(*) AS n FROM integration_logs", "--memory", "1"];
+    let (status, rows, notes) = run(&fake, &KNOWN, &count, "").await;
+    assert_eq!((status, rows.as_str()), (0, "n\n2000\n"), "{notes}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_at_which_reading_stops_is_asked_for_by_name() {
+    let fake = Fake::start(1_000).await;
+    let sql = "SELECT COUNT(*) AS n FROM integration_logs \
+               WHERE created_at >= (SELECT MAX(created_at) FROM integration_logs)";
+    // A time that isn't known when the log is cut bounds nothing.
+    let (status, rows, notes) = run(&fake, &KNOWN, &["--push-times", "--format", "csv", "-c", sql], "").await;
+    assert_eq!((status, rows.as_str()), (0, "n\n1\n"), "{notes}");
+    let logs: Vec<actionlog::integration::ActionLog> = fake.server.integration().log().records().unwrap();
+    let time = logs[9].created_at.unwrap().to_rfc3339();
+    let sql = format!("SELECT COUNT(*) AS n FROM integration_logs WHERE created_at >= '{time}'");
+    let before = fake.requests().len();
+    let (status, rows, notes) = run(&fake, &KNOWN, &["--push-times", "--format", "csv", "-c", &sql], "").await;
+    assert_eq!((status, rows.as_str()), (3, "n\n10\n"), "{notes}");
+    assert!(fake.requests().len() - before <= 4, "{}", fake.requests().len() - before);
+    assert!(notes.starts_with("integration_logs: unverified: the scan stopped at records older than"), "{notes}");
+    assert_eq!(run(&fake, &KNOWN, &["--push-times", "--verify", "-c", &sql], "").await.0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn statements_come_from_the_input_and_parquet_is_written_and_read_back() {
     let fake = Fake::start(300).await;
     let folder = std::env::temp_dir().join(format!("actionlog-sql-{}", std::process::id()));
@@ -69,13 +104,29 @@ async fn other_engines_read_what_is_copied() {
     // A Python that has duckdb and pyarrow: .ci/ballista installs them where pip can.
     let Ok(python) = std::env::var("ENGINES") else { return };
     let fake = Fake::start(700).await;
-    let folder = std::env::temp_dir().join(format!("actionlog-engines-{}", std::process::id()));
+    read_back(&python, &fake, &["--verify"], "one").await;
+}
+
+/// Over a cluster: what executors have read is copied by the process that asks.
+#[cfg(feature = "cluster")]
+#[tokio::test(flavor = "multi_thread")]
+async fn other_engines_read_what_is_copied_of_two_executors() {
+    let Ok(python) = std::env::var("ENGINES") else { return };
+    let fake = Fake::start(700).await;
+    let cluster = crate::processes::Cluster::start(2, 2, &fake.variables(&KNOWN));
+    cluster.ready().await;
+    read_back(&python, &fake, &["--verify", "--scheduler", &cluster.url()], "two").await;
+}
+
+/// Copies all logs to Parquet, and has other engines compare them with the server's pages.
+async fn read_back(python: &str, fake: &Fake, args: &[&str], name: &str) {
+    let folder = std::env::temp_dir().join(format!("actionlog-engines-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let copies = ["arklow_records", "integration_logs", "unleash_events('default', 7)"].map(|table| {
         let name = table.split('_').next().unwrap();
         format!("COPY (SELECT * FROM {table}) TO '{}/{name}.parquet' STORED AS PARQUET;", folder.display())
     });
-    let (status, _, notes) = run(&fake, &KNOWN, &["--verify"], &copies.concat()).await;
+    let (status, _, notes) = run(fake, &KNOWN, args, &copies.concat()).await;
     assert_eq!(status, 0, "{notes}");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines.py");
     let read = Command::new(python).arg(script).arg(fake.url()).arg(&folder).output().await.unwrap();

@@ -68,6 +68,12 @@ impl Fake {
         logs.iter().map(|it| it.id.as_str().to_owned()).collect()
     }
 
+    /// Returns the time of the newest integration log.
+    pub(crate) fn newest(&self) -> chrono::DateTime<chrono::Utc> {
+        let logs: Vec<ActionLog> = self.server.integration().log().records().unwrap();
+        logs.iter().filter_map(|it| it.created_at).max().unwrap()
+    }
+
     pub(crate) fn session(&self, options: Options, more: &[(&str, &str)]) -> Asked {
         let variables = self.variables(more);
         let lookup = move |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.clone());

@@ -190,10 +190,49 @@ async fn an_invalid_record_is_a_row_that_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn invalid_records_without_an_id_are_rows_each() {
+    let fake = Fake::start(400).await;
+    let log = fake.server.integration().log();
+    for (at, status) in [(10, 6), (11, 7), (200, 8), (390, 9)] {
+        log.insert_raw(at, format!(r#"{{"status": {status}}}"#));
+    }
+    let asked = fake.session(Options::default(), &KNOWN);
+    assert_eq!(asked.number("SELECT COUNT(*) FROM integration_logs").await, 404);
+    assert_eq!(asked.last().verdict, "complete", "{:?}", asked.last());
+    let invalid = "SELECT COUNT(DISTINCT raw) FROM integration_logs WHERE key IS NULL AND invalid IS NOT NULL";
+    assert_eq!(asked.number(invalid).await, 4);
+    // The same one twice is two rows.
+    log.insert_raw(12, r#"{"status": 7}"#).insert_raw(300, r#"{"status": 7}"#);
+    let asked = fake.session(unverified(), &KNOWN);
+    assert_eq!(asked.number("SELECT COUNT(*) FROM integration_logs WHERE key IS NULL").await, 6);
+}
+
+#[tokio::test]
+async fn an_invalid_record_without_an_id_that_may_have_come_twice_is_no_proved_row() {
+    let fake = Fake::start(1_000).await;
+    fake.server.integration().log().insert_raw(480, r#"{"status": 7}"#);
+    // Parts overlap by those that came between their scans.
+    fake.server.before_each(|server| {
+        server.integration().add_sample_logs(1);
+    });
+    let sql = "SELECT COUNT(*) FROM integration_logs WHERE invalid IS NOT NULL";
+    let mut options = unverified();
+    (options.parts_at_once, options.parts) = (1, Some(10));
+    let asked = fake.session(options.clone(), &KNOWN);
+    let count = asked.number(sql).await;
+    assert!((1..=2).contains(&count) && asked.last().repeated > 0, "{count}: {:?}", asked.last());
+    assert_eq!(asked.last().verdict, "unverified");
+    options.allow_unverified = false;
+    let error = fake.session(options, &KNOWN).error(sql).await;
+    assert!(error.contains(NOT_PROVED), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_throttles_and_fails_is_read_all_the_same() {
     let fake = Fake::start(900).await;
     let later = Fault::StatusWith { status: 429, headers: vec![("retry-after".into(), "0".into())], body: "{}".into() };
-    fake.server.fail_randomly(later, 0.2, 7);
+    fake.server.fail_randomly(later, 0.1, 7).fail_randomly(Fault::Status(500), 0.05, 8);
+    fake.server.fail_randomly(Fault::Reset, 0.05, 9);
     let asked = fake.session(Options::default(), &KNOWN);
     assert_eq!(asked.number("SELECT COUNT(*) FROM integration_logs").await, 900);
     assert_eq!(asked.last().verdict, "complete");
