@@ -1,5 +1,5 @@
-//! Large logs, a slow server, and one, two and four executors with one slot for tasks each and with several: results are
-//! compared with the logs, and times printed. `RECORDS=100000 cargo test --test it scale -- --ignored --nocapture`
+//! Large logs, a slow server, and one, two and four executors with one slot for tasks each and with several. Results
+//! are compared with the logs, and times printed. `RECORDS=100000 cargo test --test it scale -- --ignored --nocapture`
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
