@@ -131,15 +131,24 @@ fn tree_at<'a>(tree: &'a str, prefix: &[String], found: &mut Vec<Import>) -> &'a
     rest
 }
 
-/// The functions that have a body: their names, and their lines from `fn` to the closing brace.
-pub(super) fn functions(code: &str) -> Vec<(&str, usize)> {
+/// A function that has a body.
+pub(super) struct Function<'a> {
+    pub(super) name: &'a str,
+    /// What stands before `fn`: attributes and visibility.
+    pub(super) attributes: &'a str,
+    /// From `fn` to the closing brace.
+    pub(super) text: &'a str,
+}
+
+pub(super) fn functions(code: &str) -> Vec<Function<'_>> {
     let starts = code.match_indices("fn ").filter(|(at, _)| !code[..*at].ends_with(is_of_word));
     starts
         .filter_map(|(at, _)| {
-            let function = &code[at..];
-            let function = &function[..item(function, &[';'])];
-            let name = function[3..].split(|it| !is_of_word(it)).next()?;
-            function.ends_with('}').then(|| (name, function.lines().count()))
+            let text = &code[at..];
+            let text = &text[..item(text, &[';'])];
+            let name = text[3..].split(|it| !is_of_word(it)).next()?;
+            let attributes = code[..at].rsplit(['{', '}', ';']).next()?;
+            text.ends_with('}').then_some(Function { name, attributes, text })
         })
         .collect()
 }
@@ -165,7 +174,8 @@ fn behind<A, B>() -> u8 where A: Fn(B) -> u8, B: Copy {
 trait T { fn declared(&self) -> [u8; 3]; }
 "####;
     let code = without_tests(&code(text));
-    assert_eq!(functions(&code), [("long", 5), ("behind", 3)], "{code}");
+    let found: Vec<_> = functions(&code).iter().map(|it| (it.name, it.text.lines().count())).collect();
+    assert_eq!(found, [("long", 5), ("behind", 3)], "{code}");
     let paths: Vec<_> = code.match_indices("crate::").flat_map(|(at, _)| imports(&code[at..])).collect();
     let paths: Vec<_> = paths.iter().map(|it| (it.path.join("::"), it.name.as_str())).collect();
     let found: Vec<_> = paths.iter().map(|it| (it.0.as_str(), it.1)).collect();
