@@ -102,6 +102,19 @@ fn reads_logs(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     plan.exists(|it| Ok(it.downcast_ref::<ProofExec>().is_some()))
 }
 
+/// Says of an error of the connection to the scheduler, or to an executor that has the rows, what it means for the query.
+fn explained(error: DataFusionError, scheduler: &str) -> DataFusionError {
+    let message = error.to_string();
+    let is_lost = ["h2 protocol error", "transport error", "tcp connect error"].iter().any(|it| message.contains(it));
+    if !is_lost {
+        return error;
+    }
+    error.context(format!(
+        "the cluster of {scheduler} can't be reached or has broken off, and there is no result: a scheduler that is \
+         restarted has forgotten its queries. See that it runs, and ask again"
+    ))
+}
+
 /// Runs its plan on the executors of a scheduler.
 struct RemoteExec {
     scheduler: String,
@@ -186,7 +199,8 @@ impl ExecutionPlan for RemoteExec {
                 let _ = &receiver;
             }))
         };
-        let rows = futures_util::stream::once(rows).try_flatten();
+        let scheduler = self.scheduler.clone();
+        let rows = futures_util::stream::once(rows).try_flatten().map_err(move |error| explained(error, &scheduler));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }

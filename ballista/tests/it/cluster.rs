@@ -83,3 +83,12 @@ async fn an_executor_that_needs_more_memory_than_it_may_fails_the_query_and_says
     // It goes on with what it can.
     assert_eq!(asked.number("SELECT COUNT(*) FROM integration_logs").await, 2_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_cannot_be_reached_is_an_error_that_says_where_it_should_be() {
+    let fake = Fake::start(100).await;
+    let mut cluster = Cluster::without_executors();
+    cluster.scheduler.kill();
+    let error = cluster.ask(&fake, Options::default()).error("SELECT COUNT(*) FROM integration_logs").await;
+    assert!(error.contains(&cluster.url()) && error.contains("ask again"), "{error}");
+}
