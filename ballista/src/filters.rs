@@ -82,7 +82,8 @@ fn condition(filter: &Expr, settings: &Pushdown) -> Option<(String, serde_json::
     }
 }
 
-/// Returns the time that the filters demand a record to be after, if the newest records of this log come first.
+/// Returns the time after which all records are that the filters let through. `None` if there is none, or if the newest
+/// records of this log aren't known to come first.
 pub(crate) fn after(log: &Log, filters: &[Expr], settings: &Pushdown) -> Option<DateTime<Utc>> {
     let columns: &[&str] = match log {
         _ if !settings.times => return None,

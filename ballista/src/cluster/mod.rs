@@ -102,7 +102,7 @@ fn reads_logs(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     plan.exists(|it| Ok(it.downcast_ref::<ProofExec>().is_some()))
 }
 
-/// Says of an error of the connection to the scheduler, or to an executor that has the rows, what it means for the query.
+/// Says what an error of the connection to the scheduler, or to an executor that has the rows, means for the query.
 fn explained(error: DataFusionError, scheduler: &str) -> DataFusionError {
     let message = error.to_string();
     let is_lost = ["h2 protocol error", "transport error", "tcp connect error"].iter().any(|it| message.contains(it));

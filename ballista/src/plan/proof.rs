@@ -281,7 +281,7 @@ impl Proof {
             _ => verdict,
         };
         let is_reported = self.report(verdict, delivered, count).await;
-        // Who asked for a scan that stops has allowed that it did.
+        // `push_times` allows this one doubt by name.
         let has_stopped = self.scan.since.is_some() && verdict == Verdict::Unverified(Doubt::Since);
         if verdict.is_incomplete() || !(verdict.is_complete() || has_stopped || self.demand.allow_unverified) {
             let table = self.scan.table;

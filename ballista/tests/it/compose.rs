@@ -30,7 +30,7 @@ fn program(command: &[String]) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_are_a_cluster_that_answers() {
+async fn the_commands_start_a_cluster_that_runs_queries() {
     let fake = Fake::start(300).await;
     let scheduler_port = port();
     let scheduler = command("scheduler", scheduler_port);

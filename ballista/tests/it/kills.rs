@@ -126,8 +126,8 @@ async fn a_query_returns_right_rows_or_an_error_whatever_is_lost_meanwhile() {
                 println!("run {run}: {loss}, grows: {grows}: right rows after {took:.1} s");
             }
             Err(error) => {
-                let told = error.to_string().contains("ask again");
-                assert!(told || loss == LOSSES[0], "run {run}: {error}");
+                let is_explained = error.to_string().contains("ask again");
+                assert!(is_explained || loss == LOSSES[0], "run {run}: {error}");
                 *failed += 1;
                 println!("run {run}: {loss}, grows: {grows}: after {took:.1} s: {error}");
                 recover(&cluster, &fake, sql).await;

@@ -79,7 +79,7 @@ async fn a_server_that_throttles_refuses_each_part_once_a_second_at_most_over_al
     }
 }
 
-/// Refuses one request, and returns how many came in the two seconds for which the server wants to be left alone.
+/// Refuses one request for two seconds, and returns how many others came within them.
 async fn requests_after_a_refusal(executors: usize, tasks: usize) -> usize {
     let fake = Fake::start(6_000).await;
     fake.server.latency(Duration::from_millis(50));
