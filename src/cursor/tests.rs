@@ -82,6 +82,20 @@ fn a_position_that_was_resumed_has_the_cursor_that_it_came_from_and_goes_on_like
 }
 
 #[test]
+fn the_furthest_key_is_held_for_64_records_beyond_its_distance() {
+    // The last key behind this one stands 512 records closer, and only comes to its distance long after.
+    let cursor = behind(2_496);
+    assert_eq!(distances(&cursor)[5..], [64, 128, 256, 512, 1_024]);
+    let mut position = Position::resume(&cursor);
+    for more in 1..=200 {
+        position.advance(key(2_496 + more), 2_496 + more);
+        let cursor = position.cursor(listing(), &[], LEARNED);
+        let furthest = distances(&cursor).into_iter().find(|it| *it >= 1_024);
+        assert_eq!(furthest, Some(1_024 + more).filter(|_| more <= 64), "after {more}");
+    }
+}
+
+#[test]
 fn a_listing_that_shifts_moves_the_offset_and_nothing_else() {
     let mut position = Position::resume(&behind(9));
     position.shift(12);

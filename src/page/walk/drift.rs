@@ -106,3 +106,134 @@ impl Drift {
         *self = Self { pause: PAUSE, ..Self::default() };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A drift that has seen these shifts, with a request before each.
+    fn seen(shifts: impl IntoIterator<Item = i64>) -> Drift {
+        let mut drift = Drift::default();
+        for shift in shifts {
+            drift.note_request();
+            drift.note_shift(shift);
+        }
+        drift
+    }
+
+    #[test]
+    fn a_steady_shift_is_followed_from_a_sixteenth_of_a_page_on() {
+        for (shift, size, expected) in [(6, 97, 6), (6, 98, 0), (7, 98, 7), (1, 17, 1), (1, 18, 0), (0, 1, 0)] {
+            let mut drift = seen([shift, shift]);
+            assert_eq!(drift.predict(false, size), expected, "{shift} in pages of {size}");
+            assert_eq!(drift.predicted(), expected);
+        }
+    }
+
+    #[test]
+    fn of_two_shifts_the_one_that_steps_over_less_is_followed() {
+        let cases = [
+            ([5, 7], 5),
+            ([7, 5], 5),
+            ([-5, -7], -5),
+            ([-7, -5], -5),
+            ([-3, 5], 0),
+            ([5, -3], 0),
+            ([0, 5], 0),
+            ([5, 0], 0),
+            ([-3, 0], 0),
+            ([0, -3], 0),
+        ];
+        for (shifts, expected) in cases {
+            assert_eq!(seen(shifts).predict(false, 20), expected, "{shifts:?}");
+        }
+        // One shift alone may be an exception.
+        assert_eq!(seen([7]).predict(false, 20), 0);
+        assert_eq!(seen([-7]).predict(false, 20), 0);
+    }
+
+    #[test]
+    fn without_progress_the_latest_shift_is_followed_however_small() {
+        let cases = [([7, 5], 5), ([5, 7], 5), ([-2, 7], 7), ([0, 7], 7), ([2, -7], -7), ([-2, -7], -7), ([2, 0], 0)];
+        for (shifts, expected) in cases {
+            assert_eq!(seen(shifts).predict(true, 1_000), expected, "{shifts:?}");
+        }
+        assert_eq!(seen([7]).predict(true, 1_000), 7);
+        assert_eq!(seen([]).predict(true, 1_000), 0);
+    }
+
+    #[test]
+    fn a_shift_over_several_requests_counts_for_each_of_them() {
+        for (requests, shift, each) in [(0, 7, 7), (1, 7, 7), (3, 7, 2), (3, -7, -3)] {
+            let mut drift = Drift::default();
+            // What came before the start says nothing about the shift.
+            (0..9).for_each(|_| drift.note_request());
+            drift.note_start();
+            (0..requests).for_each(|_| drift.note_request());
+            drift.note_shift(shift);
+            assert_eq!(drift.predict(true, 10), each, "{shift} over {requests}");
+            // The next shift counts from here.
+            drift.note_request();
+            drift.note_shift(-40);
+            assert_eq!(drift.predict(true, 10), -40);
+        }
+    }
+
+    #[test]
+    fn after_a_wrong_prediction_nothing_is_predicted_for_four_requests_and_nothing_is_calm() {
+        let mut drift = seen([5, 5]);
+        assert_eq!(drift.predict(false, 10), 5);
+        drift.was_wrong();
+        assert_eq!(drift.predicted(), 0);
+        for _ in 0..PAUSE {
+            assert_eq!((drift.predict(true, 10), drift.predict_by(3), drift.predicted()), (0, 0, 0));
+            assert!(!drift.is_calm(1_000));
+            drift.note_request();
+        }
+        // The shifts before that are forgotten.
+        assert_eq!(drift.predict(true, 10), 0);
+        assert!(drift.is_calm(1_000));
+        assert_eq!((drift.predict_by(3), drift.predicted()), (3, 3));
+    }
+
+    #[test]
+    fn a_listing_is_calm_if_it_shifts_by_less_than_a_sixteenth_of_a_page_and_nothing_is_predicted() {
+        for shift in [6, -6] {
+            assert!(seen([shift]).is_calm(97));
+            assert!(!seen([shift]).is_calm(96));
+        }
+        assert!(Drift::default().is_calm(1));
+        let mut drift = Drift::default();
+        drift.predict_by(-1);
+        assert!(!drift.is_calm(1_000));
+    }
+
+    #[test]
+    fn another_pass_keeps_the_shifts_and_begins_without_a_prediction() {
+        let mut drift = seen([5, 5]);
+        drift.predict(false, 10);
+        (0..9).for_each(|_| drift.note_request());
+        let mut next = drift.for_next_pass();
+        assert_eq!(next.predicted(), 0);
+        assert_eq!(next.predict(false, 10), 5);
+        next.note_request();
+        next.note_shift(4);
+        assert_eq!(next.predict(true, 10), 4);
+    }
+
+    #[test]
+    fn the_last_record_that_moves_down_between_two_pages_shows_by_how_much_for_each_request() {
+        let mut tail = Tail::default();
+        assert_eq!(tail.note(1, 10, 3), None);
+        for (last, offset, request, expected) in [
+            (1, 13, 5, Some(2)),
+            (1, 14, 6, Some(1)),
+            (1, 14, 7, None),
+            (1, 12, 8, None),
+            (2, 20, 9, None),
+            (2, 25, 9, Some(5)),
+        ] {
+            assert_eq!(tail.note(last, offset, request), expected, "{last} at {offset} by request {request}");
+        }
+    }
+}

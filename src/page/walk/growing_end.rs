@@ -123,3 +123,152 @@ impl Chase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::walk::tests::{keys, plan};
+
+    const STOP: Next = Next::Stop { proved: false };
+
+    /// A chase that requests the page of records 1 to 3 at offset 10 again.
+    fn asking() -> Chase {
+        let mut chase = Chase::default();
+        for turn in 1..=SUSPICIOUS {
+            let next = chase.note(10, &keys(1..=3), true, true);
+            assert_eq!(next, if turn < SUSPICIOUS { Next::GoOn } else { Next::Again });
+        }
+        chase
+    }
+
+    #[test]
+    fn a_page_is_requested_again_after_three_in_a_row_with_new_records_and_room() {
+        for (has_room, is_news) in [(false, true), (true, false)] {
+            let mut chase = Chase::default();
+            for _ in 0..9 {
+                assert_eq!(chase.note(10, &keys(1..=3), true, true), Next::GoOn);
+                assert_eq!(chase.note(10, &keys(1..=3), true, true), Next::GoOn);
+                assert_eq!(chase.note(10, &keys(1..=3), has_room, is_news), Next::GoOn);
+            }
+        }
+        asking();
+    }
+
+    #[test]
+    fn a_scan_stops_once_a_page_has_grown_twice_in_a_row() {
+        let mut chase = asking();
+        assert_eq!(chase.note(10, &keys(1..=4), true, true), Next::Again);
+        assert_eq!(chase.note(10, &keys(1..=5), true, true), STOP);
+        // Also if the first records are gone meanwhile, as long as others came.
+        let mut chase = asking();
+        assert_eq!(chase.note(10, &keys(2..=4), true, true), Next::Again);
+        assert_eq!(chase.note(10, &keys(4..=5), true, true), STOP);
+        // The second time it may be full.
+        let mut chase = asking();
+        assert_eq!(chase.note(10, &keys(1..=4), true, true), Next::Again);
+        assert_eq!(chase.note(10, &keys(1..=9), false, true), STOP);
+    }
+
+    #[test]
+    fn a_page_that_has_not_grown_is_no_end_and_none_is_requested_again_for_16_pages() {
+        for (offset, page) in [
+            (10, keys(1..=3)),
+            (10, keys(1..=2)),
+            (10, keys(2..=3)),
+            (10, keys([1, 2, 4, 5])),
+            (10, keys(4..=9)),
+            (10, keys([])),
+            (11, keys(1..=4)),
+        ] {
+            let mut chase = asking();
+            assert_eq!(chase.note(offset, &page, true, true), Next::GoOn, "{page:?}");
+            for _ in 1..CALM {
+                assert_eq!(chase.note(10, &keys(1..=3), true, true), Next::GoOn);
+            }
+            assert_eq!(chase.note(10, &keys(1..=3), true, true), Next::Again, "{page:?}");
+            // What had grown before that doesn't count.
+            assert_eq!(chase.note(10, &keys(1..=4), true, true), Next::Again);
+        }
+    }
+
+    #[test]
+    fn a_page_that_grew_until_it_was_full_is_followed_by_another_try_at_once() {
+        let mut chase = asking();
+        assert_eq!(chase.note(10, &keys(1..=9), false, true), Next::GoOn);
+        assert_eq!(chase.note(20, &keys(11..=13), true, true), Next::GoOn);
+        assert_eq!(chase.note(20, &keys(11..=13), true, true), Next::GoOn);
+        assert_eq!(chase.note(20, &keys(11..=13), true, true), Next::Again);
+    }
+
+    #[test]
+    fn a_total_that_ends_with_the_page_proves_that_it_reached_the_end() {
+        for (total, may_count, proved) in [(13, true, true), (13, false, false), (14, true, false), (12, true, false)] {
+            let mut chase = Chase::default();
+            for _ in 0..SUSPICIOUS {
+                chase.note_total(Some(total), 13, may_count);
+                chase.note(10, &keys(1..=3), true, true);
+            }
+            // The totals of later responses count other records.
+            chase.note_total(Some(20), 14, true);
+            chase.note(10, &keys(1..=4), true, true);
+            assert_eq!(chase.note(10, &keys(1..=5), true, true), Next::Stop { proved }, "{total} {may_count}");
+        }
+    }
+
+    #[test]
+    fn a_total_shows_that_more_follows_unless_it_may_count_something_else() {
+        let more = |totals: &[(Option<u64>, u64)], may_count| {
+            let mut chase = Chase::default();
+            totals.iter().for_each(|(total, behind)| chase.note_total(*total, *behind, may_count));
+            (chase.has_more(12), chase.has_more(13), chase.has_more(14))
+        };
+        assert_eq!(more(&[(Some(13), 10)], true), (true, false, false));
+        assert_eq!(more(&[(Some(13), 13)], true), (true, false, false));
+        assert_eq!(more(&[(Some(13), 10)], false), (false, false, false));
+        assert_eq!(more(&[(Some(13), 10), (None, 12)], true), (false, false, false));
+        // It was too small for its page once.
+        assert_eq!(more(&[(Some(9), 10), (Some(20), 12)], true), (false, false, false));
+    }
+
+    #[test]
+    fn a_log_that_outruns_its_scan_ends_it_eight_pages_behind_the_first_total() {
+        let outrun = |growth, total, totals: &[(u64, u64)], delivered| {
+            let mut chase = Chase::default();
+            totals.iter().for_each(|(total, behind)| chase.note_total(Some(*total), *behind, true));
+            chase.outrun(&Plan { growth, total, ..plan(10) }, delivered)
+        };
+        let listing = TotalScope::Listing;
+        for growth in [Growth::AtEnd, Growth::OneEnd] {
+            assert_eq!(outrun(growth, listing, &[(100, 10), (101, 20)], 180), Some(End::Grew));
+            assert_eq!(outrun(growth, TotalScope::Unknown, &[(100, 10), (101, 20)], 180), Some(End::Grew));
+            for (total, totals, delivered) in [
+                (listing, &[(100, 10), (101, 20)][..], 179),
+                (listing, &[(100, 10), (100, 20)], 180),
+                (listing, &[(100, 10), (99, 20)], 180),
+                (listing, &[], 1_000),
+                (TotalScope::Page, &[(100, 10), (101, 20)], 180),
+                // A total that was too small once counts something else.
+                (listing, &[(100, 101), (101, 20)], 180),
+            ] {
+                assert_eq!(outrun(growth, total, totals, delivered), None, "{totals:?} {delivered}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_records_may_come_anywhere_a_scan_also_ends_only_if_it_comes_no_closer() {
+        for growth in [Growth::AtHead, Growth::Unknown] {
+            for (closer, expected) in [(None, Some(End::GrewUnproved)), (Some(3), None), (Some(8), None)] {
+                let mut chase = Chase::default();
+                chase.note_total(Some(100), 10, true);
+                for turn in 1..=PAGES_BEYOND {
+                    // As many came as were read, or at one turn fewer.
+                    let by = if closer.is_some_and(|it| it <= turn) { 1 } else { 0 };
+                    chase.note_total(Some(100 + 10 * turn - by), 10 + 10 * turn, true);
+                    let end = chase.outrun(&Plan { growth, ..plan(10) }, 1_000);
+                    assert_eq!(end, expected.filter(|_| turn == PAGES_BEYOND), "{growth:?} {closer:?} {turn}");
+                }
+            }
+        }
+    }
+}

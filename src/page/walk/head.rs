@@ -100,3 +100,98 @@ impl Head {
         self.anchors.len().min(SAME)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::walk::tests::{key, keys};
+
+    fn anchors(ids: impl IntoIterator<Item = i64>) -> Vec<u64> {
+        ids.into_iter().map(|id| key(id).fingerprint()).collect()
+    }
+
+    /// A head of these records, compared with those.
+    fn compared(first: impl IntoIterator<Item = i64>, then: impl IntoIterator<Item = i64>) -> Head {
+        let mut head = Head::of(&anchors(first));
+        head.start_comparison();
+        then.into_iter().for_each(|id| head.compare(&key(id)));
+        head
+    }
+
+    #[test]
+    fn the_first_65_records_are_kept_or_all_of_a_longer_first_page() {
+        for (page_size, kept) in [(1, 65), (64, 65), (66, 66), (80, 80)] {
+            let mut head = Head::default();
+            (1..=100).for_each(|id| head.keep(&key(id), page_size));
+            assert_eq!(head.anchors(), anchors(1..=kept), "pages of {page_size}");
+            assert!(head.contains(&key(kept)) && !head.contains(&key(kept + 1)));
+        }
+    }
+
+    #[test]
+    fn pages_extend_the_head_as_long_as_they_overlap() {
+        let mut head = Head::default();
+        head.extend(&keys(1..=3), 10);
+        head.extend(&keys([2, 3, 4, 5]), 10);
+        assert_eq!(head.anchors(), anchors(1..=5));
+        // Between these and the head there may be others.
+        head.extend(&keys([7, 8]), 10);
+        head.extend(&keys([5, 6]), 10);
+        assert_eq!(head.anchors(), anchors(1..=5));
+        // With as many as are needed the head is complete.
+        for (first, kept) in [(64, 66), (65, 65), (70, 70)] {
+            let mut head = Head::default();
+            head.extend(&keys(1..=first), 100);
+            head.extend(&keys(first..=first + 2), 100);
+            head.extend(&keys(first + 2..=first + 9), 100);
+            assert_eq!(head.anchors(), anchors(1..=kept), "{first}");
+        }
+    }
+
+    #[test]
+    fn a_head_is_unchanged_if_its_first_four_records_stand_where_they_stood() {
+        for seen in 0..4 {
+            assert!(!compared(1..=9, 1..=seen).is_same(), "{seen}");
+            assert!(!compared(1..=9, 1..=seen).is_reached(), "{seen}");
+        }
+        assert!(compared(1..=9, 1..=4).is_same());
+        assert!(compared(1..=9, [1, 2, 3, 4, 8]).is_same());
+        for other in [[7, 2, 3, 4], [1, 7, 3, 4], [1, 2, 7, 4], [1, 2, 3, 7], [20, 1, 2, 3]] {
+            assert!(!compared(1..=9, other).is_same(), "{other:?}");
+        }
+        // A shorter one has no more.
+        assert!(!compared(1..=2, [1]).is_same());
+        assert!(compared(1..=2, [1, 2]).is_same());
+        // Before the second look nothing is.
+        assert!(!Head::of(&anchors(1..=2)).is_same());
+    }
+
+    #[test]
+    fn two_records_of_the_head_in_their_order_are_the_old_head() {
+        for (then, is_reached) in [
+            (&[20, 1, 2][..], true),
+            (&[20, 5, 8], true),
+            (&[20, 2, 1], false),
+            (&[20, 1, 1], false),
+            (&[20, 1, 21, 2], false),
+            (&[20, 1, 21, 2, 3], true),
+            (&[20, 21], false),
+            (&[2, 3], true),
+        ] {
+            let head = compared(1..=9, then.iter().copied());
+            assert_eq!((head.is_reached(), head.is_same()), (is_reached, false), "{then:?}");
+        }
+        // Where the head is a single record, that one.
+        assert!(compared([1], [20, 1]).is_reached());
+        assert!(!compared([1], [20, 21]).is_reached());
+    }
+
+    #[test]
+    fn what_stands_above_the_first_record_of_the_head_is_counted_once() {
+        assert_eq!(compared(1..=9, [20, 21]).above(), None);
+        assert_eq!(compared(1..=9, [20, 21, 1, 22, 1]).above(), Some(2));
+        assert_eq!(compared(1..=9, [1]).above(), Some(0));
+        // Below the old head nothing counts any more.
+        assert_eq!(compared(1..=9, [20, 2, 3, 1]).above(), None);
+    }
+}

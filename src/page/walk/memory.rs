@@ -56,3 +56,68 @@ impl Memory {
         self.distances.get(&fingerprint).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::walk::tests::{key, keys};
+
+    fn fingerprints(ids: impl IntoIterator<Item = i64>) -> Vec<u64> {
+        ids.into_iter().map(|id| key(id).fingerprint()).collect()
+    }
+
+    fn seen(most: usize, ids: impl IntoIterator<Item = i64>) -> RecentKeys {
+        let mut seen = RecentKeys::new(most);
+        keys(ids).into_iter().for_each(|id| seen.add_next(id));
+        seen
+    }
+
+    /// What a cursor remembers behind record 100: three records without a gap, and two of those before.
+    fn before() -> Memory {
+        let landmarks = [(key(100), 0), (key(90), 10), (key(50), 50)];
+        Memory::new(&fingerprints([100, 99, 98]), landmarks.iter().map(|(id, distance)| (id, *distance)))
+    }
+
+    fn distances(memory: &Memory, ids: impl IntoIterator<Item = i64>) -> Vec<Option<u32>> {
+        ids.into_iter().map(|id| memory.distance(&key(id))).collect()
+    }
+
+    #[test]
+    fn a_cursor_remembers_its_run_and_what_is_further_away() {
+        let memory = before();
+        assert_eq!(memory.run, 3);
+        assert_eq!(distances(&memory, [100, 98, 97, 90, 50]), [Some(0), Some(2), None, Some(10), Some(50)]);
+        assert!(memory.contains(&key(90)) && !memory.contains(&key(97)) && !Memory::default().contains(&key(90)));
+    }
+
+    #[test]
+    fn what_a_scan_has_seen_since_its_cursor_stands_between_that_and_the_position() {
+        let memory = Memory::of(&seen(9, 101..=104), &before());
+        assert_eq!(memory.run, 7);
+        assert_eq!(distances(&memory, [104, 101, 100, 98, 50]), [Some(0), Some(3), Some(4), Some(6), Some(54)]);
+        // Before the first record, the cursor's memory is all there is.
+        for nothing in [seen(9, []), {
+            let mut elsewhere = seen(9, []);
+            elsewhere.add(key(300));
+            elsewhere
+        }] {
+            let memory = Memory::of(&nothing, &before());
+            assert_eq!((memory.run, distances(&memory, [100, 50])), (3, vec![Some(0), Some(50)]));
+        }
+        // A record that is in both stands where it was seen last.
+        let memory = Memory::of(&seen(9, [101, 99]), &before());
+        assert_eq!(distances(&memory, [99, 101, 100]), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn with_a_gap_between_them_a_cursor_says_nothing_about_what_a_scan_has_seen() {
+        let memory = Memory::of(&seen(3, 101..=104), &before());
+        assert_eq!((memory.run, distances(&memory, [104, 102, 101, 100])), (3, vec![Some(0), Some(2), None, None]));
+        // So many are looked for, and no more.
+        let count = RUN as i64;
+        for (more, run, first) in [(0, RUN + 3, Some(RUN as u32)), (1, RUN, None)] {
+            let memory = Memory::of(&seen(RUN + 9, 101..=100 + count + more), &before());
+            assert_eq!((memory.run as usize, memory.distance(&key(100))), (run, first));
+        }
+    }
+}

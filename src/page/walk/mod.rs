@@ -24,6 +24,8 @@ pub(crate) mod plan;
 mod position;
 mod recent;
 pub(crate) mod since;
+#[cfg(test)]
+mod tests;
 pub(crate) mod toward_head;
 pub(super) mod verify;
 

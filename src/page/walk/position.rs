@@ -7,6 +7,9 @@
 //! that are as wide as possible without stepping over the run. Where it finds a record whose distance from
 //! the position it remembers, it estimates the position from that.
 
+#[cfg(test)]
+mod tests;
+
 use crate::page::walk::memory::Memory;
 use crate::page::{RecordKey, Stability};
 

@@ -136,6 +136,58 @@ impl RecentKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::walk::tests::key;
+
+    fn seen(most: usize, ids: impl IntoIterator<Item = i64>) -> RecentKeys {
+        let mut seen = RecentKeys::new(most);
+        ids.into_iter().for_each(|id| seen.add_next(key(id)));
+        seen
+    }
+
+    #[test]
+    fn only_the_last_keys_are_remembered() {
+        let full = seen(3, 1..=3);
+        assert!(!full.has_forgotten() && full.contains(&key(1)));
+        assert_eq!(full.first_ones(), [1, 2, 3].map(|id| key(id).fingerprint()));
+        let over = seen(3, 1..=5);
+        assert!(over.has_forgotten() && over.first_ones().is_empty());
+        assert_eq!([2, 3, 4, 5].map(|id| over.distance(&key(id))), [None, Some(2), Some(1), Some(0)]);
+        assert_eq!([2, 3].map(|id| over.contains(&key(id))), [false, true]);
+        assert_eq!([0, 2, 3].map(|it| over.nth_last(it).cloned()), [Some(key(5)), Some(key(3)), None]);
+        assert_eq!(over.count(), 5);
+        // One at least.
+        assert!(seen(0, 1..=2).contains(&key(2)));
+        assert!(seen(3, []).is_empty() && !full.is_empty());
+    }
+
+    #[test]
+    fn distances_are_right_however_many_keys_were_forgotten() {
+        let mut seen = RecentKeys::new(5);
+        for id in 1..=1_000 {
+            seen.add_next(key(id));
+            for before in 0..5.min(id) {
+                assert_eq!(seen.distance(&key(id - before)), Some(before.cast_unsigned()), "{id}");
+            }
+            assert_eq!((seen.numbers.len(), seen.order.len()), (5.min(id as usize), 5.min(id as usize)));
+        }
+    }
+
+    #[test]
+    fn a_record_that_moves_behind_the_last_one_is_numbered_again_and_counted_once() {
+        let mut seen = seen(9, 1..=3);
+        assert!(seen.is_first(2) && !seen.is_first(1) && !seen.is_first(3));
+        seen.move_behind(&key(1));
+        assert_eq!([1, 3, 2].map(|id| seen.distance(&key(id))), [Some(0), Some(1), Some(2)]);
+        assert_eq!(seen.count(), 3);
+        // One that stood elsewhere is counted from then on.
+        seen.add(key(9));
+        assert_eq!((seen.distance(&key(9)), seen.count()), (None, 3));
+        seen.move_behind(&key(9));
+        assert_eq!((seen.distance(&key(9)), seen.distance(&key(1)), seen.count()), (Some(0), Some(1), 4));
+        // And one that was never seen isn't.
+        seen.move_behind(&key(10));
+        assert_eq!((seen.distance(&key(9)), seen.count()), (Some(0), 4));
+    }
 
     #[test]
     fn records_that_stand_elsewhere_keep_their_turn_and_lose_their_number() {

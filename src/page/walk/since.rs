@@ -59,3 +59,75 @@ impl Since {
         self.last.is_some_and(|last| last < oldest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap_or_default()
+    }
+
+    /// Whether the scan is past the time, and whether it has to go to the end, after records of these times.
+    fn after(times: &[i64]) -> (bool, bool) {
+        let mut since = Since::new(at(0), Since::TOLERANCE);
+        for time in times {
+            since.wants(at(*time), true);
+        }
+        (since.is_past(), since.scans_to_end())
+    }
+
+    #[test]
+    fn only_later_records_are_wanted() {
+        let mut since = Since::new(at(0), Duration::ZERO);
+        assert_eq!([1, 0, -1, 2].map(|it| since.wants(at(it), true)), [true, false, false, true]);
+        assert_eq!([1, 0].map(|it| since.wants(at(it), false)), [true, false]);
+    }
+
+    #[test]
+    fn a_scan_is_past_the_time_once_a_record_is_older_by_more_than_the_tolerance() {
+        let (on, past, to_end) = ((false, false), (true, false), (false, true));
+        assert_eq!(after(&[]), on);
+        assert_eq!(after(&[10, 0, -300]), on);
+        assert_eq!(after(&[10, 0, -301]), past);
+        assert_eq!(after(&[10, 10, -301]), past);
+        // Records that are all of one time, or of ascending ones, show no order to stop by.
+        assert_eq!(after(&[-301]), to_end);
+        assert_eq!(after(&[-301, -301]), to_end);
+        assert_eq!(after(&[-301, -302]), past);
+        assert_eq!(after(&[10, 20, -301]), to_end);
+        assert_eq!(after(&[10, 20]), to_end);
+    }
+
+    #[test]
+    fn a_record_that_is_delivered_late_says_nothing_about_the_order() {
+        let mut since = Since::new(at(0), Since::TOLERANCE);
+        since.wants(at(10), true);
+        since.wants(at(20), false);
+        since.wants(at(-400), false);
+        assert_eq!((since.is_past(), since.scans_to_end()), (false, false));
+        since.wants(at(-400), true);
+        assert_eq!((since.is_past(), since.scans_to_end()), (true, false));
+    }
+
+    #[test]
+    fn a_listing_of_records_without_a_time_is_scanned_to_its_end() {
+        let mut since = Since::new(at(0), Since::TOLERANCE);
+        since.miss();
+        assert!(since.scans_to_end());
+        // Others show the order.
+        since.wants(at(10), true);
+        assert!(!since.scans_to_end());
+    }
+
+    #[test]
+    fn a_tolerance_that_reaches_beyond_all_times_is_never_exceeded() {
+        for tolerance in [Duration::MAX, Duration::from_secs(1 << 50)] {
+            let mut since = Since::new(at(0), tolerance);
+            for time in [10, i64::from(i32::MIN)] {
+                since.wants(at(time), true);
+            }
+            assert!(!since.is_past() && !since.scans_to_end());
+        }
+    }
+}
