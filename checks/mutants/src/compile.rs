@@ -1,6 +1,6 @@
 //! Builds the copy with all mutants in it. Mutants that don't compile are left out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::Failure;
-use crate::sites::{self, Mutant};
+use crate::sites::{self, Mutant, Mutated};
 
 /// What stands in the copy as `crate::mutant`.
 const SWITCH: &str = include_str!("mutant.rs.txt");
@@ -24,9 +24,11 @@ pub struct Built {
 }
 
 /// Rewrites `files` of the checkout `from` in its copy `tree`, and builds that with its tests, until all that is left
-/// compiles.
-pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool) -> Result<Built, Failure> {
-    let mut dropped = HashSet::new();
+/// compiles. `refused` is a file with the mutants that didn't compile so far, a line each.
+pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool, refused: &Path) -> Result<Built, Failure> {
+    let mut texts: BTreeSet<_> = fs::read_to_string(refused).unwrap_or_default().lines().map(str::to_owned).collect();
+    let all = mutate(from, files, &HashSet::new())?.into_iter().flat_map(|it| it.mutants);
+    let mut dropped: HashSet<_> = all.filter(|it| texts.contains(&it.text)).map(|it| it.id).collect();
     loop {
         let mutants = write(from, tree, files, &dropped)?;
         let left = mutants.len() - dropped.len();
@@ -48,6 +50,8 @@ pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool) -> Resu
                 dropped.extend(mutants.iter().filter(|it| it.site == id && !is_body(it)).map(|it| it.id));
             }
         }
+        texts.extend(mutants.iter().filter(|it| dropped.contains(&it.id)).map(|it| it.text.clone()));
+        fs::write(refused, texts.iter().map(|it| format!("{it}\n")).collect::<String>())?;
         if dropped.len() == before {
             let texts = errors.iter().filter_map(|it| it["message"]["rendered"].as_str());
             return Err(texts.take(5).collect::<Vec<_>>().join("\n").into());
@@ -55,19 +59,29 @@ pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool) -> Resu
     }
 }
 
-fn write(from: &Path, tree: &Path, files: &[String], dropped: &HashSet<u32>) -> Result<Vec<Mutant>, Failure> {
-    let mut mutants = Vec::new();
+/// Returns the files with their mutants.
+fn mutate(from: &Path, files: &[String], dropped: &HashSet<u32>) -> Result<Vec<Mutated>, Failure> {
     let mut first = 1;
+    let mut all = Vec::new();
     for file in files {
         let source = fs::read_to_string(from.join(file))?;
         let made = sites::mutate(file, &source, first, dropped).map_err(|it| format!("{file}: {it}"))?;
         first += made.mutants.len() as u32;
+        all.push(made);
+    }
+    Ok(all)
+}
+
+fn write(from: &Path, tree: &Path, files: &[String], dropped: &HashSet<u32>) -> Result<Vec<Mutant>, Failure> {
+    let mut mutants = Vec::new();
+    for (file, made) in files.iter().zip(mutate(from, files, dropped)?) {
         mutants.extend(made.mutants);
         put(&tree.join(file), &made.source)?;
     }
+    let sites = mutants.len() + 2;
     let library = fs::read_to_string(from.join("src/lib.rs"))?;
     put(&tree.join("src/lib.rs"), &format!("{library}\nmod mutant;\n"))?;
-    put(&tree.join("src/mutant.rs"), &format!("{SWITCH}\nconst SITES: usize = {};\n", first + 1))?;
+    put(&tree.join("src/mutant.rs"), &format!("{SWITCH}\nconst SITES: usize = {sites};\n"))?;
     Ok(mutants)
 }
 

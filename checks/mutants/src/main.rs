@@ -7,8 +7,9 @@ mod sites;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -67,7 +68,8 @@ fn check() -> Result<bool, Failure> {
     let tree = work.join("tree");
     let files = sources(&root, &folders)?;
     copy(&root, &tree, &files)?;
-    let built = compile::build(&root, &tree, &files, flags.iter().any(|it| it == "--lib"))?;
+    let refused = work.join("refused.txt");
+    let built = compile::build(&root, &tree, &files, flags.iter().any(|it| it == "--lib"), &refused)?;
     println!("{} mutants; {} more don't compile ({:?})", built.mutants.len(), built.dropped, begin.elapsed());
     let limit = Duration::from_secs(number("MUTANT_SECONDS").unwrap_or(60));
     let runner = run::Runner { tree, binaries: built.binaries, jobs: jobs(), limit };
@@ -80,12 +82,26 @@ fn check() -> Result<bool, Failure> {
     let last = last(&outcome);
     let again = !flags.iter().any(|it| it == "--missed");
     let done = AtomicUsize::new(0);
+    let found = Mutex::new(last.clone());
+    let likely = run::Likely::default();
     let ends = run::each(runner.jobs, &built.mutants, |_, mutant| {
-        let before = last.get(&mutant.text).filter(|it| !again && it.as_str() != MISSED);
-        let end = before.cloned().or_else(|| runner.hunt(mutant.id, mutant.site, &tests));
+        let before = last.get(&mutant.text).filter(|it| it.as_str() != MISSED);
+        let end = match before.filter(|_| !again) {
+            Some(before) => Some(before.clone()),
+            None => runner.hunt(mutant, &tests, &likely.first(mutant, before)),
+        };
+        likely.note(mutant, end.as_deref());
+        if let Ok(mut found) = found.lock() {
+            found.insert(mutant.text.clone(), end.as_deref().unwrap_or(MISSED).to_owned());
+            // A run that is stopped has found something, too.
+            if (done.load(Ordering::Relaxed) + 1) % 50 == 0 {
+                let _ = fs::write(&outcome, lines(&found));
+            }
+        }
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         if end.is_none() && !equivalent.contains_key(&mutant.text) {
-            println!("missed: {}", mutant.text);
+            let why = if run::is_passed(mutant, &tests) { "" } else { " (no test passes it)" };
+            println!("missed: {}{why}", mutant.text);
         }
         if done % 100 == 0 {
             println!("{done} of {} ({:?})", built.mutants.len(), begin.elapsed());
@@ -120,9 +136,12 @@ fn write(
     let is_other = |text: &str| !files.iter().any(|it| text.split(" | ").next() == Some(it));
     let mut outcomes: BTreeMap<_, _> = last.into_iter().filter(|it| is_other(&it.0)).collect();
     outcomes.extend(all.iter().map(|(it, end)| (it.text.clone(), end.as_deref().unwrap_or(MISSED).to_owned())));
-    let lines: Vec<_> = outcomes.iter().map(|(text, end)| format!("{text} | {end}\n")).collect();
-    fs::write(to, lines.concat())?;
+    fs::write(to, lines(&outcomes))?;
     Ok(())
+}
+
+fn lines(outcomes: &BTreeMap<String, String>) -> String {
+    outcomes.iter().map(|(text, end)| format!("{text} | {end}\n")).collect()
 }
 
 /// Prints the figures of each folder. Returns whether all is as promised.
@@ -170,21 +189,25 @@ fn last(outcome: &Path) -> BTreeMap<String, String> {
     text.lines().filter_map(|it| it.rsplit_once(" | ")).map(|it| (it.0.to_owned(), it.1.to_owned())).collect()
 }
 
-/// The source files in some folders, without models and tests.
+/// The source files in some folders, in the order of these, without models and tests.
 fn sources(root: &Path, folders: &[String]) -> Result<Vec<String>, Failure> {
-    let mut files = Vec::new();
-    let mut next: Vec<PathBuf> = folders.iter().map(|it| root.join(it)).collect();
-    while let Some(path) = next.pop() {
-        if path.is_dir() {
-            let entries = fs::read_dir(&path)?.map(|it| it.map(|it| it.path())).collect::<Result<Vec<_>, _>>()?;
-            next.extend(entries.into_iter().filter(|it| !it.ends_with("model") && !it.ends_with("tests.rs")));
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            files.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
+    let mut all = Vec::new();
+    for folder in folders {
+        let mut files = Vec::new();
+        let mut next = vec![root.join(folder)];
+        while let Some(path) = next.pop() {
+            if path.is_dir() {
+                let entries = fs::read_dir(&path)?.map(|it| it.map(|it| it.path())).collect::<Result<Vec<_>, _>>()?;
+                next.extend(entries.into_iter().filter(|it| !it.ends_with("model") && !it.ends_with("tests.rs")));
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                files.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
+            }
         }
+        files.sort();
+        files.retain(|it| !all.contains(it));
+        all.extend(files);
     }
-    files.sort();
-    files.dedup();
-    Ok(files)
+    Ok(all)
 }
 
 /// Copies what git knows of, except for the files that are rewritten. Unchanged files keep their times, so that cargo

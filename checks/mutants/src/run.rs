@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
+use crate::sites::Mutant;
 
 /// Longer tests are left out.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -22,6 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often random models are run, unless `MODEL_CASES` says it.
 const CASES: &str = "60";
+
+/// A test that takes so long runs after all others.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How many tests that failed with other mutants of a function are run first.
+const MOST_LIKELY: usize = 4;
 
 /// The most memory of a process, in KiB: a mutant may collect without an end.
 const MEMORY: u32 = 10_000_000;
@@ -86,7 +93,8 @@ impl Runner {
         Ok(all)
     }
 
-    /// Runs each test alone. Returns those that pass, the cheapest first; those of the library before all others.
+    /// Runs each test alone. Returns those that pass, the cheapest first, and the slow ones last: of each, those of the
+    /// library before all others.
     pub fn survey(&self, folder: &Path) -> Result<Vec<Test>, Failure> {
         let list = self.list()?;
         fs::create_dir_all(folder)?;
@@ -115,13 +123,17 @@ impl Runner {
             }
         });
         let mut tests: Vec<_> = tests.into_iter().flatten().collect();
-        tests.sort_by_key(|it| (it.binary, it.time));
+        tests.sort_by_key(|it| (it.time >= SLOW, it.binary, it.time));
         Ok(tests)
     }
 
     /// Returns which test fails with this mutant, or why none can. `None` if all pass, or as many as the time is for.
-    pub fn hunt(&self, mutant: u32, site: u32, tests: &[Test]) -> Option<String> {
-        let reaching: Vec<_> = tests.iter().filter(|it| it.reached.contains(&site)).collect();
+    /// Tests whose names are in `likely` run first.
+    pub fn hunt(&self, mutant: &Mutant, tests: &[Test], likely: &[String]) -> Option<String> {
+        let mut reaching: Vec<_> = tests.iter().filter(|it| it.reached.contains(&mutant.site)).collect();
+        let rank = |it: &&Test| likely.iter().position(|name| *name == it.name).filter(|_| it.time < SLOW);
+        reaching.sort_by_key(|it| rank(it).unwrap_or(usize::MAX));
+        let mutant = mutant.id;
         let (mut at, mut size) = (0, Duration::from_millis(200));
         let mut total = Duration::ZERO;
         while at < reaching.len() && total < self.limit {
@@ -161,6 +173,36 @@ impl Runner {
         command.env("MUTANT", mutant.to_string());
         watch(command, PATIENCE.max(time * 5))
     }
+}
+
+/// Whether any test passes a mutant.
+pub fn is_passed(mutant: &Mutant, tests: &[Test]) -> bool {
+    tests.iter().any(|it| it.reached.contains(&mutant.site))
+}
+
+/// Which tests are likely to fail with a mutant: those that failed with others of its function.
+#[derive(Default)]
+pub struct Likely(Mutex<BTreeMap<String, Vec<String>>>);
+
+impl Likely {
+    /// Returns the names of tests to run first. `before` is what failed with this mutant in an earlier run.
+    pub fn first(&self, mutant: &Mutant, before: Option<&String>) -> Vec<String> {
+        let others = self.0.lock().ok().and_then(|it| it.get(function(mutant)).cloned()).unwrap_or_default();
+        before.into_iter().cloned().chain(others.into_iter().rev().take(MOST_LIKELY)).collect()
+    }
+
+    /// Notes which test failed with a mutant.
+    pub fn note(&self, mutant: &Mutant, end: Option<&str>) {
+        let (Some(end), Ok(mut all)) = (end, self.0.lock()) else { return };
+        let names = all.entry(function(mutant).to_owned()).or_default();
+        names.retain(|it| it != end);
+        names.push(end.to_owned());
+    }
+}
+
+/// The file and the function of a mutant.
+fn function(mutant: &Mutant) -> &str {
+    mutant.text.match_indices(" | ").nth(1).map_or(&mutant.text, |(at, _)| &mutant.text[..at])
 }
 
 /// Runs a test process until its first failure.
