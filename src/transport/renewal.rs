@@ -53,3 +53,51 @@ impl Renewal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn seconds(renewal: &Renewal) -> Option<u64> {
+        renewal.rests().map(|it| it.as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewals_are_suspended_for_twice_as_long_after_each_rejection_up_to_five_minutes() {
+        let renewal = Renewal::default();
+        assert_eq!(seconds(&renewal), None);
+        for expected in [10, 20, 40, 80, 160, 300, 300] {
+            renewal.failed();
+            assert_eq!(seconds(&renewal), Some(expected));
+            // Calls that were sent together fail together.
+            renewal.failed();
+            advance(Duration::from_secs(expected - 1)).await;
+            renewal.failed();
+            assert_eq!(seconds(&renewal), Some(1));
+            advance(Duration::from_secs(1)).await;
+            assert_eq!(seconds(&renewal), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accepted_credentials_end_a_suspension_within_ten_seconds_and_the_next_one_is_short() {
+        let renewal = Renewal::default();
+        renewal.worked();
+        assert_eq!(seconds(&renewal), None);
+        for _ in 0..4 {
+            advance(renewal.rests().unwrap_or_default()).await;
+            renewal.failed();
+        }
+        assert_eq!(seconds(&renewal), Some(80));
+        renewal.worked();
+        assert_eq!(seconds(&renewal), Some(10));
+        advance(Duration::from_secs(7)).await;
+        renewal.worked();
+        assert_eq!(seconds(&renewal), Some(3));
+        advance(Duration::from_secs(3)).await;
+        renewal.failed();
+        assert_eq!(seconds(&renewal), Some(10));
+    }
+}

@@ -2,7 +2,7 @@
 
 use actionlog::auth;
 use actionlog::integration::{ActionLogFields, ActionLogInput, ActionType, LogStatus};
-use actionlog::{Error, IntegrationClient, Json, Request, UnleashClient};
+use actionlog::{Error, ErrorKind, IntegrationClient, Json, Request, UnleashClient};
 use async_trait::async_trait;
 use http::Method;
 
@@ -141,6 +141,18 @@ async fn responses_of_proxies_and_redirects_without_target_are_explained() {
     assert!(hint(&error).contains("in time") && !hint(&error).contains("before you send"), "{error}");
     let error = client.logs().create(pending_input()).await.unwrap_err();
     assert!(hint(&error).contains("in time") && hint(&error).contains("before you send"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_still_encoded_gets_no_hint_and_a_status_gets_its_own() {
+    // Nobody can say whether the body is from the API.
+    let error = integration(200, vec![("content-encoding", "br")]).logs().get("1").await.unwrap_err();
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::NotJson, None), "{error}");
+    let error = integration(200, vec![("content-type", "text/html")]).logs().get("1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotJson);
+    assert!(hint(&error).contains("a web page instead of JSON"), "{error}");
+    let error = integration(403, vec![("content-encoding", "br")]).logs().get("1").await.unwrap_err();
+    assert!(hint(&error).contains("lack the permission"), "{error}");
 }
 
 #[tokio::test]

@@ -27,10 +27,14 @@ pub struct Built {
 /// compiles. `refused` is a file with the mutants that didn't compile so far, a line each.
 pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool, refused: &Path) -> Result<Built, Failure> {
     let mut texts: BTreeSet<_> = fs::read_to_string(refused).unwrap_or_default().lines().map(str::to_owned).collect();
-    let all = mutate(from, files, &HashSet::new())?.into_iter().flat_map(|it| it.mutants);
+    // Read once: the checkout may change while this builds.
+    let library = fs::read_to_string(from.join("src/lib.rs"))?;
+    let read = |file: &String| Ok((file.clone(), fs::read_to_string(from.join(file))?));
+    let sources: Vec<_> = files.iter().map(read).collect::<std::io::Result<_>>()?;
+    let all = mutate(&sources, &HashSet::new())?.into_iter().flat_map(|it| it.mutants);
     let mut dropped: HashSet<_> = all.filter(|it| texts.contains(&it.text)).map(|it| it.id).collect();
     loop {
-        let mutants = write(from, tree, files, &dropped)?;
+        let mutants = write(tree, &library, &sources, &dropped)?;
         let left = mutants.len() - dropped.len();
         println!("building {left} mutants");
         let out = cargo(tree, only_lib)?;
@@ -59,27 +63,30 @@ pub fn build(from: &Path, tree: &Path, files: &[String], only_lib: bool, refused
     }
 }
 
-/// Returns the files with their mutants.
-fn mutate(from: &Path, files: &[String], dropped: &HashSet<u32>) -> Result<Vec<Mutated>, Failure> {
+/// Returns the files, each a path and its text, with their mutants.
+fn mutate(sources: &[(String, String)], dropped: &HashSet<u32>) -> Result<Vec<Mutated>, Failure> {
     let mut first = 1;
     let mut all = Vec::new();
-    for file in files {
-        let source = fs::read_to_string(from.join(file))?;
-        let made = sites::mutate(file, &source, first, dropped).map_err(|it| format!("{file}: {it}"))?;
+    for (file, source) in sources {
+        let made = sites::mutate(file, source, first, dropped).map_err(|it| format!("{file}: {it}"))?;
         first += made.mutants.len() as u32;
         all.push(made);
     }
     Ok(all)
 }
 
-fn write(from: &Path, tree: &Path, files: &[String], dropped: &HashSet<u32>) -> Result<Vec<Mutant>, Failure> {
+fn write(
+    tree: &Path,
+    library: &str,
+    sources: &[(String, String)],
+    dropped: &HashSet<u32>,
+) -> Result<Vec<Mutant>, Failure> {
     let mut mutants = Vec::new();
-    for (file, made) in files.iter().zip(mutate(from, files, dropped)?) {
+    for ((file, _), made) in sources.iter().zip(mutate(sources, dropped)?) {
         mutants.extend(made.mutants);
         put(&tree.join(file), &made.source)?;
     }
     let sites = mutants.len() + 2;
-    let library = fs::read_to_string(from.join("src/lib.rs"))?;
     put(&tree.join("src/lib.rs"), &format!("{library}\nmod mutant;\n"))?;
     put(&tree.join("src/mutant.rs"), &format!("{SWITCH}\nconst SITES: usize = {sites};\n"))?;
     Ok(mutants)

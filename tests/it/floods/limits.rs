@@ -71,6 +71,17 @@ async fn a_page_may_have_a_hundred_errors_and_no_more() {
 }
 
 #[tokio::test]
+async fn too_many_records_or_errors_are_no_reason_to_allow_larger_bodies() {
+    let error = responding(|| page(1_001, true)).logs().list(()).page().await.unwrap_err();
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::TooLarge, None));
+    let errors = vec![r#"{"message":"it failed"}"#; 101].join(",");
+    let memory = Memory::new(move |_, _| Reply::json(200, format!(r#"{{"data":{{"items":[]}},"errors":[{errors}]}}"#)));
+    let client = ArklowClient::builder("1").api_key("key").http_client(memory).build().unwrap();
+    let error = client.records().list(()).page().await.unwrap_err();
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::TooLarge, None));
+}
+
+#[tokio::test]
 async fn the_dedup_window_stays_small_however_long_the_ids() {
     let server = FakeServer::new();
     let id = |number| format!("{}{number}", "x".repeat(200_000));
