@@ -431,6 +431,26 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_changes_itself_alone() {
+        let seconds = Duration::from_secs;
+        let set = RetryPolicy::default()
+            .max_attempts(7)
+            .initial_backoff(seconds(1))
+            .max_backoff(seconds(2))
+            .max_retry_after(seconds(3))
+            .retry_writes_after_429();
+        let settings = |it: &RetryPolicy| {
+            (it.get_max_attempts(), it.get_initial_backoff(), it.get_max_backoff(), it.get_max_retry_after())
+        };
+        assert_eq!(settings(&set), (7, seconds(1), seconds(2), seconds(3)));
+        assert_eq!([1, 2, 9].map(|it| set.jitter(it)), [1, 2, 2].map(seconds));
+        assert_eq!(set.longest(), seconds(3));
+        let usual = RetryPolicy::default();
+        assert_eq!(settings(&usual), (4, Duration::from_millis(200), seconds(10), seconds(60)));
+        assert_eq!(usual.max_attempts(0).get_max_attempts(), 1);
+    }
+
+    #[test]
     fn the_budget_pays_for_a_hundred_retries_and_for_what_successes_return() {
         let budget = Budget::new();
         let mut failing = Spent::nothing_of(&budget);

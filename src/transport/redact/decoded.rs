@@ -141,6 +141,8 @@ mod tests {
             ("%26%2334%3B", "\""),
             ("100% of & \\", "100% of & \\"),
             ("%%41%", "%A%"),
+            // No digits, although a number may begin with a sign.
+            ("a%+fb%u+041&#x+f;", "a%+fb%u+041&#x+f;"),
             ("a&copy;b", "ab"),
             ("%é&é\\é&#é\\ué\\x", "%é&éé&#éuéx"),
         ] {
@@ -160,5 +162,6 @@ mod tests {
     #[test]
     fn bytes_of_either_charset_decode() {
         assert_eq!(lenient(b"p\xe4ss p\xc3\xa4ss \x92"), "päss päss ?");
+        assert_eq!(lenient(b"\x9f\xa0\xa1"), "?\u{a0}¡");
     }
 }

@@ -171,7 +171,12 @@ mod tests {
     use super::*;
 
     fn texts(credential: &str) -> Vec<String> {
-        let mut texts: Vec<_> = parts(credential, true).into_iter().map(|it| it.text[it.name..].to_owned()).collect();
+        texts_of(credential, true)
+    }
+
+    fn texts_of(credential: &str, in_authorization: bool) -> Vec<String> {
+        let parts = parts(credential, in_authorization);
+        let mut texts: Vec<_> = parts.into_iter().map(|it| it.text[it.name..].to_owned()).collect();
         texts.sort();
         texts.dedup();
         texts
@@ -185,6 +190,40 @@ mod tests {
         assert_eq!(texts("Bearer abc-4711-xyz"), ["abc-4711-xyz"]);
         assert_eq!(texts("Token token=abc-47110, nonce=\"def12345\", v=1"), ["abc-47110", "def12345"]);
         assert_eq!(texts("correct horse"), ["horse"]);
+        // Neither is a name: all of it is the secret.
+        for value in ["=abcdefgh1", "a/b1=abcdefgh1", "abcdefgh12==", "token=abcdefgh1 elsewhere"] {
+            assert!(texts(&format!("Digest {value}")).contains(&value.to_owned()), "{value}");
+        }
+    }
+
+    #[test]
+    fn beside_a_strong_part_only_long_ones_and_short_ones_with_digits_are_secret() {
+        let all = "98b5af0c4e|abcdefgh|ab12|a12|abcd";
+        assert_eq!(texts(all), ["98b5af0c4e", all, "ab12", "abcdefgh"]);
+        assert_eq!(texts("ab|a12|abcdefg"), ["a12", "ab|a12|abcdefg", "abcdefg"]);
+    }
+
+    #[test]
+    fn what_a_part_of_eight_letters_encodes_is_secret_as_well() {
+        assert_eq!(texts("Bearer cGFzc3dk"), ["cGFzc3dk", "passwd"]);
+        assert_eq!(texts("Bearer cGFzc3d"), ["cGFzc3d"]);
+    }
+
+    #[test]
+    fn short_values_are_secret_where_there_are_no_long_ones() {
+        assert_eq!(texts("Digest pin=123, code=4567"), ["123", "4567"]);
+        assert_eq!(texts("Digest pin=123, code=abcdefgh, more=abcdefg"), ["abcdefgh"]);
+    }
+
+    #[test]
+    fn only_a_word_in_authorization_or_a_known_scheme_is_no_part_of_the_secret() {
+        let all = ["correct", "correct horse", "horse"];
+        assert_eq!(texts_of("correct horse", true), ["horse"]);
+        assert_eq!(texts_of("correct horse", false), all);
+        assert_eq!(texts_of("bearer horse", false), ["horse"]);
+        for no_word in ["corr:ect horse", "corréct horse", "1correct horse"] {
+            assert!(texts_of(no_word, true).contains(&no_word.to_owned()), "{no_word}");
+        }
     }
 
     #[test]
@@ -192,6 +231,8 @@ mod tests {
         assert_eq!(texts("*:*.98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("web-shop:production.98b5af0c4e"), ["98b5af0c4e"]);
         assert_eq!(texts("user:98b5af0c4e"), ["98b5af0c4e"]);
+        assert_eq!(texts("user:98b5af0c"), ["98b5af0c"]);
+        assert_eq!(texts("user:98b5af0"), ["98b5af0", "user", "user:98b5af0"]);
         assert_eq!(texts("id-20417:correct"), ["correct", "id-20417", "id-20417:correct"]);
         assert_eq!(texts("id:pw1"), ["id:pw1", "pw1"]);
         assert_eq!(texts("user:ab|cd|ef|gh"), ["ab|cd|ef|gh", "user", "user:ab|cd|ef|gh"]);

@@ -1,12 +1,12 @@
 //! Error bodies and their kinds, and statuses of success.
 
-use actionlog::{Error, ErrorKind, WriteOutcome};
+use actionlog::{Error, ErrorKind, IntegrationClient, RetryPolicy, WriteOutcome};
 use http::StatusCode;
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
 use crate::integration::{ID, minimal, record};
-use crate::wire::{integration, json, requests, server, whole_story};
+use crate::wire::{Memory, Reply, integration, json, requests, server, whole_story};
 
 /// What an error must say.
 struct Expected {
@@ -179,4 +179,26 @@ async fn any_success_will_do_for_a_deletion() {
     let error = integration(&server).logs().delete(ID).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::ApiFailure, WriteOutcome::NotApplied));
     assert_eq!(error.api().unwrap().message(), Some("in use"));
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_for_an_unknown_reason_is_not_blamed_on_a_certificate() {
+    let memory = Memory::new(|_, _| Reply::NoConnection);
+    let client = IntegrationClient::builder("https://logs.example.com").api_key("key").retry(RetryPolicy::never());
+    let error = client.http_client(memory).build().unwrap().logs().get(ID).await.unwrap_err();
+    assert!(error.to_string().contains("the server can't be reached"), "{error}");
+    assert_eq!((error.is_transient(), error.hint()), (true, None));
+}
+
+#[tokio::test]
+async fn the_message_in_an_unexpected_body_of_up_to_64_kib_is_shown() {
+    for (length, said) in [(60, true), (64 * 1024, true), (64 * 1024 + 1, false)] {
+        let begin = r#"{"message":"no such tenant","more":""#;
+        let body = format!("{begin}{}\"}}", "x".repeat(length - begin.len() - 2));
+        let server = server([json(200, body)]).await;
+        let error = integration(&server).logs().list(()).page().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        let message = error.api().and_then(|it| it.message());
+        assert_eq!(message, said.then_some("no such tenant"), "{length}: {error}");
+    }
 }

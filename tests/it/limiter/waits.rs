@@ -137,6 +137,22 @@ async fn a_pause_longer_than_the_limit_is_returned_at_once_and_probed_after_a_mi
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_server_asked_for_before_a_pause_ended_is_forgotten_with_it() {
+    let (memory, times) = timed(|number| match number {
+        0 => turned_away("3600"),
+        1 => turned_away("1"),
+        _ => status(200),
+    });
+    let client = builder(&memory, 0.0).retry(RetryPolicy::never()).build().unwrap();
+    call(&client).await.unwrap_err();
+    // At the very moment of its end.
+    sleep(60 * S).await;
+    call(&client).await.unwrap_err();
+    call(&client).await.unwrap();
+    assert_eq!(*times.lock().unwrap(), [0, 60_000, 61_000]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_beyond_the_deadline_is_not_waited_for() {
     let (memory, times) = timed(|number| if number == 0 { turned_away("30") } else { status(200) });
     let client = builder(&memory, 0.0).build().unwrap();
@@ -148,6 +164,9 @@ async fn a_pause_beyond_the_deadline_is_not_waited_for() {
     assert_eq!((error.kind(), since(began)), (ErrorKind::RateLimited, 0));
     assert_eq!(error.outcome(), WriteOutcome::NotSent);
     assert_eq!(*times.lock().unwrap(), [0]);
+    // One that ends right then is too long as well.
+    let error = other.send(probe()).operation_timeout(29 * S).await.unwrap_err();
+    assert_eq!((error.kind(), since(began)), (ErrorKind::RateLimited, 0));
     // A policy can disable the pauses.
     let impatient = RetryPolicy::never().max_retry_after(Duration::ZERO);
     let error = other.send(probe()).retry(impatient).await.unwrap_err();
