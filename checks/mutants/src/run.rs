@@ -1,6 +1,6 @@
 //! Runs tests: each alone to see which sites it passes, and for a mutant those that pass it, until one fails.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -43,7 +43,7 @@ pub struct Test {
     /// How long it took alone.
     pub time: Duration,
     /// The sites that it passes.
-    pub reached: HashSet<u32>,
+    pub reached: BTreeSet<u32>,
 }
 
 /// How a run of tests ended.
@@ -93,9 +93,12 @@ impl Runner {
         Ok(all)
     }
 
-    /// Runs each test alone. Returns those that pass, the cheapest first, and the slow ones last: of each, those of the
-    /// library before all others.
+    /// Runs each test alone. Returns those that pass. What was found is kept in a file for the same binaries.
     pub fn survey(&self, folder: &Path) -> Result<Vec<Test>, Failure> {
+        let (kept, key) = (folder.join("survey"), self.key()?);
+        if let Some(tests) = fs::read_to_string(&kept).ok().and_then(|it| parse(it.strip_prefix(&key)?)) {
+            return Ok(tests);
+        }
         let list = self.list()?;
         fs::create_dir_all(folder)?;
         let tests: Vec<Option<Test>> = each(self.jobs, &list, |index, (binary, name)| {
@@ -122,17 +125,25 @@ impl Runner {
                 }
             }
         });
-        let mut tests: Vec<_> = tests.into_iter().flatten().collect();
-        tests.sort_by_key(|it| (it.time >= SLOW, it.binary, it.time));
+        let tests: Vec<_> = tests.into_iter().flatten().collect();
+        fs::write(kept, key + &tests.iter().map(line).collect::<String>())?;
         Ok(tests)
+    }
+
+    /// What tells these binaries from others.
+    fn key(&self) -> Result<String, Failure> {
+        let cases = std::env::var("MODEL_CASES").unwrap_or_default();
+        let mut key = format!("{cases}\n");
+        for binary in &self.binaries {
+            key += &format!("{} {:?}\n", binary.display(), fs::metadata(binary)?.modified()?);
+        }
+        Ok(key)
     }
 
     /// Returns which test fails with this mutant, or why none can. `None` if all pass, or as many as the time is for.
     /// Tests whose names are in `likely` run first.
     pub fn hunt(&self, mutant: &Mutant, tests: &[Test], likely: &[String]) -> Option<String> {
-        let mut reaching: Vec<_> = tests.iter().filter(|it| it.reached.contains(&mutant.site)).collect();
-        let rank = |it: &&Test| likely.iter().position(|name| *name == it.name).filter(|_| it.time < SLOW);
-        reaching.sort_by_key(|it| rank(it).unwrap_or(usize::MAX));
+        let reaching = in_turn(mutant, tests, likely);
         let mutant = mutant.id;
         let (mut at, mut size) = (0, Duration::from_millis(200));
         let mut total = Duration::ZERO;
@@ -173,6 +184,39 @@ impl Runner {
         command.env("MUTANT", mutant.to_string());
         watch(command, PATIENCE.max(time * 5))
     }
+}
+
+/// The tests that pass a mutant, in the order in which they run: first those that are likely to fail; then the quickest
+/// ones, where a test counts as quicker the more it passes of the mutant's file.
+fn in_turn<'a>(mutant: &Mutant, tests: &'a [Test], likely: &[String]) -> Vec<&'a Test> {
+    let of_file = |it: &Test| it.reached.range(mutant.file.clone()).count();
+    let passing = tests.iter().filter(|it| it.reached.contains(&mutant.site));
+    let mut passing: Vec<_> = passing.map(|it| (it, of_file(it))).collect();
+    let most = passing.iter().map(|it| it.1).max().unwrap_or_default();
+    passing.sort_by_key(|(test, passed)| {
+        let rank = likely.iter().position(|name| *name == test.name).filter(|_| test.time < SLOW);
+        let share = *passed as f64 / most as f64;
+        (rank.unwrap_or(usize::MAX), test.time.div_f64(share * share))
+    });
+    passing.into_iter().map(|it| it.0).collect()
+}
+
+/// A test as a line of the file that keeps them.
+fn line(test: &Test) -> String {
+    let reached: Vec<_> = test.reached.iter().map(u32::to_string).collect();
+    format!("{} {} {} {}\n", test.binary, test.name, test.time.as_micros(), reached.join(","))
+}
+
+fn parse(lines: &str) -> Option<Vec<Test>> {
+    let test = |line: &str| {
+        let mut words = line.split(' ');
+        let binary = words.next()?.parse().ok()?;
+        let name = words.next()?.to_owned();
+        let time = Duration::from_micros(words.next()?.parse().ok()?);
+        let reached = words.next()?.split(',').filter_map(|it| it.parse().ok()).collect();
+        Some(Test { binary, name, time, reached })
+    };
+    lines.lines().map(test).collect()
 }
 
 /// Whether any test passes a mutant.

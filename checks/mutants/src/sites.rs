@@ -1,6 +1,7 @@
 //! Finds what to change in a file, and writes the file with all changes in it, each behind a switch.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -14,6 +15,8 @@ pub struct Mutant {
     pub id: u32,
     /// The number of its site: that of the site's first mutant.
     pub site: u32,
+    /// The numbers of all mutants of its file.
+    pub file: Range<u32>,
     /// Where, and what: `FILE | FUNCTION | CHANGE`, without a line, so that it stays the same when others change.
     pub text: String,
 }
@@ -41,6 +44,8 @@ pub fn mutate(path: &str, source: &str, first: u32, dropped: &HashSet<u32>) -> s
     };
     finder.visit_file(&file);
     let text = finder.take(0, source.len());
+    let all = first..finder.next;
+    finder.mutants.iter_mut().for_each(|it| it.file = all.clone());
     Ok(Mutated { source: text, mutants: finder.mutants })
 }
 
@@ -149,7 +154,7 @@ impl Finder<'_> {
             if *seen > 1 {
                 text.push_str(&format!(" ({seen})"));
             }
-            self.mutants.push(Mutant { id, site, text });
+            self.mutants.push(Mutant { id, site, file: 0..0, text });
             out.push(self.dropped.contains(&id));
         }
         (site, out)
