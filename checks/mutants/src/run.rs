@@ -186,19 +186,28 @@ impl Runner {
     }
 }
 
-/// The tests that pass a mutant, in the order in which they run: first those that are likely to fail; then the quickest
-/// ones, where a test counts as quicker the more it passes of the mutant's file.
+/// The tests that pass a mutant, in the order in which they run: first those that are likely to fail, and those of its
+/// own module; then the quickest ones, where a test counts as quicker the more it passes of the mutant's file.
 fn in_turn<'a>(mutant: &Mutant, tests: &'a [Test], likely: &[String]) -> Vec<&'a Test> {
     let of_file = |it: &Test| it.reached.range(mutant.file.clone()).count();
     let passing = tests.iter().filter(|it| it.reached.contains(&mutant.site));
     let mut passing: Vec<_> = passing.map(|it| (it, of_file(it))).collect();
     let most = passing.iter().map(|it| it.1).max().unwrap_or_default();
+    let module = module(mutant);
     passing.sort_by_key(|(test, passed)| {
         let rank = likely.iter().position(|name| *name == test.name).filter(|_| test.time < SLOW);
+        let is_other = test.time >= SLOW || !test.name.starts_with(&module);
         let share = *passed as f64 / most as f64;
-        (rank.unwrap_or(usize::MAX), test.time.div_f64(share * share))
+        (rank.unwrap_or(usize::MAX), is_other, test.time.div_f64(share * share))
     });
     passing.into_iter().map(|it| it.0).collect()
+}
+
+/// The path of a mutant's module: `page::walk::drift::`.
+fn module(mutant: &Mutant) -> String {
+    let file = mutant.text.split(" | ").next().unwrap_or_default();
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    format!("{}::", path.replace('/', "::"))
 }
 
 /// A test as a line of the file that keeps them.

@@ -104,6 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_slow_if_it_takes_more_than_three_times_as_long_and_more_than_100_ms_longer() {
+        for (fastest, longest) in [(100, 300), (10, 110), (1, 101), (50, 150), (51, 153)] {
+            let ms = Duration::from_millis;
+            for (took, expected) in [(ms(longest), 4), (ms(longest) + Duration::from_nanos(1), 2)] {
+                let mut pace = Pace::new(4);
+                noted(&mut pace, ms(fastest), 1);
+                assert_eq!(noted(&mut pace, took, 2), expected, "{took:?} after {fastest} ms");
+            }
+        }
+    }
+
+    #[test]
     fn a_server_that_stays_slow_is_the_new_measure() {
         let mut pace = Pace::new(4);
         noted(&mut pace, USUAL, 1);

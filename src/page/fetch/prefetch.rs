@@ -332,6 +332,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_more_is_prefetched_than_may_be_in_flight_beside_the_wanted_page() {
+        let mut walker = Walker::new(8);
+        walker.prefetcher.pace.lock().unwrap().note(std::time::Duration::ZERO, true);
+        walker.read(None);
+        assert_eq!(walker.in_flight(), 3);
+    }
+
+    #[tokio::test]
     async fn nothing_is_requested_behind_the_end() {
         for (end, expected) in [(9, 0), (10, 1), (18, 1), (19, 2), (27, 2), (28, 3)] {
             let mut walker = Walker::new(9);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::page::walk::plan::{HeadAgain, Rules};
+use crate::page::walk::toward_head::Direction;
 use crate::page::{GrowingEnd, Growth, Stability};
 
 /// The plan of a scan with the usual settings, in pages of `limit`.
@@ -27,4 +28,53 @@ pub(super) fn key(id: i64) -> RecordKey {
 
 pub(super) fn keys(ids: impl IntoIterator<Item = i64>) -> Vec<RecordKey> {
     ids.into_iter().map(key).collect()
+}
+
+/// A log that a walk reads without a client.
+pub(super) struct Log {
+    /// Its records, in the order of the listing.
+    pub(super) records: Vec<i64>,
+    pub(super) has_total: bool,
+    /// How many records a page has at most, whatever was requested.
+    pub(super) longest: usize,
+}
+
+impl Log {
+    pub(super) fn of(records: impl IntoIterator<Item = i64>) -> Self {
+        Self { records: records.into_iter().collect(), has_total: false, longest: usize::MAX }
+    }
+}
+
+/// What a walk requested, and what it delivered, in this order.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Seen {
+    pub(super) offsets: Vec<u64>,
+    pub(super) next: Vec<i64>,
+    pub(super) late: Vec<i64>,
+}
+
+/// Reads a log until the walk ends. `before` changes it before each request, the first of which is 0.
+pub(super) fn read(walk: &mut Direction, log: &mut Log, mut before: impl FnMut(usize, &mut Vec<i64>)) -> Seen {
+    let mut seen = Seen::default();
+    while let Some(window) = walk.window() {
+        assert!(seen.offsets.len() < 1_000, "it goes on and on: {seen:?}");
+        before(seen.offsets.len(), &mut log.records);
+        seen.offsets.push(window.offset);
+        let from = usize::try_from(window.offset).unwrap_or(usize::MAX).min(log.records.len());
+        let limit = log.longest.min(window.limit as usize);
+        let mut page: Vec<_> = log.records[from..].iter().copied().take(limit).collect();
+        let mut deliveries = walk.observe(&keys(page.clone()), log.has_total.then_some(log.records.len() as u64));
+        if walk.is_up() {
+            page.reverse();
+            deliveries.reverse();
+        }
+        for (id, delivery) in page.into_iter().zip(deliveries) {
+            match delivery {
+                Delivery::Next(_) => seen.next.push(id),
+                Delivery::Late => seen.late.push(id),
+                Delivery::Skip => {}
+            }
+        }
+    }
+    seen
 }

@@ -5,6 +5,9 @@
 //! cursor holds it or this walk delivered it. If a page holds no seen record, the position is looked for from the
 //! head, because this walk hasn't delivered what lies below the seen records.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
 use crate::page::fetch::prefetch::PrefetchHint;
@@ -48,6 +51,8 @@ pub(crate) struct TowardHead {
     has_newest: bool,
     /// The offset of the lowest seen record that stood alone while the position was looked for.
     lone: Option<u64>,
+    /// The walk started at that one.
+    is_from_lone: bool,
     /// The lowest offset of a window on the way up, and how many windows since then came no lower.
     highest: u64,
     outrun: u32,
@@ -85,6 +90,7 @@ impl TowardHead {
             newest: None,
             has_newest: false,
             lone: None,
+            is_from_lone: false,
             highest: u64::MAX,
             outrun: 0,
             end: None,
@@ -197,6 +203,7 @@ impl TowardHead {
             // skipped.
             Some(End::Proved | End::Unproved | End::Grew) if self.lone.is_some() => {
                 self.stage = Stage::Lone(self.lone.take().unwrap_or_default());
+                self.is_from_lone = true;
             }
             Some(_) => self.stop(End::Lost),
         }
@@ -304,7 +311,12 @@ impl TowardHead {
                 (seen[last] && (last == 0 || self.cursor_head.len() == 1)).then_some(last)
             }
         })
-        .or_else(|| alone.filter(|_| self.cursor_head.len() == 1 && self.delivered.is_empty()))
+        .or_else(|| {
+            let is_up = matches!(self.stage, Stage::Up(_) | Stage::Below(..));
+            // Until a record above it is delivered, that one still stands alone.
+            let lone = if is_up && self.is_from_lone { seen.iter().rposition(|it| *it) } else { None };
+            lone.or(alone.filter(|_| self.cursor_head.len() == 1)).filter(|_| self.delivered.is_empty())
+        })
     }
 
     fn has_seen(&self, id: &RecordKey) -> bool {

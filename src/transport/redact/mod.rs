@@ -276,3 +276,81 @@ fn is_odd(it: char) -> bool {
     it.is_control()
         || matches!(it, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(secrets: &[String]) -> Arc<SentCredentials> {
+        Arc::new(SentCredentials { list: secrets.iter().map(|it| Credential::new(it.clone())).collect() })
+    }
+
+    fn token(number: usize) -> String {
+        format!("q7x2m9k4-{number:04}-w8z3v6b5")
+    }
+
+    fn is_shown(redactor: &Arc<Redactor>, sent: &Arc<SentCredentials>, secret: &str) -> bool {
+        redactor.look_for(sent).clean(format!("rejected: {secret}")) != WITHHELD
+    }
+
+    #[test]
+    fn the_last_32_credentials_are_withheld_whatever_was_sent_now() {
+        let redactor = Arc::new(Redactor { fixed: Vec::new(), recent: Mutex::default() });
+        let other = sent(&["other-secret-1".to_owned()]);
+        assert!(is_shown(&redactor, &other, &token(0)));
+        redactor.remember(&sent(&[token(0)]));
+        assert!(!is_shown(&redactor, &other, &token(0)));
+        // The same credentials count once, however often they are sent.
+        (0..100).for_each(|_| redactor.remember(&sent(&["same-secret-2".to_owned()])));
+        assert!(!is_shown(&redactor, &other, &token(0)));
+        // Those that were used last stay.
+        (1..=RECENT).for_each(|number| redactor.remember(&sent(&[token(number), token(0)])));
+        let list = &redactor.recent.lock().unwrap().list;
+        assert_eq!(list.len(), RECENT);
+        assert!(
+            list.iter().any(|it| *it.text.expose() == token(0)) && !list.iter().any(|it| *it.text.expose() == token(1))
+        );
+    }
+
+    #[test]
+    fn the_credentials_of_a_request_are_withheld_although_others_have_pushed_them_out() {
+        let redactor = Arc::new(Redactor { fixed: Vec::new(), recent: Mutex::default() });
+        (0..40).for_each(|number| redactor.remember(&sent(&[format!("{number}-other-secret")])));
+        let own = sent(&["abcd-ef01-gh23".to_owned()]);
+        assert!(!is_shown(&redactor, &own, "abcd-ef01-gh23") && is_shown(&redactor, &sent(&[]), "abcd-ef01-gh23"));
+    }
+
+    #[test]
+    fn only_the_values_of_authorization_headers_begin_with_a_scheme() {
+        let unsigned = http::Request::new(Bytes::new());
+        for (name, in_authorization) in
+            [("authorization", true), ("proxy-authorization", true), ("x-api-key", false), ("cookie", false)]
+        {
+            let mut signed = http::Request::builder().header(name, "Custom abc").body(Bytes::new()).unwrap();
+            let sent = SentCredentials::of(&unsigned, &mut signed, &Credentials::new());
+            let [credential] = &sent.list[..] else { panic!("{name}: {sent:?}") };
+            assert_eq!(credential.in_authorization, in_authorization, "{name}");
+            assert!(signed.headers()[name].is_sensitive());
+        }
+    }
+
+    #[test]
+    fn added_values_and_segments_of_four_characters_and_more_are_secret() {
+        let added = |unsigned: &str, signed: &str| in_url(&unsigned.parse().unwrap(), &signed.parse().unwrap());
+        assert_eq!(added("/a/bcde?x=1234", "/a/bcde?x=1234&k=ab12&v=ab1"), ["ab12"]);
+        assert_eq!(added("/a", "/a/s3cr/abc"), ["s3cr"]);
+        assert_eq!(added("/a?x=1234", "/a?x=1234"), [""; 0]);
+        // By its name it is one, whoever set it.
+        assert_eq!(added("/a?token=1234", "/a?token=1234"), ["1234"]);
+        assert_eq!(added("/a", "/a?k=ab+12"), ["ab 12", "ab+12"]);
+    }
+
+    #[test]
+    fn characters_that_control_a_terminal_are_replaced() {
+        let redactor = Arc::new(Redactor { fixed: Vec::new(), recent: Mutex::default() });
+        let clean = |text: &str| redactor.look_for(&sent(&[])).clean(text.to_owned());
+        assert_eq!(clean("a\u{1b}[2Jb\u{202e}c\u{feff}d\u{2066}é"), "a [2Jb c d é");
+        assert_eq!(clean(&"é".repeat(LONGEST)), "é".repeat(LONGEST));
+        assert_eq!(clean(&"é".repeat(LONGEST + 1)), format!("{}…", "é".repeat(LONGEST)));
+    }
+}

@@ -240,3 +240,121 @@ fn coded(text: &str) -> Vec<Zeroizing<String>> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A secret, the first `name` bytes of which are a name.
+    fn named(text: &str, name: usize) -> Needles {
+        Needles::of(&[Part { text: Zeroizing::new(text.to_owned()), name }])
+    }
+
+    fn secret(text: &str) -> Needles {
+        named(text, 0)
+    }
+
+    #[test]
+    fn more_than_half_of_a_secret_reveals_it_or_eight_letters_of_a_long_one() {
+        let letters = "q7x2m9k4w8z3v6b5";
+        for (length, run) in [(8, 5), (9, 5), (10, 6), (11, 6), (12, 7), (13, 7), (14, 8), (16, 8)] {
+            let needles = secret(&letters[..length]);
+            for at in 0..=length - run {
+                assert!(needles.show_in(&letters[at..at + run]), "{run} of {length} from {at}");
+                assert!(!needles.show_in(&letters[at..at + run - 1]), "{run} of {length} from {at}");
+            }
+        }
+        // A shorter one is searched for as a whole.
+        let short = secret(&letters[..7]);
+        assert!(short.show_in("is q7x2m9k it?") && !short.show_in("q7x2m9"));
+    }
+
+    #[test]
+    fn as_much_of_an_encoded_secret_reveals_it() {
+        // Five letters of eight are seven in base64, of which five are certain at any alignment.
+        let needles = secret("q7x2m9k4");
+        assert!(needles.show_in("cTd4M") && !needles.show_in("cTd4"));
+        assert!(needles.show_in("37783") && !needles.show_in("3778"), "in hexadecimal digits");
+        // Where it has no run that shows anything, the whole.
+        let needles = secret("UUUUUUUU");
+        assert!(needles.show_in("5555555555555555") && !needles.show_in("555555555555555"));
+    }
+
+    #[test]
+    fn a_secret_is_encoded_at_each_alignment_without_the_letters_that_others_share() {
+        let encoded = |text| coded(text).iter().map(|it| it.to_string()).collect::<Vec<_>>();
+        let all = ["cTd4Mm05az", "E3eDJtOWs0", "xN3gybTlrN", "713778326d396b34"];
+        assert_eq!(encoded("q7x2m9k4"), all);
+        // Too few bytes show nothing in another form.
+        assert_eq!([3, 4, 5, 6].map(|it| encoded(&"q7x2m9"[..it]).len()), [0, 3, 3, 4]);
+        // Also in the charset of older servers.
+        assert_eq!((encoded("pässwort").len(), encoded("passwörd")[7].as_str()), (8, "7061737377f67264"));
+        assert_eq!(encoded("пароль").len(), 4);
+    }
+
+    #[test]
+    fn a_run_of_two_letters_reveals_nothing_and_the_whole_secret_does() {
+        let needles = secret("abababababababab");
+        assert!(!needles.show_in("abababab") && !needles.show_in("xabababababababab"));
+        assert!(needles.show_in("a abababababababab b"));
+        assert!(secret("aaaaaaaXaaaaaaaa").show_in("aaaXaaaa"));
+    }
+
+    #[test]
+    fn a_run_reveals_a_secret_behind_a_name_if_four_of_its_letters_are_the_secrets() {
+        let needles = named("prod:q7x2m9k4w8", 5);
+        assert!(needles.show_in("odq7x2") && needles.show_in("m9k4w8"));
+        assert!(!needles.show_in("prodq7") && !needles.show_in("rodq7x"));
+        // The name's length is that of the text as it was written: decoded, there is none.
+        assert!(named("p%72od:q7x2m9k4w8", 7).show_in("prodq7x2"));
+    }
+
+    #[test]
+    fn letters_of_any_script_count_where_a_secret_has_them() {
+        let needles = secret("пароль-секрет");
+        assert!(needles.show_in("роль") && needles.show_in("СЕКР") && !needles.show_in("рол"));
+        // Where it has none they may stand between its letters.
+        assert!(secret("q7x2m9k4").show_in("qé7éxé2ém"));
+    }
+
+    #[test]
+    fn a_secret_with_blanks_is_found_without_them_and_one_that_is_spelled_out_is_found_too() {
+        let needles = secret("q7x2 m9k4 w8z3");
+        assert!(needles.show_in("x2m9k4w8") && needles.show_in("q7x2\n  m9k"));
+        assert!(secret("q7x2m9k4").show_in("q7 x2 m9") && !secret("q7x2m9k4").show_in("q7x 2m9 k4"));
+    }
+
+    #[test]
+    fn runs_of_common_words_reveal_nothing() {
+        let needles = secret("authorization-q7x2m9k4");
+        assert!(!needles.show_in("authorization") && needles.show_in("q7x2m9k4"));
+    }
+
+    #[test]
+    fn a_short_or_alphabetic_secret_is_found_as_a_word() {
+        for (text, alone) in [("ab1", true), ("ab12", true), ("ab123", false), ("horse", true)] {
+            let needles = secret(text);
+            assert!(needles.show_in(&format!("({text})")) && needles.show_in(text), "{text}");
+            assert_eq!(needles.show_in(&format!("x{text}")), !alone, "{text}");
+            assert_eq!(needles.show_in(&format!("{text}x")), !alone, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_the_start_of_a_secret_from_four_letters_on() {
+        let needles = secret("q7x2m9k4");
+        assert!(needles.begin_with("q7x2") && needles.begin_with("Q7-x2m") && needles.begin_with("%717x2"));
+        assert!(!needles.begin_with("q7x") && !needles.begin_with("7x2m") && !needles.begin_with("q7x2m9k5"));
+        // What follows a name.
+        assert!(named("prod:q7x2m9k4w8", 5).begin_with("q7x2") && !named("prod:q7x2m9k4w8", 5).begin_with("prod"));
+    }
+
+    #[test]
+    fn three_short_words_in_a_row_are_joined() {
+        let joined = |text| spelled(text).map(|it| it.trim().to_owned());
+        assert_eq!(joined("4b 33 79"), Some("4b3379".to_owned()));
+        assert_eq!(joined("see 4b 33 7 there"), Some("see 4b337 there".to_owned()));
+        assert_eq!(joined("4b 33 790 4b 33"), None);
+        assert_eq!(joined("4b 33"), None);
+    }
+}

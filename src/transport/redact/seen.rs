@@ -63,3 +63,36 @@ impl CredentialSearch {
         self.filter.needles.show_in(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_credentials_in_the_headers_of_a_request_are_learned_by_their_mark_or_their_name() {
+        let mut request = http::Request::builder()
+            .header("authorization", "Custom q7x2m9k4")
+            .header("proxy-authorization", "Custom w8z3v6b5")
+            .header("x-api-key", "ab12 cd34ef56")
+            .header("x-request-id", "gh78ij90kl12")
+            .body(Bytes::new())
+            .unwrap();
+        let mut marked = HeaderValue::from_static("mn34op56qr78");
+        marked.set_sensitive(true);
+        request.headers_mut().insert("x-other", marked);
+        let mut seen = SeenCredentials::default();
+        seen.learn(&request);
+        seen.learn(&request);
+        let learned: Vec<_> = seen.list.iter().map(|it| (it.text.expose(), it.in_authorization)).collect();
+        let expected =
+            [("Custom q7x2m9k4", true), ("Custom w8z3v6b5", true), ("ab12 cd34ef56", false), ("mn34op56qr78", false)];
+        assert_eq!(learned, expected);
+        // Blank ones are none.
+        seen.add(Secret::from(" ".to_owned()));
+        assert_eq!(seen.list.len(), 4);
+        let search = seen.search();
+        assert!(search.finds_in("see q7x2m") && !search.finds_in("Custom") && !search.finds_in("gh78ij90kl12"));
+    }
+}

@@ -26,8 +26,8 @@ impl Modules {
             if module.last().is_some_and(|it| it == "mod") || module == ["lib"] {
                 module.pop();
             }
-            // The models that the rules are tested against.
-            if !module.iter().any(|it| it == "model") {
+            // The files of tests, and the models that the rules are tested against.
+            if !module.iter().any(|it| it == "model" || it == "tests") {
                 let code = without_tests(&code(&fs::read_to_string(&path).unwrap()));
                 modules.exports.insert(module.clone(), exports(&code));
                 modules.code.insert(module, code);
