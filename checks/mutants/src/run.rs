@@ -21,8 +21,9 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// The least time after which a mutant's tests count as endless.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often random models are run, unless `MODEL_CASES` says it.
-const CASES: &str = "60";
+/// How many cases random models have, unless `MODEL_CASES` says it. With far fewer, too few of them are of some kinds that
+/// the models count.
+const CASES: &str = "300";
 
 /// A test that takes so long runs after all others.
 const SLOW: Duration = Duration::from_secs(1);

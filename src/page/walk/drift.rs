@@ -190,10 +190,22 @@ mod tests {
             assert!(!drift.is_calm(1_000));
             drift.note_request();
         }
-        // The shifts before that are forgotten.
+        // The shifts before that are forgotten; those since then are followed afterwards.
         assert_eq!(drift.predict(true, 10), 0);
         assert!(drift.is_calm(1_000));
         assert_eq!((drift.predict_by(3), drift.predicted()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_seen_after_a_wrong_prediction_is_followed_only_later() {
+        let mut drift = Drift::default();
+        drift.was_wrong();
+        for turn in 1..=PAUSE {
+            drift.note_request();
+            drift.note_shift(5);
+            let expected = if turn < PAUSE { 0 } else { 5 };
+            assert_eq!((drift.predict(true, 10), drift.predict(false, 10)), (expected, expected), "{turn}");
+        }
     }
 
     #[test]
