@@ -16,14 +16,14 @@ use crate::Failure;
 use crate::sites::Mutant;
 
 /// Longer tests are left out.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The least time after which a mutant's tests count as endless.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many cases random models have, unless `MODEL_CASES` says it. With far fewer, too few of them are of some kinds that
-/// the models count.
-const CASES: &str = "300";
+/// How many cases random models have, unless `MODEL_CASES` says it. With far fewer, too few of them are of some of the
+/// kinds that the models count.
+const CASES: &str = "400";
 
 /// A test that takes so long runs after all others.
 const SLOW: Duration = Duration::from_secs(1);
