@@ -22,7 +22,7 @@ const FOLDERS: [&str; 11] = [
     "src/cursor",
     "src/transport/attempts.rs",
     "src/transport/mod.rs",
-    "src/transport/retry.rs",
+    "src/transport/retry",
     "src/transport/renewal.rs",
     "src/transport/classify.rs",
     "src/transport/limiter.rs",
