@@ -13,9 +13,9 @@ use crate::cursor::{Cursor, Fingerprint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::follow::digest::digest;
 use crate::follow::gap::GapReason;
-use crate::follow::machine::Settings;
 use crate::follow::machine::state::{Left, Phase, ScanPosition, State};
 use crate::follow::machine::table::{Entry, Table};
+use crate::follow::machine::{Settings, Side};
 use crate::page::RecordKey;
 use crate::transport::base_url::Base;
 use crate::values::json::Json;
@@ -24,7 +24,7 @@ use crate::values::json::Json;
 const VERSION: u32 = 1;
 
 /// Where a follower stands behind a [batch](crate::follow::Batch): a serde value of less than 50 KB with the default
-/// lookback.
+/// lookback, and of less than 100 KB while the first scan reads again from the head what it has delivered.
 ///
 /// Store it in the transaction that stores the changes of its batch, or after that. It covers the batch and all before
 /// it: a follower that [starts from it](crate::follow::StartFrom::Checkpoint) skips nothing, and repeats only what was
@@ -89,12 +89,14 @@ struct Stored {
     phase: Phase,
     head: Option<Records>,
     end: Option<Records>,
+    before: Option<Records>,
     position: Option<Cursor>,
     refresh: Option<Cursor>,
     floor: Option<DateTime<Utc>>,
     gap: Option<GapReason>,
     newest: Option<DateTime<Utc>>,
     left: Left,
+    has_left: bool,
     scans: u64,
 }
 
@@ -117,12 +119,14 @@ impl Checkpoint {
             phase: state.phase,
             head: records(&state.head),
             end: records(&state.end),
+            before: records(&state.before),
             position: cursor(&state.position),
             refresh: cursor(&state.refresh),
             floor: state.floor,
             gap: state.gap,
             newest: state.newest,
             left: state.left.clone(),
+            has_left: state.has_left,
             scans: state.scans,
         }))))
     }
@@ -142,29 +146,24 @@ impl Checkpoint {
         for cursor in stored.position.iter().chain(&stored.refresh) {
             cursor.problem(&settings.listing).map_or(Ok(()), |why| Err(invalid(format!("the checkpoint: {why}"))))?;
         }
-        let is_other_end = settings.side.is_some_and(|side| match side {
-            crate::follow::machine::Side::Head => stored.head.is_none(),
-            crate::follow::machine::Side::End => stored.end.is_none(),
-        });
-        if is_other_end || (stored.head.is_none() && stored.end.is_none()) {
-            let why = "the checkpoint is of a follower that looked at the other end of the listing: start without it, \
-                       or change `Listing::growth`";
-            return Err(invalid(why.to_owned()));
-        }
+        stored.check_end(settings.side).map_err(|why| invalid(why.to_owned()))?;
         let table = |records: &Option<Records>| {
             let entry = |it: &Record| Entry::new(it.0.clone(), it.1, it.2, it.3);
             records.as_ref().map(|it| Table::of(it.0.iter().map(entry).collect(), settings.remembered()))
         };
+        let forgets = |it: &Records| it.0.len() > settings.remembered();
         Ok(State {
             phase: stored.phase,
-            head: table(&stored.head).filter(|_| settings.side != Some(crate::follow::machine::Side::End)),
-            end: table(&stored.end).filter(|_| settings.side != Some(crate::follow::machine::Side::Head)),
+            head: table(&stored.head).filter(|_| settings.side != Some(Side::End)),
+            end: table(&stored.end).filter(|_| settings.side != Some(Side::Head)),
+            before: table(&stored.before),
             position: stored.position.as_ref().map(ScanPosition::of),
             refresh: stored.refresh.as_ref().map(ScanPosition::of),
             floor: stored.floor,
             gap: stored.gap,
             newest: stored.newest,
             left: stored.left.clone(),
+            has_left: stored.has_left || stored.head.iter().chain(&stored.end).any(forgets),
             scans: stored.scans,
         })
     }
@@ -192,6 +191,20 @@ impl Checkpoint {
             cursor.set_origin(origin.clone());
         }
         Ok(Self(Arc::new(Kept::Current(stored))))
+    }
+}
+
+impl Stored {
+    /// Whether it has the records of this end of the listing.
+    fn check_end(&self, side: Option<Side>) -> std::result::Result<(), &'static str> {
+        let is_other_end = match side {
+            Some(Side::Head) => self.head.is_none(),
+            Some(Side::End) => self.end.is_none(),
+            None => self.head.is_none() && self.end.is_none(),
+        };
+        let why = "the checkpoint is of a follower that looked at the other end of the listing: start without it, or \
+                   change `Listing::growth`";
+        if is_other_end { Err(why) } else { Ok(()) }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct View<'a> {
     page: &'a [Sighting],
     /// Records that a walk delivers for reasons of its own.
     forced: &'a [bool],
+    /// Records that the walk delivered earlier.
+    passed: &'a [bool],
     /// Nothing is delivered, and everything counts as known.
     is_silent: bool,
     /// The forced records stand below what is shown above them, in the page or by this record of the page before: a
@@ -59,15 +61,30 @@ pub(super) struct View<'a> {
     above: Option<&'a RecordKey>,
     /// The page is one of a walk towards the newest record.
     is_catch_up: bool,
+    /// The page is one of a sweep.
+    is_sweep: bool,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(side: Side, page: &'a [Sighting]) -> Self {
-        Self { side, page, forced: &[], is_silent: false, above: None, is_catch_up: false }
+        Self {
+            side,
+            page,
+            forced: &[],
+            passed: &[],
+            is_silent: false,
+            above: None,
+            is_catch_up: false,
+            is_sweep: false,
+        }
     }
 
     pub(super) fn forced(self, forced: &'a [bool]) -> Self {
         Self { forced, ..self }
+    }
+
+    pub(super) fn passed(self, passed: &'a [bool]) -> Self {
+        Self { passed, ..self }
     }
 
     pub(super) fn silent(self, is_silent: bool) -> Self {
@@ -78,15 +95,16 @@ impl<'a> View<'a> {
         Self { is_catch_up: true, ..self }
     }
 
-    pub(super) fn below(self, above: Option<&'a RecordKey>) -> Self {
-        Self { above, ..self }
+    /// `above`: the last known record of the pages before.
+    pub(super) fn of_sweep(self, above: Option<&'a RecordKey>) -> Self {
+        Self { above, is_sweep: true, ..self }
     }
 
     fn is_forced(&self, index: usize) -> bool {
         self.forced.get(index) == Some(&true)
     }
 
-    /// The closest known record on the newer side of this one, by its index in the table.
+    /// The closest known record on the newer side of this one in the page, by its index in the table.
     fn known_above(&self, index: usize, table: &Table) -> Option<usize> {
         let known = |it: &Sighting| table.index(&it.key);
         match self.side {
@@ -95,11 +113,30 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The closest known record on the newer side of this one in the page, or the last one of the pages before.
+    fn known_so_far(&self, index: usize, table: &Table) -> Option<usize> {
+        self.known_above(index, table).or_else(|| table.index(self.above?))
+    }
+
     /// Whether this record stands between two known ones that were neighbours when they were seen last: so neither has
     /// moved.
     fn is_between(&self, index: usize, older: &RecordKey, table: &Table) -> bool {
-        let newer = self.known_above(index, table);
+        let newer = self.known_so_far(index, table);
         newer.zip(table.index(older)).is_some_and(|(newer, older)| newer + 1 == older)
+    }
+
+    /// Whether this record stands below known ones in the page. Where records move, one alone may have moved there.
+    fn is_below(&self, index: usize, is_stable: bool, table: &Table) -> bool {
+        let newer = match self.side {
+            Side::Head => &self.page[..index],
+            Side::End => &self.page[index + 1..],
+        };
+        let mut known = newer.iter().map(|it| table.index(&it.key)).collect::<Vec<_>>();
+        if self.side == Side::End {
+            known.reverse();
+        }
+        let is_run = |two: &[Option<usize>]| two[0].zip(two[1]).is_some_and(|(newer, older)| newer < older);
+        if is_stable { known.iter().any(Option::is_some) } else { known.windows(2).any(is_run) }
     }
 
     /// Towards the end, a walk that began again from the head passes old ground before it comes to known records.
@@ -191,6 +228,7 @@ impl Machine {
         below.anchor.is_some()
             || below.loose.as_ref().is_some_and(|it| view.is_between(index, it, table))
             || self.before.as_ref().is_some_and(|it| it.contains(key))
+            || (view.is_sweep && self.remembers_all() && view.is_below(index, self.is_stable(), table))
             || (view.is_forced(index) && (below.loose.is_some() || !view.is_old(index, self.is_stable(), table)))
     }
 
@@ -206,19 +244,24 @@ impl Machine {
         let at = match under.and_then(|it| table.index(it)) {
             _ if is_newest => 0,
             Some(at) => at,
-            None => view.above.and_then(|it| above.or(table.index(it))).map_or(0, |it| it + 1),
+            None if view.is_sweep => view.known_so_far(index, table).map_or(0, |it| it + 1),
+            None => 0,
         };
         // While both ends are followed, the other one may know it.
-        let other = if view.side == Side::Head { &self.state.end } else { &self.state.head };
-        let digest = |it: &Option<Table>| it.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
-        let before = digest(&self.before).or_else(|| digest(other));
+        let sweeps = self.sweeps;
+        let other = if view.side == Side::Head { &mut self.state.end } else { &mut self.state.head };
+        let elsewhere = other.as_mut().and_then(|it| it.get_mut(it.index(&record.key)?));
+        let elsewhere = elsewhere.map(|it| (it.digest, it.note(record, sweeps)).0);
+        let earlier = self.before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
+        let before = earlier.or(elsewhere);
         self.take_in(view.side, at, record);
         // (What is older than asked for is delivered where it has changed.)
-        let is_wanted = before.is_some() || self.is_wanted(record);
+        let is_passed = view.passed.get(index) == Some(&true);
+        let is_wanted = before.is_some() || (!is_passed && self.is_wanted(record));
         if !view.is_silent && is_wanted && before != Some(record.digest) {
             let kind = match at {
                 _ if before.is_some() => Kind::Updated,
-                0 => Kind::New,
+                0 if !self.is_below => Kind::New,
                 _ => Kind::Late,
             };
             seen.found.push(Found { index, kind });
@@ -295,26 +338,31 @@ impl Machine {
         oldest.is_some_and(|it| lowest == Some(&it.key)) && seen.ends_unknown(side)
     }
 
-    /// Remembers old ground below the oldest remembered record, without delivering it: its changes are seen from now
-    /// on.
-    pub(super) fn learn(&mut self, side: Side, page: &[Sighting], seen: &Comparison) {
-        let mut older: Vec<_> = seen.unresolved.clone();
-        older.sort_unstable();
-        if side == Side::End {
-            older.reverse();
-        }
-        for index in older {
+    /// Whether all that was delivered is remembered: then there is no old ground.
+    fn remembers_all(&self) -> bool {
+        self.side().is_some() && !self.state.has_left
+    }
+
+    /// Remembers what stands below the oldest remembered record: its changes are seen from now on. It is old ground,
+    /// and not delivered, unless all that was delivered is remembered.
+    pub(super) fn learn(&mut self, side: Side, page: &[Sighting], older: &[usize]) -> Vec<Found> {
+        let mut late = Vec::new();
+        for index in oldest_first(side, page.len()).into_iter().rev().filter(|it| older.contains(it)) {
             let entry = self.entry(&page[index]);
-            if let Some(table) = self.state.table(side) {
-                table.push_back(entry);
+            let Some(table) = self.state.table(side) else { continue };
+            let is_known = table.is_full() || table.contains(&entry.key);
+            table.push_back(entry);
+            if !is_known && self.remembers_all() && self.is_wanted(&page[index]) {
+                late.push(Found { index, kind: Kind::Late });
             }
         }
+        late
     }
 }
 
 impl Entry {
     /// Notes the record as it is now. Returns whether it has changed.
-    fn note(&mut self, record: &Sighting, sweep: u64) -> bool {
+    pub(super) fn note(&mut self, record: &Sighting, sweep: u64) -> bool {
         let changed = self.digest != record.digest;
         if changed {
             self.quiet = 0;

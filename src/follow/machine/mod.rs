@@ -145,6 +145,8 @@ pub(crate) struct Machine {
     task: Option<Task>,
     /// What was remembered when a walk to the end lost its position, and began again from the head.
     before: Option<Table>,
+    /// That walk went back to records which it had delivered: what is unknown among them is late.
+    is_below: bool,
     /// A full scan between two of its pages.
     refresh: Option<Box<Refresh>>,
     /// Records that are gone, to be reported.
@@ -157,6 +159,8 @@ pub(crate) struct Machine {
     /// The lookback has to be read again soon: something stands where it wasn't expected.
     wants_sweep: bool,
     finished_scan: bool,
+    /// Records were forgotten that are gone: the next sweep reads on below the oldest remembered one.
+    has_room: bool,
     /// The page may lack records, because the server sent errors beside them.
     is_partial: bool,
     /// The page ends where the newest records stand.
@@ -176,6 +180,7 @@ impl Machine {
             state,
             task: None,
             before: None,
+            is_below: false,
             refresh: None,
             removed: VecDeque::new(),
             sweeps: 0,
@@ -183,6 +188,7 @@ impl Machine {
             is_behind: false,
             wants_sweep: false,
             finished_scan: false,
+            has_room: false,
             is_partial: false,
             is_newest: false,
         }
@@ -324,6 +330,7 @@ impl Machine {
                 is_gone |= table.remove(key).is_some();
             }
         }
+        self.has_room |= is_gone;
         is_gone
     }
 
@@ -358,6 +365,7 @@ impl Machine {
     /// Ends the round without an anchor: what comes next is read as for the first time.
     fn lose_anchors(&mut self, reason: GapReason) {
         self.state.gap = Some(reason);
+        (self.before, self.is_below) = (None, false);
         self.state.restart(&self.settings);
         self.is_behind = true;
     }

@@ -60,7 +60,7 @@ impl Machine {
             self.is_behind = true;
             return Vec::new();
         }
-        let seen = self.compare(View::new(Side::Head, page));
+        let mut seen = self.compare(View::new(Side::Head, page));
         if seen.is_replaced() {
             self.lose_anchors(GapReason::AnchorsGone);
             return seen.found;
@@ -71,7 +71,7 @@ impl Machine {
         if seen.unresolved.is_empty() || (self.side().is_none() && seen.ends_unknown(Side::Head)) {
             self.end_poll();
         } else if self.is_at_bottom(Side::Head, &seen) {
-            self.learn(Side::Head, page, &seen);
+            seen.found.extend(self.learn(Side::Head, page, &seen.unresolved));
             self.end_poll();
         } else {
             return self.begin_catch_up(seen, page, total);
@@ -141,6 +141,7 @@ impl Machine {
             // The records below the one that the head shows are gone: what stands there now is old ground.
             Some((index, table)) => {
                 table.truncate(index + 1);
+                self.state.has_left = true;
                 self.finish(false);
             }
             None => self.lose_anchors(GapReason::AnchorsGone),
@@ -178,6 +179,10 @@ impl Machine {
                 self.state.gap = Some(GapReason::AnchorsGone);
             }
             self.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
+            self.state.has_left = true;
+            if let Some(position) = &mut self.state.position {
+                position.begin_again();
+            }
         }
         let has_ended = matches!(walk.end(), Some(End::Proved));
         let found = self.go_along(walk, tail, page, &deliveries);
@@ -196,6 +201,8 @@ impl Machine {
         deliveries: &[Delivery],
     ) -> Vec<Found> {
         let mut forced: Vec<_> = deliveries.iter().map(|it| *it != Delivery::Skip).collect();
+        let passed = self.passed(&walk, page, deliveries);
+        self.begin_below(page, &passed);
         if let (Some(End::Proved), Some(last), false) = (walk.end(), forced.last_mut(), self.is_stable()) {
             // The walk may have delivered it long ago. If it moved here, it has changed.
             *last = true;
@@ -203,22 +210,53 @@ impl Machine {
         // Before the end is proved, what is remembered above the records of this page may stand in the next one.
         self.is_newest =
             self.side() == Some(Side::End) && !walk.has_restarted() && matches!(walk.end(), Some(End::Proved));
-        let seen = self.compare(View::new(Side::End, page).forced(&forced).silent(tail.silent));
+        let seen = self.compare(View::new(Side::End, page).forced(&forced).passed(&passed).silent(tail.silent));
         if walk.end().is_some() || !walk.has_restarted() {
-            self.rejoin();
+            self.rejoin(walk.end().is_some());
         }
         self.advance_position(&walk, page, deliveries);
-        if self.side().is_none() && seen.any_known && seen.found.iter().any(|it| it.kind == Kind::New) {
-            self.decide(Side::End);
+        if self.before.is_none() {
+            self.decide_by(Side::End, page, &seen);
         }
         self.go_on_or_end(walk, tail);
         seen.found
     }
 
-    /// A walk that began again from the head goes on where it was before. What it passes over stays remembered.
-    fn rejoin(&mut self) {
+    /// A new record beside known ones shows which end grows: towards the end, if it is the last of its page.
+    pub(super) fn decide_by(&mut self, side: Side, page: &[Sighting], seen: &Comparison) {
+        let is_there = |it: &Found| side == Side::Head || it.index + 1 == page.len();
+        let has_new = seen.found.iter().any(|it| it.kind == Kind::New && is_there(it));
+        if self.side().is_none() && seen.any_known && has_new {
+            self.decide(side);
+        }
+    }
+
+    /// The records of a page that the walk delivered earlier. Where records move, they may have changed since.
+    fn passed(&self, walk: &Walk, page: &[Sighting], deliveries: &[Delivery]) -> Vec<bool> {
+        let is_passed = |(record, delivery): (&Sighting, &Delivery)| {
+            self.is_stable() && *delivery == Delivery::Skip && walk.has_delivered(&record.key)
+        };
+        page.iter().zip(deliveries).map(is_passed).collect()
+    }
+
+    /// The walk found what it had delivered before the remembered records: they are known again one after another.
+    fn begin_below(&mut self, page: &[Sighting], passed: &[bool]) {
+        let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty() && self.before.is_none()) else { return };
+        if passed.contains(&true) && !page.iter().any(|it| end.contains(&it.key)) {
+            self.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
+            (self.is_below, self.state.has_left) = (true, true);
+        }
+    }
+
+    /// A walk that began again further up goes on where it was before. What it passes over stays remembered.
+    fn rejoin(&mut self, is_end: bool) {
         let (Some(before), Some(end)) = (self.before.take(), &mut self.state.end) else { return };
-        let Some(joint) = end.iter().find_map(|it| before.index(&it.key)) else { return };
+        let Some(joint) = end.iter().find_map(|it| before.index(&it.key)) else {
+            self.before = Some(before).filter(|_| !is_end);
+            self.is_below &= !is_end;
+            return;
+        };
+        self.is_below = false;
         let newer = before.iter().take(joint).filter(|it| !end.contains(&it.key));
         let entries: Vec<_> = newer.chain(end.iter()).cloned().collect();
         *end = Table::of(entries, self.settings.remembered());

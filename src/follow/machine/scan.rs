@@ -16,8 +16,8 @@ use crate::page::{RecordKey, TotalScope};
 pub(super) struct Scan {
     pub(super) walk: Walk,
     kind: ScanKind,
-    /// What was remembered when the walk lost its position and started again from the head, until it comes to that.
-    before: Option<Table>,
+    /// It goes on from a checkpoint that was stored while it read again from the head.
+    is_again: bool,
 }
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ enum ScanKind {
 
 impl Scan {
     fn new(walk: Walk, kind: ScanKind) -> Self {
-        Self { walk, kind, before: None }
+        Self { walk, kind, is_again: false }
     }
 
     fn is_of_all(&self) -> bool {
@@ -98,7 +98,8 @@ impl Machine {
 
     pub(super) fn resume_scan(&mut self) {
         let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
-        self.task = Some(Task::Scan(Box::new(Scan::new(position.walk(&self.settings), ScanKind::All))));
+        let scan = Scan::new(position.walk(&self.settings), ScanKind::All);
+        self.task = Some(Task::Scan(Box::new(Scan { is_again: self.state.before.is_some(), ..scan })));
     }
 
     /// Takes the first page, where that decides how to begin.
@@ -139,7 +140,7 @@ impl Machine {
                 self.start_over(&scan);
                 return Vec::new();
             }
-            self.set_aside(&mut scan.before);
+            self.set_aside();
         }
         if self.side().is_none()
             && let Some(side) = newest_side(page)
@@ -148,6 +149,7 @@ impl Machine {
             if side == Side::End {
                 // The walk goes on: it runs to the end that grows.
                 let tail = Tail { silent: matches!(scan.kind, ScanKind::Silent), guessed: false };
+                self.state.has_left |= tail.silent || self.state.before.take().is_some();
                 if !tail.silent {
                     self.state.phase = Phase::Steady;
                 }
@@ -173,16 +175,20 @@ impl Machine {
 
     /// Takes a page of a scan, and stops the scan where it has read enough.
     fn take_page(&mut self, scan: &mut Scan, page: &[Sighting], deliveries: &[Delivery]) -> Vec<Found> {
-        let Scan { walk, kind, before } = scan;
+        let Scan { walk, kind, is_again } = scan;
+        *is_again &= !walk.has_restarted();
         if let ScanKind::Past(since) = kind {
-            if pass(since, page, deliveries) {
+            let is_past = pass(since, page, deliveries);
+            // Where records may move, an old one that stands alone may have moved there.
+            let needed = if self.is_stable() { 1 } else { 2.min(page.len()) };
+            if is_past && self.older(page) >= needed {
                 self.remember_older(page);
                 walk.stop(End::Since);
             }
             return Vec::new();
         }
         let is_silent = !matches!(kind, ScanKind::All);
-        let found = self.take_scanned(walk, before, page, deliveries, is_silent);
+        let found = self.take_scanned(walk, *is_again, page, deliveries, is_silent);
         let is_full = self.state.head.as_ref().is_some_and(Table::is_full);
         if is_silent && self.side() == Some(Side::Head) && is_full {
             walk.stop(End::MaxItems);
@@ -197,32 +203,34 @@ impl Machine {
             return self.lose_anchors(GapReason::Lost);
         }
         let fresh = || Some(Table::new(self.settings.remembered()));
-        (self.state.head, self.state.end) = (fresh(), fresh());
+        (self.state.head, self.state.end, self.state.before) = (fresh(), fresh(), None);
         self.begin_scan(ScanKind::Silent);
     }
 
     /// The scan begins at the head, and may not have been there for the first time.
-    fn set_aside(&mut self, before: &mut Option<Table>) {
+    fn set_aside(&mut self) {
+        if let Some(position) = self.state.position.as_mut().filter(|it| !it.is_at_head()) {
+            position.begin_again();
+        }
         let fresh = Table::new(self.settings.remembered());
         let Some(head) = self.state.head.replace(fresh) else {
             self.state.head = None;
             return;
         };
-        match before {
-            None => *before = Some(head).filter(|it| !it.is_empty()),
-            Some(before) => head
-                .iter()
-                .rev()
-                .filter(|it| !before.contains(&it.key))
-                .cloned()
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|it| drop(before.insert(0, it))),
+        let Some(before) = &mut self.state.before else {
+            self.state.before = Some(head).filter(|it| !it.is_empty());
+            return;
+        };
+        for entry in head.iter().rev() {
+            if !before.contains(&entry.key) {
+                self.state.has_left |= before.insert(0, entry.clone()).is_some();
+            }
         }
     }
 
     fn end_scan(&mut self, scan: &Scan) {
         self.state.phase = Phase::Steady;
+        self.state.has_left |= self.state.before.take().is_some();
         match self.side() {
             None => self.finish(false),
             _ => {
@@ -240,13 +248,14 @@ impl Machine {
     fn take_scanned(
         &mut self,
         walk: &Walk,
-        before: &mut Option<Table>,
+        is_resumed: bool,
         page: &[Sighting],
         deliveries: &[Delivery],
         is_silent: bool,
     ) -> Vec<Found> {
         // What was remembered before this page, and what is inserted into that.
         let mut found = self.compare(View::new(Side::Head, page).silent(is_silent)).found;
+        let mut before = self.state.before.take();
         let is_again = before.is_some() || walk.has_restarted();
         for (index, (record, delivery)) in page.iter().zip(deliveries).enumerate() {
             let is_known = self.state.head.as_ref().is_some_and(|it| it.contains(&record.key));
@@ -255,24 +264,42 @@ impl Machine {
             if is_known || (*delivery == Delivery::Skip && !is_old) {
                 continue;
             }
-            let digest = before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
-            let is_wanted = digest.is_some() || (!is_old && self.is_wanted(record));
-            if !is_silent && is_wanted && digest != Some(record.digest) {
+            let entry = before.as_mut().and_then(|it| it.get_mut(it.index(&record.key)?));
+            // Whether it has changed since it was delivered.
+            let changed = entry.map(|it| it.note(record, self.sweeps));
+            let is_wanted = changed.unwrap_or_else(|| !is_old && self.is_wanted(record));
+            if !is_silent && is_wanted {
                 let unremembered = if *delivery == Delivery::Late { Kind::Late } else { Kind::New };
-                found.push(Found { index, kind: if digest.is_some() { Kind::Updated } else { unremembered } });
+                found.push(Found { index, kind: if changed.is_some() { Kind::Updated } else { unremembered } });
             }
-            if *delivery != Delivery::Late {
-                self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
-            }
+            self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
         }
-        if !walk.has_restarted()
-            && let (Some(before), Some(head)) = (before.take(), &mut self.state.head)
-        {
-            // The walk has come to what it had read before.
-            before.iter().for_each(|it| head.push_back(it.clone()));
-        }
+        let has_come = before.as_ref().is_some_and(|it| !is_resumed || self.shows(page, it));
+        self.join(before, has_come && !walk.has_restarted());
         self.advance_position(walk, page, deliveries);
         found
+    }
+
+    /// What was set aside stays so until the walk has come to it.
+    fn join(&mut self, before: Option<Table>, has_come: bool) {
+        self.state.before = before;
+        let (Some(before), Some(head)) = (&self.state.before, &mut self.state.head) else { return };
+        if has_come {
+            before.iter().for_each(|it| head.push_back(it.clone()));
+            // Those for which there is no room are passed by the next pages.
+            let has_room = before.iter().all(|it| head.contains(&it.key));
+            self.state.has_left |= !has_room;
+            if has_room {
+                self.state.before = None;
+            }
+        }
+    }
+
+    /// Whether a page shows where the records of a table stand. Where records move, one alone may have moved there.
+    fn shows(&self, page: &[Sighting], table: &Table) -> bool {
+        let places: Vec<_> = page.iter().map(|it| table.index(&it.key)).collect();
+        let is_run = |two: &[Option<usize>]| two[0].zip(two[1]).is_some_and(|(newer, older)| newer < older);
+        if self.is_stable() { places.iter().any(Option::is_some) } else { places.windows(2).any(is_run) }
     }
 
     /// Remembers a record of the first scan that stands below `above` in its page. `is_old`: it was delivered before
@@ -280,27 +307,38 @@ impl Machine {
     fn remember_scanned(&mut self, record: &Sighting, above: Option<&RecordKey>, received: usize, is_old: bool) {
         let entry = self.entry(record);
         if let Some(end) = &mut self.state.end {
-            end.insert(0, entry.clone());
+            self.state.has_left |= end.insert(0, entry.clone()).is_some();
         }
-        match &mut self.state.head {
-            // The remembered records are a run without a gap. (Single records show no neighbours.)
-            Some(head) if !head.is_full() => {
-                let last = head.iter().next_back().map(|it| &it.key);
-                if last.is_none() || last == above || received == 1 {
-                    head.push_back(entry);
+        let Some(head) = &mut self.state.head else { return };
+        // The remembered records are a run without a gap. (Single records show no neighbours.)
+        let at = match above.and_then(|it| head.index(it)) {
+            Some(above) => Some(above + 1),
+            None => (head.is_empty() || received == 1).then(|| head.len()),
+        };
+        let is_open = entry.is_open();
+        match at {
+            Some(at) if at < head.len() => {
+                let left = head.insert(at, entry);
+                self.state.note_left(left);
+            }
+            Some(_) if !head.is_full() => head.push_back(entry),
+            _ => {
+                self.state.has_left = true;
+                if head.is_full() && self.state.end.is_none() && is_open && !is_old {
+                    self.state.left.note(&record.key, record.time, true);
                 }
             }
-            Some(_) if self.state.end.is_none() && entry.is_open() && !is_old => {
-                self.state.left.note(&record.key, record.time, true);
-            }
-            _ => {}
         }
+    }
+
+    /// How many records at the end of a page are older than asked for.
+    fn older(&self, page: &[Sighting]) -> usize {
+        page.iter().rev().take_while(|it| it.time.is_some() && !self.is_wanted(it)).count()
     }
 
     /// The records at the end of this page are older than asked for: what stands above them is read next, oldest first.
     fn remember_older(&mut self, page: &[Sighting]) {
-        let older = page.iter().rev().take_while(|it| it.time.is_some() && !self.is_wanted(it)).count();
-        let entries: Vec<_> = page[page.len() - older..].iter().map(|it| self.entry(it)).collect();
+        let entries: Vec<_> = page[page.len() - self.older(page)..].iter().map(|it| self.entry(it)).collect();
         self.state.head = Some(Table::of(entries, self.settings.remembered()));
     }
 

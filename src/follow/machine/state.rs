@@ -29,6 +29,8 @@ pub(crate) struct State {
     /// The records at the end of the listing that grows. Both, as long as it isn't known which one does.
     pub(crate) head: Option<Table>,
     pub(crate) end: Option<Table>,
+    /// What was remembered when the first scan lost its position and began again from the head, until it comes to that.
+    pub(crate) before: Option<Table>,
     /// The position of the first scan, and of what was read last of a listing that grows at its end.
     pub(crate) position: Option<ScanPosition>,
     /// The position of a full scan.
@@ -38,6 +40,8 @@ pub(crate) struct State {
     pub(crate) gap: Option<GapReason>,
     pub(crate) newest: Option<DateTime<Utc>>,
     pub(crate) left: Left,
+    /// Not all that was delivered is remembered: below the oldest remembered record stands some of it.
+    pub(crate) has_left: bool,
     /// How many full scans have ended.
     pub(crate) scans: u64,
 }
@@ -65,12 +69,14 @@ impl State {
             phase: Phase::Start(begin),
             head: (settings.side != Some(Side::End)).then(table),
             end: (settings.side != Some(Side::Head)).then(table),
+            before: None,
             position: None,
             refresh: None,
             floor: if let Begin::Since(time) = begin { Some(time) } else { None },
             gap: None,
             newest: None,
             left: Left::default(),
+            has_left: begin == Begin::Latest,
             scans: 0,
         }
     }
@@ -85,6 +91,8 @@ impl State {
         self.end = (end || side == Some(Side::End)).then(|| Table::new(remembered));
         self.position = None;
         self.refresh = None;
+        self.before = None;
+        self.has_left = false;
     }
 
     /// Whether no record is known.
@@ -130,6 +138,7 @@ impl State {
 
     /// Notes a record that no longer fits the table.
     pub(crate) fn note_left(&mut self, entry: Option<Entry>) {
+        self.has_left |= entry.is_some();
         if let Some(entry) = entry.filter(Entry::is_open) {
             self.left.note(&entry.key, entry.time, false);
         }
@@ -144,13 +153,18 @@ pub(crate) struct ScanPosition {
     pub(crate) offset: u64,
     last: Option<RecordKey>,
     anchors: Vec<u64>,
+    /// The walk began again from the head: how many records it had delivered by then.
+    passed: Option<u64>,
     learned: Learned,
 }
+
+/// So many of the first records of a listing are held.
+const ANCHORS: usize = 64;
 
 impl ScanPosition {
     pub(crate) fn at(offset: u64) -> Self {
         let learned = Learned { totals: None, whole: offset == 0, many: false, unoverlapped: false, shift: None };
-        Self { position: Position::at(offset), offset, last: None, anchors: Vec::new(), learned }
+        Self { position: Position::at(offset), offset, last: None, anchors: Vec::new(), passed: None, learned }
     }
 
     pub(crate) fn of(cursor: &Cursor) -> Self {
@@ -167,6 +181,7 @@ impl ScanPosition {
             offset: cursor.offset(),
             last: cursor.keys().pop(),
             anchors,
+            passed: None,
             learned,
         }
     }
@@ -174,8 +189,23 @@ impl ScanPosition {
     pub(crate) fn advance(&mut self, key: &RecordKey, offset: u64) {
         self.position.advance(key.clone(), offset);
         self.position.delivered = self.position.delivered.saturating_add(1);
+        if self.passed.is_some() && self.anchors.len() < ANCHORS {
+            self.anchors.push(key.fingerprint());
+        }
         self.offset = offset;
         self.last = Some(key.clone());
+    }
+
+    /// The walk begins again from the head. What it delivered before stands further down: a walk that is resumed from
+    /// there would pass over what comes first.
+    pub(crate) fn begin_again(&mut self) {
+        let passed = self.passed.unwrap_or_default().saturating_add(self.position.delivered);
+        *self = Self { learned: self.learned, passed: Some(passed), ..Self::at(0) };
+    }
+
+    /// Whether no record was delivered.
+    pub(crate) fn is_at_head(&self) -> bool {
+        self.position.delivered == 0
     }
 
     /// Whether a page shows the last record.
@@ -214,7 +244,13 @@ impl ScanPosition {
 
     /// Notes what the walk has learned by now.
     pub(crate) fn note(&mut self, walk: &Walk) {
-        if self.anchors.len() < walk.anchors().len() {
+        if let Some(passed) = self.passed {
+            if !walk.has_restarted() {
+                // It has come to that.
+                self.position.delivered = self.position.delivered.saturating_add(passed);
+                self.passed = Some(0);
+            }
+        } else if self.anchors.len() < walk.anchors().len() {
             self.anchors = walk.anchors().to_vec();
         }
         self.learned.many |= walk.returns_many();

@@ -115,7 +115,7 @@ impl Machine {
         };
         let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
         let above = sweep.lowest.as_ref().filter(|_| sweep.side == Side::Head);
-        let seen = self.compare(View::new(sweep.side, page).forced(&forced).below(above));
+        let seen = self.compare(View::new(sweep.side, page).forced(&forced).of_sweep(above));
         if follows_known && !seen.unresolved.is_empty() {
             // The walk lost its position, and has passed these: a poll reads them.
             self.finish(true);
@@ -128,9 +128,7 @@ impl Machine {
         if sweep.side == Side::End && !sweep.walk.is_lost() {
             self.move_position(&mut sweep, offset, page);
         }
-        if self.side().is_none() && seen.any_known && seen.found.iter().any(|it| it.kind == Kind::New) {
-            self.decide(sweep.side);
-        }
+        self.decide_by(sweep.side, page, &seen);
         self.go_down(sweep, offset, page, &seen);
         seen.found
     }
@@ -179,7 +177,7 @@ impl Machine {
         }
         if is_at_bottom && self.side().is_some() {
             // (While both ends are followed, what stands there may be new.)
-            self.learn(side, page, seen);
+            let _ = self.learn(side, page, &seen.unresolved);
         }
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
         sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
@@ -190,6 +188,7 @@ impl Machine {
         let two_pages = 2 * u64::from(self.settings.plan.limit);
         let is_deep = sweep.deepest >= if is_open { depth + two_pages } else { depth };
         let is_enough = side == Side::Head && (is_bottom || is_deep);
+        self.has_room &= !(is_end || is_enough);
         if is_end || is_enough || (side == Side::Head && !sweep.whole && !is_open && self.is_settled(page)) {
             self.end_sweep(*sweep);
         } else {
@@ -283,7 +282,7 @@ impl Machine {
     /// Whether nothing below this page can change: every remembered record there is final, and several sweeps found it
     /// unchanged.
     fn is_settled(&mut self, page: &[Sighting]) -> bool {
-        let Some(table) = self.state.head.as_ref() else { return false };
+        let Some(table) = self.state.head.as_ref().filter(|_| !self.has_room) else { return false };
         let deepest = page.iter().filter_map(|it| table.index(&it.key)).max().unwrap_or_default();
         table.iter().skip(deepest + 1).all(|it| it.is_final == Some(true) && it.quiet >= QUIET)
     }

@@ -55,6 +55,8 @@ pub(super) struct Copy<'a> {
     is_lost: bool,
     /// The page is one of a full scan.
     is_full_scan: bool,
+    /// How many records were removed since the last sweep began.
+    removed: usize,
     trouble: Option<String>,
     log: Vec<String>,
 }
@@ -75,6 +77,7 @@ impl<'a> Copy<'a> {
             has_begun: false,
             is_lost: false,
             is_full_scan: false,
+            removed: 0,
             trouble: None,
             log: Vec::new(),
         }
@@ -82,8 +85,10 @@ impl<'a> Copy<'a> {
 
     /// What happened, as far as a reader can take it in.
     pub(super) fn log(&self) -> String {
-        let (first, last) = (self.log.len().min(200), self.log.len().saturating_sub(100).max(200));
-        [&self.log[..first], self.log.get(last..).unwrap_or_default()].concat().join("\n")
+        let most = if std::env::var_os("MODEL_CASE").is_some() { usize::MAX } else { 200 };
+        let first = self.log.len().min(most);
+        let last = self.log.len().saturating_sub(100).max(first);
+        [&self.log[..first], &self.log[last..]].concat().join("\n")
     }
 
     fn fail(&mut self, why: String) {
@@ -117,9 +122,13 @@ impl<'a> Copy<'a> {
                 *left -= 1;
             }
         }
+        if matches!(work, Work::Sweep { .. }) {
+            self.removed = 0;
+        }
         for key in self.machine.take_gone() {
             if self.machine.forget(&key) {
                 self.remove(key.to_string().parse().unwrap());
+                self.removed += 1;
                 self.store();
             }
         }
@@ -128,12 +137,13 @@ impl<'a> Copy<'a> {
 
     /// Sends one request, and applies what its page brings.
     fn request(&mut self, work: Work, window: Window) {
-        // Records that are gone, and not yet known to be, take up entries of the lookback.
+        // Records that are gone, and not yet known to be, take up entries of the lookback, until a sweep has read on
+        // below them.
         let state = self.machine.state();
         let tables = [&state.head, &state.end].into_iter().flatten();
         let remembered: Vec<i64> =
             tables.flat_map(|it| it.iter()).map(|it| it.key.to_string().parse().unwrap()).collect();
-        let gone = remembered.into_iter().filter(|it| self.world.row(*it).is_none()).count();
+        let gone = remembered.into_iter().filter(|it| self.world.row(*it).is_none()).count() + self.removed;
         let page = self.world.page(window, self.case.side, self.case.lookback().saturating_sub(gone));
         let total = self.case.has_total.then_some(self.world.rows.len() as u64);
         let (phase, gap) = (self.machine.state().phase, self.machine.state().gap);
@@ -152,7 +162,9 @@ impl<'a> Copy<'a> {
         // A first scan that loses its position starts again, and may repeat what it delivered before.
         self.is_lost |= (window.offset == 0 && self.has_begun) || self.has_lost_position();
         self.is_lost &= phase == Phase::Scanning;
-        if is_gap || starts_over || self.is_lost {
+        // Up to so many records, it remembers all of them, also when it is killed.
+        let is_forgotten = self.is_lost && self.copy.len() > self.case.settings().remembered();
+        if is_gap || starts_over || is_forgotten {
             self.apply(Applied::Gap);
         }
         self.has_begun |= !found.is_empty();
@@ -332,7 +344,7 @@ impl<'a> Copy<'a> {
     }
 
     /// An idle poll is one request. It is two where the listing is empty, or the end that grows unknown; and a single
-    /// record at an end that may grow is looked at three times more. An idle sweep reads the lookback once.
+    /// record at an end that may grow is looked at four times more. An idle sweep reads the lookback once.
     fn check_requests(&mut self) -> Result<(), String> {
         let requests = self.round(Work::Poll);
         let (length, side) = (self.world.rows.len(), self.machine.side());
@@ -340,8 +352,7 @@ impl<'a> Copy<'a> {
             Some(_) if length > 1 => 1,
             Some(Side::Head) if length == 1 => 1,
             _ if length != 1 => 2,
-            Some(_) => 4,
-            None => 5,
+            _ => 5,
         };
         if requests > most {
             return Err(format!("an idle poll takes {requests} requests"));

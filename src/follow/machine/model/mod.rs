@@ -5,16 +5,20 @@
 //! reported as removed that was there; new records came oldest first, and none came twice but where that is documented;
 //! and an idle follower sends no more requests than are documented.
 //!
-//! `MODEL_CASES` sets the number of cases, 300 unless set.
+//! The environment variable `MODEL_CASES` sets the number of cases, 300 unless set. `MODEL_SEED`, from 0 to 255,
+//! chooses others. With `MODEL_SURVEY`, all failures are printed, each with the least case found, and the run goes on.
+//! With `MODEL_CASE`, only the cases of these numbers are run; of a single one, the log is printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod case;
 mod copy;
+mod found;
 mod world;
 
 use case::{Case, Event, Step, case};
 use copy::Copy;
+use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use crate::follow::machine::Side;
@@ -44,11 +48,55 @@ fn cases(unless_set: u32) -> u32 {
     std::env::var("MODEL_CASES").map_or(unless_set, |it| it.parse().unwrap())
 }
 
+/// The same cases every time, so that a new failure comes from a change of the code; or those of another seed.
+fn rng() -> TestRng {
+    match std::env::var("MODEL_SEED") {
+        Ok(seed) => TestRng::from_seed(RngAlgorithm::ChaCha, &[seed.parse().unwrap(); 32]),
+        Err(_) => TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    }
+}
+
+/// Prints all failures, each with the least case found that fails in the same way.
+fn survey(mut runner: TestRunner, cases: u32) {
+    let way = |why: &str| why.lines().next().unwrap_or_default().replace(|it: char| it.is_ascii_digit(), "");
+    let only = std::env::var("MODEL_CASE").unwrap_or_default();
+    let only: Vec<u32> = only.split_whitespace().map(|it| it.parse().unwrap()).collect();
+    let mut found = 0;
+    for number in 0..only.last().map_or(cases, |it| it + 1) {
+        let mut tree = case().new_tree(&mut runner).unwrap();
+        if !only.is_empty() && !only.contains(&number) {
+            continue;
+        }
+        let Err(why) = run(&tree.current()) else { continue };
+        found += 1;
+        let (mut least, mut tries) = ((tree.current(), why), 0);
+        let mut has_more = only.len() < 2 && tree.simplify();
+        while has_more && tries < 4_000 {
+            tries += 1;
+            has_more = match run(&tree.current()) {
+                Err(why) if way(&why) == way(&least.1) => {
+                    least = (tree.current(), why);
+                    tree.simplify()
+                }
+                _ => tree.complicate(),
+            };
+        }
+        println!("FOUND case {number}: {:.100} in {:?}", least.1.lines().next().unwrap_or_default(), least.0);
+        if only.len() == 1 {
+            println!("{}", least.1);
+        }
+    }
+    println!("{found} of {cases} cases fail");
+}
+
 #[test]
 fn a_copy_ends_up_with_every_record_in_its_last_state_whatever_happens() {
-    let config = Config { cases: cases(300), failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
-    // The same cases every time: a failure is one that the change made.
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let cases = cases(300);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, rng());
+    if ["MODEL_SURVEY", "MODEL_CASE"].into_iter().any(|it| std::env::var_os(it).is_some()) {
+        return survey(runner, cases);
+    }
     runner.run(&case(), |case| run(&case).map_err(TestCaseError::fail)).unwrap();
 }
 

@@ -226,12 +226,12 @@ impl TowardHead {
             self.left = Some(position);
         }
         let looked = if let Stage::Below(_, looked) = self.stage { looked } else { 0 };
+        // The server may return less than before, so that the window ended above the position.
+        self.size = page.len();
         // Most likely records added at the head pushed the position down, and what stands here is newer.
         self.stage = if page.len() > 1 && looked < BELOW && !matches!(self.stage, Stage::Lone(_)) {
             Stage::Below(offset.saturating_add(page.len() as u64 - 1), looked + 1)
         } else {
-            // The server may return less than before, so that the window ended above the position.
-            self.size = page.len();
             Stage::locate(&self.plan)
         };
     }

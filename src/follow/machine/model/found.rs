@@ -1,0 +1,136 @@
+//! Cases that random ones came to, each with the rule that was missing.
+
+use super::case::{Case, Event, Step};
+use super::{QUIET, run};
+use crate::follow::machine::Side;
+use crate::page::Stability;
+
+#[test]
+fn an_old_record_that_moved_above_new_ones_does_not_hide_them_from_a_scan_since_a_time() {
+    use Event::{Burst, Clamp, Insert, Move, Nothing, Retire};
+    let mut events = vec![Insert(165), Insert(161), Nothing, Nothing, Retire(1), Burst(18), Move(255), Burst(13)];
+    events.push(Clamp(2));
+    let mut steps = vec![Step::Poll, Step::FullScan, Step::Poll, Step::Poll, Step::Sweep, Step::Poll, Step::Sweep];
+    steps.extend([Step::Poll, Step::Poll]);
+    let case =
+        Case { records: 42, page_size: 8, lookback: 75, order: Stability::Unstable, begin: 2, events, steps, ..QUIET };
+    run(&case).unwrap();
+}
+
+#[test]
+fn a_late_record_is_delivered_where_all_records_below_it_are_gone() {
+    use Event::{Delete, Grow, Insert, Nothing};
+    let case = Case {
+        records: 36,
+        page_size: 3,
+        lookback: 58,
+        side: Side::End,
+        events: vec![Grow(1), Nothing, Nothing, Insert(222), Delete(243, 2), Delete(235, 3)],
+        steps: vec![Step::Poll],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn a_late_record_between_two_pages_of_a_sweep_is_delivered() {
+    use Event::{Clamp, Delete, Grow, Hide, Insert, Unhide};
+    let events = vec![Unhide, Hide(0), Hide(0), Insert(122), Grow(3), Clamp(4), Delete(223, 2), Insert(183)];
+    let case = Case { records: 21, page_size: 9, order: Stability::Unstable, events, steps: vec![Step::Poll], ..QUIET };
+    run(&case).unwrap();
+}
+
+#[test]
+fn a_late_record_is_delivered_where_records_were_removed_from_the_lookback() {
+    use Event::{Change, Delete, Insert, Nothing, Restore, Retire};
+    let mut events = vec![Nothing, Nothing, Insert(0), Insert(0), Nothing, Insert(0), Nothing, Retire(1)];
+    events.extend([Delete(207, 3), Change(0), Nothing, Nothing, Restore(19), Nothing, Nothing, Insert(0), Insert(0)]);
+    events.extend([Insert(0), Insert(91), Nothing]);
+    let steps = vec![Step::Poll, Step::Sweep, Step::Poll, Step::Poll, Step::Sweep, Step::Sweep, Step::Sweep];
+    run(&Case { records: 34, page_size: 5, lookback: 24, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_first_scan_that_is_killed_while_it_reads_again_from_the_head_repeats_nothing_that_it_remembers() {
+    use Event::{Change, Finish, Grow};
+    let case = |records, page_size, lookback, events, kill| Case {
+        records,
+        page_size,
+        lookback,
+        events,
+        steps: vec![kill, Step::Poll],
+        ..QUIET
+    };
+    // What came above the position is remembered, too.
+    run(&case(1, 4, 1, vec![Change(0), Grow(5)], Step::Kill(113, 0))).unwrap();
+    run(&case(16, 3, 33, vec![Change(0), Grow(3), Grow(3)], Step::Kill(2, 130))).unwrap();
+    // A record that changed meanwhile is delivered once.
+    run(&case(1, 3, 9, vec![Change(0), Grow(2), Grow(2), Finish(205)], Step::Kill(115, 130))).unwrap();
+}
+
+#[test]
+fn what_came_late_while_a_first_scan_read_again_from_the_head_stays_remembered() {
+    use Event::{Burst, Clamp, Delete, Insert, Nothing, Restore, Short};
+    let mut events = vec![Short, Insert(4), Nothing, Insert(0), Nothing, Nothing, Short, Insert(50), Nothing];
+    events.extend([Insert(12), Insert(71), Insert(77), Delete(15, 1), Clamp(3), Burst(13), Restore(25), Nothing]);
+    events.extend([Nothing, Nothing, Restore(1)]);
+    run(&Case { records: 65, page_size: 3, lookback: 33, events, steps: vec![Step::Poll], ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_first_scan_that_is_killed_while_it_reads_again_from_the_head_passes_over_nothing() {
+    use Event::{Burst, Change, Empty, Grow, Nothing, Short};
+    // The position of before stands further down than the new one: what is between them isn't read yet.
+    let mut events = vec![Change(0), Change(0), Change(0), Nothing, Nothing, Nothing, Grow(2), Grow(3), Change(0)];
+    events.extend([Nothing, Burst(4), Change(0), Nothing, Grow(4), Short, Nothing, Change(0), Empty, Nothing]);
+    events.extend([Nothing, Change(0), Nothing, Nothing, Grow(5)]);
+    let mut steps = vec![Step::Poll, Step::Sweep, Step::Poll, Step::Poll, Step::Poll, Step::Poll, Step::Poll];
+    steps.extend([Step::Kill(113, 164), Step::Poll, Step::Poll]);
+    run(&Case { records: 15, page_size: 3, order: Stability::Unstable, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_walk_to_the_end_that_goes_back_to_old_ground_delivers_nothing_of_it_again() {
+    use Event::{Burst, Change, Clamp, Delete, Empty, EmptyAll, Expire, Grow, Insert, Nothing, Restore};
+    let case = |records, page_size, begin, events| Case {
+        records,
+        page_size,
+        side: Side::End,
+        begin,
+        events,
+        steps: vec![Step::Poll],
+        ..QUIET
+    };
+    // All remembered records are gone, and a late one stands among those before them.
+    let mut events = vec![Restore(26), Expire(6), Change(0), Expire(1), Nothing, Nothing, Expire(1), Nothing];
+    events.extend([Expire(1), Insert(0), Nothing, Insert(0), Restore(15), Insert(231), Nothing, Insert(0), Clamp(2)]);
+    events.push(Delete(112, 5));
+    run(&case(78, 2, 0, events)).unwrap();
+    let mut events = vec![Nothing, Nothing, Grow(5), Nothing, Grow(3), Insert(0), Change(0), Nothing, Insert(212)];
+    events.extend([Nothing, Delete(54, 2), Nothing, Nothing, Insert(0), Nothing, Expire(4), Nothing, Grow(2)]);
+    events.push(Delete(0, 2));
+    run(&case(14, 3, 2, events)).unwrap();
+    let mut events = vec![EmptyAll, Grow(5), Burst(5), Insert(171), Insert(0), Grow(2), Nothing, Delete(0, 1)];
+    events.extend([Change(0), Restore(7), Empty]);
+    run(&case(0, 8, 0, events)).unwrap();
+}
+
+#[test]
+fn a_record_that_changes_in_a_listing_followed_at_both_ends_is_delivered_once() {
+    use Event::{Change, Clamp, Delete, Expire, Grow, Insert, Nothing, Restore};
+    let mut events = vec![Nothing, Restore(5), Change(0), Nothing, Grow(4), Grow(3), Clamp(2), Grow(4), Clamp(2)];
+    events.extend([Clamp(5), Delete(0, 4), Grow(2), Nothing, Nothing, Nothing, Delete(0, 3), Change(194), Grow(1)]);
+    events.extend([Grow(5), Nothing, Nothing, Clamp(5), Restore(20), Expire(1), Nothing, Delete(0, 2), Insert(144)]);
+    events.extend([Nothing, Delete(16, 5)]);
+    let case = Case {
+        records: 32,
+        page_size: 5,
+        side: Side::End,
+        is_undecided: true,
+        begin: 1,
+        events,
+        steps: vec![Step::FullScan],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
