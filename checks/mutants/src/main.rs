@@ -224,5 +224,20 @@ fn copy(root: &Path, tree: &Path, rewritten: &[String]) -> Result<(), Failure> {
             fs::copy(&from, &to)?;
         }
     }
+    ["src", "tests"].iter().try_for_each(|it| remove_others(root, tree, Path::new(it)))
+}
+
+/// Removes the files in a folder of the copy that the checkout doesn't have any more.
+fn remove_others(root: &Path, tree: &Path, folder: &Path) -> Result<(), Failure> {
+    let Ok(entries) = fs::read_dir(tree.join(folder)) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        if entry.path().is_dir() {
+            remove_others(root, tree, &path)?;
+        } else if !root.join(&path).exists() && path != Path::new("src/mutant.rs") {
+            fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }

@@ -78,3 +78,59 @@ pub(super) fn read(walk: &mut Direction, log: &mut Log, mut before: impl FnMut(u
     }
     seen
 }
+
+fn down(plan: Plan) -> Direction {
+    Direction::Down(Box::new(Walk::new(plan)))
+}
+
+/// Adds records right before the last one.
+fn grow_before_last(records: &mut Vec<i64>, by: usize) {
+    let last = records.len() - 1;
+    let new = records.len() as i64 * 1_000;
+    records.splice(last..last, (0..by as i64).map(|it| new + it));
+}
+
+#[test]
+fn a_log_that_was_emptied_is_asked_for_three_times_at_offset_0() {
+    let mut walk = down(plan(10));
+    let seen = read(&mut walk, &mut Log::of(1..=30), |turn, records| {
+        if turn == 1 {
+            records.clear();
+        }
+    });
+    assert_eq!(walk.end(), Some(End::Emptied));
+    assert_eq!(seen.offsets.iter().rev().take_while(|it| **it == 0).count(), 3, "{seen:?}");
+    assert_eq!(seen.next, (1..=10).collect::<Vec<_>>());
+    // One empty page more or less is a fault of the server.
+    for empty in [1, 2] {
+        let mut walk = down(plan(10));
+        let mut kept = Vec::new();
+        let mut zeros = 0;
+        let seen = read(&mut walk, &mut Log::of(1..=30), |turn, records| {
+            if turn == 1 {
+                kept = std::mem::take(records);
+            }
+            zeros = if turn > 2 { zeros + 1 } else { 0 };
+            if zeros > empty {
+                records.append(&mut kept);
+            }
+        });
+        assert_eq!((seen.next.len(), walk.end()), (30, Some(End::Proved)), "{empty}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_log_that_grows_right_before_its_last_record_is_scanned_to_its_end() {
+    for (has_total, total) in [(false, TotalScope::Listing), (true, TotalScope::Listing), (true, TotalScope::Page)] {
+        for by in [[2, 5], [2, 3], [3, 3]] {
+            let mut walk = down(Plan { total, ..plan(10) });
+            let mut log = Log { has_total, ..Log::of((1..=30).chain([999_999])) };
+            let mut seen = read(&mut walk, &mut log, |turn, records| grow_before_last(records, by[turn % 2]));
+            assert_eq!(walk.end(), Some(End::Proved), "{has_total} {total:?} {by:?}: {seen:?}");
+            // At rest it takes 4 requests.
+            assert!(seen.offsets.len() <= 4 + 15, "{has_total} {total:?} {by:?}: {seen:?}");
+            seen.next.append(&mut seen.late);
+            assert!((1..=30).chain([999_999]).all(|it| seen.next.contains(&it)), "{seen:?}");
+        }
+    }
+}
