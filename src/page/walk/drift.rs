@@ -10,6 +10,75 @@ const WORTH: u64 = 16;
 /// For how many requests nothing is predicted after a wrong prediction.
 const PAUSE: u32 = 4;
 
+/// By how much a lost position raises the score of [`Losses`]. Each page that was expected lowers it by one.
+const LOSS: u32 = 64;
+
+/// From this score on, positions are lost too often to search for each.
+const OFTEN: u32 = 160;
+
+/// The highest score.
+const MOST_LOSSES: u32 = 256;
+
+/// For how many pages nothing is prefetched after one that should have been longer, at first and at most.
+const FIRST_PAUSE: u32 = 4;
+const LAST_PAUSE: u32 = 1_024;
+
+/// Within so many pages after a pause, the next one is twice as long.
+const SOON: u32 = 256;
+
+/// How often the position was lost lately. In an unstable order, a listing that gets records in the middle before every
+/// request would lose it with each page, and the scan would make no progress.
+#[derive(Debug, Default)]
+pub(super) struct Losses(u32);
+
+impl Losses {
+    /// Notes that the position was lost, or would have been.
+    pub(super) fn note_loss(&mut self) {
+        self.0 = (self.0 + LOSS).min(MOST_LOSSES);
+    }
+
+    /// Notes a page that showed the position where it was expected.
+    pub(super) fn note_expected(&mut self) {
+        self.0 = self.0.saturating_sub(1);
+    }
+
+    pub(super) fn are_frequent(&self) -> bool {
+        self.0 >= OFTEN
+    }
+}
+
+/// When to prefetch nothing. A page that is shorter than the one before, that ends with a seen record, or that doesn't
+/// show the position, tells that the windows behind it are requested in vain. In a log that grows with every request,
+/// each of these moves the end further away: so each such page doubles the pause, until the scan comes closer again.
+#[derive(Debug, Default)]
+pub(super) struct PrefetchCooldown {
+    /// For how many more pages nothing is prefetched.
+    left: u32,
+    /// The length of the last pause, and how many pages came since.
+    last: u32,
+    since: u32,
+}
+
+impl PrefetchCooldown {
+    /// Notes a page, and whether the windows behind it were requested in vain.
+    pub(super) fn note(&mut self, in_vain: bool) {
+        match self.left {
+            0 if in_vain => {
+                self.last =
+                    if self.since < SOON { (2 * self.last).clamp(FIRST_PAUSE, LAST_PAUSE) } else { FIRST_PAUSE };
+                (self.left, self.since) = (self.last, 0);
+            }
+            0 => self.since = self.since.saturating_add(1),
+            _ if in_vain => self.left = self.last,
+            _ => self.left -= 1,
+        }
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.left > 0
+    }
+}
+
 /// The shift of a listing, in records per request: positive if records are added at the head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Drift {
@@ -46,6 +115,11 @@ impl Drift {
     /// Notes that the pass has a position from here on: shifts before that say nothing about it.
     pub(super) fn note_start(&mut self) {
         self.since = 0;
+    }
+
+    /// Notes that it is unknown by how much the listing shifted since the last page.
+    pub(super) fn note_unknown(&mut self) {
+        (self.seen, self.since) = ([None; 2], 0);
     }
 
     /// Counts a response.

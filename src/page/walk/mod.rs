@@ -32,7 +32,7 @@ pub(super) mod verify;
 use crate::cursor::Cursor;
 use crate::page::fetch::prefetch::PrefetchHint;
 use crate::page::summary::{Counters, End};
-use crate::page::walk::drift::{Drift, Tail};
+use crate::page::walk::drift::{Drift, Losses, PrefetchCooldown, Tail};
 use crate::page::walk::growing_end::Chase;
 use crate::page::walk::head::Head;
 use crate::page::walk::memory::Memory;
@@ -81,6 +81,7 @@ pub(crate) struct Walk {
     /// How many pages in a row ended like that.
     stalls: u32,
     tail: Tail,
+    prefetch_cooldown: PrefetchCooldown,
     /// The head was requested to see whether the server returns more than one record at once.
     has_probed: bool,
     /// Records were added before the position since the scan began.
@@ -136,6 +137,7 @@ struct Scan {
     expected: u64,
     /// The position is lost.
     is_lost: bool,
+    losses: Losses,
     /// A page from this offset on was empty.
     beyond: Option<u64>,
     /// How many pages in a row were empty.
@@ -195,6 +197,7 @@ impl Walk {
             last_end: None,
             stalls: 0,
             tail: Tail::default(),
+            prefetch_cooldown: PrefetchCooldown::default(),
             has_probed: false,
             has_grown: false,
             restarts: 0,
@@ -241,7 +244,7 @@ impl Walk {
         let (offset, depth) = (cursor.offset(), cursor.delivered() - 1);
         let locator =
             Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, offset, depth, walk.plan.limit)
-                .of_scan_from_head(walk.plan.start == 0 && cursor.is_whole());
+                .of_cursor(walk.plan.start == 0 && cursor.is_whole());
         walk.before = memory;
         walk.scan.on_seen = true;
         walk.scan.position = Some(cursor.offset());
@@ -371,7 +374,8 @@ impl Walk {
         let end = latest.total.filter(|it| is_total || *it > latest.behind);
         // A page shorter than the request and than the page before may be the last one, unless a total says more. The
         // first page may be cut by the server; there, a number that may be a total is enough.
-        let more = latest.full || ((is_total || latest.is_first) && end.is_some_and(|it| it > latest.behind));
+        let is_full = latest.full && !self.prefetch_cooldown.is_on();
+        let more = is_full || ((is_total || latest.is_first) && end.is_some_and(|it| it > latest.behind));
         let step = u64::try_from(latest.received).ok()?.checked_sub(1).filter(|it| *it > 0 && more)?;
         Some(PrefetchHint { step, end })
     }
@@ -385,6 +389,7 @@ impl Walk {
             || self.last_page.is_some_and(|latest| latest.received == page.len());
         let behind = self.scan.offset.saturating_add(page.len() as u64);
         let is_first = self.last_page.is_none();
+        let is_shorter = self.last_page.is_some_and(|latest| page.len() < latest.received);
         self.last_page = Some(Latest { received: page.len(), behind, total, full, is_first });
         let mut deliveries = vec![Delivery::Skip; page.len()];
         if page.is_empty() {
@@ -394,6 +399,8 @@ impl Walk {
         }
         let delivered = deliveries.iter().filter(|it| **it != Delivery::Skip).count() as u64;
         self.counters.note_delivered(delivered);
+        let ends_new = matches!(deliveries.last(), Some(Delivery::Next(_)));
+        self.prefetch_cooldown.note(is_shorter || !ends_new);
         // Each restart brings what came to the head meanwhile, so that all of its requests may be productive.
         if self.counters.is_over(self.plan.max_unproductive_requests) || self.restarts > MOST_RESTARTS {
             if self.is_on_head() {

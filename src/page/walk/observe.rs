@@ -84,7 +84,8 @@ impl Walk {
     fn passed(&self, seen: &[RecordKey]) -> Option<(usize, u64)> {
         let all = self.scan.current();
         let (last, before) = seen.split_last().filter(|(_, before)| !before.is_empty())?;
-        let distance = all.distance(last)?;
+        // One without a number was seen elsewhere before.
+        let distance = all.distance(last).unwrap_or(u64::MAX);
         let distances = before.iter().enumerate().filter_map(|(index, id)| Some((index, all.distance(id)?)));
         distances.min_by_key(|(_, distance)| *distance).filter(|(_, least)| *least < distance)
     }
@@ -94,6 +95,10 @@ impl Walk {
         let all = self.scan.current();
         let (last, before) = seen.split_last()?;
         let distance = all.distance(last)?;
+        if distance > 0 && self.scan.losses.are_frequent() {
+            // Others were added between the two: a window that skips to the latter would miss it again.
+            return None;
+        }
         // A record without its neighbour may have moved on its own.
         let is_alone = before.last().is_some_and(|it| all.distance(it) != Some(distance + 1));
         if distance > 0 && is_alone && self.plan.order == Stability::Unstable { None } else { Some(distance) }
@@ -135,8 +140,9 @@ impl Walk {
         if !self.plan.rules.go_back || scan.seen.is_empty() || (singles && !scan.on_seen) {
             return true;
         }
-        if self.scan.locator.is_some() {
-            return self.locate(|locator, offset| locator.examine(offset, page));
+        let goes_on = self.goes_on_despite_losses(page);
+        if goes_on || self.scan.locator.is_some() {
+            return goes_on || self.locate(|locator, offset| locator.examine(offset, page));
         }
         // In an unstable order, a seen record after unseen ones may have moved there, past others that are still to
         // come. A page that begins with a seen record skips nothing. In a stable order, any seen record shows the
@@ -158,6 +164,24 @@ impl Walk {
             return false;
         }
         self.locate(|locator, offset| locator.examine(offset, page))
+    }
+
+    /// In an unstable order: whether the position was lost so often lately that the scan goes on where it sees the
+    /// record delivered last, wherever in the page that one is. That one may have moved there alone; but a scan that
+    /// looks for three records in their order each time would never end.
+    fn goes_on_despite_losses(&mut self, page: &[RecordKey]) -> bool {
+        let keys = self.scan.current();
+        let applies = self.plan.order == Stability::Unstable && !self.is_resuming && self.scan.losses.are_frequent();
+        if !(applies && page.iter().any(|it| keys.distance(it) == Some(0))) {
+            return false;
+        }
+        let expected = page.get(usize::try_from(self.scan.expected).unwrap_or(usize::MAX));
+        let is_expected = expected.is_some_and(|it| keys.distance(it) == Some(0));
+        if !is_expected {
+            self.scan.losses.note_loss();
+        }
+        self.scan.locator = None;
+        true
     }
 
     /// Whether a page shows the position that was requested to see what follows a record that stood alone. `None` if it
@@ -211,7 +235,8 @@ impl Walk {
             keys if began_at_head => (keys.first_ones(), keys.count()),
             _ => (self.head.anchors().to_vec(), self.delivered_before + scan.seen.count()),
         };
-        Locator::new(memory, head, self.plan.order, position, delivered.saturating_sub(1), self.plan.limit)
+        let depth = delivered.saturating_sub(1);
+        Locator::new(memory, head, self.plan.order, position, depth, self.plan.limit)
     }
 
     /// Runs a step of the search for the position. Returns whether it was found.
@@ -236,6 +261,7 @@ impl Walk {
         self.counters.excused += u64::from(self.is_resuming);
         if !scan.is_lost {
             self.counters.lost_positions += 1;
+            scan.losses.note_loss();
             // The position is likely to be lost again: let windows overlap by more for a while.
             scan.extra_overlap = (2 * scan.extra_overlap + 1).min(u64::from(limit / 4));
         }
@@ -254,6 +280,8 @@ impl Walk {
         (scan.locator, scan.offset, scan.position, scan.restart) = (None, 0, None, true);
         scan.drift = scan.drift.for_next_pass();
         if std::mem::take(&mut self.is_resuming) {
+            // Nothing was lost on the way: the windows from the head on needn't overlap by more than others.
+            scan.extra_overlap = 0;
             self.restart_head = Some(Head::default());
         } else {
             self.restarts += 1;
@@ -288,9 +316,11 @@ impl Walk {
         }
         if view.last_seen == Some(view.expected) && !scan.is_lost {
             scan.extra_overlap /= 2;
+            scan.losses.note_expected();
         }
         self.has_grown |= shift.is_some_and(|it| it > 0);
         match shift {
+            None if scan.position.is_some() => scan.drift.note_unknown(),
             None => scan.drift.note_start(),
             Some(shift) if !view.singles => scan.drift.note_shift(shift),
             Some(_) => {}
@@ -345,7 +375,7 @@ impl Walk {
     fn behind_from(&self, seen: &[RecordKey], is_passed: bool) -> Option<usize> {
         let all = self.scan.current();
         let last = seen.last().filter(|_| seen.len() > 1)?;
-        if all.distance(last)? > 0 && !is_passed {
+        if !is_passed && all.distance(last)? > 0 {
             return None;
         }
         let mut above = u64::MAX;

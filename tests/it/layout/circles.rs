@@ -75,7 +75,7 @@ impl Modules {
 fn exports(code: &str) -> Vec<Import> {
     let uses = code.match_indices("use ").filter(|(at, _)| {
         let line = code[..*at].rsplit('\n').next().unwrap_or_default();
-        line.trim_start().starts_with("pub")
+        line.trim_start().starts_with("pub") && !line.ends_with(char::is_alphanumeric)
     });
     uses.flat_map(|(at, _)| imports(&code[at + "use ".len()..])).collect()
 }

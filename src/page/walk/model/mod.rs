@@ -16,6 +16,7 @@ mod check;
 mod history;
 mod network;
 mod scan;
+mod steady;
 mod toward_head;
 mod verify;
 

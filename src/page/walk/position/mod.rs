@@ -25,6 +25,9 @@ const UPS_FIRST: u32 = 2;
 /// After so many windows in a row that start with the same record, the server is taken to clamp larger offsets.
 const CLAMPED: u32 = 3;
 
+/// If more than so many pages lie between a page and the last record, the search skips them.
+const SKIPPED_PAGES: u64 = 4;
+
 /// How many of the last records may be gone.
 const FEW_GONE: u32 = 5;
 
@@ -102,6 +105,8 @@ pub(super) struct Locator {
     limit: u64,
     /// The scan began at the head, and was resumed.
     from_head: bool,
+    /// The scan lost the position itself, a few requests after it delivered the last record.
+    is_recent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,24 +172,24 @@ impl Locator {
             left,
             limit: limit.into(),
             from_head: false,
+            is_recent: true,
         }
     }
 
-    /// Notes that the position is that of a cursor whose scan began at the head.
-    pub(super) fn of_scan_from_head(mut self, from_head: bool) -> Self {
-        self.from_head = from_head;
+    /// Notes that the position is that of a cursor, and whether its scan began at the head.
+    pub(super) fn of_cursor(mut self, from_head: bool) -> Self {
+        (self.from_head, self.is_recent) = (from_head, false);
         self
     }
 
     /// Examines the records that stand from `offset` on.
     pub(super) fn examine(&mut self, offset: u64, page: &[RecordKey]) -> Found {
-        let remembered: Vec<(usize, u32)> =
-            page.iter().enumerate().filter_map(|(index, id)| Some((index, self.memory.distance(id)?))).collect();
+        let remembered = self.remembered(page);
         let evidence = self.evidence(&remembered, offset, page.len());
         match (self.way, evidence) {
             (Way::Landmark | Way::Confirmed, _) if !remembered.is_empty() => return Found::Here,
             (Way::Head(found), _) => return self.examine_head(found, offset, page),
-            (_, Some(Evidence::Certain)) => return Found::Here,
+            (_, Some(Evidence::Certain)) => return self.skip_to_last(offset, page.len(), &remembered),
             (_, Some(Evidence::Shifted { to, head })) => {
                 if let Some(found) = self.examine_shifted(to, head, offset, &remembered) {
                     return found;
@@ -211,6 +216,19 @@ impl Locator {
             return self.request(target);
         }
         self.next()
+    }
+
+    /// Returns the remembered records of a page: the index of each, and its distance from the last one.
+    fn remembered(&self, page: &[RecordKey]) -> Vec<(usize, u32)> {
+        let all = page.iter().enumerate().filter_map(|(index, id)| Some((index, self.memory.distance(id)?)));
+        let mut all: Vec<(usize, u32)> = all.collect();
+        if self.is_recent
+            && let Some(last) = all.iter().position(|(_, distance)| *distance == 0)
+        {
+            // What stands behind the last record was delivered long ago, and is pushed down with it.
+            all.truncate(last + 1);
+        }
+        all
     }
 
     /// The run was found in the window at `found`, and this page begins where the old head should be by that. If the
@@ -330,6 +348,21 @@ impl Locator {
         evidence.filter(|_| !is_cut)
     }
 
+    /// The page shows the position, but may end far above it. If so, requests where the last record should be: in pages
+    /// of a few records, many would lie between.
+    fn skip_to_last(&mut self, offset: u64, page_len: usize, remembered: &[(usize, u32)]) -> Found {
+        let far = SKIPPED_PAGES * (page_len.max(2) as u64 - 1);
+        let ends_above = remembered.last().is_some_and(|it| it.0 + 1 == page_len && u64::from(it.1) > far);
+        if ends_above && self.order == Stability::Stable && !self.is_recent && self.tried.is_empty() {
+            self.size = self.size.max(page_len as u64);
+            if let Some(target) = self.estimate(offset, remembered) {
+                self.way = Way::Estimate;
+                return self.request(target);
+            }
+        }
+        Found::Here
+    }
+
     /// Returns the records of the head that were delivered before the part of the run that was found.
     fn others(&self) -> Vec<u64> {
         let is_of_run = |id: &u64| self.memory.distance_of(*id).is_some_and(|it| it <= self.found_from);
@@ -358,7 +391,8 @@ impl Locator {
 
     /// Returns where the position should be by the lowest remembered record.
     fn estimate(&mut self, offset: u64, remembered: &[(usize, u32)]) -> Option<u64> {
-        let (index, distance) = *remembered.last()?;
+        // Where the last record itself is seen without those before it, the window before this one shows more.
+        let (index, distance) = *remembered.last().filter(|(_, distance)| *distance > 0 || !self.is_recent)?;
         let at = offset.saturating_add(index as u64);
         if self.landmark.is_none_or(|(closest, _)| distance < closest) {
             self.landmark = Some((distance, at));
@@ -385,7 +419,10 @@ impl Locator {
         let spare = run.saturating_sub(FEW_GONE.into()).min(run / 2 + FEW).saturating_sub(needed);
         let near = self.size.max(2) - 1;
         let below = offset.saturating_add(received.max(2) - 1).saturating_add(spare);
-        let step = if is_first { near } else { near.saturating_add(spare) };
+        let far = near.saturating_add(spare);
+        // A short page near the end says little about how many records the server returns at once.
+        let short = if received < self.limit { far.min(self.limit.max(2) - 1).max(near) } else { near };
+        let step = if is_first { short } else { far };
         let above = (offset > 0).then(|| offset.saturating_sub(step));
         // A page with room for more is most likely the last one: look below it at the end of the search.
         let is_last = received < self.limit;

@@ -16,7 +16,7 @@ fn memory(last: i64, run: i64, landmarks: &[i64]) -> Memory {
 /// The search for a position behind record 1,500 of a log whose first record is 1, in pages of 100.
 fn behind_1500(order: Stability, landmarks: &[i64]) -> Locator {
     let head = (1..=65).map(|id| key(id).fingerprint()).collect();
-    Locator::new(memory(1_500, 64, landmarks), head, order, 1_499, 1_499, 100).of_scan_from_head(true)
+    Locator::new(memory(1_500, 64, landmarks), head, order, 1_499, 1_499, 100).of_cursor(true)
 }
 
 /// Searches a log. Returns the offsets of the windows, and how the search ended.

@@ -9,6 +9,8 @@ use actionlog::{IntegrationClient, Summary, UnleashClient, Verdict};
 
 use crate::support::{fake_with_logs, log_text};
 
+mod in_flight;
+
 fn client(server: &FakeServer, total: TotalScope) -> IntegrationClient {
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(server.http_client());
     client.total_scope(total).build().unwrap()
