@@ -47,6 +47,7 @@
 //! | know what went wrong, and whether it is retried | [Errors and retries](guide::errors_and_retries) |
 //! | send keys, tokens that expire, signatures, certificates | [Authentication](guide::authentication) |
 //! | set timeouts, limits, metrics, proxies | [Running it](guide::running_it) |
+//! | read with several machines, or ask in SQL | [Many machines](guide::many_machines) |
 //! | replace a loop of `skip += take` | [From an offset loop](guide::from_an_offset_loop) |
 //! | look something up | [Questions](guide::questions) |
 //!

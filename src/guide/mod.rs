@@ -10,6 +10,7 @@
 //! | [`errors_and_retries`] | What went wrong, is it retried, and what do I do? |
 //! | [`authentication`] | How do I send keys, tokens that expire, signatures, client certificates? |
 //! | [`running_it`] | What do I set in production: timeouts, limits, metrics, proxies? |
+//! | [`many_machines`] | When is one machine enough, and how do several read one log or answer SQL? |
 //! | [`from_an_offset_loop`] | I have a loop of `skip += take`. What is wrong with it, and what replaces it? |
 //! | [`questions`] | Short questions, short replies. |
 //!
@@ -40,6 +41,9 @@ pub mod authentication {}
 
 #[doc = include_str!("running_it.md")]
 pub mod running_it {}
+
+#[doc = include_str!("many_machines.md")]
+pub mod many_machines {}
 
 #[doc = include_str!("from_an_offset_loop.md")]
 pub mod from_an_offset_loop {}
