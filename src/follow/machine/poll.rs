@@ -241,7 +241,7 @@ impl Machine {
 
     /// The walk found what it had delivered before the remembered records: they are known again one after another.
     fn begin_below(&mut self, page: &[Sighting], passed: &[bool]) {
-        let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty() && self.before.is_none()) else { return };
+        let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty()) else { return };
         if passed.contains(&true) && !page.iter().any(|it| end.contains(&it.key)) {
             self.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
             (self.is_below, self.state.has_left) = (true, true);

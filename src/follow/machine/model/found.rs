@@ -91,7 +91,7 @@ fn a_first_scan_that_is_killed_while_it_reads_again_from_the_head_passes_over_no
 
 #[test]
 fn a_walk_to_the_end_that_goes_back_to_old_ground_delivers_nothing_of_it_again() {
-    use Event::{Burst, Change, Clamp, Delete, Empty, EmptyAll, Expire, Grow, Insert, Nothing, Restore};
+    use Event::{Burst, Change, Clamp, Delete, Empty, EmptyAll, Expire, Grow, Insert, Nothing, Restore, Retire};
     let case = |records, page_size, begin, events| Case {
         records,
         page_size,
@@ -113,6 +113,10 @@ fn a_walk_to_the_end_that_goes_back_to_old_ground_delivers_nothing_of_it_again()
     let mut events = vec![EmptyAll, Grow(5), Burst(5), Insert(171), Insert(0), Grow(2), Nothing, Delete(0, 1)];
     events.extend([Change(0), Restore(7), Empty]);
     run(&case(0, 8, 0, events)).unwrap();
+    // It had begun again before, and had found nothing of what was remembered then.
+    let mut events = vec![Restore(27), Retire(8), Expire(6), Empty, Change(0), Delete(0, 3), Nothing, Nothing];
+    events.extend([Restore(14), Insert(218), Nothing, Nothing, Delete(0, 1), Delete(128, 5)]);
+    run(&case(78, 2, 0, events)).unwrap();
 }
 
 #[test]
