@@ -53,8 +53,8 @@ pub(crate) struct Since {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Piece {
     Part(Part),
-    /// All that the scan wants: it stops at a time.
-    Newest,
+    /// All that the scan wants: it stops at a time. The part is the whole listing, and names its server.
+    Newest(Part),
 }
 
 /// What reading a piece came to.
@@ -130,7 +130,8 @@ impl Scan {
     /// Returns what is read by itself: about so many parts of the listing, or all that is newer than a time.
     pub(crate) async fn pieces(&self, profiles: &Profiles, parts: usize) -> Result<Vec<Piece>, Problem> {
         if self.since.is_some() {
-            return Ok(vec![Piece::Newest]);
+            let whole = with_listing!(self.listing(profiles)?, |listing| listing.parts_of(u64::MAX)?.next());
+            return Ok(whole.into_iter().map(Piece::Newest).collect());
         }
         Ok(self.cut(profiles, parts).await?.into_iter().map(Piece::Part).collect())
     }
@@ -158,13 +159,13 @@ impl Scan {
         let since = self.since;
         match self.listing(profiles)? {
             AnyListing::Arklow(listing) => {
-                read::<_, ActionRecord>(of_piece(listing, piece, since), number, schema, sink).await
+                read::<_, ActionRecord>(of_piece(listing, piece, since).await?, number, schema, sink).await
             }
             AnyListing::Integration(listing) => {
-                read::<_, ActionLog>(of_piece(listing, piece, since), number, schema, sink).await
+                read::<_, ActionLog>(of_piece(listing, piece, since).await?, number, schema, sink).await
             }
             AnyListing::Unleash(listing) => {
-                read::<_, ActionSetEvent>(of_piece(listing, piece, since), number, schema, sink).await
+                read::<_, ActionSetEvent>(of_piece(listing, piece, since).await?, number, schema, sink).await
             }
         }
     }
@@ -179,12 +180,20 @@ fn ordered<Q: Paginate>(listing: Listing<Q>, stability: Option<actionlog::page::
 }
 
 /// Returns the listing of one piece.
-fn of_piece<Q: Paginate>(listing: Listing<Q>, piece: Piece, since: Option<Since>) -> Listing<Q> {
-    match (piece, since) {
-        (Piece::Part(part), _) => listing.part(part),
-        (Piece::Newest, Some(Since { after, at_once })) => listing.prefetch(at_once).since(after),
-        (Piece::Newest, None) => listing,
+async fn of_piece<Q: Paginate>(listing: Listing<Q>, piece: Piece, since: Option<Since>) -> Result<Listing<Q>, Problem> {
+    let whole = match piece {
+        Piece::Part(part) => return Ok(listing.part(part)),
+        Piece::Newest(whole) => whole,
+    };
+    // The profile of this process may be that of another server. A part of another listing is an error before anything
+    // is requested.
+    if let Some(Err(error)) = listing.clone().part(whole).max_items(0).items().next().await {
+        return Err(Problem::Api(error));
     }
+    Ok(match since {
+        Some(Since { after, at_once }) => listing.prefetch(at_once).since(after),
+        None => listing,
+    })
 }
 
 /// Looks for the end of a listing without a total, and cuts it there. The end is where no record was: what comes behind

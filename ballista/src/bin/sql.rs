@@ -1,6 +1,7 @@
 //! Asks the logs in SQL, on this machine or on a cluster.
 
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use actionlog_ballista::datafusion::arrow::array::RecordBatch;
 use actionlog_ballista::datafusion::arrow::{csv, json, util::pretty::pretty_format_batches};
 use actionlog_ballista::datafusion::error::DataFusionError;
 use actionlog_ballista::datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use actionlog_ballista::datafusion::logical_expr::LogicalPlan;
 use actionlog_ballista::datafusion::prelude::{SessionConfig, SessionContext};
 use actionlog_ballista::datafusion::sql::parser::DFParser;
 use actionlog_ballista::{DEFAULT, Ledger, Logs, NOT_PROVED, Options, Profiles};
@@ -96,15 +98,55 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
     let ledger = logs.ledger();
     for text in statements(args)? {
         for statement in DFParser::parse_sql(&text)? {
-            let plan = session.state().statement_to_plan(statement).await?;
+            let mut plan = session.state().statement_to_plan(statement).await?;
+            let copy = Copy::of(&mut plan);
             let before = ledger.entries().len();
             let rows = session.execute_logical_plan(plan).await?.collect().await;
             report(&ledger, before);
-            write(&rows?, args.format)?;
+            let rows = rows?;
+            if let Some(copy) = copy {
+                copy.keep()?;
+            }
+            write(&rows, args.format)?;
         }
     }
     let is_proved = ledger.entries().iter().all(|it| it.verdict == "complete");
     Ok(if is_proved { 0 } else { 3 })
+}
+
+/// A file that a `COPY` writes. It has another name until all rows are proved: that they aren't may show once most of
+/// them are written, and what was there before stays.
+struct Copy {
+    written: PathBuf,
+    wanted: PathBuf,
+}
+
+impl Copy {
+    /// Has a `COPY` to a single file on this machine write another one. A folder, or a store, is written as it is.
+    fn of(plan: &mut LogicalPlan) -> Option<Self> {
+        let LogicalPlan::Copy(copy) = plan else { return None };
+        let wanted = Path::new(&copy.output_url);
+        let is_file = !copy.output_url.contains("://") && !copy.output_url.ends_with('/') && !wanted.is_dir();
+        let (stem, extension) = (wanted.file_stem()?.to_str()?, wanted.extension()?.to_str()?);
+        if !is_file || !copy.partition_by.is_empty() {
+            return None;
+        }
+        let written = wanted.with_file_name(format!("{stem}.partial-{}.{extension}", std::process::id()));
+        let it = Self { wanted: wanted.to_owned(), written };
+        copy.output_url = it.written.to_str()?.to_owned();
+        Some(it)
+    }
+
+    fn keep(self) -> std::io::Result<()> {
+        std::fs::rename(&self.written, &self.wanted)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // Nothing is there any more if it was kept.
+        drop(std::fs::remove_file(&self.written));
+    }
 }
 
 fn session(args: &Args, logs: &Logs) -> Result<SessionContext, DataFusionError> {

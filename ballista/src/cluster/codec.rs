@@ -20,7 +20,7 @@ use crate::scan::Scan;
 const MAGIC: &[u8] = b"actionlog-ballista\n";
 
 /// The version of plans. It changes with anything that plans hold, and with what they mean.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The version of this crate, for messages.
 const PACKAGE: &str = env!("CARGO_PKG_VERSION");

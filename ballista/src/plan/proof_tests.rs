@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use super::*;
 use crate::plan::read_parts::ReadPartsExec;
 use crate::plan::source_of;
-use crate::scan::Log;
+use crate::scan::{Log, Since};
 
 struct Case {
     _port: Server,
@@ -116,4 +116,19 @@ async fn an_invalid_record_without_an_id_that_two_parts_deliver_is_a_doubt() {
         assert_eq!(rows, if entry.verdict == "complete" { 500 } else { 501 });
         assert!(entry.repeated >= 19, "{entry:?}");
     }
+}
+
+#[tokio::test]
+async fn a_scan_that_stops_at_a_time_reads_only_the_server_that_it_was_planned_for() {
+    let (mut here, there) = (case().await, case().await);
+    here.scan.since = Some(Since { after: chrono::DateTime::UNIX_EPOCH, at_once: 3 });
+    here.parts = here.scan.pieces(&here.profiles, 4).await.unwrap();
+    let report = Report::Ledger(Arc::default());
+    let demand = Demand { parts: 1, at_once: 1, verify: false, allow_unverified: false, report };
+    assert_eq!(here.rows_of(here.read(), demand.clone()).await.unwrap(), 500);
+    // An executor whose environment names another server.
+    let source = source_of(&here.parts, 2).unwrap();
+    let read = ReadPartsExec::new(source, here.scan.clone(), vec![1], Arc::clone(&there.profiles)).unwrap();
+    let error = here.rows_of(Arc::new(read), demand).await.unwrap_err().to_string();
+    assert!(error.contains("belongs to another listing") && error.contains("the server"), "{error}");
 }

@@ -100,6 +100,29 @@ async fn statements_come_from_the_input_and_parquet_is_written_and_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_fails_leaves_no_file_and_keeps_the_one_before() {
+    let fake = Fake::start(300).await;
+    let folder = std::env::temp_dir().join(format!("actionlog-sql-failed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("keys.csv");
+    // The total of the integration logs is known to be one, that of Arklow isn't: its rows are refused, behind others.
+    let both = "SELECT key FROM integration_logs UNION ALL SELECT key FROM arklow_records";
+    let copy = |query: &str| format!("COPY ({query}) TO '{}'", path.display());
+    let one = [("INTEGRATION_LOGS_TOTAL_SCOPE", "listing"), ("INTEGRATION_LOGS_ORDER", "stable")];
+    let files = || std::fs::read_dir(&folder).unwrap().count();
+    let (status, _, notes) = run(&fake, &one, &["-c", &copy(both)], "").await;
+    assert_eq!((status, files()), (4, 0), "{notes}");
+    let (status, _, notes) = run(&fake, &one, &["-c", &copy("SELECT key FROM integration_logs")], "").await;
+    let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
+    assert_eq!((status, files(), lines()), (0, 1, 301), "{notes}");
+    let (status, _, notes) = run(&fake, &one, &["-c", &copy(both)], "").await;
+    assert_eq!((status, files(), lines()), (4, 1, 301), "{notes}");
+    let (status, _, notes) = run(&fake, &one, &["--allow-unverified", "-c", &copy(both)], "").await;
+    assert_eq!((status, files(), lines()), (3, 1, 601), "{notes}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_engines_read_what_is_copied() {
     // A Python that has duckdb and pyarrow: .ci/ballista installs them where pip can.
     let Ok(python) = std::env::var("ENGINES") else { return };
