@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actionlog_ballista::datafusion::arrow::array::RecordBatch;
 use actionlog_ballista::datafusion::arrow::{csv, json, util::pretty::pretty_format_batches};
@@ -59,6 +60,12 @@ struct Args {
     /// The most memory for rows, in megabytes [default: unlimited]
     #[arg(long, value_name = "MB")]
     memory: Option<usize>,
+    /// The longest time of a statement, after which it is an error [default: unlimited]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
+    /// How often to say that a statement still runs
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    progress: u64,
     /// How rows are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -101,7 +108,8 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
             let mut plan = session.state().statement_to_plan(statement).await?;
             let copy = Copy::of(&mut plan);
             let before = ledger.entries().len();
-            let rows = session.execute_logical_plan(plan).await?.collect().await;
+            let frame = session.execute_logical_plan(plan).await?;
+            let rows = watched(args, frame.collect()).await;
             report(&ledger, before);
             let rows = rows?;
             if let Some(copy) = copy {
@@ -112,6 +120,27 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
     }
     let is_proved = ledger.entries().iter().all(|it| it.verdict == "complete");
     Ok(if is_proved { 0 } else { 3 })
+}
+
+/// Says now and then that a statement still runs, and ends it after its time: it waits for an executor, and for a server
+/// that is away.
+async fn watched<T>(args: &Args, work: impl Future<Output = Result<T, DataFusionError>>) -> Result<T, DataFusionError> {
+    let (mut work, began) = (std::pin::pin!(work), Instant::now());
+    let end = args.timeout.map(Duration::from_secs);
+    loop {
+        let left = end.map_or(Duration::MAX, |it| it.saturating_sub(began.elapsed()));
+        match tokio::time::timeout(left.min(Duration::from_secs(args.progress)), work.as_mut()).await {
+            Ok(result) => return result,
+            Err(_) if end.is_some_and(|it| began.elapsed() >= it) => {
+                let why = format!("not completed within {} s", args.timeout.unwrap_or_default());
+                return Err(DataFusionError::Execution(why));
+            }
+            Err(_) => eprintln!(
+                "still running after {} s (it waits for an executor, and for a server that is away)",
+                began.elapsed().as_secs()
+            ),
+        }
+    }
 }
 
 /// A file that a `COPY` writes. It has another name until all rows are proved: that they aren't may show once most of

@@ -122,6 +122,27 @@ async fn a_copy_that_fails_leaves_no_file_and_keeps_the_one_before() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Without executors, a query waits for one.
+#[cfg(feature = "cluster")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_waits_says_so_and_ends_after_its_time() {
+    let fake = Fake::start(10).await;
+    let mut cluster = crate::processes::Cluster::without_executors();
+    while tokio::net::TcpStream::connect(("127.0.0.1", cluster.port)).await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let url = cluster.url();
+    let ask = ["--scheduler", &url, "--format", "csv", "-c", "SELECT COUNT(*) AS n FROM integration_logs"];
+    let (status, rows, notes) =
+        run(&fake, &KNOWN, &[&ask[..], &["--timeout", "3", "--progress", "1"]].concat(), "").await;
+    assert_eq!((status, rows.as_str()), (1, ""), "{notes}");
+    assert!(notes.contains("still running after 1 s") && notes.contains("not completed within 3 s"), "{notes}");
+    // One that comes is found.
+    cluster.add_executor("--tasks 2", &fake.variables(&KNOWN));
+    let (status, rows, notes) = run(&fake, &KNOWN, &[&ask[..], &["--timeout", "60"]].concat(), "").await;
+    assert_eq!((status, rows.as_str()), (0, "n\n10\n"), "{notes}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_engines_read_what_is_copied() {
     // A Python that has duckdb and pyarrow: .ci/ballista installs them where pip can.
