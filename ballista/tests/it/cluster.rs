@@ -7,6 +7,25 @@ use crate::program::run;
 use crate::support::{Fake, KNOWN, unverified, verified};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_reads_one_part_or_several() {
+    let fake = Fake::start(2_000).await;
+    let cluster = Cluster::start(2, 2, &fake.variables(&KNOWN));
+    cluster.ready().await;
+    let sql = "SELECT outcome, COUNT(*), COUNT(DISTINCT key), MIN(timestamp) FROM integration_logs \
+               GROUP BY outcome ORDER BY outcome";
+    let expected = fake.session(verified(), &KNOWN).text(sql).await;
+    // Four tasks have one part each, or up to three. (A part is a number of whole pages.)
+    for (wanted, parts) in [(1, 1), (4, 4), (16, 11)] {
+        let mut options = verified();
+        (options.parts, options.parts_at_once) = (Some(wanted), 4);
+        let many = cluster.ask(&fake, options);
+        assert_eq!(many.text(sql).await, expected, "{wanted}");
+        let last = many.last();
+        assert_eq!((last.parts, last.rows, last.verdict.as_str()), (parts, 2_000, "complete"), "{wanted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_executors_return_what_one_process_does() {
     let fake = Fake::start(2_000).await;
     let cluster = Cluster::start(2, 2, &fake.variables(&KNOWN));
