@@ -127,7 +127,7 @@ async fn error_bodies_of_every_format_keep_the_kind_of_their_status() {
         (br#""the tenant is gone""#, Some("the tenant is gone")),
         (b"42", None),
         // Cut off inside a character.
-        (b"closed: caf\xc3", Some("closed: caf")),
+        (b"closed: al fin\xc3", Some("closed: al fin")),
         (b"  \n ", None),
         (b"plain words", Some("plain words")),
         (b"\r\n  first line \r\nsecond line", Some("first line")),
