@@ -122,8 +122,8 @@ async fn run(args: &Args) -> Result<u8, DataFusionError> {
     Ok(if is_proved { 0 } else { 3 })
 }
 
-/// Says now and then that a statement still runs, and ends it after its time: it waits for an executor, and for a server
-/// that is away.
+/// Says now and then that a statement still runs, and ends it after its time. What it may wait for is an executor, or a
+/// server that is away.
 async fn watched<T>(args: &Args, work: impl Future<Output = Result<T, DataFusionError>>) -> Result<T, DataFusionError> {
     let (mut work, began) = (std::pin::pin!(work), Instant::now());
     let end = args.timeout.map(Duration::from_secs);
