@@ -125,18 +125,13 @@ impl<'a> View<'a> {
         newer.zip(table.index(older)).is_some_and(|(newer, older)| newer + 1 == older)
     }
 
-    /// Whether this record stands below known ones in the page. Where records move, one alone may have moved there.
+    /// Whether the page shows known records above this one.
     fn is_below(&self, index: usize, is_stable: bool, table: &Table) -> bool {
-        let newer = match self.side {
-            Side::Head => &self.page[..index],
-            Side::End => &self.page[index + 1..],
-        };
-        let mut known = newer.iter().map(|it| table.index(&it.key)).collect::<Vec<_>>();
-        if self.side == Side::End {
-            known.reverse();
+        let key = |it: &'a Sighting| &it.key;
+        match self.side {
+            Side::Head => table.is_shown(self.page[..index].iter().map(key), is_stable),
+            Side::End => table.is_shown(self.page[index + 1..].iter().rev().map(key), is_stable),
         }
-        let is_run = |two: &[Option<usize>]| two[0].zip(two[1]).is_some_and(|(newer, older)| newer < older);
-        if is_stable { known.iter().any(Option::is_some) } else { known.windows(2).any(is_run) }
     }
 
     /// Towards the end, a walk that began again from the head passes old ground before it comes to known records.

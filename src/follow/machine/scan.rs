@@ -181,8 +181,9 @@ impl Machine {
             let is_past = pass(since, page, deliveries);
             // Where records may move, an old one that stands alone may have moved there.
             let needed = if self.is_stable() { 1 } else { 2.min(page.len()) };
-            if is_past && self.older(page) >= needed {
-                self.remember_older(page);
+            let older = self.older(page);
+            if is_past && older.len() >= needed {
+                self.remember_older(older);
                 walk.stop(End::Since);
             }
             return Vec::new();
@@ -274,7 +275,9 @@ impl Machine {
             }
             self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
         }
-        let has_come = before.as_ref().is_some_and(|it| !is_resumed || self.shows(page, it));
+        let is_stable = self.is_stable();
+        let shows = |it: &Table| it.is_shown(page.iter().map(|it| &it.key), is_stable);
+        let has_come = before.as_ref().is_some_and(|it| !is_resumed || shows(it));
         self.join(before, has_come && !walk.has_restarted());
         self.advance_position(walk, page, deliveries);
         found
@@ -293,13 +296,6 @@ impl Machine {
                 self.state.before = None;
             }
         }
-    }
-
-    /// Whether a page shows where the records of a table stand. Where records move, one alone may have moved there.
-    fn shows(&self, page: &[Sighting], table: &Table) -> bool {
-        let places: Vec<_> = page.iter().map(|it| table.index(&it.key)).collect();
-        let is_run = |two: &[Option<usize>]| two[0].zip(two[1]).is_some_and(|(newer, older)| newer < older);
-        if self.is_stable() { places.iter().any(Option::is_some) } else { places.windows(2).any(is_run) }
     }
 
     /// Remembers a record of the first scan that stands below `above` in its page. `is_old`: it was delivered before
@@ -331,14 +327,15 @@ impl Machine {
         }
     }
 
-    /// How many records at the end of a page are older than asked for.
-    fn older(&self, page: &[Sighting]) -> usize {
-        page.iter().rev().take_while(|it| it.time.is_some() && !self.is_wanted(it)).count()
+    /// The records at the end of a page that are older than asked for.
+    fn older<'a>(&self, page: &'a [Sighting]) -> &'a [Sighting] {
+        let older = page.iter().rev().take_while(|it| it.time.is_some() && !self.is_wanted(it)).count();
+        &page[page.len() - older..]
     }
 
-    /// The records at the end of this page are older than asked for: what stands above them is read next, oldest first.
-    fn remember_older(&mut self, page: &[Sighting]) {
-        let entries: Vec<_> = page[page.len() - self.older(page)..].iter().map(|it| self.entry(it)).collect();
+    /// These records are older than asked for: what stands above them is read next, oldest first.
+    fn remember_older(&mut self, older: &[Sighting]) {
+        let entries: Vec<_> = older.iter().map(|it| self.entry(it)).collect();
         self.state.head = Some(Table::of(entries, self.settings.remembered()));
     }
 

@@ -88,6 +88,14 @@ impl Table {
         usize::try_from(self.first.wrapping_sub(*number)).ok()
     }
 
+    /// Whether records, the newest first, show where those of the table stand. Where records move, one alone may have
+    /// moved there: it takes two in a row in their order.
+    pub(crate) fn is_shown<'a>(&self, keys: impl Iterator<Item = &'a RecordKey>, is_stable: bool) -> bool {
+        let places: Vec<_> = keys.map(|it| self.index(it)).collect();
+        let is_run = |two: &[Option<usize>]| two[0].zip(two[1]).is_some_and(|(newer, older)| newer < older);
+        if is_stable { places.iter().any(Option::is_some) } else { places.windows(2).any(is_run) }
+    }
+
     pub(crate) fn rposition(&self, is_wanted: impl FnMut(&Entry) -> bool) -> Option<usize> {
         self.entries.iter().rposition(is_wanted)
     }
