@@ -140,30 +140,30 @@ impl Walk {
         if !self.plan.rules.go_back || scan.seen.is_empty() || (singles && !scan.on_seen) {
             return true;
         }
-        let goes_on = self.goes_on_despite_losses(page);
-        if goes_on || self.scan.locator.is_some() {
-            return goes_on || self.locate(|locator, offset| locator.examine(offset, page));
-        }
-        // In an unstable order, a seen record after unseen ones may have moved there, past others that are still to
-        // come. A page that begins with a seen record skips nothing. In a stable order, any seen record shows the
-        // position.
-        let may_be_elsewhere = self.plan.order == Stability::Unstable
-            && self.scan.offset > 0
-            && !page.first().is_some_and(|it| self.is_of_pass(it));
-        let is_predicted = self.scan.drift.predicted() > 0;
-        // Behind the position, a seen record that moved there, or that is listed twice, may begin the window as well.
-        let may_be_elsewhere =
-            may_be_elsewhere || (is_predicted && self.plan.order == Stability::Unstable && !self.continues(page));
-        let may_be_elsewhere = may_be_elsewhere && !self.is_pushed_at_end(page);
-        if !may_be_elsewhere && page.iter().any(|id| self.is_of_pass(id)) {
+        if self.goes_on_despite_losses(page) {
             return true;
         }
-        if is_predicted {
+        if self.scan.locator.is_some() {
+            return self.locate(|locator, offset| locator.examine(offset, page));
+        }
+        if !self.may_be_elsewhere(page) && page.iter().any(|id| self.is_of_pass(id)) {
+            return true;
+        }
+        if self.scan.drift.predicted() > 0 {
             // The listing shifted less than predicted: look where the record stood.
             self.scan.unpredict();
             return false;
         }
         self.locate(|locator, offset| locator.examine(offset, page))
+    }
+
+    /// In an unstable order, a seen record after unseen ones may have moved there, past others that are still to come.
+    /// A page that begins with a seen record skips nothing. In a stable order, any seen record shows the position.
+    fn may_be_elsewhere(&self, page: &[RecordKey]) -> bool {
+        let begins_unseen = || self.scan.offset > 0 && !page.first().is_some_and(|it| self.is_of_pass(it));
+        // Behind the position, a seen record that moved there, or that is listed twice, may begin the window as well.
+        let is_behind = || self.scan.drift.predicted() > 0 && !self.continues(page);
+        self.plan.order == Stability::Unstable && (begins_unseen() || is_behind()) && !self.is_pushed_at_end(page)
     }
 
     /// In an unstable order: whether the position was lost so often lately that the scan goes on where it sees the
