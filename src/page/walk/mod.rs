@@ -25,7 +25,7 @@ mod position;
 mod recent;
 pub(crate) mod since;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod toward_head;
 pub(super) mod verify;
 

@@ -6,7 +6,7 @@ use crate::page::walk::toward_head::Direction;
 use crate::page::{GrowingEnd, Growth, Stability};
 
 /// The plan of a scan with the usual settings, in pages of `limit`.
-pub(super) fn plan(limit: u32) -> Plan {
+pub(crate) fn plan(limit: u32) -> Plan {
     Plan {
         start: 0,
         limit,

@@ -8,7 +8,8 @@ use crate::cursor::Fingerprint;
 use crate::follow::machine::model::world::time;
 use crate::follow::machine::{Begin, Settings, Side};
 use crate::page::walk::plan::{HeadAgain, Plan, Rules};
-use crate::page::{GrowingEnd, Growth, Stability, TotalScope};
+use crate::page::walk::tests::plan;
+use crate::page::{Stability, TotalScope};
 
 /// Something that happens before a request. Positions are 256ths of the listing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,17 +151,12 @@ impl Case {
         rules.read_head = false;
         Settings {
             plan: Plan {
-                start: 0,
-                limit: self.page_size,
                 total: TotalScope::Unknown,
                 order: self.order,
-                remembered: 10_000,
                 max_unproductive_requests: 200,
-                growing_end: GrowingEnd::StopBehindStart,
-                growth: Growth::Unknown,
                 head_again: HeadAgain::default(),
-                probes_end: false,
                 rules,
+                ..plan(self.page_size)
             },
             listing: Fingerprint::default(),
             side: (!self.is_undecided).then_some(self.side),

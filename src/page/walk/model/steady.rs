@@ -7,9 +7,10 @@ use proptest::prelude::*;
 
 use super::{cases, runner};
 use crate::page::summary::End;
-use crate::page::walk::plan::{HeadAgain, Plan, Rules};
+use crate::page::walk::plan::Plan;
+use crate::page::walk::tests::plan;
 use crate::page::walk::{Delivery, Walk};
-use crate::page::{GrowingEnd, Growth, RecordKey, Stability, TotalScope};
+use crate::page::{Growth, RecordKey, Stability, TotalScope};
 
 /// A scan that delivers so many records doesn't end.
 const TOO_MANY: usize = 6_000;
@@ -47,17 +48,11 @@ struct Outcome {
 impl Steady {
     fn plan(&self) -> Plan {
         Plan {
-            start: 0,
-            limit: self.page_size,
             total: TotalScope::Unknown,
             order: self.order,
-            remembered: 10_000,
             max_unproductive_requests: 200,
-            growing_end: GrowingEnd::StopBehindStart,
             growth: if matches!(self.at, At::End(0)) { Growth::AtEnd } else { Growth::AtHead },
-            head_again: HeadAgain::WhereNeeded,
-            probes_end: false,
-            rules: Rules::ALL,
+            ..plan(self.page_size)
         }
     }
 
