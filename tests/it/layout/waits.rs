@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::layout::source::{code, functions};
 
@@ -42,15 +42,16 @@ fn waits(text: &str, has_paused: bool) -> Vec<String> {
 #[test]
 fn a_test_that_sleeps_has_paused_time_or_a_reason() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let read = |path: PathBuf| (path.strip_prefix(&folder).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+    let files: Vec<_> = super::files("tests/it").into_iter().map(read).collect();
+    // Tests share what is in their folder.
+    let near = |name: &Path| name.parent().filter(|it| *it != Path::new("")).unwrap_or(name).to_owned();
+    let paused: BTreeSet<_> = files.iter().filter(|it| it.1.contains(PAUSED)).map(|it| near(&it.0)).collect();
     let mut found = BTreeSet::new();
-    for path in super::files("tests/it") {
-        let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().replace('\\', "/");
-        let code = code(&fs::read_to_string(&path).unwrap());
-        // Tests share what is in their folder.
-        let near = path.parent().filter(|it| *it != folder);
-        let near = near.into_iter().flat_map(|it| super::files(it.to_str().unwrap()));
-        let has_paused = near.chain([path.clone()]).any(|it| fs::read_to_string(it).unwrap().contains(PAUSED));
-        let waits = waits(&code, has_paused);
+    for (name, text) in &files {
+        let has_paused = paused.iter().any(|it| it.starts_with(near(name)));
+        let waits = waits(&code(text), has_paused);
+        let name = name.to_str().unwrap().replace('\\', "/");
         if !waits.is_empty() {
             let is_real = REAL.iter().any(|it| it.0 == name);
             assert!(
