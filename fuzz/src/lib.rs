@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Debug;
 
-use actionlog::arklow::{ActionRecord, RecordsQuery, SearchEncoding};
+use actionlog::arklow::{RecordsQuery, SearchEncoding};
 use actionlog::auth::none;
-use actionlog::integration::{ActionLog, LogsQuery};
+use actionlog::integration::LogsQuery;
 use actionlog::page::{InvalidRecord, ListPage, Listing, Paginate, Raw};
-use actionlog::unleash::{ActionSetEvent, EventsQuery};
+use actionlog::unleash::EventsQuery;
 use actionlog::{
     ArklowClient, Body, DecodeError, HttpClient, HttpError, HttpResponse, IntegrationClient, Json, RetryPolicy,
     UnleashClient,
@@ -179,11 +179,7 @@ fn encoded(byte: u8) -> String {
 
 trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Debug {}
 
-impl Record for ActionRecord {}
-
-impl Record for ActionSetEvent {}
-
-impl Record for ActionLog {}
+impl<R: Serialize + DeserializeOwned + Clone + PartialEq + Debug> Record for R {}
 
 fn page<Q: Paginate<Item: Record>>(listing: &Listing<Q>, body: &[u8]) {
     let (plain, raw) = (read(listing, body), read(&listing.clone().with_raw(), body));
