@@ -10,7 +10,7 @@
 //! | [`errors_and_retries`] | What went wrong, is it retried, and what do I do? |
 //! | [`authentication`] | How do I send keys, tokens that expire, signatures, client certificates? |
 //! | [`running_it`] | What do I set in production: timeouts, limits, metrics, proxies? |
-//! | [`many_machines`] | When is one machine enough, and how do several read one log or answer SQL? |
+//! | [`many_machines`] | When is one machine enough, and how do several read one log, or run SQL? |
 //! | [`from_an_offset_loop`] | I have a loop of `skip += take`. What is wrong with it, and what replaces it? |
 //! | [`questions`] | Short questions, short replies. |
 //!
