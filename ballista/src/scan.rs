@@ -156,18 +156,9 @@ impl Scan {
         schema: &SchemaRef,
         sink: &mut Sink<'_>,
     ) -> Result<PieceRead> {
-        let since = self.since;
-        match self.listing(profiles)? {
-            AnyListing::Arklow(listing) => {
-                read::<_, ActionRecord>(of_piece(listing, piece, since).await?, number, schema, sink).await
-            }
-            AnyListing::Integration(listing) => {
-                read::<_, ActionLog>(of_piece(listing, piece, since).await?, number, schema, sink).await
-            }
-            AnyListing::Unleash(listing) => {
-                read::<_, ActionSetEvent>(of_piece(listing, piece, since).await?, number, schema, sink).await
-            }
-        }
+        with_listing!(self.listing(profiles)?, |listing| {
+            read(of_piece(listing, piece, self.since).await?, number, schema, sink).await
+        })
     }
 }
 
