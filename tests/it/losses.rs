@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use actionlog::integration::{LogsQuery, SortOrder};
-use actionlog::page::Stability;
-use actionlog::testing::FakeServer;
+use actionlog::page::{Doubt, Proof, Stability};
+use actionlog::testing::{FakeServer, FakeTotal};
+use actionlog::{Summary, Verdict};
 
 use crate::support::{fake_with_logs, integration, log_text};
 
@@ -99,4 +100,72 @@ async fn a_log_of_steady_length_listed_oldest_first_is_scanned_to_its_end() {
     let query = LogsQuery::new().order(SortOrder::Asc);
     let read = client.logs().list(query).max_items(2_000).collect().await;
     assert!(!read.summary.verdict.is_incomplete(), "{:?}", read.summary);
+}
+
+/// Scans 400 records in pages of 20, of which each five have the same execution time, and stand in another order at
+/// each request. Returns how many are missing.
+async fn scan_ties(sort: &str, stability: Option<Stability>, total: FakeTotal, seed: u64) -> (usize, Summary) {
+    let server = FakeServer::new();
+    server.integration().total_scope(total);
+    for id in 0..400_u64 {
+        let text = log_text(id).replace(r#""status""#, &format!(r#""executionTime":{},"status""#, id / 5));
+        server.integration().add_raw(text);
+    }
+    let mut state = seed;
+    server.before_each(move |server| {
+        let log = server.integration().log();
+        for block in 0..80 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            for turn in 0..3 {
+                let from = usize::try_from((state >> (40 + 4 * turn)) % 5).unwrap();
+                let text = log.remove(block * 5 + from).unwrap();
+                log.insert_raw(block * 5 + turn, text);
+            }
+        }
+    });
+    let listing = integration(&server).logs().list(LogsQuery::new().sort(sort)).page_size(20).prefetch(1);
+    let listing = stability.map_or(listing.clone(), |stability| listing.stability(stability));
+    let read = listing.collect().await;
+    assert!(read.error.is_none(), "{:?}", read.error);
+    let ids: BTreeSet<String> = read.items.iter().map(|it| it.id.to_string()).collect();
+    (400 - ids.len(), read.summary)
+}
+
+#[tokio::test]
+async fn ties_in_another_order_at_each_request_are_never_complete_and_the_verdict_says_so() {
+    // Nothing is declared: a key that isn't unique makes the order unstable.
+    for total in [FakeTotal::All, FakeTotal::Absent] {
+        for seed in 0..60 {
+            let (missing, summary) = scan_ties("executionTime", None, total, seed).await;
+            let Verdict::Unverified(doubt) = summary.verdict else { panic!("{missing} are missing: {summary:?}") };
+            let expected: &[_] = match total {
+                FakeTotal::Absent => &[Doubt::NoTotal],
+                _ if missing > 0 => &[Doubt::TotalDiffers],
+                _ => &[Doubt::Reordered, Doubt::OrderMayChange],
+            };
+            assert!(expected.contains(&doubt), "{missing} are missing: {summary:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ties_that_are_declared_stable_lose_records_and_only_a_total_shows_it() {
+    for total in [FakeTotal::All, FakeTotal::Absent] {
+        let mut lossy = 0;
+        for seed in 0..60 {
+            let (missing, summary) = scan_ties("executionTime", Some(Stability::Stable), total, seed).await;
+            let expected = if total == FakeTotal::All { Doubt::TotalDiffers } else { Doubt::NoTotal };
+            lossy += u32::from(missing > 0);
+            assert!(missing == 0 || summary.verdict == Verdict::Unverified(expected), "{missing}: {summary:?}");
+        }
+        assert!(lossy > 30, "{total:?}: {lossy} of 60 scans lost records");
+    }
+}
+
+#[tokio::test]
+async fn the_integration_logs_sorted_by_a_unique_key_are_complete_without_a_declaration() {
+    for seed in 0..10 {
+        let (missing, summary) = scan_ties("_id", None, FakeTotal::All, seed).await;
+        assert_eq!((missing, summary.verdict), (0, Verdict::Complete(Proof::Total)), "{summary:?}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actionlog::integration::LogsQuery;
 use actionlog::page::{Cause, Stability};
-use actionlog::testing::FakeServer;
+use actionlog::testing::{FakeServer, Fault};
 use actionlog::{Cursor, ErrorKind, UnleashClient, Verdict};
 
 use crate::support::integration;
@@ -108,6 +108,40 @@ async fn a_stream_is_not_complete_before_it_returns_none() {
     assert_eq!(pages.summary().verdict, Verdict::Incomplete(Cause::NotFinished));
     assert!(pages.next().await.is_none());
     assert_eq!(pages.summary().verdict, Verdict::Incomplete(Cause::MaxItems));
+}
+
+#[tokio::test]
+async fn after_an_error_that_ends_a_stream_the_verdict_is_there_before_the_none() {
+    let server = FakeServer::new();
+    server.integration().add_sample_logs(60);
+    let listing = integration(&server).logs().list(()).page_size(20).prefetch(1);
+    // The server refuses a page for good; or the log is emptied, so that the scan ends without its end.
+    for (cause, kind) in [(Cause::Failed, ErrorKind::NotFound), (Cause::Emptied, ErrorKind::Incomplete)] {
+        let fail = |server: &FakeServer| match cause {
+            Cause::Failed => _ = server.fail_next(Fault::Status(404)),
+            _ => while server.integration().log().remove(0).is_some() {},
+        };
+        let (mut logs, handle) = listing.clone().items().summarised();
+        for _ in 0..20 {
+            logs.next().await.unwrap().unwrap();
+        }
+        assert_eq!(handle.get().verdict, Verdict::Incomplete(Cause::NotFinished));
+        fail(&server);
+        let error = logs.next().await.unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (kind, false), "{error}");
+        assert_eq!(logs.summary().verdict, Verdict::Incomplete(cause));
+        assert_eq!(handle.get().verdict, Verdict::Incomplete(cause));
+        assert!(logs.next().await.is_none());
+        assert_eq!(handle.get().verdict, Verdict::Incomplete(cause));
+
+        server.integration().add_sample_logs(60);
+        let mut pages = listing.clone().pages();
+        pages.next().await.unwrap().unwrap();
+        fail(&server);
+        assert!(pages.next().await.unwrap().is_err());
+        assert_eq!(pages.summary().verdict, Verdict::Incomplete(cause));
+        assert!(pages.next().await.is_none());
+    }
 }
 
 #[tokio::test]

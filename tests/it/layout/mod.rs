@@ -1,6 +1,7 @@
 //! The layout of the source: no circles, and short files, functions and lines. And that of the docs.
 
 mod circles;
+mod persistence;
 mod source;
 mod waits;
 

@@ -102,7 +102,7 @@ fn some_logs() -> impl Strategy<Value = Vec<Vec<Option<i64>>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_merge_holds_every_record_once_in_the_order_of_its_log(

@@ -197,11 +197,9 @@ impl Locator {
             }
             (_, None) => {}
         }
-        if self.order == Stability::Unstable && (self.memory.run as usize) < CHAIN {
-            // Too few records were delivered to tell a shift from a move. A scan from the head repeats only these.
-            return Found::Nowhere;
-        }
-        if self.is_shallow() {
+        // Too few records were delivered to tell a shift from a move. A scan from the head repeats only these.
+        let is_unclear = self.order == Stability::Unstable && (self.memory.run as usize) < CHAIN;
+        if is_unclear || self.is_shallow() {
             return Found::Nowhere;
         }
         self.note_windows(offset, page.len() as u64);
@@ -422,6 +420,8 @@ impl Locator {
         let far = near.saturating_add(spare);
         // A short page near the end says little about how many records the server returns at once.
         let short = if received < self.limit { far.min(self.limit.max(2) - 1).max(near) } else { near };
+        // Too few records to tell anything by, right before the end: go on as far as on the way here.
+        let short = if received < CHAIN as u64 { short.max(self.stride.min(far)) } else { short };
         let step = if is_first { short } else { far };
         let above = (offset > 0).then(|| offset.saturating_sub(step));
         // A page with room for more is most likely the last one: look below it at the end of the search.
@@ -466,9 +466,9 @@ impl Locator {
 
     /// The run isn't at the estimate: tries further up, or starts at the landmark.
     fn doubt_estimate(&mut self, offset: u64) -> Found {
-        // Some of its last records were removed: then it ends a little further up.
+        // Some of its last records were removed: then it ends a little further up. (The origin was examined first.)
         let above = offset.saturating_sub(self.size.max(2) - 1);
-        if !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
+        if above != self.origin && !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
             self.tried.push(above);
             return self.request(above);
         }
