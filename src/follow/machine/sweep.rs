@@ -129,8 +129,8 @@ impl Machine {
             self.move_position(&mut sweep, offset, page);
         }
         self.decide_by(sweep.side, page, &seen);
-        self.go_down(sweep, offset, page, &seen);
-        seen.found
+        let late = self.go_down(sweep, offset, page, &seen);
+        [seen.found, late].concat()
     }
 
     /// What stands behind the position is delivered now: a poll goes on behind it.
@@ -150,25 +150,27 @@ impl Machine {
             self.task = Some(Task::Poll(1));
             return Vec::new();
         }
-        let found = self.look(page, total);
+        let mut found = self.look(page, total);
         if self.task.is_some() || self.state.phase != Phase::Steady {
             self.wants_sweep = true;
             return found;
         }
         let _ = sweep.walk.observe(&keys(page), total);
-        self.go_down(sweep, 0, page, &Comparison { any_known: true, ..Comparison::default() });
+        found.extend(self.go_down(sweep, 0, page, &Comparison { any_known: true, ..Comparison::default() }));
         found
     }
 
-    /// Decides whether the sweep goes on.
-    fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], seen: &Comparison) {
+    /// Decides whether the sweep goes on. Returns the late records that stand below the oldest remembered one.
+    fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], seen: &Comparison) -> Vec<Found> {
         let side = sweep.side;
         sweep.deepest = sweep.deepest.max(offset.saturating_add(page.len() as u64));
         let is_end = sweep.walk.end().is_some();
         self.note_absent(side, page, offset == 0, is_end);
         if !seen.unresolved.is_empty() && seen.is_replaced() {
-            return self.lose_anchors(GapReason::AnchorsGone);
+            self.lose_anchors(GapReason::AnchorsGone);
+            return Vec::new();
         }
+        let mut late = Vec::new();
         let is_at_bottom = self.is_at_bottom(side, seen) || sweep.follows_bottom(page, seen);
         match (side, self.state.table_of(side)) {
             (Side::Head, Some(table)) => sweep.note_passed(page, seen, is_at_bottom, table),
@@ -177,7 +179,7 @@ impl Machine {
         }
         if is_at_bottom && self.side().is_some() {
             // (While both ends are followed, what stands there may be new.)
-            let _ = self.learn(side, page, &seen.unresolved);
+            late = self.learn(side, page, &seen.unresolved);
         }
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
         sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
@@ -194,6 +196,7 @@ impl Machine {
         } else {
             self.task = Some(Task::Sweep(sweep));
         }
+        late
     }
 
     fn end_sweep(&mut self, sweep: Sweep) {

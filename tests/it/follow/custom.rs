@@ -99,8 +99,12 @@ impl Queue {
     }
 
     fn follow(&self, growth: Growth) -> Follow<Jobs> {
+        self.follow_with(growth, Stability::Stable)
+    }
+
+    fn follow_with(&self, growth: Growth, stability: Stability) -> Follow<Jobs> {
         let client = builder("http://localhost").http_client(self.clone()).build().unwrap();
-        client.listing(Jobs { growth }).follow()
+        client.listing(Jobs { growth }).stability(stability).follow()
     }
 }
 
@@ -251,5 +255,32 @@ async fn an_emptied_listing_that_grows_at_its_end_is_a_gap_as_long_as_it_lasts()
         queue.grow(growth, 46..=46);
         assert_eq!(changes(&mut follow, 1).await.0, new(46..=46), "{growth:?}");
         while !next(&mut follow).await.progress.caught_up {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_comes_late_below_all_others_is_delivered_whatever_stands_above_it() {
+    // Page by page: one record alone, a page that ends with the oldest record, and one that begins with it.
+    for growth in [Growth::AtHead, Growth::AtEnd] {
+        for stability in [Stability::Stable, Stability::Unstable] {
+            for length in 1..=22 {
+                let queue = Queue::default();
+                queue.grow(growth, 1..=length);
+                let mut follow = queue.follow_with(growth, stability);
+                changes(&mut follow, length as usize).await;
+                while !next(&mut follow).await.progress.caught_up {}
+                queue.change(|it| it.insert(if growth == Growth::AtHead { it.len() } else { 0 }, (900, true)));
+                let mut found = Vec::new();
+                // Ten minutes and more, with a whole sweep.
+                for _ in 0..40 {
+                    found.extend(next(&mut follow).await.changes.iter().map(short));
+                }
+                // Where records move, one alone doesn't show on which side of it another one came.
+                if (length, stability, &*found) == (1, Stability::Unstable, &new([900].into_iter())) {
+                    continue;
+                }
+                assert_eq!(found, [format!("~{}", name(900))], "{length} jobs, {growth:?}, {stability:?}");
+            }
+        }
     }
 }
