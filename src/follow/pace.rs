@@ -9,6 +9,9 @@ use crate::follow::machine::Work;
 /// At least every tenth sweep reads the whole lookback.
 const WHOLE: u64 = 10;
 
+/// A time that counts as never.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How often a follower polls, sweeps and scans, and when it does so next.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
@@ -24,6 +27,9 @@ pub(super) struct Pace {
     sweeps: u64,
     /// A full scan begins: the next sweep is one of the whole lookback.
     is_whole: bool,
+    /// The last round wasn't one of a full scan: if one is under way, its next page is due, however short the other
+    /// intervals are.
+    owes_scan: bool,
 }
 
 impl Default for Pace {
@@ -39,6 +45,7 @@ impl Default for Pace {
             next_scan: None,
             sweeps: 0,
             is_whole: false,
+            owes_scan: false,
         }
     }
 }
@@ -59,6 +66,9 @@ impl Pace {
         if is_behind || self.next_poll.is_none() {
             return Due::Round(Work::Poll);
         }
+        if is_refreshing && self.owes_scan {
+            return Due::Round(Work::Refresh);
+        }
         if sweep_is_due || self.is_whole || (wants_sweep && is_due(self.next_poll)) {
             let whole = std::mem::take(&mut self.is_whole) || self.sweeps.is_multiple_of(WHOLE);
             self.sweeps += 1;
@@ -74,28 +84,30 @@ impl Pace {
         Due::At(times.into_iter().flatten().min().unwrap_or(now))
     }
 
-    /// Returns whether a full scan is due, and notes that it begins.
-    pub(super) fn take_scan(&mut self, now: Instant) -> bool {
-        let is_due = self.next_scan.is_some_and(|it| it <= now);
-        if is_due {
-            self.next_scan = self.scan.map(|it| now + it);
-            self.is_whole = true;
-        }
-        is_due
+    /// Whether a full scan is due.
+    pub(super) fn is_scan_due(&self, now: Instant) -> bool {
+        self.next_scan.is_some_and(|it| it <= now)
+    }
+
+    /// Notes that a full scan was due, and whether it has begun.
+    pub(super) fn note_scan(&mut self, now: Instant, has_begun: bool) {
+        self.next_scan = self.scan.map(|it| after(now, it));
+        self.is_whole |= has_begun;
     }
 
     /// Notes the end of a round.
     pub(super) fn note_round(&mut self, now: Instant, work: Work, has_changed: bool) {
+        self.owes_scan = work != Work::Refresh;
         if work == Work::Refresh {
             return;
         }
         self.idle = if has_changed { 0 } else { self.idle.saturating_add(1) };
-        self.next_poll = Some(now + self.interval());
+        self.next_poll = Some(after(now, self.interval()));
         if matches!(work, Work::Sweep { .. }) || self.next_sweep.is_none() {
-            self.next_sweep = self.sweep.map(|it| now + it);
+            self.next_sweep = self.sweep.map(|it| after(now, it));
         }
         if self.next_scan.is_none() {
-            self.next_scan = self.scan.map(|it| now + it);
+            self.next_scan = self.scan.map(|it| after(now, it));
         }
     }
 
@@ -103,9 +115,14 @@ impl Pace {
     /// so that many followers don't poll in step.
     fn interval(&self) -> Duration {
         let doublings = self.idle.saturating_sub(1).min(20);
-        let interval = self.poll.saturating_mul(1 << doublings).min(self.most.max(self.poll));
+        let interval = self.poll.saturating_mul(1 << doublings).min(self.most.max(self.poll)).min(NEVER);
         interval.mul_f64(0.9 + 0.2 * fastrand::f64())
     }
+}
+
+/// The time so long after this one, a millisecond at least: with no wait at all, a server would be polled in a hot loop.
+fn after(now: Instant, wait: Duration) -> Instant {
+    now + wait.clamp(Duration::from_millis(1), NEVER)
 }
 
 #[cfg(test)]

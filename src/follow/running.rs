@@ -114,8 +114,9 @@ impl<Q: Paginate> Running<Q> {
 
     fn begin_round(&mut self, pace: &mut Pace) {
         let now = Instant::now();
-        if pace.take_scan(now) {
+        if pace.is_scan_due(now) && !self.machine.is_refreshing() {
             self.machine.begin_refresh();
+            pace.note_scan(now, self.machine.is_refreshing());
         }
         let machine = &self.machine;
         match pace.due(now, machine.is_behind(), machine.wants_sweep(), machine.is_refreshing()) {

@@ -102,8 +102,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict => f.write_str(
-                "the stored checkpoint isn't the expected one: another follower saves to the same store; run one only, \
-                 or give each its own",
+                "the stored checkpoint isn't the expected one: it was removed, or another follower saves to the same \
+                 store; run one only, or give each its own",
             ),
             Self::Locked(path) => {
                 write!(f, "{} is in use by another follower: run one only, or give each its own file", path.display())
@@ -154,7 +154,7 @@ impl CheckpointStore for MemoryCheckpoints {
         if stored.as_ref().map(|it| it.1) != expected {
             return Err(StoreError::Conflict);
         }
-        let version = Version(expected.map_or(1, |it| it.0 + 1));
+        let version = Version(expected.map_or(1, |it| it.0.wrapping_add(1)));
         *stored = Some((checkpoint.clone(), version));
         Ok(version)
     }
@@ -251,7 +251,7 @@ impl CheckpointStore for FileCheckpoints {
             if it.read()?.map(|it| it.version) != expected {
                 return Err(StoreError::Conflict);
             }
-            let version = Version(expected.map_or(1, |it| it.0 + 1));
+            let version = Version(expected.map_or(1, |it| it.0.wrapping_add(1)));
             let text = serde_json::to_vec(&Stored { version, checkpoint }).map_err(StoreError::other)?;
             replace(&it.path, &text).map_err(|error| StoreError::Io(it.path.clone(), Arc::new(error)))?;
             Ok(version)

@@ -79,6 +79,9 @@ pub(crate) enum Begin {
     Since(DateTime<Utc>),
 }
 
+/// The most records that are remembered, whatever is set: depths in the listing are computed from it.
+const MOST: usize = usize::MAX / 64;
+
 /// What a round does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -108,7 +111,7 @@ impl Settings {
     /// How many records the table holds: two pages at least, so that a poll never reaches its end.
     pub(crate) fn remembered(&self) -> usize {
         let two_pages = usize::try_from(self.plan.limit).unwrap_or(usize::MAX).saturating_mul(2);
-        self.lookback.max(two_pages).max(self.least)
+        self.lookback.max(two_pages).max(self.least).min(MOST)
     }
 }
 

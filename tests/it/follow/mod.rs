@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 mod custom;
 mod errors;
+mod limits;
 mod stores;
 mod trouble;
 

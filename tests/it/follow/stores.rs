@@ -312,3 +312,50 @@ async fn a_store_or_a_handler_that_fails_ends_the_loop_and_the_batch_comes_again
     let first: Vec<_> = (21..=70).rev().map(|it| format!("+{it}")).collect();
     assert_eq!(all, [first, second.clone(), second].concat());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_of_a_first_scan_that_reads_again_from_the_head_takes_less_than_100_kilobytes() {
+    let server = FakeServer::new();
+    server.integration().add_sample_logs(4_000);
+    let client = crate::support::integration(&server);
+    let mut follow = client.logs().list(()).follow();
+    let (mut delivered, mut largest, mut has_moved) = (0, 0, false);
+    loop {
+        let batch = follow.next().await.unwrap().unwrap();
+        delivered += batch.changes.len();
+        largest = largest.max(batch.checkpoint.to_string().len());
+        if delivered >= 2_000 && !has_moved {
+            has_moved = true;
+            // All that was delivered last is gone, and more came than are remembered: it begins again at the head, and
+            // remembers what it delivers there beside what it had delivered.
+            let log = server.integration().log();
+            (0..1_600).for_each(|_| drop(log.remove(1_000)));
+            server.integration().add_sample_logs(1_500);
+        }
+        if batch.progress.caught_up {
+            break;
+        }
+    }
+    // More than a table of one lookback, so that both are in it.
+    assert!((60_000..100_000).contains(&largest), "{largest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_with_the_last_version_there_is_or_one_that_was_removed_is_no_panic() {
+    let folder = Folder::new("versions");
+    let server = fake_with_events(10);
+    let one = checkpoint(&server).await;
+    let store = FileCheckpoints::open(folder.file()).unwrap();
+    let version = store.save(&one, None).await.unwrap();
+    let text = std::fs::read_to_string(folder.file()).unwrap();
+    let last = text.replacen(&format!("\"version\":{}", version.number()), &format!("\"version\":{}", u64::MAX), 1);
+    std::fs::write(folder.file(), last).unwrap();
+    let (_, version) = store.load().await.unwrap().unwrap();
+    assert_eq!(version.number(), u64::MAX);
+    let next = store.save(&one, Some(version)).await.unwrap();
+    assert!(matches!(store.save(&one, Some(version)).await, Err(StoreError::Conflict)));
+    std::fs::remove_file(folder.file()).unwrap();
+    let error = store.save(&one, Some(next)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict) && error.to_string().contains("it was removed"), "{error}");
+    store.save(&one, None).await.unwrap();
+}
