@@ -120,7 +120,8 @@ impl Pace {
     }
 }
 
-/// The time so long after this one, a millisecond at least: with no wait at all, a server would be polled in a hot loop.
+/// The time so long after this one, a millisecond at least: with no wait at all, a server would be polled in a hot
+/// loop.
 fn after(now: Instant, wait: Duration) -> Instant {
     now + wait.clamp(Duration::from_millis(1), NEVER)
 }
