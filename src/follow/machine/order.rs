@@ -49,6 +49,10 @@ mod tests {
         assert_eq!(newest_side(&page(&rising)), Some(Side::End));
         assert_eq!(newest_side(&page(&falling[1..])), None, "too few");
         assert_eq!(newest_side(&page(&["20", "19", "18", "11", "12", "9", "8", "1"])), None, "out of order");
+        let mut twice = ["20", "19", "18", "11", "10", "9", "8", "8"];
+        assert_eq!(newest_side(&page(&twice)), None, "one is listed twice");
+        twice.reverse();
+        assert_eq!(newest_side(&page(&twice)), None, "one is listed twice");
         assert_eq!(newest_side(&page(&["a", "b", "c", "d", "e", "f", "g", "h"])), None, "no numbers");
     }
 
