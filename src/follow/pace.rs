@@ -146,4 +146,44 @@ mod tests {
             assert!((0.9 * expected..=1.1 * expected).contains(&wait), "{wait} and not {expected}");
         }
     }
+
+    /// A pace whose first poll ended at `now`.
+    fn polled(now: Instant) -> Pace {
+        let mut pace = Pace { scan: Some(Duration::from_secs(100)), ..Pace::default() };
+        assert_eq!(pace.due(now, false, false, false), Due::Round(Work::Poll), "the first one");
+        pace.note_round(now, Work::Poll, true);
+        pace
+    }
+
+    #[test]
+    fn a_follower_that_is_behind_polls_at_once_and_any_other_when_its_time_has_come() {
+        let now = Instant::now();
+        let mut pace = polled(now);
+        assert_eq!(pace.due(now, true, false, false), Due::Round(Work::Poll));
+        let Due::At(time) = pace.due(now, false, false, false) else { panic!("it polls at once") };
+        assert_eq!(pace.due(time, false, false, false), Due::Round(Work::Poll));
+        assert_eq!(pace.due(time, false, true, false), Due::Round(Work::Sweep { whole: true }));
+    }
+
+    #[test]
+    fn every_tenth_sweep_reads_the_whole_lookback() {
+        let mut now = Instant::now();
+        let mut pace = polled(now);
+        for sweep in 0..=20 {
+            now += Duration::from_secs(60);
+            let whole = sweep % 10 == 0;
+            assert_eq!(pace.due(now, false, false, false), Due::Round(Work::Sweep { whole }), "{sweep}");
+            pace.note_round(now, Work::Sweep { whole }, false);
+        }
+    }
+
+    #[test]
+    fn a_full_scan_is_due_once_in_its_interval() {
+        let now = Instant::now();
+        let mut pace = polled(now);
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!([0, 99, 100].map(|it| pace.is_scan_due(later(it))), [false, false, true]);
+        pace.note_scan(later(100), true);
+        assert_eq!([100, 199, 200].map(|it| pace.is_scan_due(later(it))), [false, false, true]);
+    }
 }
