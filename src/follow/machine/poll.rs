@@ -117,8 +117,8 @@ impl Machine {
         let offset = walk.window().map_or(0, |it| it.offset);
         let forced: Vec<_> = walk.observe(&keys(page), total).iter().map(|it| *it != Delivery::Skip).collect();
         let seen = self.compare(View::new(Side::Head, page).forced(&forced).of_catch_up());
-        if forced.contains(&true) {
-            // What came stands above what was known: this end grows.
+        if offset == 0 && seen.found.iter().any(|it| it.index == 0 && it.kind != Kind::Updated) {
+            // What came stands above what was known: this end grows. (Below a known one, it may have come late.)
             self.decide(Side::Head);
         }
         let length = self.state.head.as_ref().map_or(0, Table::len) as u64;

@@ -134,7 +134,11 @@ impl Machine {
     }
 
     pub(super) fn observe_scan(&mut self, mut scan: Box<Scan>, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
+        let is_head = scan.walk.window().is_some_and(|it| it.offset == 0);
         let deliveries = scan.walk.observe(&keys(page), total);
+        if is_head {
+            self.raise_first(page);
+        }
         if deliveries.first() == Some(&Delivery::Next(0)) {
             if self.side().is_none() && !self.state.is_blank() {
                 self.start_over(&scan);
@@ -206,6 +210,16 @@ impl Machine {
         let fresh = || Some(Table::new(self.settings.remembered()));
         (self.state.head, self.state.end, self.state.before) = (fresh(), fresh(), None);
         self.begin_scan(ScanKind::Silent);
+    }
+
+    /// A page at the head shows what stands above all others. Where records move, a scan that went back there may have
+    /// delivered it long ago.
+    fn raise_first(&mut self, page: &[Sighting]) {
+        let is_stable = self.is_stable();
+        let Some(head) = self.state.head.as_mut().filter(|_| !is_stable) else { return };
+        if let Some(from) = page.first().and_then(|it| head.index(&it.key)) {
+            head.raise(from, 0);
+        }
     }
 
     /// The scan begins at the head, and may not have been there for the first time.

@@ -187,6 +187,11 @@ impl ScanPosition {
     }
 
     pub(crate) fn advance(&mut self, key: &RecordKey, offset: u64) {
+        if self.last.as_ref() == Some(key) {
+            // A walk that was lost has come to it again. Held twice, it would seem to stand above itself.
+            self.offset = offset;
+            return self.position.shift(offset);
+        }
         self.position.advance(key.clone(), offset);
         self.position.delivered = self.position.delivered.saturating_add(1);
         if self.passed.is_some() && self.anchors.len() < ANCHORS {

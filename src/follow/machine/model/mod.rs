@@ -238,3 +238,48 @@ fn a_first_scan_goes_on_where_a_server_returns_more_records_at_once_than_before(
     let case = Case { records: 33, page_size: 5, events, steps: vec![Step::Poll], ..QUIET };
     run(&case).unwrap();
 }
+
+#[test]
+fn a_record_that_moved_to_the_head_before_a_scan_went_back_there_is_remembered_above_all_others() {
+    use Event::{Burst, Delete, Expire, Grow, Insert, Move, Nothing, Retire};
+    let mut events =
+        vec![Nothing, Nothing, Nothing, Nothing, Nothing, Insert(31), Grow(1), Nothing, Retire(3), Grow(4)];
+    events.extend([Delete(64, 2), Retire(2), Expire(3), Burst(11), Grow(3), Move(198)]);
+    let order = Stability::Unstable;
+    run(&Case { records: 25, page_size: 3, order, events, steps: vec![Step::Poll], ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_position_that_a_walk_comes_to_twice_is_held_once() {
+    use Event::{Change, Clamp, Empty, Grow, Insert, Nothing, Restore, Unhide};
+    let mut events = vec![Change(0), Unhide, Nothing, Grow(3), Empty, Nothing, Nothing, Clamp(2), Insert(21)];
+    events.extend([Restore(16), Restore(8), Change(0), Nothing, Nothing]);
+    let case = Case {
+        records: 22,
+        page_size: 6,
+        side: Side::End,
+        order: Stability::Unstable,
+        events,
+        steps: vec![Step::Poll, Step::Poll, Step::Poll],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn a_record_that_comes_late_beside_the_old_end_does_not_decide_which_end_grows() {
+    use Event::{Clamp, Expire, Grow, Insert, Nothing, Unhide};
+    let mut events = vec![Insert(0), Grow(2), Insert(0), Nothing, Nothing, Insert(214), Nothing, Nothing, Expire(1)];
+    events.extend([Nothing, Nothing, Grow(1), Nothing, Nothing, Clamp(2), Nothing, Unhide]);
+    let case = Case {
+        records: 2,
+        lookback: 5,
+        side: Side::End,
+        is_undecided: true,
+        order: Stability::Unstable,
+        events,
+        steps: vec![Step::Poll, Step::Poll],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}

@@ -141,6 +141,10 @@ impl World {
             Event::Empty => self.is_empty_once = true,
             Event::Short => self.is_short_once = true,
         }
+        // With those below it gone, a record that came late looks like one that was added at the wrong end.
+        while self.has_fixed_end && self.rows.last().is_some_and(|it| it.is_displaced) {
+            self.rows.pop();
+        }
     }
 
     /// The response to a request.
