@@ -134,11 +134,8 @@ impl Machine {
     }
 
     pub(super) fn observe_scan(&mut self, mut scan: Box<Scan>, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
-        let is_head = scan.walk.window().is_some_and(|it| it.offset == 0);
+        self.raise_first(&scan.walk, page);
         let deliveries = scan.walk.observe(&keys(page), total);
-        if is_head {
-            self.raise_first(page);
-        }
         if deliveries.first() == Some(&Delivery::Next(0)) {
             if self.side().is_none() && !self.state.is_blank() {
                 self.start_over(&scan);
@@ -214,9 +211,9 @@ impl Machine {
 
     /// A page at the head shows what stands above all others. Where records move, a scan that went back there may have
     /// delivered it long ago.
-    fn raise_first(&mut self, page: &[Sighting]) {
-        let is_stable = self.is_stable();
-        let Some(head) = self.state.head.as_mut().filter(|_| !is_stable) else { return };
+    fn raise_first(&mut self, walk: &Walk, page: &[Sighting]) {
+        let is_head = !self.is_stable() && walk.window().is_some_and(|it| it.offset == 0);
+        let Some(head) = self.state.head.as_mut().filter(|_| is_head) else { return };
         if let Some(from) = page.first().and_then(|it| head.index(&it.key)) {
             head.raise(from, 0);
         }
