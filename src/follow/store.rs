@@ -73,6 +73,11 @@ impl Version {
     pub const fn number(self) -> u64 {
         self.0
     }
+
+    /// The version of what is saved over this one.
+    fn next_to(expected: Option<Self>) -> Self {
+        Self(expected.map_or(1, |it| it.0.wrapping_add(1)))
+    }
 }
 
 /// Why a checkpoint can't be loaded or saved.
@@ -154,7 +159,7 @@ impl CheckpointStore for MemoryCheckpoints {
         if stored.as_ref().map(|it| it.1) != expected {
             return Err(StoreError::Conflict);
         }
-        let version = Version(expected.map_or(1, |it| it.0.wrapping_add(1)));
+        let version = Version::next_to(expected);
         *stored = Some((checkpoint.clone(), version));
         Ok(version)
     }
@@ -251,7 +256,7 @@ impl CheckpointStore for FileCheckpoints {
             if it.read()?.map(|it| it.version) != expected {
                 return Err(StoreError::Conflict);
             }
-            let version = Version(expected.map_or(1, |it| it.0.wrapping_add(1)));
+            let version = Version::next_to(expected);
             let text = serde_json::to_vec(&Stored { version, checkpoint }).map_err(StoreError::other)?;
             replace(&it.path, &text).map_err(|error| StoreError::Io(it.path.clone(), Arc::new(error)))?;
             Ok(version)
