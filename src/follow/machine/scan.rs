@@ -286,9 +286,8 @@ impl Machine {
             }
             self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
         }
-        let is_stable = self.is_stable();
-        let shows = |it: &Table| it.is_shown(page.iter().map(|it| &it.key), is_stable);
-        let has_come = before.as_ref().is_some_and(|it| !is_resumed || shows(it));
+        let shown = page.iter().map(|it| &it.key);
+        let has_come = before.as_ref().is_some_and(|it| !is_resumed || it.is_shown(shown, self.is_stable()));
         self.join(before, has_come && !walk.has_restarted());
         self.advance_position(walk, page, deliveries);
         found

@@ -130,7 +130,9 @@ impl Machine {
         }
         self.decide_by(sweep.side, page, &seen);
         let late = self.go_down(sweep, offset, page, &seen);
-        [seen.found, late].concat()
+        let mut found = seen.found;
+        found.extend(late);
+        found
     }
 
     /// What stands behind the position is delivered now: a poll goes on behind it.
@@ -170,17 +172,15 @@ impl Machine {
             self.lose_anchors(GapReason::AnchorsGone);
             return Vec::new();
         }
-        let mut late = Vec::new();
         let is_at_bottom = self.is_at_bottom(side, seen) || sweep.follows_bottom(page, seen);
         match (side, self.state.table_of(side)) {
             (Side::Head, Some(table)) => sweep.note_passed(page, seen, is_at_bottom, table),
             (Side::End, Some(table)) => sweep.note_between(page, table),
             (_, None) => {}
         }
-        if is_at_bottom && self.side().is_some() {
-            // (While both ends are followed, what stands there may be new.)
-            late = self.learn(side, page, &seen.unresolved);
-        }
+        // (While both ends are followed, what stands there may be new.)
+        let learns = is_at_bottom && self.side().is_some();
+        let late = if learns { self.learn(side, page, &seen.unresolved) } else { Vec::new() };
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
         sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
         // Below the oldest remembered record is old ground. (Records that are gone take up entries of the table.)
