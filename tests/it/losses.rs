@@ -7,7 +7,7 @@ use actionlog::page::{Doubt, Proof, Stability};
 use actionlog::testing::{FakeServer, FakeTotal};
 use actionlog::{Summary, Verdict};
 
-use crate::support::{fake_with_logs, integration, log_text};
+use crate::support::{fake_with_logs, integration, log_text, next_random};
 
 #[tokio::test]
 async fn a_record_of_the_first_page_that_moves_to_the_head_while_a_scan_is_stopped_is_delivered() {
@@ -115,9 +115,9 @@ async fn scan_ties(sort: &str, stability: Option<Stability>, total: FakeTotal, s
     server.before_each(move |server| {
         let log = server.integration().log();
         for block in 0..80 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let random = next_random(&mut state);
             for turn in 0..3 {
-                let from = usize::try_from((state >> (40 + 4 * turn)) % 5).unwrap();
+                let from = usize::try_from((random >> (40 + 4 * turn)) % 5).unwrap();
                 let text = log.remove(block * 5 + from).unwrap();
                 log.insert_raw(block * 5 + turn, text);
             }

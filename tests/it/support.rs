@@ -235,6 +235,12 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
+/// Steps a generator of numbers that are the same for each seed. Its upper bits are the random ones.
+pub(crate) fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state
+}
+
 /// An HTTP client to the fake server with varying latency, so that responses overtake each other.
 #[derive(Debug)]
 pub(crate) struct Late {
@@ -250,8 +256,7 @@ impl Late {
     async fn delay(&self) {
         let millis = {
             let mut state = self.state.lock().unwrap();
-            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (*state >> 33) % 50
+            (next_random(&mut state) >> 33) % 50
         };
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }

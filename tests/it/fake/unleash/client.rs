@@ -94,8 +94,7 @@ struct Meddler {
 impl Meddler {
     fn below(&self, most: u64) -> u64 {
         let mut state = self.random.lock().unwrap();
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (*state >> 33) % most
+        (crate::support::next_random(&mut state) >> 33) % most
     }
 }
 
