@@ -22,6 +22,14 @@ impl Folder {
     fn file(&self) -> std::path::PathBuf {
         self.0.join("events.checkpoint")
     }
+
+    /// A store in the file, what is stored there, and its version.
+    async fn store(&self) -> (FileCheckpoints, Checkpoint, Version) {
+        let store = FileCheckpoints::open(self.file()).unwrap();
+        let one = checkpoint(&fake_with_events(10)).await;
+        let version = store.save(&one, None).await.unwrap();
+        (store, one, version)
+    }
 }
 
 impl Drop for Folder {
@@ -80,10 +88,12 @@ async fn a_checkpoint_of_a_renamed_host_is_rebased_and_the_follower_goes_on_from
     let checkpoint = checkpoint(&server).await;
     server.unleash().add_raw("default", 1, event(11, "success"));
     let moved = checkpoint.clone().rebase("https://renamed.example/").unwrap();
-    let client = UnleashClient::builder("https://renamed.example").api_key("any").http_client(server.http_client());
-    let listing = client.build().unwrap().action_set_events().list(("default", 1));
-    let mut follow = listing.follow().start_from(StartFrom::Checkpoint(moved.clone()));
-    let batch = follow.next().await.unwrap().unwrap();
+    let follow = |server: &FakeServer| {
+        let client = crate::support::builder("https://renamed.example").http_client(server.http_client());
+        let listing = client.build().unwrap().action_set_events().list(("default", 1));
+        listing.follow().start_from(StartFrom::Checkpoint(moved.clone()))
+    };
+    let batch = follow(&server).next().await.unwrap().unwrap();
     assert_eq!((batch.changes.len(), batch.progress.gap), (1, None));
 
     // That the other host has the same records can't be checked: with others, there is a gap, and all of them come.
@@ -91,9 +101,7 @@ async fn a_checkpoint_of_a_renamed_host_is_rebased_and_the_follower_goes_on_from
     for id in 500..512 {
         other.unleash().add_raw("default", 1, event(id, "success"));
     }
-    let client = UnleashClient::builder("https://renamed.example").api_key("any").http_client(other.http_client());
-    let listing = client.build().unwrap().action_set_events().list(("default", 1));
-    let mut follow = listing.follow().start_from(StartFrom::Checkpoint(moved));
+    let mut follow = follow(&other);
     let (mut delivered, mut gap) = (0, None);
     while delivered < 12 {
         let batch = follow.next().await.unwrap().unwrap();
@@ -229,10 +237,7 @@ async fn a_file_store_compares_and_sets_and_holds_the_old_or_the_new_checkpoint(
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_is_full_is_an_error_and_the_old_checkpoint_stays() {
     let folder = Folder::new("full");
-    let server = fake_with_events(10);
-    let one = checkpoint(&server).await;
-    let store = FileCheckpoints::open(folder.file()).unwrap();
-    let first = store.save(&one, None).await.unwrap();
+    let (store, one, first) = folder.store().await;
     // Every write to it fails as on a full disk.
     std::os::unix::fs::symlink("/dev/full", folder.0.join("events.checkpoint.tmp")).unwrap();
     let error = store.save(&one, Some(first)).await.unwrap_err();
@@ -246,12 +251,8 @@ async fn a_disk_that_is_full_is_an_error_and_the_old_checkpoint_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_no_checkpoint_is_an_error_that_says_what_to_do() {
     let folder = Folder::new("torn");
-    let server = fake_with_events(10);
-    let one = checkpoint(&server).await;
-    {
-        let store = FileCheckpoints::open(folder.file()).unwrap();
-        store.save(&one, None).await.unwrap();
-    }
+    let (store, one, _) = folder.store().await;
+    drop(store);
     let text = std::fs::read(folder.file()).unwrap();
     for torn in [&text[..text.len() / 2], b"", b"null"] {
         std::fs::write(folder.file(), torn).unwrap();
@@ -343,10 +344,7 @@ async fn a_checkpoint_of_a_first_scan_that_reads_again_from_the_head_takes_less_
 #[tokio::test(start_paused = true)]
 async fn a_file_with_the_last_version_there_is_or_one_that_was_removed_is_no_panic() {
     let folder = Folder::new("versions");
-    let server = fake_with_events(10);
-    let one = checkpoint(&server).await;
-    let store = FileCheckpoints::open(folder.file()).unwrap();
-    let version = store.save(&one, None).await.unwrap();
+    let (store, one, version) = folder.store().await;
     let text = std::fs::read_to_string(folder.file()).unwrap();
     let last = text.replacen(&format!("\"version\":{}", version.number()), &format!("\"version\":{}", u64::MAX), 1);
     std::fs::write(folder.file(), last).unwrap();
