@@ -198,7 +198,8 @@ fn sources(root: &Path, folders: &[String]) -> Result<Vec<String>, Failure> {
         while let Some(path) = next.pop() {
             if path.is_dir() {
                 let entries = fs::read_dir(&path)?.map(|it| it.map(|it| it.path())).collect::<Result<Vec<_>, _>>()?;
-                next.extend(entries.into_iter().filter(|it| !it.ends_with("model") && !it.ends_with("tests.rs")));
+                let is_test = |it: &Path| ["model", "tests", "tests.rs"].iter().any(|name| it.ends_with(name));
+                next.extend(entries.into_iter().filter(|it| !is_test(it)));
             } else if path.extension().is_some_and(|it| it == "rs") {
                 files.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
             }

@@ -25,8 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// kinds that the models count.
 const CASES: &str = "400";
 
-/// A test that takes so long runs after all others.
+/// A test that takes so long isn't run first, whatever it is likely to tell.
 const SLOW: Duration = Duration::from_secs(1);
+
+/// Tests that are neither of a mutant's module nor models of its area get this share of its time.
+const OTHERS: u32 = 3;
 
 /// How many tests that failed with other mutants of a function are run first.
 const MOST_LIKELY: usize = 4;
@@ -45,6 +48,14 @@ pub struct Test {
     pub time: Duration,
     /// The sites that it passes.
     pub reached: BTreeSet<u32>,
+}
+
+/// What a test has to do with a mutant, in the order in which they run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Own,
+    Model,
+    Other,
 }
 
 /// How a run of tests ended.
@@ -144,7 +155,7 @@ impl Runner {
     /// Returns which test fails with this mutant, or why none can. `None` if all pass, or as many as the time is for.
     /// Tests whose names are in `likely` run first.
     pub fn hunt(&self, mutant: &Mutant, tests: &[Test], likely: &[String]) -> Option<String> {
-        let reaching = in_turn(mutant, tests, likely);
+        let reaching = in_turn(mutant, tests, likely, self.limit);
         let mutant = mutant.id;
         let (mut at, mut size) = (0, Duration::from_millis(200));
         let mut total = Duration::ZERO;
@@ -187,21 +198,33 @@ impl Runner {
     }
 }
 
-/// The tests that pass a mutant, in the order in which they run: first those that are likely to fail, and those of its
-/// own module; then the quickest ones, where a test counts as quicker the more it passes of the mutant's file.
-fn in_turn<'a>(mutant: &Mutant, tests: &'a [Test], likely: &[String]) -> Vec<&'a Test> {
+/// The tests to run for a mutant, in their order: those that are likely to fail; the quick ones of its module, and of
+/// those above that; the random models of its area, which show what no example thinks of; then the quickest others, for
+/// a share of the limit. A test counts as quicker the more it passes of the mutant's file.
+fn in_turn<'a>(mutant: &Mutant, tests: &'a [Test], likely: &[String], limit: Duration) -> Vec<&'a Test> {
     let of_file = |it: &Test| it.reached.range(mutant.file.clone()).count();
     let passing = tests.iter().filter(|it| it.reached.contains(&mutant.site));
     let mut passing: Vec<_> = passing.map(|it| (it, of_file(it))).collect();
     let most = passing.iter().map(|it| it.1).max().unwrap_or_default();
     let module = module(mutant);
-    passing.sort_by_key(|(test, passed)| {
+    let is_of = |test: &Test, folder| test.name.split_once(folder).is_some_and(|it| module.starts_with(it.0));
+    let group = |test: &Test| match test {
+        _ if is_of(test, "::model::") => Group::Model,
+        _ if test.time < SLOW && (test.name.starts_with(&module) || is_of(test, "::tests::")) => Group::Own,
+        _ => Group::Other,
+    };
+    passing.sort_by_cached_key(|(test, passed)| {
         let rank = likely.iter().position(|name| *name == test.name).filter(|_| test.time < SLOW);
-        let is_other = test.time >= SLOW || !test.name.starts_with(&module);
         let share = *passed as f64 / most as f64;
-        (rank.unwrap_or(usize::MAX), is_other, test.time.div_f64(share * share))
+        (rank.unwrap_or(usize::MAX), group(test), test.time.div_f64(share * share))
     });
-    passing.into_iter().map(|it| it.0).collect()
+    let mut left = limit / OTHERS;
+    let in_time = |test: &&Test| {
+        let is_in_time = group(test) != Group::Other || !left.is_zero();
+        left = if group(test) == Group::Other { left.saturating_sub(test.time) } else { left };
+        is_in_time
+    };
+    passing.into_iter().map(|it| it.0).filter(in_time).collect()
 }
 
 /// The path of a mutant's module: `page::walk::drift::`.
