@@ -126,3 +126,23 @@ impl<Q: Paginate> Follow<Q> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn why_a_loop_ended_is_said_by_the_source_of_its_error() {
+        type Handled = RunError<std::io::Error>;
+        for (error, source) in [
+            (Handled::Follow(Error::new(ErrorKind::Unauthorized, "no such key")), "no such key"),
+            (Handled::Handler(std::io::Error::other("no such table")), "no such table"),
+            (Handled::from(StoreError::other("no such file")), "no such file"),
+        ] {
+            let shown = error.source().map(|it| format!("{it} {:?}", it.source())).unwrap_or_default();
+            assert!(shown.contains(source), "{error}: {shown}");
+            assert!(!error.to_string().contains(source), "{error}: said twice");
+        }
+    }
+}

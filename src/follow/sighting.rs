@@ -42,3 +42,24 @@ fn key_of(raw: &Json) -> Option<RecordKey> {
     let number = id.parse::<i64>().ok().map(RecordKey::from);
     number.or_else(|| Some(RecordKey::from(id.parse::<String>().ok().filter(|it| !it.is_empty())?.as_str())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_record_is_known_by_its_id_if_that_can_be_read() {
+        for (raw, key) in [
+            (r#"{"id": 7}"#, Some(RecordKey::from(7_i64))),
+            (r#"{"id": "a7"}"#, Some(RecordKey::from("a7"))),
+            (r#"{"_id": "a7", "id": 7}"#, Some(RecordKey::from("a7"))),
+            // Many records may have none, or the same one.
+            (r#"{"id": ""}"#, None),
+            (r#"{"id": null}"#, None),
+            (r#"{"id": [7]}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(key_of(&Json::from_text(raw).unwrap_or_default()), key, "{raw}");
+        }
+    }
+}

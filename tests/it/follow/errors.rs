@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actionlog::follow::StartFrom;
+use actionlog::follow::{MemoryCheckpoints, RunError, StartFrom};
 use actionlog::page::Growth;
 use actionlog::testing::{FakeServer, Fault};
 use actionlog::{ArklowClient, ErrorKind, RetryPolicy};
@@ -63,6 +63,36 @@ async fn after_a_failed_poll_the_next_one_goes_on_and_a_wait_of_an_hour_is_kept(
     assert_eq!(changed(&mut follow).await, ["+31"]);
     assert!(begin.elapsed() >= 3600 * SECOND, "{:?}", begin.elapsed());
     assert_eq!(server.requests().len() - before, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn try_next_returns_an_error_once_and_nothing_behind_the_end() {
+    let server = fake_with_events(3);
+    let mut follow = events(&server);
+    server.fail_next(Fault::Status(503));
+    assert!(follow.try_next().await.unwrap_err().is_transient());
+    assert_eq!(shorts(&follow.try_next().await.unwrap().unwrap()), new((1..=3).rev()));
+    server.before_each(|server| _ = server.fail_next(Fault::Status(404)));
+    while !follow.try_next().await.is_err_and(|error| !error.is_transient()) {}
+    assert!(follow.try_next().await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_goes_on_after_a_transient_error_and_ends_with_any_other() {
+    let server = fake_with_events(3);
+    let store = MemoryCheckpoints::new();
+    server.fail_next(Fault::Status(503));
+    let mut all = Vec::new();
+    let result = events(&server)
+        .run(&store, |batch| {
+            all.extend(shorts(&batch));
+            server.before_each(|server| _ = server.fail_next(Fault::Status(404)));
+            async { Ok::<_, std::convert::Infallible>(()) }
+        })
+        .await;
+    assert_eq!(all, new((1..=3).rev()));
+    let Err(RunError::Follow(error)) = result else { panic!("{result:?}") };
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::NotFound, false));
 }
 
 #[tokio::test(start_paused = true)]
