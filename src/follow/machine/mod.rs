@@ -20,6 +20,8 @@ mod scan;
 pub(crate) mod state;
 mod sweep;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;

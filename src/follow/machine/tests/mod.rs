@@ -1,0 +1,304 @@
+//! What the rounds of a follower request and deliver, in listings that a test changes.
+
+#![allow(clippy::unwrap_used)]
+
+mod scans;
+mod sweeps;
+
+use super::*;
+use crate::page::walk::plan::Rules;
+use crate::page::walk::tests::plan;
+use crate::page::{Stability, TotalScope};
+
+const SIDES: [Side; 2] = [Side::Head, Side::End];
+const ORDERS: [Stability; 2] = [Stability::Stable, Stability::Unstable];
+
+/// A record of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    id: i64,
+    state: u64,
+    is_final: bool,
+}
+
+/// A listing, and what follows it in pages of ten.
+struct Followed {
+    machine: Machine,
+    /// The newest record first, whatever the order of the listing.
+    rows: Vec<Row>,
+    side: Side,
+    /// The total that the server sends.
+    total: Option<u64>,
+}
+
+/// What a round delivered, and the offsets that it requested. `+7` is new, `~7` late, `=7` updated, `-7` removed.
+type Done = (String, Vec<u64>);
+
+/// Records with these ids, the largest first.
+fn rows(ids: impl DoubleEndedIterator<Item = i64>) -> Vec<Row> {
+    ids.rev().map(|id| Row { id, state: 0, is_final: false }).collect()
+}
+
+fn time(id: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + 60 * id, 0).unwrap()
+}
+
+fn settings(side: Option<Side>, order: Stability, lookback: usize) -> Settings {
+    let mut rules = Rules::ALL;
+    rules.read_head = false;
+    Settings {
+        plan: Plan { total: TotalScope::Unknown, order, rules, ..plan(10) },
+        listing: Fingerprint::default(),
+        side,
+        lookback,
+        least: 4,
+        tolerance: Duration::from_secs(300),
+    }
+}
+
+impl Followed {
+    /// A listing of these records, in which the newest stand at `side`, before anything was read of it.
+    fn of(settings: Settings, begin: Begin, side: Side, ids: impl DoubleEndedIterator<Item = i64>) -> Self {
+        Self { machine: Machine::new(settings, begin), rows: rows(ids), side, total: None }
+    }
+
+    /// The same, once all of it was delivered. Forty records are remembered.
+    fn caught_up(side: Side, order: Stability, ids: impl DoubleEndedIterator<Item = i64>) -> Self {
+        let mut log = Self::of(settings(Some(side), order, 40), Begin::Beginning, side, ids);
+        log.poll();
+        assert!(log.machine.is_caught_up());
+        log
+    }
+
+    fn poll(&mut self) -> Done {
+        self.round(Work::Poll)
+    }
+
+    fn sweep(&mut self) -> Done {
+        self.round(Work::Sweep { whole: false })
+    }
+
+    fn whole_sweep(&mut self) -> Done {
+        self.round(Work::Sweep { whole: true })
+    }
+
+    fn round(&mut self, work: Work) -> Done {
+        self.round_with(work, |_, _| {})
+    }
+
+    /// Runs a round. `before` changes the listing before each request, the first of which is 0.
+    fn round_with(&mut self, work: Work, mut before: impl FnMut(usize, &mut Vec<Row>)) -> Done {
+        let (mut found, mut offsets) = (Vec::new(), Vec::new());
+        self.machine.start(work);
+        while let Some(window) = self.machine.window() {
+            assert!(offsets.len() < 1_000, "it goes on and on: {offsets:?}");
+            before(offsets.len(), &mut self.rows);
+            offsets.push(window.offset);
+            let page = self.page(window);
+            found.extend(self.machine.observe(&page, self.total).iter().map(|it| {
+                let mark = match it.kind {
+                    Kind::New => '+',
+                    Kind::Late => '~',
+                    Kind::Updated => '=',
+                };
+                format!("{mark}{}", page[it.index].key)
+            }));
+        }
+        for key in self.machine.take_gone() {
+            if self.machine.forget(&key) {
+                found.push(format!("-{key}"));
+            }
+        }
+        (found.join(" "), offsets)
+    }
+
+    fn page(&self, window: Window) -> Vec<Sighting> {
+        let mut listed = self.rows.clone();
+        if self.side == Side::End {
+            listed.reverse();
+        }
+        let page = listed.into_iter().skip(usize::try_from(window.offset).unwrap()).take(window.limit as usize);
+        let sighting = |it: Row| Sighting {
+            key: RecordKey::from(it.id),
+            digest: it.id.cast_unsigned() * 1_000 + it.state,
+            is_final: Some(it.is_final),
+            time: Some(time(it.id)),
+        };
+        page.map(sighting).collect()
+    }
+
+    /// Adds records where the newest stand.
+    fn grow(&mut self, ids: impl DoubleEndedIterator<Item = i64>) {
+        self.rows.splice(0..0, rows(ids));
+    }
+
+    fn row(&mut self, id: i64) -> &mut Row {
+        self.rows.iter_mut().find(|it| it.id == id).unwrap()
+    }
+
+    fn change(&mut self, id: i64) {
+        self.row(id).state += 1;
+    }
+
+    fn remove(&mut self, ids: &[i64]) {
+        self.rows.retain(|it| !ids.contains(&it.id));
+    }
+
+    /// Adds records right above another one, on its newer side.
+    fn insert_above(&mut self, other: i64, ids: impl DoubleEndedIterator<Item = i64>) {
+        let at = self.rows.iter().position(|it| it.id == other).unwrap();
+        self.rows.splice(at..at, rows(ids));
+    }
+
+    fn gap(&self) -> Option<GapReason> {
+        self.machine.state().gap
+    }
+}
+
+/// `+1 +2 +3`, if the mark is `+`.
+fn all(mark: char, ids: impl Iterator<Item = i64>) -> String {
+    ids.map(|it| format!("{mark}{it}")).collect::<Vec<_>>().join(" ")
+}
+
+fn done(delivered: impl Into<String>, offsets: &[u64]) -> Done {
+    (delivered.into(), offsets.to_vec())
+}
+
+/// For each side and each order.
+fn everywhere(mut check: impl FnMut(Side, Stability)) {
+    for (side, order) in SIDES.into_iter().flat_map(|side| ORDERS.map(|order| (side, order))) {
+        println!("{side:?}, {order:?}");
+        check(side, order);
+    }
+}
+
+#[test]
+fn what_came_between_two_polls_is_delivered_oldest_first_and_an_idle_poll_is_one_request() {
+    everywhere(|side, order| {
+        let mut log = Followed::caught_up(side, order, 1..=60);
+        let idle = |last: u64| if side == Side::Head { vec![0] } else { vec![last] };
+        assert_eq!(log.poll(), (String::new(), idle(59)));
+        log.grow(61..=63);
+        assert_eq!(log.poll().0, all('+', 61..=63));
+        assert_eq!(log.poll(), (String::new(), idle(62)));
+        // More than a page.
+        log.grow(64..=90);
+        let (delivered, offsets) = log.poll();
+        assert_eq!(delivered, all('+', 64..=90));
+        let expected: &[u64] = match (side, order) {
+            (Side::Head, Stability::Stable) => &[0, 9, 18, 10, 2, 0],
+            (Side::Head, Stability::Unstable) => &[0, 9, 18, 27, 19, 11, 3, 0],
+            (Side::End, _) => &[62, 71, 80, 89],
+        };
+        assert_eq!(offsets, expected);
+        assert_eq!(log.poll(), (String::new(), idle(89)));
+        assert!(log.machine.is_caught_up() && !log.machine.is_behind() && !log.machine.wants_sweep());
+    });
+}
+
+#[test]
+fn records_that_left_the_lookback_before_they_were_final_are_counted() {
+    everywhere(|side, order| {
+        let mut log = Followed::caught_up(side, order, 1..=60);
+        let left = |log: &Followed| {
+            let left = &log.machine.state().left;
+            (left.count, left.oldest.clone().map(|it| it.0))
+        };
+        // Towards the head they are passed from the newest to the oldest.
+        assert_eq!(left(&log), (20, Some(RecordKey::from(1_i64))));
+        log.grow(61..=63);
+        log.poll();
+        assert_eq!(left(&log), (23, Some(RecordKey::from(1_i64))));
+        log.row(24).is_final = true;
+        log.sweep();
+        log.grow(64..=64);
+        log.poll();
+        assert_eq!(left(&log), (23, Some(RecordKey::from(1_i64))));
+    });
+}
+
+#[test]
+fn a_listing_that_is_empty_is_asked_for_again_and_is_a_gap_as_long_as_it_lasts() {
+    everywhere(|side, order| {
+        let mut log = Followed::caught_up(side, order, 1..=60);
+        let all = std::mem::take(&mut log.rows);
+        for turn in 0..3 {
+            let (delivered, offsets) = if turn == 1 { log.sweep() } else { log.poll() };
+            assert!(delivered.is_empty() && offsets.len() <= 6, "{offsets:?}");
+            assert_eq!((log.gap(), log.machine.is_caught_up()), (Some(GapReason::Emptied), false));
+        }
+        log.rows = all;
+        assert_eq!(log.poll().0, "");
+        assert_eq!((log.gap(), log.machine.is_caught_up()), (None, true));
+        // A single empty page is a fault of the server, and none.
+        for work in [Work::Poll, Work::Sweep { whole: true }] {
+            let mut kept = Vec::new();
+            let (delivered, _) = log.round_with(work, |turn, rows| match turn {
+                0 => kept = std::mem::take(rows),
+                _ => rows.append(&mut kept),
+            });
+            assert_eq!((delivered, log.gap(), log.machine.is_caught_up()), (String::new(), None, true), "{work:?}");
+        }
+    });
+}
+
+#[test]
+fn a_listing_that_was_empty_from_the_start_is_no_gap() {
+    everywhere(|side, order| {
+        for begin in [Begin::Beginning, Begin::Latest, Begin::Since(time(0))] {
+            let mut log = Followed::of(settings(Some(side), order, 40), begin, side, 0..0);
+            for _ in 0..3 {
+                let (delivered, offsets) = log.poll();
+                assert!(delivered.is_empty() && offsets.len() <= 3, "{begin:?} {offsets:?}");
+                assert_eq!(log.gap(), None, "{begin:?}");
+            }
+            log.grow(1..=3);
+            let (mut delivered, _) = log.poll();
+            if log.machine.is_behind() {
+                delivered += &log.poll().0;
+            }
+            assert_eq!(delivered, all('+', 1..=3), "{begin:?}");
+        }
+    });
+}
+
+#[test]
+fn where_all_remembered_records_are_gone_there_is_a_gap_and_all_is_read_again() {
+    everywhere(|side, order| {
+        for work in [Work::Poll, Work::Sweep { whole: false }] {
+            let mut log = Followed::caught_up(side, order, 1..=60);
+            log.rows = rows(100..=120);
+            let (mut delivered, _) = log.round(work);
+            assert_eq!(log.gap(), Some(GapReason::AnchorsGone), "{work:?}");
+            if log.machine.is_behind() {
+                delivered += &log.poll().0;
+            }
+            let expected = match side {
+                Side::Head => all('+', (100..=120).rev()),
+                Side::End => all('+', 100..=120),
+            };
+            assert_eq!((delivered, log.gap()), (expected, Some(GapReason::AnchorsGone)), "{work:?}");
+            assert_eq!((log.poll().0.as_str(), log.gap()), ("", None), "{work:?}");
+        }
+    });
+}
+
+#[test]
+fn known_ids_that_belong_to_other_records_now_are_no_anchors() {
+    for order in ORDERS {
+        let with = |is_final: &dyn Fn(i64) -> bool, changed: &[i64]| {
+            let mut log = Followed::caught_up(Side::Head, order, 1..=60);
+            log.rows.iter_mut().for_each(|it| (it.is_final, it.state) = (is_final(it.id), 1));
+            log.sweep();
+            changed.iter().for_each(|it| log.change(*it));
+            log.poll();
+            log.gap()
+        };
+        let page: Vec<_> = (51..=60).collect();
+        assert_eq!(with(&|_| true, &page), Some(GapReason::AnchorsGone), "{order:?}");
+        assert_eq!(with(&|it| it == 55, &page), Some(GapReason::AnchorsGone), "{order:?}");
+        // One is as it was; none was final, so that all may have changed.
+        assert_eq!(with(&|_| true, &page[1..]), None, "{order:?}");
+        assert_eq!(with(&|_| false, &page), None, "{order:?}");
+    }
+}
