@@ -383,7 +383,10 @@ impl Machine {
         let (first, last) = (page.iter().position(is_known), page.iter().rposition(is_known));
         let seen = self.compare(View::new(side, page));
         let mut found = seen.found;
-        for index in seen.unresolved.iter().rev().copied() {
+        // In the listing's order: the oldest open one is the first or the last of them.
+        let mut unresolved = seen.unresolved;
+        unresolved.sort_unstable();
+        for index in unresolved {
             let is_behind = match side {
                 Side::Head => scan.has_met || first.is_some_and(|it| it < index),
                 Side::End => !scan.has_met && last.is_none_or(|it| index < it),

@@ -106,6 +106,34 @@ fn an_old_record_that_stands_above_newer_ones_does_not_end_the_search_for_a_time
 }
 
 #[test]
+fn a_full_scan_delivers_what_is_behind_the_lookback_a_page_a_round_and_counts() {
+    everywhere(|side, order| {
+        let mut log = begun(side, order, Begin::Beginning, 60);
+        log.poll();
+        let behind = log.machine.state().left.clone();
+        log.row(7).is_final = true;
+        log.machine.begin_refresh();
+        let mut delivered = Vec::new();
+        for _ in 0..8 {
+            assert!(log.machine.is_refreshing() && !log.machine.take_finished_scan());
+            let (page, offsets) = log.round(Work::Refresh);
+            assert_eq!(offsets.len(), 1);
+            delivered.extend(page.split_whitespace().map(str::to_owned));
+            assert_eq!(log.poll().0, "", "polls go on");
+        }
+        assert!(!log.machine.is_refreshing() && log.machine.take_finished_scan());
+        assert!(!log.machine.take_finished_scan(), "once");
+        assert_eq!(log.machine.state().scans, 1);
+        delivered.sort_by_key(|it| it[1..].parse::<i64>().unwrap());
+        assert_eq!(delivered.join(" "), all('=', 1..=35));
+        // One of those that are open isn't any more.
+        let left = &log.machine.state().left;
+        assert_eq!((left.count, &left.oldest), (behind.count - 1, &behind.oldest));
+        assert_eq!(log.round(Work::Refresh), done("", &[]));
+    });
+}
+
+#[test]
 fn a_full_scan_goes_on_from_a_checkpoint_and_leaves_the_count_of_open_records() {
     everywhere(|side, order| {
         let mut log = begun(side, order, Begin::Beginning, 60);
