@@ -235,7 +235,7 @@ impl Machine {
         let tables = [&mut self.state.head, &mut self.state.end];
         for entry in tables.into_iter().flatten().flat_map(Table::iter_mut) {
             if entry.seen == self.sweeps {
-                entry.quiet = if entry.missing == 0 { entry.quiet.saturating_add(1) } else { 0 };
+                entry.quiet = entry.quiet.saturating_add(1);
             } else if entry.absent == self.sweeps {
                 entry.missing = entry.missing.saturating_add(1);
                 if is_decided && entry.missing >= TWICE {
@@ -276,7 +276,8 @@ impl Machine {
         let oldest = if side == Side::Head { page.last() } else { page.first() };
         let is_bottom = is_bottom && oldest.is_some_and(|it| table.contains(&it.key));
         for index in absent(shown, is_stable, is_top, is_bottom.then_some(table.len())) {
-            if let Some(entry) = table.get_mut(index).filter(|it| it.seen != number) {
+            // (If the sweep sees it elsewhere, that counts.)
+            if let Some(entry) = table.get_mut(index) {
                 entry.absent = number;
             }
         }
