@@ -322,4 +322,55 @@ mod tests {
             assert_eq!(tail.note(last, offset, request), expected, "{last} at {offset} by request {request}");
         }
     }
+
+    #[test]
+    fn positions_are_lost_often_after_three_losses_until_so_many_pages_were_expected() {
+        let mut losses = Losses::default();
+        for loss in 1..=9 {
+            losses.note_loss();
+            assert_eq!(losses.are_frequent(), loss > 2, "{loss}");
+        }
+        // However often it was lost before.
+        for _ in 0..MOST_LOSSES - OFTEN {
+            assert!(losses.are_frequent());
+            losses.note_expected();
+        }
+        assert!(losses.are_frequent());
+        losses.note_expected();
+        assert!(!losses.are_frequent());
+    }
+
+    /// How many pages nothing is prefetched behind one that shows that prefetching was in vain.
+    fn pause(cooldown: &mut PrefetchCooldown) -> u32 {
+        cooldown.note(true);
+        let mut pages = 0;
+        while cooldown.is_on() {
+            cooldown.note(false);
+            pages += 1;
+        }
+        pages
+    }
+
+    #[test]
+    fn each_page_that_shows_that_prefetching_was_in_vain_doubles_the_pause_up_to_a_limit() {
+        let mut cooldown = PrefetchCooldown::default();
+        assert!(!cooldown.is_on());
+        let pauses: Vec<_> = (0..11).map(|_| pause(&mut cooldown)).collect();
+        assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_024, 1_024]);
+        // During a pause, it begins again.
+        let mut cooldown = PrefetchCooldown::default();
+        cooldown.note(true);
+        cooldown.note(false);
+        assert_eq!(pause(&mut cooldown), 4);
+    }
+
+    #[test]
+    fn the_pause_is_short_again_after_256_pages_that_came_as_expected() {
+        for (pages, expected) in [(SOON - 1, 8), (SOON, 4), (SOON + 1, 4)] {
+            let mut cooldown = PrefetchCooldown::default();
+            pause(&mut cooldown);
+            (0..pages).for_each(|_| cooldown.note(false));
+            assert_eq!(pause(&mut cooldown), expected, "{pages}");
+        }
+    }
 }
