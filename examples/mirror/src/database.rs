@@ -1,16 +1,39 @@
 //! The SQLite file: the records of all logs as raw JSON, and a checkpoint for each log.
 
 use std::error::Error;
+use std::fmt;
 use std::path::Path;
 
-use actionlog::follow::{Batch, Change, Checkpoint};
+use actionlog::follow::{Batch, Change, Checkpoint, Version};
 use actionlog::page::Raw;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::Failure;
 
 /// A copy of several logs.
 pub struct Database {
     connection: Connection,
 }
+
+/// The stored checkpoint isn't the one that this mirror goes on from. The batch was rolled back.
+#[derive(Debug)]
+pub struct Rival {
+    log: String,
+}
+
+impl fmt::Display for Rival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: the stored checkpoint isn't the one that this mirror goes on from: another mirror writes to the same \
+             file, or the checkpoint was removed. Nothing of this batch was written. Run one mirror only, or give each \
+             its own file, and start again: it goes on from what is stored",
+            self.log
+        )
+    }
+}
+
+impl Error for Rival {}
 
 impl Database {
     pub fn open(path: impl AsRef<Path>) -> rusqlite::Result<Self> {
@@ -20,28 +43,38 @@ impl Database {
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS records (log TEXT, id TEXT, raw TEXT NOT NULL, PRIMARY KEY (log, id)) WITHOUT ROWID;
              CREATE TABLE IF NOT EXISTS checkpoints (
-                 log TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, repeats INTEGER NOT NULL
+                 log TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, version INTEGER NOT NULL, repeats INTEGER NOT NULL
              );",
         )?;
         Ok(Self { connection })
     }
 
-    /// The checkpoint of a log, if it was followed before.
-    pub fn checkpoint(&self, log: &str) -> Result<Option<Checkpoint>, Box<dyn Error + Send + Sync>> {
-        let select = "SELECT checkpoint FROM checkpoints WHERE log = ?1";
-        let text: Option<String> = self.connection.query_row(select, [log], |row| row.get(0)).optional()?;
-        Ok(text.map(|it| it.parse()).transpose()?)
+    /// The checkpoint of a log, if it was followed before, and its version.
+    pub fn checkpoint(&self, log: &str) -> Result<Option<(Checkpoint, Version)>, Failure> {
+        let select = "SELECT checkpoint, version FROM checkpoints WHERE log = ?1";
+        let values = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
+        let stored = self.connection.query_row(select, [log], values).optional()?;
+        stored.map(|(text, version)| Ok((text.parse()?, Version::new(version)))).transpose()
     }
 
-    /// Applies a batch: its changes and its checkpoint, in one transaction.
+    /// Applies a batch: its changes and its checkpoint, in one transaction. Returns the version of the checkpoint.
+    ///
+    /// `expected` is the version of the checkpoint that the batch goes on from.
+    ///
+    /// # Errors
+    ///
+    /// [`Rival`] if another one is stored.
     pub fn apply<T>(
         &mut self,
         log: &str,
         batch: &Batch<Raw<T>>,
         id: impl Fn(&T) -> String,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        expected: Option<Version>,
+    ) -> Result<Version, Failure> {
         // The write lock comes first, so that no other process works on the same batch.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Dropped, a transaction rolls back.
+        let version = save(&transaction, log, &batch.checkpoint, expected)?;
         let mut repeats = 0;
         for change in &batch.changes {
             let (key, raw) = match change {
@@ -63,13 +96,9 @@ impl Database {
                 params![log, key, raw.as_str()],
             )?;
         }
-        transaction.execute(
-            "INSERT INTO checkpoints VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET checkpoint = excluded.checkpoint, repeats = repeats + excluded.repeats",
-            params![log, batch.checkpoint.to_string(), repeats],
-        )?;
+        transaction.execute("UPDATE checkpoints SET repeats = repeats + ?2 WHERE log = ?1", params![log, repeats])?;
         transaction.commit()?;
-        Ok(())
+        Ok(version)
     }
 
     /// The raw JSON of all records of a log, sorted.
@@ -84,4 +113,26 @@ impl Database {
         let select = "SELECT repeats FROM checkpoints WHERE log = ?1";
         Ok(self.connection.query_row(select, [log], |row| row.get(0)).optional()?.unwrap_or_default())
     }
+}
+
+/// Compares and sets: replaces the checkpoint of the expected version, or stores the first one.
+fn save(
+    transaction: &Transaction<'_>,
+    log: &str,
+    checkpoint: &Checkpoint,
+    expected: Option<Version>,
+) -> Result<Version, Failure> {
+    let text = checkpoint.to_string();
+    let rows = match expected {
+        None => transaction
+            .execute("INSERT INTO checkpoints VALUES (?1, ?2, 1, 0) ON CONFLICT DO NOTHING", params![log, text])?,
+        Some(version) => transaction.execute(
+            "UPDATE checkpoints SET checkpoint = ?2, version = version + 1 WHERE log = ?1 AND version = ?3",
+            params![log, text, version.number()],
+        )?,
+    };
+    if rows == 0 {
+        return Err(Rival { log: log.to_owned() }.into());
+    }
+    Ok(Version::new(expected.map_or(1, |it| it.number() + 1)))
 }

@@ -11,7 +11,7 @@ use actionlog::arklow::RecordsQuery;
 use actionlog::follow::StartFrom;
 
 use actionlog::{ArklowClient, IntegrationClient, LogRecord, Paginate, UnleashClient};
-pub use database::Database;
+pub use database::{Database, Rival};
 use tokio::sync::watch;
 
 /// The three clients, and which events to follow.
@@ -49,11 +49,12 @@ async fn follow<Q: Paginate>(
 where
     Q::Item: LogRecord,
 {
-    let checkpoint = lock(&database).checkpoint(name)?;
+    let stored = lock(&database).checkpoint(name)?;
+    let mut version = stored.as_ref().map(|it| it.1);
     let mut follow = listing
         .with_raw()
         .follow()
-        .start_from(checkpoint.map_or(StartFrom::Beginning, StartFrom::Checkpoint))
+        .start_from(stored.map_or(StartFrom::Beginning, |it| StartFrom::Checkpoint(it.0)))
         .poll_interval(poll_interval)
         .max_poll_interval(6 * poll_interval)
         .sweep_interval(12 * poll_interval)
@@ -68,7 +69,8 @@ where
             }
             Err(error) => return Err(error.into()),
         };
-        lock(&database).apply(name, &batch, |record: &Q::Item| record.key().to_string())?;
+        let id = |record: &Q::Item| record.key().to_string();
+        version = Some(lock(&database).apply(name, &batch, id, version)?);
         let progress = &batch.progress;
         if let Some(gap) = &progress.gap {
             eprintln!("{name}: {gap}");

@@ -1,7 +1,10 @@
 //! Keeps a copy of the three logs in one SQLite file: `actionlog-mirror [FILE]`, by default `mirror.sqlite`.
 //!
 //! Records and checkpoint are written in one transaction, so it may be killed at any moment, and started again. Ctrl-C
-//! ends it behind a whole batch.
+//! ends it behind a whole batch. Run one on a file: of two, the second to save the checkpoint of a log writes nothing
+//! of its batch, and fails. With three logs, that may end both, each by another log.
+//!
+//! The exit status is 0 after Ctrl-C, and 1 after an error, which it prints.
 //!
 //! It follows real servers if all of `UNLEASH_URL`, `UNLEASH_TOKEN`, `ARKLOW_API_KEY`, `ARKLOW_ORG_ID`,
 //! `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` are set; optionally `UNLEASH_PROJECT` (default:
@@ -10,6 +13,7 @@
 
 use std::env;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use actionlog::testing::FakeServer;
@@ -18,7 +22,19 @@ use actionlog_mirror::{Database, Failure, Logs, demo, mirror};
 use tokio::sync::watch;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    eprint!("actionlog-mirror: {error}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        eprint!(": {error}");
+        source = error.source();
+    }
+    eprintln!();
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     if env::var_os("UNLEASH_URL").is_none_or(|it| it.is_empty()) {
         return show(stop, stopped).await;
