@@ -23,8 +23,7 @@ use crate::values::json::Json;
 /// Checkpoints of another version are rejected.
 const VERSION: u32 = 1;
 
-/// Where a follower stands behind a [batch](crate::follow::Batch): a serde value of less than 50 KB with the default
-/// lookback, and of less than 100 KB while the first scan reads again from the head what it has delivered.
+/// Where a follower stands behind a [batch](crate::follow::Batch), as a serde value.
 ///
 /// Store it in the transaction that stores the changes of its batch, or after that. It covers the batch and all before
 /// it: a follower that [starts from it](crate::follow::StartFrom::Checkpoint) skips nothing, and repeats only what was
@@ -33,6 +32,13 @@ const VERSION: u32 = 1;
 /// A checkpoint holds the base URL, the path, and a hash of each parameter that selects records, so it can't be used
 /// for another listing. It holds the ids of the records of the lookback, and 64 bits of a hash of each one's content.
 /// It has a checksum against accidents, and isn't signed: whoever can change it can make a follower skip records.
+///
+/// Each of these records takes 16 bytes of JSON and its id; while it isn't final, 24 (32, if its time isn't one of
+/// whole milliseconds). All else takes less than 5 KB, and more only if ids are long. So a thousand records, the
+/// default [lookback](crate::follow::Follow::lookback), take less than 55 KB if their ids have 24 characters, and 12 KB
+/// more if they have 36. Ids of up to 512 bytes are held in full: with these, it is less than 560 KB. (Longer ones are
+/// held as their beginning and a hash.) It is twice as much while it isn't known which end of the listing grows, and
+/// while a first scan reads again from the head what it has delivered.
 ///
 /// A checkpoint of another format version can be deserialized, whatever it holds. Using it, or serializing it again,
 /// returns an error that names the version.
@@ -305,19 +311,25 @@ struct Packed {
     times: String,
 }
 
-/// A time in milliseconds takes six bytes.
-const TIME: usize = 6;
+/// A time in whole milliseconds takes six bytes, within 4,459 years of 1970.
+const SHORT: usize = 6;
+
+/// Any other takes twelve: its seconds, and its nanoseconds.
+const LONG: usize = 12;
+
+/// Bits of a record's state: it is in a final state or not, and has a time of one of the two forms.
+const IS_OPEN: u8 = 1;
+const IS_FINAL: u8 = 2;
+const HAS_SHORT: u8 = 4;
+const HAS_LONG: u8 = 8;
 
 impl Serialize for Records {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (mut digests, mut states, mut times) = (Vec::new(), Vec::new(), Vec::new());
         for (_, digest, is_final, time) in &self.0 {
             digests.extend(digest.to_be_bytes());
-            let state = is_final.map_or(0, |it| if it { 2 } else { 1 });
-            states.push(state | if time.is_some() { 4 } else { 0 });
-            if let Some(time) = time {
-                times.extend(&time.timestamp_millis().to_be_bytes()[8 - TIME..]);
-            }
+            let state = is_final.map_or(0, |it| if it { IS_FINAL } else { IS_OPEN });
+            states.push(state | time.map_or(0, |it| push_time(&mut times, it)));
         }
         let coded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let keys = self.0.iter().map(|it| it.0.clone()).collect();
@@ -337,27 +349,139 @@ impl Packed {
         let bytes = |text: String| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
         let (digests, states, times) = (bytes(self.digests)?, bytes(self.states)?, bytes(self.times)?);
         let (digests, rest) = digests.as_chunks::<8>();
-        let (times, late) = times.as_chunks::<TIME>();
-        if !rest.is_empty() || !late.is_empty() || digests.len() != self.keys.len() || states.len() != digests.len() {
+        if !rest.is_empty() || digests.len() != self.keys.len() || states.len() != digests.len() {
             return None;
         }
-        let mut times = times.iter();
+        let mut times = times.as_slice();
         let mut records = Vec::with_capacity(self.keys.len());
         for ((key, digest), state) in self.keys.into_iter().zip(digests).zip(states) {
-            let is_final = match state & 3 {
+            let is_final = match state & (IS_OPEN | IS_FINAL) {
                 0 => None,
-                it => Some(it == 2),
+                it => Some(it == IS_FINAL),
             };
-            let time = if state & 4 == 0 { None } else { Some(time_of(times.next()?)?) };
+            let time = match state & (HAS_SHORT | HAS_LONG) {
+                0 => None,
+                HAS_SHORT => Some(short_time(take(&mut times)?)?),
+                HAS_LONG => Some(long_time(take(&mut times)?)?),
+                _ => return None,
+            };
             records.push((key, u64::from_be_bytes(*digest), is_final, time));
         }
-        times.next().is_none().then_some(Records(records))
+        times.is_empty().then_some(Records(records))
     }
 }
 
-fn time_of(bytes: &[u8; TIME]) -> Option<DateTime<Utc>> {
+/// Adds a time in the shorter form that holds it exactly, and returns the bit of that form.
+fn push_time(to: &mut Vec<u8>, time: DateTime<Utc>) -> u8 {
+    let [_, _, short @ ..] = time.timestamp_millis().to_be_bytes();
+    if short_time(&short) == Some(time) {
+        to.extend(short);
+        return HAS_SHORT;
+    }
+    to.extend(time.timestamp().to_be_bytes());
+    to.extend(time.timestamp_subsec_nanos().to_be_bytes());
+    HAS_LONG
+}
+
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(first)
+}
+
+fn short_time(bytes: &[u8; SHORT]) -> Option<DateTime<Utc>> {
     let mut whole = [0; 8];
-    whole[..TIME].copy_from_slice(bytes);
+    whole[..SHORT].copy_from_slice(bytes);
     // The sign is that of the first byte.
-    DateTime::from_timestamp_millis(i64::from_be_bytes(whole) >> (8 * (8 - TIME)))
+    DateTime::from_timestamp_millis(i64::from_be_bytes(whole) >> (8 * (8 - SHORT)))
+}
+
+fn long_time(bytes: &[u8; LONG]) -> Option<DateTime<Utc>> {
+    let (seconds, rest) = bytes.split_first_chunk()?;
+    DateTime::from_timestamp(i64::from_be_bytes(*seconds), u32::from_be_bytes(*rest.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any time: near to now, and anywhere from the first to the last one that there is.
+    fn times() -> impl Strategy<Value = DateTime<Utc>> {
+        let near = -100_000_000_000_i64..100_000_000_000;
+        let any = DateTime::<Utc>::MIN_UTC.timestamp()..=DateTime::<Utc>::MAX_UTC.timestamp();
+        let nanos = prop_oneof![(0..2_000_u32).prop_map(|it| it * 1_000_000), 0..2_000_000_000_u32];
+        let time = |(seconds, nanos)| DateTime::from_timestamp(seconds, nanos);
+        // Two thousand milliseconds are those of a leap second, which only some seconds have.
+        (prop_oneof![near, any], nanos).prop_filter_map("a leap second elsewhere", time)
+    }
+
+    fn open(id: i64, time: Option<DateTime<Utc>>) -> Record {
+        (RecordKey::from(id), 7, Some(false), time)
+    }
+
+    fn again<T: Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+        serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_time_of_a_record_is_the_same_after_a_restart(some in proptest::collection::vec(any_time(), 0..5)) {
+            let records: Vec<_> = (0..).zip(some).map(|(id, time)| open(id, time)).collect();
+            prop_assert_eq!(&again(&Records(records.clone())).0, &records);
+        }
+
+        #[test]
+        fn every_other_time_of_a_checkpoint_is_the_same_after_a_restart(time in times()) {
+            let left = Left { count: 1, oldest: Some((RecordKey::from(1), Some(time))) };
+            prop_assert_eq!(&again(&left), &left);
+            let phase = Phase::Start(crate::follow::machine::Begin::Since(time));
+            prop_assert_eq!(again(&phase), phase);
+            prop_assert_eq!(again(&Some(time)), Some(time));
+        }
+    }
+
+    fn any_time() -> impl Strategy<Value = Option<DateTime<Utc>>> {
+        proptest::option::weighted(0.8, times())
+    }
+
+    #[test]
+    fn a_record_takes_its_id_and_as_many_bytes_as_documented() {
+        let whole = DateTime::from_timestamp_millis(1_767_225_600_123).unwrap();
+        let fine = whole + chrono::TimeDelta::microseconds(1);
+        let states =
+            [(16, Some(true), None), (16, None, None), (24, Some(false), Some(whole)), (32, Some(false), Some(fine))];
+        let cases = [1, 24, 36, 512].into_iter().flat_map(|it| states.map(|state| (it, state)));
+        for (length, (bytes, is_final, time)) in cases {
+            let key = |number: usize| RecordKey::from(format!("{number:0length$}").as_str());
+            let records = Records((0..1_000).map(|it| (key(it % 10), 7, is_final, time)).collect());
+            let text = serde_json::to_string(&records).unwrap();
+            // Beside the records, the names of the lists.
+            let names = r#"{"keys":[],"digests":"","states":"","times":""}"#.len();
+            assert!(text.len() <= 1_000 * (length + bytes) + names, "{length}, {is_final:?}: {}", text.len());
+            assert!(text.len() > 1_000 * (length + bytes - 1), "{length}, {is_final:?}: {}", text.len());
+        }
+        let long = serde_json::to_string(&Records(vec![open_with("x".repeat(10_000).as_str())])).unwrap();
+        assert!(long.len() < 200, "{long}");
+    }
+
+    fn open_with(id: &str) -> Record {
+        (RecordKey::from(id), 7, Some(false), None)
+    }
+
+    #[test]
+    fn the_first_and_the_last_time_that_there_are_and_those_where_a_form_ends_are_the_same_after_a_restart() {
+        let ends = [-(1_i64 << 47), (1 << 47) - 1].map(|it| DateTime::from_timestamp_millis(it).unwrap());
+        let step = chrono::TimeDelta::milliseconds(1);
+        let times =
+            [DateTime::<Utc>::MIN_UTC, ends[0] - step, ends[0], ends[1], ends[1] + step, DateTime::<Utc>::MAX_UTC];
+        for time in times {
+            let records = vec![open(1, Some(time)), open(2, None), open(3, Some(ends[0]))];
+            assert_eq!(again(&Records(records.clone())).0, records);
+            assert_eq!(again(&time), time);
+        }
+    }
 }

@@ -169,9 +169,11 @@ impl CheckpointStore for MemoryCheckpoints {
 ///
 /// Each save writes a temporary file beside it, syncs that to the disk, renames it, and syncs the folder: a crash at
 /// any moment leaves the old checkpoint or the new one, whole. A file beside it, with `.lock` behind its name, is
-/// locked as long as the store is open, so that two processes can't use one checkpoint. Clones share the lock.
+/// locked as long as the store is open, so that two processes can't use one checkpoint. Clones share the lock. The file
+/// stays; the lock ends with the process, also with one that is killed.
 ///
-/// Keep it in a folder where only you can write.
+/// Keep it in a folder where only you can write. A save needs the right to create files there, and room for a second
+/// checkpoint.
 ///
 /// ```no_run
 /// # async fn example(client: actionlog::UnleashClient) -> Result<(), Box<dyn std::error::Error>> {

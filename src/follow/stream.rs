@@ -90,8 +90,9 @@ impl<Q: Paginate> Follow<Q> {
     /// Sets how many of the newest records are remembered, and read again by each sweep. The default is 1,000, the
     /// least two pages.
     ///
-    /// This bounds the memory of the follower, and the size of its checkpoints: 48 bytes a record. A record that
-    /// changes, comes late or goes further back than this is found by [full scans](Self::full_scan_interval) only.
+    /// This bounds the memory of the follower, and the size of its [checkpoints](crate::follow::Checkpoint): the id of
+    /// each record and 16 to 32 bytes more, 40 to 48 with an id of 24 characters and a time in milliseconds. A record
+    /// that changes, comes late or goes further back than this is found by [full scans](Self::full_scan_interval) only.
     pub fn lookback(mut self, records: usize) -> Self {
         self.lookback = records;
         self

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 mod custom;
 mod errors;
 mod limits;
+mod restarts;
+mod sizes;
 mod stores;
 mod trouble;
 
