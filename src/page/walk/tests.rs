@@ -254,3 +254,234 @@ fn pages_are_prefetched_only_where_the_next_windows_are_predictable() {
         assert_eq!(after(10, Some(30), listing, set), None, "{what}");
     }
 }
+
+/// A scan of the records from 1 to 100, of which the fourth request finds this.
+type Disturbed<'a> = (&'a str, &'a dyn Fn(&mut Vec<i64>), &'a [u64], (usize, Option<u64>, u64, u64));
+
+/// Moves `count` records from this index on to another one.
+fn shift_block(records: &mut Vec<i64>, from: usize, count: usize, to: usize) {
+    let block: Vec<_> = records.drain(from..from + count).collect();
+    records.splice(to..to, block);
+}
+
+/// Reads the listing in pages of ten, and checks what is delivered, how, and by which windows from the fifth on.
+fn check_disturbed(order: Stability, (what, change, offsets, (late, shift, lost, inserted)): Disturbed<'_>) {
+    let mut walk = down(Plan { order, ..plan(10) });
+    let mut log = Log::of(1..=100);
+    let seen = read(&mut walk, &mut log, |turn, records| {
+        if turn == 3 {
+            change(records)
+        }
+    });
+    let Direction::Down(walk) = walk else { return };
+    let missing: Vec<_> = (1..=100).filter(|it| log.records.contains(it)).collect();
+    let missing: Vec<_> = missing.iter().filter(|it| !seen.next.contains(it) && !seen.late.contains(it)).collect();
+    assert_eq!((missing.len(), walk.end()), (0, Some(End::Proved)), "{what}: {seen:?}");
+    assert_eq!((seen.late.len(), walk.shift()), (late, shift), "{what}: {seen:?}");
+    assert_eq!((walk.counters.lost_positions, walk.counters.inserted), (lost, inserted), "{what}: {seen:?}");
+    // In an unstable order the head is read again in any case.
+    let mut expected = offsets.to_vec();
+    if order == Stability::Unstable && !walk.has_grown {
+        expected.push(0);
+    }
+    assert_eq!(seen.offsets[4..], expected, "{what}");
+    let has_shifted = shift != Some(0);
+    let doubt = match order {
+        // The head isn't what it was.
+        Stability::Stable if walk.has_grown => Some(Doubt::Reordered),
+        Stability::Stable => None,
+        Stability::Unstable if has_shifted => Some(Doubt::Reordered),
+        Stability::Unstable => Some(Doubt::OrderMayChange),
+    };
+    assert_eq!((walk.doubt(0), walk.doubt_beside_total()), (Some(Doubt::NoTotal), doubt), "{what}");
+}
+
+#[test]
+fn records_that_come_during_a_scan_cost_a_few_requests_and_are_delivered_late() {
+    let came: [Disturbed<'_>; 8] = [
+        ("none", &|_| {}, &[36, 45, 54, 63, 72, 81, 90, 99], (0, Some(0), 0, 0)),
+        (
+            "1 at the head",
+            &|it| drop(it.splice(0..0, 1_000..1_001)),
+            &[36, 45, 54, 63, 72, 81, 90, 99, 100, 0],
+            (1, Some(1), 0, 0),
+        ),
+        (
+            "5 at the head",
+            &|it| drop(it.splice(0..0, 1_000..1_005)),
+            &[36, 45, 54, 63, 72, 81, 90, 99, 104, 0],
+            (5, Some(5), 0, 0),
+        ),
+        // As many as a page brings: the first window further down is too far.
+        (
+            "9 at the head",
+            &|it| drop(it.splice(0..0, 1_000..1_009)),
+            &[45, 36, 45, 54, 63, 72, 81, 90, 99, 108, 0, 9],
+            (9, Some(9), 0, 0),
+        ),
+        (
+            "10 at the head",
+            &|it| drop(it.splice(0..0, 1_000..1_010)),
+            &[37, 46, 55, 64, 73, 82, 91, 100, 109, 0, 9],
+            (10, Some(10), 0, 0),
+        ),
+        (
+            "30 at the head",
+            &|it| drop(it.splice(0..0, 1_000..1_030)),
+            &[57, 66, 75, 84, 93, 102, 111, 120, 129, 0, 9, 18, 27],
+            (30, None, 0, 3),
+        ),
+        (
+            "5 behind the last",
+            &|it| it.extend(1_000..1_005),
+            &[36, 45, 54, 63, 72, 81, 90, 99, 104],
+            (0, Some(0), 0, 0),
+        ),
+        (
+            "20 behind the last",
+            &|it| it.extend(1_000..1_020),
+            &[36, 45, 54, 63, 72, 81, 90, 99, 108, 117, 119],
+            (0, Some(0), 0, 0),
+        ),
+    ];
+    for order in [Stability::Stable, Stability::Unstable] {
+        came.iter().for_each(|it| check_disturbed(order, *it));
+    }
+}
+
+#[test]
+fn records_that_go_or_move_during_a_scan_cost_a_few_requests_and_hide_no_other() {
+    let moved: [Disturbed<'_>; 9] = [
+        (
+            "1 before the position goes",
+            &|it| _ = it.remove(27),
+            &[18, 26, 35, 44, 53, 62, 71, 80, 89, 98],
+            (0, None, 1, 0),
+        ),
+        ("5 before it", &|it| drop(it.drain(23..28)), &[18, 26, 35, 44, 53, 62, 71, 80, 89, 94], (0, None, 1, 0)),
+        ("20 before it", &|it| drop(it.drain(8..28)), &[18, 0, 8, 17, 26, 35, 44, 53, 62, 71, 79], (0, None, 1, 0)),
+        ("20 behind it", &|it| drop(it.drain(28..48)), &[36, 45, 54, 63, 72, 79], (0, Some(0), 0, 0)),
+        ("the last 20", &|it| it.truncate(80), &[36, 45, 54, 63, 72, 79], (0, Some(0), 0, 0)),
+        (
+            "the last one moves to the head",
+            &|it| shift_block(it, 99, 1, 0),
+            &[36, 45, 54, 63, 72, 81, 90, 99, 0],
+            (1, Some(1), 0, 0),
+        ),
+        (
+            "the last 20 do",
+            &|it| shift_block(it, 80, 20, 0),
+            &[47, 56, 65, 74, 83, 92, 99, 0, 9, 18],
+            (20, Some(20), 0, 0),
+        ),
+        (
+            "the first 5 move to the end",
+            &|it| shift_block(it, 0, 5, 95),
+            &[18, 26, 35, 44, 53, 62, 71, 80, 89, 98, 99],
+            (5, None, 1, 5),
+        ),
+        (
+            "5 before the position move down",
+            &|it| shift_block(it, 23, 5, 50),
+            &[18, 26, 35, 44, 53, 62, 71, 80, 89, 98, 99],
+            (5, None, 1, 5),
+        ),
+    ];
+    for order in [Stability::Stable, Stability::Unstable] {
+        moved.iter().for_each(|it| check_disturbed(order, *it));
+    }
+}
+
+/// The offsets of a scan of so many records in pages of ten, and its end.
+fn offsets(plan: Plan, records: i64, total: bool, before: impl FnMut(usize, &mut Vec<i64>)) -> (Vec<u64>, Option<End>) {
+    let mut walk = down(plan);
+    let mut log = Log { has_total: total, ..Log::of(1..=records) };
+    let seen = read(&mut walk, &mut log, before);
+    (seen.offsets, walk.end())
+}
+
+#[test]
+fn a_total_of_the_listing_ends_a_scan_of_one_page_and_no_longer_one() {
+    let at = |offsets: &[u64]| (offsets.to_vec(), Some(End::Proved));
+    for (records, scope, expected) in [
+        (5, TotalScope::Listing, at(&[0])),
+        (5, TotalScope::Unknown, at(&[0, 4])),
+        (5, TotalScope::Page, at(&[0, 4])),
+        // With ten, others might follow.
+        (10, TotalScope::Listing, at(&[0, 9])),
+        (15, TotalScope::Listing, at(&[0, 9, 14])),
+    ] {
+        assert_eq!(
+            offsets(Plan { total: scope, ..plan(10) }, records, true, |_, _| {}),
+            expected,
+            "{records} {scope:?}"
+        );
+    }
+    // One that is listed twice may stand for another.
+    let mut walk = Walk::new(plan(10));
+    walk.observe(&keys([1, 2, 1]), Some(3));
+    assert_eq!(walk.end(), None);
+}
+
+#[test]
+fn an_empty_page_is_asked_for_again_and_ends_a_scan_that_began_there() {
+    assert_eq!(offsets(plan(10), 0, false, |_, _| {}), (vec![0, 0], Some(End::Proved)));
+    let start = |start| Plan { start, ..plan(10) };
+    assert_eq!(offsets(start(5), 5, false, |_, _| {}), (vec![5, 5], Some(End::Unproved)));
+    assert_eq!(offsets(start(5), 7, false, |_, _| {}), (vec![5, 6], Some(End::Proved)));
+    // It was a fault.
+    let mut kept = Vec::new();
+    let read = offsets(plan(10), 15, false, |turn, records| match turn {
+        0 => kept = std::mem::take(records),
+        _ => records.append(&mut kept),
+    });
+    assert_eq!(read, (vec![0, 0, 9, 14], Some(End::Proved)));
+}
+
+#[test]
+fn a_scan_to_be_verified_asks_what_follows_the_last_record_unless_a_total_says_it() {
+    let plan = Plan { probes_end: true, ..plan(10) };
+    assert_eq!(offsets(plan.clone(), 15, true, |_, _| {}), (vec![0, 9, 14], Some(End::Proved)));
+    assert_eq!(offsets(plan.clone(), 15, false, |_, _| {}), (vec![0, 9, 14, 15], Some(End::Proved)));
+    // One came just then, and is read.
+    let grown = |turn: usize, records: &mut Vec<i64>| {
+        if turn == 3 {
+            records.push(16)
+        }
+    };
+    assert_eq!(offsets(plan, 15, false, grown), (vec![0, 9, 14, 15, 14, 15, 16], Some(End::Proved)));
+}
+
+#[test]
+fn the_head_is_read_again_where_that_may_show_more_and_only_so_much_of_it() {
+    use HeadAgain::{Never, ToExplain, WhereNeeded};
+    let head = |head_again, order, start, change: &dyn Fn(&mut Vec<i64>)| {
+        let plan = Plan { head_again, order, start, ..plan(10) };
+        let (offsets, _) = offsets(plan, 100, false, |turn, records| {
+            if turn == 3 {
+                change(records)
+            }
+        });
+        let last = offsets.iter().skip(1).rposition(|it| *it == 0);
+        last.map_or(0, |it| offsets.len() - it - 1)
+    };
+    let (stable, unstable) = (Stability::Stable, Stability::Unstable);
+    let grow = |by: i64| move |records: &mut Vec<i64>| drop(records.splice(0..0, 1_000..1_000 + by));
+    for (head_again, order, start, by, expected) in [
+        (WhereNeeded, stable, 0, 0, 0),
+        (WhereNeeded, unstable, 0, 0, 1),
+        (WhereNeeded, stable, 0, 5, 1),
+        (WhereNeeded, stable, 1, 5, 0),
+        (WhereNeeded, stable, 0, 50, 6),
+        (ToExplain, stable, 0, 0, 0),
+        (ToExplain, unstable, 0, 0, 1),
+        (ToExplain, stable, 0, 5, 1),
+        (Never, stable, 0, 5, 0),
+        (Never, unstable, 0, 5, 0),
+    ] {
+        assert_eq!(head(head_again, order, start, &grow(by)), expected, "{head_again:?} {order:?} {start} {by}");
+    }
+    // A shift that nothing explains yet.
+    let gone = |records: &mut Vec<i64>| drop(records.drain(23..28));
+    assert_eq!([WhereNeeded, ToExplain, Never].map(|it| head(it, stable, 0, &gone)), [0, 1, 0]);
+}
