@@ -73,3 +73,88 @@ fn the_last_record_of_the_cursor_that_is_left_is_enough_wherever_it_stands() {
         assert_eq!((seen.next, end), ((101..=120).collect(), Some(End::Proved)), "{order:?}");
     }
 }
+
+/// What happens to a log, newest first, before a request.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<i64>));
+
+/// Adds so many newer records at the head.
+fn grow(records: &mut Vec<i64>, by: i64) {
+    let newest = records.first().map_or(1_000, |it| it.max(&1_000) + 1);
+    records.splice(0..0, (newest..newest + by).rev());
+}
+
+#[test]
+fn whatever_comes_or_goes_on_the_way_no_newer_record_is_hidden_or_delivered_twice() {
+    let changes: [Change<'_>; 7] = [
+        ("1 comes", &|it| grow(it, 1)),
+        ("5 come", &|it| grow(it, 5)),
+        ("10 come", &|it| grow(it, 10)),
+        ("30 come", &|it| grow(it, 30)),
+        ("the newest 5 go", &|it| drop(it.drain(..5))),
+        ("15 in the middle go", &|it| drop(it.drain(40..55))),
+        ("2 of the cursor's go", &|it| it.retain(|id| ![10, 9].contains(id))),
+    ];
+    for (order, turn) in
+        [Stability::Stable, Stability::Unstable].into_iter().flat_map(|it| (0..20).map(move |n| (it, n)))
+    {
+        for (what, change) in changes {
+            let mut walk = up(order, (1..=10).rev());
+            let mut log = Log::of((1..=100).rev());
+            let seen = read(&mut walk, &mut log, |at, records| {
+                if at == turn {
+                    change(records)
+                }
+            });
+            let what = format!("{what} at {turn}, {order:?}: {seen:?}");
+            assert_eq!(walk.end(), Some(End::Proved), "{what}");
+            let mut delivered = [seen.next.clone(), seen.late.clone()].concat();
+            delivered.sort_unstable();
+            assert!(log.records.iter().filter(|it| **it > 10).all(|it| delivered.contains(it)), "{what}");
+            assert!(delivered.windows(2).all(|two| two[0] < two[1]), "twice: {what}");
+            assert!(seen.next.is_sorted() && seen.late.is_empty(), "{what}");
+            assert!(seen.offsets.len() <= 50, "{}: {what}", seen.offsets.len());
+        }
+    }
+}
+
+#[test]
+fn a_record_that_comes_among_those_on_the_page_at_hand_is_late_where_they_were_delivered() {
+    for order in [Stability::Stable, Stability::Unstable] {
+        let mut late = Vec::new();
+        for (turn, below) in (0..8).flat_map(|turn| (11..=30).map(move |below| (turn, below))) {
+            let mut walk = up(order, (1..=10).rev());
+            let seen = read(&mut walk, &mut Log::of((1..=30).rev()), |at, records| {
+                if at == turn {
+                    records.insert(usize::try_from(31 - below).unwrap_or(0), 500);
+                }
+            });
+            let what = format!("below {below} at {turn}, {order:?}: {seen:?}");
+            assert_eq!(walk.end(), Some(End::Proved), "{what}");
+            let others: Vec<_> = seen.next.iter().copied().filter(|it| *it != 500).collect();
+            assert_eq!(others, (11..=30).collect::<Vec<_>>(), "{what}");
+            let times = seen.next.iter().chain(&seen.late).filter(|it| **it == 500).count();
+            assert_eq!((times <= 1, walk.counters().inserted), (true, seen.late.len() as u64), "{what}");
+            if !seen.late.is_empty() {
+                late.push((turn, below));
+            }
+        }
+        assert!(!late.is_empty(), "{order:?}");
+    }
+}
+
+#[test]
+fn a_log_that_outgrows_the_walk_ends_it_behind_what_stood_there_at_first() {
+    for order in [Stability::Stable, Stability::Unstable] {
+        for (by, end) in [(3, End::Proved), (7, End::Grew), (8, End::Grew)] {
+            let mut walk = up(order, (1..=10).rev());
+            let seen = read(&mut walk, &mut Log::of((1..=40).rev()), |turn, records| {
+                if turn > 0 {
+                    grow(records, by);
+                }
+            });
+            assert_eq!(walk.end(), Some(end), "{order:?} {by}");
+            assert!((11..=40).all(|it| seen.next.contains(&it)) && seen.next.is_sorted(), "{order:?} {by}: {seen:?}");
+            assert!(seen.offsets.len() <= 40, "{order:?} {by}: {seen:?}");
+        }
+    }
+}
