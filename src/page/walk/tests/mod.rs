@@ -1,5 +1,8 @@
 //! What the tests of the walk share: a plan, keys, and a log that a walk reads without a client.
 
+mod resumed;
+mod single;
+
 use super::*;
 use crate::page::walk::plan::{HeadAgain, Rules};
 use crate::page::walk::toward_head::Direction;
