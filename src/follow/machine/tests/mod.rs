@@ -302,3 +302,91 @@ fn known_ids_that_belong_to_other_records_now_are_no_anchors() {
         assert_eq!(with(&|_| false, &page), None, "{order:?}");
     }
 }
+
+#[test]
+fn three_known_records_that_were_final_and_all_changed_are_other_ones_and_two_are_not() {
+    for (records, gap) in [(3, Some(GapReason::AnchorsGone)), (2, None)] {
+        let mut log = Followed::caught_up(Side::Head, Stability::Stable, 1..=records);
+        log.rows.iter_mut().for_each(|it| it.is_final = true);
+        log.sweep();
+        log.rows.iter_mut().for_each(|it| it.state = 7);
+        log.poll();
+        assert_eq!(log.gap(), gap, "{records}");
+    }
+}
+
+#[test]
+fn a_late_record_at_the_foot_of_a_page_asks_for_a_sweep_at_once() {
+    for order in ORDERS {
+        let mut log = Followed::caught_up(Side::Head, order, 1..=60);
+        log.insert_above(51, 200..=200);
+        assert_eq!(log.poll().0, "~200");
+        assert!(log.machine.wants_sweep(), "{order:?}");
+        log.sweep();
+        assert!(!log.machine.wants_sweep(), "{order:?}");
+    }
+}
+
+#[test]
+fn a_sweep_before_there_is_anything_to_sweep_is_a_poll() {
+    everywhere(|side, order| {
+        let mut log = Followed::of(settings(Some(side), order, 40), Begin::Beginning, side, 0..0);
+        log.poll();
+        assert_eq!(log.sweep().1[0], 0);
+        log.grow(1..=3);
+        let (delivered, _) = log.sweep();
+        assert_eq!(delivered.len(), "+1 +2 +3".len(), "{delivered}");
+    });
+}
+
+#[test]
+fn windows_are_prefetched_where_all_of_a_long_listing_is_read() {
+    for (begin, side, is_prefetched) in [
+        (Begin::Beginning, Side::Head, true),
+        (Begin::Since(time(0)), Side::Head, true),
+        (Begin::Latest, Side::Head, false),
+        (Begin::Beginning, Side::End, true),
+    ] {
+        let mut log = Followed::of(settings(Some(side), Stability::Stable, 40), begin, side, 1..=60);
+        log.machine.start(Work::Poll);
+        assert!(log.machine.prefetch_hint().is_none(), "before the first page");
+        let page = log.page(log.machine.window().unwrap());
+        log.machine.observe(&page, None);
+        assert_eq!(log.machine.prefetch_hint().is_some(), is_prefetched, "{begin:?} {side:?}");
+    }
+}
+
+#[test]
+fn a_remembered_invalid_record_is_known_by_its_json_whatever_stands_before_it() {
+    let raw = crate::values::json::Json::from_text(r#"{"name":"no id"}"#).unwrap();
+    let key = |before: i64| RecordKey::of_raw(&raw, Some(&RecordKey::from(before)));
+    for side in SIDES {
+        let mut log = Followed::of(settings(Some(side), Stability::Stable, 40), Begin::Beginning, side, 1..=3);
+        log.machine.start(Work::Poll);
+        let mut page = log.page(log.machine.window().unwrap());
+        page[1].key = key(3);
+        log.machine.observe(&page, None);
+        assert_eq!(log.machine.alike(&key(9)), Some(key(3)), "{side:?}");
+        assert_eq!(log.machine.alike(&RecordKey::from(9_i64)), None, "{side:?}");
+    }
+}
+
+#[test]
+fn a_full_scan_begins_only_once_the_newest_records_are_known() {
+    everywhere(|side, order| {
+        let begins = |log: &mut Followed| {
+            log.machine.begin_refresh();
+            log.machine.is_refreshing()
+        };
+        let mut log = Followed::of(settings(Some(side), order, 40), Begin::Beginning, side, 1..=30);
+        assert!(!begins(&mut log), "nothing was read");
+        log.poll();
+        assert!(begins(&mut log));
+        let mut log = Followed::of(settings(Some(side), order, 40), Begin::Beginning, side, 0..0);
+        log.poll();
+        assert!(!begins(&mut log), "it is empty");
+        let mut log = Followed::of(settings(None, order, 40), Begin::Beginning, side, 1..=3);
+        log.poll();
+        assert!(!begins(&mut log), "it is unknown which end grows");
+    });
+}
