@@ -225,6 +225,8 @@ fn a_listing_that_is_empty_is_asked_for_again_and_is_a_gap_as_long_as_it_lasts()
         for turn in 0..3 {
             let (delivered, offsets) = if turn == 1 { log.sweep() } else { log.poll() };
             assert!(delivered.is_empty() && offsets.len() <= 6, "{offsets:?}");
+            // No position is looked for again.
+            assert!(turn < 2 || offsets == [0, 0], "{offsets:?}");
             assert_eq!((log.gap(), log.machine.is_caught_up()), (Some(GapReason::Emptied), false));
         }
         log.rows = all;
@@ -389,4 +391,24 @@ fn a_full_scan_begins_only_once_the_newest_records_are_known() {
         log.poll();
         assert!(!begins(&mut log), "it is unknown which end grows");
     });
+}
+
+#[test]
+fn where_only_the_newest_remembered_records_are_left_what_stands_below_them_is_old_ground() {
+    for old in [15, 1_500] {
+        let mut log = Followed::caught_up(Side::Head, Stability::Stable, 10_001..=10_060);
+        log.rows = rows(1..=old);
+        log.grow(10_056..=10_060);
+        let (delivered, offsets) = log.poll();
+        // It looks for the others down to four times the lookback.
+        assert!(delivered.is_empty() && offsets.len() <= 22, "{delivered} {offsets:?}");
+        assert_eq!((log.gap(), log.machine.is_caught_up()), (None, true));
+        assert_eq!(log.poll(), done("", &[0]));
+        log.grow(10_061..=10_062);
+        assert_eq!(log.poll().0, "+10061 +10062");
+        for id in [10_056, 10_060] {
+            log.change(id);
+            assert_eq!(log.poll().0, format!("={id}"));
+        }
+    }
 }

@@ -211,3 +211,15 @@ fn from_the_latest_on_nothing_is_delivered_while_it_is_unknown_which_end_grows()
         }
     });
 }
+
+#[test]
+fn a_page_with_ids_in_order_shows_a_poll_which_end_grows() {
+    everywhere(|side, order| {
+        let mut log = Followed::of(settings(None, order, 25), Begin::Beginning, side, 1..=5);
+        log.poll();
+        log.grow(6..=12);
+        assert_eq!(log.poll().0, all('+', 6..=12));
+        let idle = if side == Side::Head { 0 } else { 11 };
+        assert_eq!(log.poll(), done("", &[idle]));
+    });
+}
