@@ -301,14 +301,8 @@ fn check_disturbed(order: Stability, (what, change, offsets, (late, shift, lost,
 
 #[test]
 fn records_that_come_during_a_scan_cost_a_few_requests_and_are_delivered_late() {
-    let came: [Disturbed<'_>; 8] = [
+    let came: [Disturbed<'_>; 6] = [
         ("none", &|_| {}, &[36, 45, 54, 63, 72, 81, 90, 99], (0, Some(0), 0, 0)),
-        (
-            "1 at the head",
-            &|it| drop(it.splice(0..0, 1_000..1_001)),
-            &[36, 45, 54, 63, 72, 81, 90, 99, 100, 0],
-            (1, Some(1), 0, 0),
-        ),
         (
             "5 at the head",
             &|it| drop(it.splice(0..0, 1_000..1_005)),
@@ -340,12 +334,6 @@ fn records_that_come_during_a_scan_cost_a_few_requests_and_are_delivered_late() 
             &[36, 45, 54, 63, 72, 81, 90, 99, 104],
             (0, Some(0), 0, 0),
         ),
-        (
-            "20 behind the last",
-            &|it| it.extend(1_000..1_020),
-            &[36, 45, 54, 63, 72, 81, 90, 99, 108, 117, 119],
-            (0, Some(0), 0, 0),
-        ),
     ];
     for order in [Stability::Stable, Stability::Unstable] {
         came.iter().for_each(|it| check_disturbed(order, *it));
@@ -354,7 +342,7 @@ fn records_that_come_during_a_scan_cost_a_few_requests_and_are_delivered_late() 
 
 #[test]
 fn records_that_go_or_move_during_a_scan_cost_a_few_requests_and_hide_no_other() {
-    let moved: [Disturbed<'_>; 9] = [
+    let moved: [Disturbed<'_>; 8] = [
         (
             "1 before the position goes",
             &|it| _ = it.remove(27),
@@ -365,12 +353,6 @@ fn records_that_go_or_move_during_a_scan_cost_a_few_requests_and_hide_no_other()
         ("20 before it", &|it| drop(it.drain(8..28)), &[18, 0, 8, 17, 26, 35, 44, 53, 62, 71, 79], (0, None, 1, 0)),
         ("20 behind it", &|it| drop(it.drain(28..48)), &[36, 45, 54, 63, 72, 79], (0, Some(0), 0, 0)),
         ("the last 20", &|it| it.truncate(80), &[36, 45, 54, 63, 72, 79], (0, Some(0), 0, 0)),
-        (
-            "the last one moves to the head",
-            &|it| shift_block(it, 99, 1, 0),
-            &[36, 45, 54, 63, 72, 81, 90, 99, 0],
-            (1, Some(1), 0, 0),
-        ),
         (
             "the last 20 do",
             &|it| shift_block(it, 80, 20, 0),

@@ -137,7 +137,6 @@ fn verified(
     loop {
         let mut turn = 0;
         while let Some(window) = walk.window() {
-            assert!(turn < 1_000, "it goes on and on: {first:?} {late:?}");
             before(scans, turn, &mut log.records);
             turn += 1;
             let page: Vec<_> =
@@ -160,10 +159,9 @@ fn verified(
             }
         }
         scans += 1;
-        match verification.end_scan(&walk, Scanned { sequence, shift: walk.shift() }) {
-            Some(next) => walk = next,
-            None => break,
-        }
+        let scanned = Scanned { sequence, shift: walk.shift() };
+        let Some(next) = verification.end_scan(&walk, scanned) else { break };
+        walk = next;
     }
     let late = late.into_iter().map(|it| it.1).collect();
     Verified { first, late, scans, doubt: verification.doubt(&walk) }
@@ -186,6 +184,15 @@ fn four_times(order: Stability, change: Changes<'_>) -> Verified {
             change(scan, records);
         }
     })
+}
+
+/// A change of one scan.
+fn at(number: u32, change: fn(&mut Vec<i64>)) -> impl Fn(u32, &mut Vec<i64>) {
+    move |scan, records| {
+        if scan == number {
+            change(records);
+        }
+    }
 }
 
 #[test]
@@ -233,57 +240,12 @@ fn a_log_that_changes_elsewhere_is_scanned_until_two_scans_agree() {
             new.sort_unstable();
             assert_eq!((found.first.len(), &new[..]), (30, late), "{order:?}: {:?}", found.late);
         };
-        check(
-            &|scan, records| {
-                if scan == 0 {
-                    records.insert(5, 100)
-                }
-            },
-            3,
-            &[100],
-            None,
-        );
-        check(
-            &|scan, records| {
-                if scan == 0 {
-                    records.remove(5);
-                }
-            },
-            3,
-            &[],
-            None,
-        );
-        check(
-            &|scan, records| {
-                if scan == 1 {
-                    records.insert(5, 100)
-                }
-            },
-            4,
-            &[100],
-            None,
-        );
+        check(&at(0, |it| it.insert(5, 100)), 3, &[100], None);
+        check(&at(0, |it| _ = it.remove(5)), 3, &[], None);
+        check(&at(1, |it| it.insert(5, 100)), 4, &[100], None);
         // On the page at hand.
-        check(
-            &|scan, records| {
-                if scan == 1 {
-                    records.insert(18, 100)
-                }
-            },
-            4,
-            &[100],
-            None,
-        );
-        check(
-            &|scan, records| {
-                if scan == 1 {
-                    records.remove(5);
-                }
-            },
-            4,
-            &[],
-            None,
-        );
+        check(&at(1, |it| it.insert(18, 100)), 4, &[100], None);
+        check(&at(1, |it| _ = it.remove(5)), 4, &[], None);
         let each = |scan: u32, records: &mut Vec<i64>| records.insert(15, 100 + i64::from(scan));
         check(&each, 4, &[100, 101, 102], Some(Doubt::ScansDiffer));
     }
