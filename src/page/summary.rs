@@ -131,7 +131,8 @@ pub enum Cause {
     StartOffset,
     /// The position in the listing was lost, or no new record came, for more requests than
     /// [`max_unproductive_requests`](crate::page::Listing::max_unproductive_requests) allows. Or the scan started at
-    /// the head again 16 times.
+    /// the head again 16 times. Or records came in the middle as fast as they were read: by the total, 64
+    /// pages together came no closer to the end.
     Lost,
     /// All records that were read are gone, and so are all others.
     Emptied,

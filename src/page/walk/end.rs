@@ -103,15 +103,23 @@ impl Walk {
     fn note_growth(&mut self, page: &[RecordKey], view: &PageView, total: Option<u64>) {
         let may_count = self.counters.may_count_listing(self.plan.total);
         self.chase.note_total(total, view.behind, may_count);
-        let has_room =
-            page.len() < self.largest_page.min(self.plan.limit as usize) && !self.chase.has_more(view.behind);
+        let has_more = self.chase.has_more(view.behind);
+        let has_room = page.len() < self.largest_page.min(self.plan.limit as usize) && !has_more;
+        let is_short = self.has_room(page) && view.ends_new && !has_more;
+        let is_due = self.chase.are_all_alike(page.len(), is_short);
         let is_steady = !self.counters.shifted && !view.singles;
         let outrun = self.chase.outrun(&self.plan, self.counters.seen).filter(|_| is_steady);
-        match (self.chase.note(view.offset, page, has_room, view.ends_new), outrun) {
+        let next = match self.chase.note(view.offset, page, has_room, view.ends_new) {
+            Next::GoOn if is_due => self.chase.try_again(view.offset, page),
+            next => next,
+        };
+        match (next, outrun) {
             (Next::Stop { proved: true }, _) => self.reach_end(End::Grew),
             // A server that limits pages by their size, or to fewer records than before, looks like that, too.
             (Next::Stop { proved: false }, _) => self.reach_end(End::GrewUnproved),
             (_, Some(end)) => self.reach_end(end),
+            // Records come below the position as fast as they are read, and what stood there is pushed away.
+            _ if self.chase.is_in_vain(&self.plan, self.counters.seen) => self.stop(End::Lost),
             (Next::Again, None) => {
                 self.scan.offset = view.offset;
                 self.scan.expected = page.len() as u64 - 1;

@@ -19,29 +19,64 @@ const PROOF: u32 = 2;
 const CALM: u32 = 16;
 
 /// How many full pages beyond the first total are read, where the log grows faster than it is scanned; and, where new
-/// records may come elsewhere than at the end, how many pages in a row must come no closer to it.
+/// records may come elsewhere than at the end, how many pages together must come no closer to it.
 const PAGES_BEYOND: u64 = 8;
+
+/// How many full pages beyond the first total are read, and how many pages together must come no closer to the end, until
+/// a scan whose position shifts as well is given up.
+const PAGES_IN_VAIN: u64 = 64;
+
+/// How many pages of the same length must bring records, where the request asks for more, before one of them is
+/// requested again. Each time twice as many as before: a server that limits pages to fewer records looks the same.
+const ALIKE: u64 = 64;
 
 /// Detects that the scan runs after an end that moves.
 #[derive(Debug, Default)]
 pub(super) struct Chase {
     in_a_row: u32,
+    /// The length of the last pages, and how many of them had it.
+    alike: (usize, u64),
+    /// How often such a page was requested again.
+    tried: u32,
     /// The page that is requested again.
     page: Option<(u64, Vec<RecordKey>)>,
     grew: u32,
     calm: u32,
     /// The totals of the first and the last response.
     totals: Option<(u64, u64)>,
-    /// The fewest records that were left behind a page by its total.
-    least_left: Option<u64>,
-    /// How many pages since then came no closer to the end.
-    no_closer: u64,
+    /// How many records were left behind the last page by its total.
+    left: Option<u64>,
+    /// By how many more records than before the next page may leave. Where many come once, the others don't count.
+    most_more: i64,
+    few: Progress,
+    many: Progress,
     /// The total of the last response, if it may count the listing.
     counted: Option<u64>,
     /// By the total, the page that is requested again reached up to the end.
     is_at_end: bool,
     /// A total was less than the number of records up to the end of its page, so it counts something else.
     dubious: bool,
+}
+
+/// Whether a number of pages together came closer to the end.
+#[derive(Debug, Default)]
+struct Progress {
+    /// By how many more records than before the pages so far left behind them.
+    more: i64,
+    pages: u64,
+    /// The last of these numbers of pages came no closer.
+    is_none: bool,
+}
+
+impl Progress {
+    /// Notes by how many more records than the page before a page left, where `most` pages count together.
+    fn note(&mut self, more: i64, most: u64) {
+        self.more = self.more.saturating_add(more);
+        self.pages += 1;
+        if self.pages == most {
+            *self = Self { is_none: self.more >= 0, ..Self::default() };
+        }
+    }
 }
 
 /// What the scan does next.
@@ -77,12 +112,25 @@ impl Chase {
         }
         self.calm = self.calm.saturating_sub(1);
         self.in_a_row = if has_room && is_news { self.in_a_row + 1 } else { 0 };
-        if self.in_a_row >= SUSPICIOUS && self.calm == 0 {
-            self.is_at_end = self.counted == Some(offset.saturating_add(page.len() as u64));
-            self.again(offset, page)
-        } else {
-            Next::GoOn
-        }
+        if self.in_a_row >= SUSPICIOUS && self.calm == 0 { self.try_again(offset, page) } else { Next::GoOn }
+    }
+
+    /// Requests this page again, to see whether it grows.
+    pub(super) fn try_again(&mut self, offset: u64, page: &[RecordKey]) -> Next {
+        self.is_at_end = self.counted == Some(offset.saturating_add(page.len() as u64));
+        self.again(offset, page)
+    }
+
+    /// Notes the length of a page, and whether it brought records although the request asks for more. Returns whether
+    /// so many pages in a row had that length that it is time to see whether they grow: a log shorter than a page that
+    /// grows by its own length shows no other sign.
+    pub(super) fn are_all_alike(&mut self, length: usize, is_short: bool) -> bool {
+        let (before, count) = self.alike;
+        let count = if is_short && length == before { count + 1 } else { u64::from(is_short) };
+        let is_due = count >= ALIKE << self.tried.min(32);
+        self.tried += u32::from(is_due);
+        self.alike = (length, if is_due { 0 } else { count });
+        is_due
     }
 
     fn again(&mut self, offset: u64, page: &[RecordKey]) -> Next {
@@ -95,6 +143,11 @@ impl Chase {
         self.counted.is_some_and(|it| it > behind)
     }
 
+    /// Notes a request for up to `limit` records.
+    pub(super) fn note_request(&mut self, limit: u32) {
+        self.most_more = self.most_more.saturating_add(2 * i64::from(limit));
+    }
+
     /// Notes the total of a response whose records end before the offset `behind`, and whether it may count the
     /// listing.
     pub(super) fn note_total(&mut self, total: Option<u64>, behind: u64, may_count: bool) {
@@ -104,9 +157,12 @@ impl Chase {
         self.dubious |= total < behind;
         self.totals = Some((self.totals.map_or(total, |(first, _)| first), total));
         let left = total.saturating_sub(behind);
-        let is_closer = self.least_left.is_none_or(|least| left < least);
-        self.no_closer = if is_closer { 0 } else { self.no_closer + 1 };
-        self.least_left = Some(self.least_left.map_or(left, |least| least.min(left)));
+        if let Some(before) = self.left.replace(left) {
+            let more = left.cast_signed().saturating_sub(before.cast_signed()).min(self.most_more);
+            self.few.note(more, PAGES_BEYOND);
+            self.many.note(more, PAGES_IN_VAIN);
+            self.most_more = 0;
+        }
         self.counted = Some(total).filter(|_| may_count && !self.dubious);
     }
 
@@ -119,8 +175,16 @@ impl Chase {
         let is_past = last > first && delivered >= first.saturating_add(beyond);
         match plan.growth {
             Growth::AtEnd | Growth::OneEnd => is_past.then_some(End::Grew),
-            _ => (is_past && self.no_closer >= PAGES_BEYOND).then_some(End::GrewUnproved),
+            _ => (is_past && self.few.is_none).then_some(End::GrewUnproved),
         }
+    }
+
+    /// Returns whether the total shows that the scan comes no closer to the end, however long it goes on.
+    pub(super) fn is_in_vain(&self, plan: &Plan, delivered: u64) -> bool {
+        let totals = self.totals.filter(|_| !self.dubious && plan.total != TotalScope::Page);
+        let beyond = PAGES_IN_VAIN.saturating_mul(plan.limit.into());
+        let is_past = totals.is_some_and(|(first, last)| last > first && delivered >= first.saturating_add(beyond));
+        is_past && self.many.is_none
     }
 }
 
@@ -130,6 +194,12 @@ mod tests {
     use crate::page::walk::tests::{keys, plan};
 
     const STOP: Next = Next::Stop { proved: false };
+
+    /// Notes the total of a response to a request for ten records.
+    fn note(chase: &mut Chase, total: Option<u64>, behind: u64, may_count: bool) {
+        chase.note_request(10);
+        chase.note_total(total, behind, may_count);
+    }
 
     /// A chase that requests the page of records 1 to 3 at offset 10 again.
     fn asking() -> Chase {
@@ -205,11 +275,11 @@ mod tests {
         for (total, may_count, proved) in [(13, true, true), (13, false, false), (14, true, false), (12, true, false)] {
             let mut chase = Chase::default();
             for _ in 0..SUSPICIOUS {
-                chase.note_total(Some(total), 13, may_count);
+                note(&mut chase, Some(total), 13, may_count);
                 chase.note(10, &keys(1..=3), true, true);
             }
             // The totals of later responses count other records.
-            chase.note_total(Some(20), 14, true);
+            note(&mut chase, Some(20), 14, true);
             chase.note(10, &keys(1..=4), true, true);
             assert_eq!(chase.note(10, &keys(1..=5), true, true), Next::Stop { proved }, "{total} {may_count}");
         }
@@ -219,7 +289,7 @@ mod tests {
     fn a_total_shows_that_more_follows_unless_it_may_count_something_else() {
         let more = |totals: &[(Option<u64>, u64)], may_count| {
             let mut chase = Chase::default();
-            totals.iter().for_each(|(total, behind)| chase.note_total(*total, *behind, may_count));
+            totals.iter().for_each(|(total, behind)| note(&mut chase, *total, *behind, may_count));
             (chase.has_more(12), chase.has_more(13), chase.has_more(14))
         };
         assert_eq!(more(&[(Some(13), 10)], true), (true, false, false));
@@ -234,7 +304,7 @@ mod tests {
     fn a_log_that_outruns_its_scan_ends_it_eight_pages_behind_the_first_total() {
         let outrun = |growth, total, totals: &[(u64, u64)], delivered| {
             let mut chase = Chase::default();
-            totals.iter().for_each(|(total, behind)| chase.note_total(Some(*total), *behind, true));
+            totals.iter().for_each(|(total, behind)| note(&mut chase, Some(*total), *behind, true));
             chase.outrun(&Plan { growth, total, ..plan(10) }, delivered)
         };
         let listing = TotalScope::Listing;
@@ -260,15 +330,67 @@ mod tests {
         for growth in [Growth::AtHead, Growth::Unknown] {
             for (closer, expected) in [(None, Some(End::GrewUnproved)), (Some(3), None), (Some(8), None)] {
                 let mut chase = Chase::default();
-                chase.note_total(Some(100), 10, true);
+                note(&mut chase, Some(100), 10, true);
                 for turn in 1..=PAGES_BEYOND {
                     // As many came as were read, or at one turn fewer.
                     let by = if closer.is_some_and(|it| it <= turn) { 1 } else { 0 };
-                    chase.note_total(Some(100 + 10 * turn - by), 10 + 10 * turn, true);
+                    note(&mut chase, Some(100 + 10 * turn - by), 10 + 10 * turn, true);
                     let end = chase.outrun(&Plan { growth, ..plan(10) }, 1_000);
                     assert_eq!(end, expected.filter(|_| turn == PAGES_BEYOND), "{growth:?} {closer:?} {turn}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_burst_is_no_reason_to_stop() {
+        // One record when the scan began; then a thousand, at once.
+        for growth in [Growth::AtHead, Growth::Unknown] {
+            let plan = Plan { growth, ..plan(2) };
+            let mut chase = Chase::default();
+            chase.note_total(Some(1), 1, true);
+            for delivered in 1..1_000 {
+                chase.note_request(2);
+                chase.note_total(Some(1_000), delivered, true);
+                assert_eq!(chase.outrun(&plan, delivered), None);
+                assert!(!chase.is_in_vain(&plan, delivered));
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_is_in_vain_if_64_pages_come_no_closer_to_the_end_and_64_pages_lie_behind_the_first_total() {
+        let in_vain = |pages: u64, growth: u64, total, delivered| {
+            let mut chase = Chase::default();
+            (0..=pages).for_each(|turn| note(&mut chase, Some(100 + growth * turn), 10 + 10 * turn, true));
+            chase.is_in_vain(&Plan { total, growth: Growth::AtHead, ..plan(10) }, delivered)
+        };
+        assert!(in_vain(64, 10, TotalScope::Listing, 740));
+        assert!(in_vain(64, 10, TotalScope::Unknown, 740));
+        assert!(!in_vain(63, 10, TotalScope::Listing, 740));
+        assert!(!in_vain(64, 10, TotalScope::Listing, 739));
+        // A total of the page says nothing, and with one record less it comes closer each time.
+        assert!(!in_vain(64, 10, TotalScope::Page, 740));
+        assert!(!in_vain(64, 9, TotalScope::Listing, 740));
+        // Without any total, nothing tells.
+        assert!(!Chase::default().is_in_vain(&plan(10), 10_000));
+    }
+
+    #[test]
+    fn of_64_pages_of_one_length_one_is_requested_again_then_of_128() {
+        let mut chase = Chase::default();
+        for needed in [64, 128, 256] {
+            for turn in 1..=needed {
+                assert_eq!(chase.are_all_alike(3, true), turn == needed, "{turn} of {needed}");
+            }
+        }
+        // A page of another length, or one that isn't short, starts the count again.
+        for (length, is_short) in [(4, true), (3, false)] {
+            let mut chase = Chase::default();
+            (0..63).for_each(|_| assert!(!chase.are_all_alike(3, true)));
+            assert!(!chase.are_all_alike(length, is_short));
+            (0..63).for_each(|_| assert!(!chase.are_all_alike(3, true)));
+            assert!(chase.are_all_alike(3, true));
         }
     }
 }
