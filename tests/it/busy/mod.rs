@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use actionlog::integration::{LogListing, LogsQuery, SortOrder};
 use actionlog::page::{Doubt, GrowingEnd, Growth, Listing, Stability, TotalScope, merge};
 use actionlog::testing::{FakeServer, FakeTotal};
-use actionlog::{IntegrationClient, Summary, UnleashClient, Verdict};
+use actionlog::{ArklowClient, IntegrationClient, Summary, UnleashClient, Verdict};
 
 use crate::support::{fake_with_logs, log_text};
 
@@ -462,4 +462,20 @@ async fn new_records_are_not_looked_for_where_they_do_not_come() {
     }
     let (listing, cursor) = cursor(LogsQuery::new().sort("_id")).await;
     assert!(listing.growth(Growth::AtHead).newer_than(cursor).collect().await.error.is_none());
+}
+
+#[tokio::test]
+async fn newer_records_of_arklow_are_read_once_the_caller_says_where_they_come() {
+    let server = FakeServer::new();
+    server.arklow().add_sample_records("1", 20);
+    let client = ArklowClient::builder("1").base_url("http://localhost").api_key("any");
+    let client = client.http_client(server.http_client()).build().unwrap();
+    let cursor = client.records().list(()).collect().await.cursor.unwrap();
+    let sent = server.requests().len();
+    let error = client.records().list(()).newer_than(cursor.clone()).items().next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), actionlog::ErrorKind::InvalidRequest);
+    assert!(error.to_string().contains("growth"), "{error}");
+    assert_eq!(server.requests().len(), sent);
+    let newer = client.records().list(()).growth(Growth::AtHead).newer_than(cursor).collect().await;
+    assert!(newer.error.is_none(), "{newer:?}");
 }
