@@ -22,8 +22,8 @@ const CALM: u32 = 16;
 /// records may come elsewhere than at the end, how many pages together must come no closer to it.
 const PAGES_BEYOND: u64 = 8;
 
-/// How many full pages beyond the first total are read, and how many pages together must come no closer to the end, until
-/// a scan whose position shifts as well is given up.
+/// How many full pages beyond the first total are read, and how many pages together must come no closer to the end,
+/// until a scan whose position shifts as well is given up.
 const PAGES_IN_VAIN: u64 = 64;
 
 /// How many pages of the same length must bring records, where the request asks for more, before one of them is

@@ -55,6 +55,8 @@ pub(super) struct Copy<'a> {
     is_lost: bool,
     /// The page is one of a full scan.
     is_full_scan: bool,
+    /// Records that stood below all remembered ones when they were first seen, after something had been forgotten.
+    old_ground: HashSet<i64>,
     /// How many records were removed since the last sweep began.
     removed: usize,
     trouble: Option<String>,
@@ -77,6 +79,7 @@ impl<'a> Copy<'a> {
             has_begun: false,
             is_lost: false,
             is_full_scan: false,
+            old_ground: HashSet::new(),
             removed: 0,
             trouble: None,
             log: Vec::new(),
@@ -143,8 +146,13 @@ impl<'a> Copy<'a> {
         let tables = [&state.head, &state.end].into_iter().flatten();
         let remembered: Vec<i64> =
             tables.flat_map(|it| it.iter()).map(|it| it.key.to_string().parse().unwrap()).collect();
-        let gone = remembered.into_iter().filter(|it| self.world.row(*it).is_none()).count() + self.removed;
+        let depths: Vec<_> = remembered.iter().filter_map(|it| self.world.depth(*it)).collect();
+        let gone = remembered.len() - depths.len() + self.removed;
+        let (has_left, lowest) = (state.has_left, depths.into_iter().max());
         let page = self.world.page(window, self.case.side, self.case.lookback().saturating_sub(gone));
+        if let Some(lowest) = lowest.filter(|_| has_left) {
+            self.note_old_ground(&page, lowest);
+        }
         let total = self.case.has_total.then_some(self.world.rows.len() as u64);
         let (phase, gap) = (self.machine.state().phase, self.machine.state().gap);
         if phase == Phase::Start(Begin::Latest) {
@@ -174,9 +182,26 @@ impl<'a> Copy<'a> {
         self.store();
     }
 
+    /// Notes the records of a page that stand below this depth.
+    fn note_old_ground(&mut self, page: &[Sighting], lowest: usize) {
+        let ids = page.iter().map(|it| it.key.to_string().parse().unwrap());
+        let is_below = |id: &i64| self.world.depth(*id).is_some_and(|it| it > lowest);
+        let old: Vec<i64> = ids.filter(is_below).filter(|it| !self.copy.contains_key(it)).collect();
+        self.old_ground.extend(old);
+    }
+
     /// Where records may move, a shift can't always be distinguished from a move.
     fn may_move(&self) -> bool {
         self.case.order == Stability::Unstable && !self.case.is_calm()
+    }
+
+    /// Where records may move, one remembered record shows nothing of what stands beside it, and neither do two.
+    fn shows_what_stands_beside(&self) -> bool {
+        let state = self.machine.state();
+        let remembered = [&state.head, &state.end].into_iter().flatten().flat_map(|it| it.iter());
+        let is_there = |id: i64| self.world.depth(id).is_some();
+        self.case.order == Stability::Stable
+            || remembered.filter(|it| is_there(it.key.to_string().parse().unwrap())).count() > 2
     }
 
     fn has_lost_position(&self) -> bool {
@@ -316,7 +341,8 @@ impl<'a> Copy<'a> {
         self.check_requests()?;
         let lookback = self.case.lookback();
         let is_decided = self.machine.side().is_some();
-        let Self { world, copy, case, .. } = self;
+        let shows = self.shows_what_stands_beside();
+        let Self { world, copy, case, old_ground, .. } = self;
         for (depth, row) in world.rows.iter().enumerate() {
             let is_asked_for = match case.begin() {
                 Begin::Beginning => true,
@@ -327,7 +353,8 @@ impl<'a> Copy<'a> {
             let copied = copy.get(&row.id);
             // What moved may hide what it passed, and an end that isn't known yet what comes late.
             let is_in_lookback = depth < lookback && row.behind_at == 0;
-            let is_found = !(row.is_displaced || world.has_moved) || (is_in_lookback && is_decided);
+            let is_found = !(row.is_displaced || world.has_moved)
+                || (is_in_lookback && is_decided && shows && !old_ground.contains(&row.id));
             if is_asked_for && is_found && copied.is_none() {
                 return Err(format!("{} is missing, at {depth}", row.id));
             }
@@ -335,7 +362,7 @@ impl<'a> Copy<'a> {
             let has_changed = case.begin() == Begin::Latest && row.state > world.first_state;
             let is_stale =
                 copied.map(|it| it.state) != Some(row.state) && (is_asked_for || has_changed || copied.is_some());
-            let was_behind = row.behind_at > copied.map_or(0, |it| it.at);
+            let was_behind = row.behind_at > copied.map_or(0, |it| it.at) || old_ground.contains(&row.id);
             if depth < lookback && !was_behind && is_stale && (is_found || copied.is_some()) {
                 return Err(format!("{} is stale, at {depth}", row.id));
             }

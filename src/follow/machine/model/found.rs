@@ -138,3 +138,12 @@ fn a_record_that_changes_in_a_listing_followed_at_both_ends_is_delivered_once() 
     };
     run(&case).unwrap();
 }
+
+#[test]
+fn a_late_record_that_leaves_the_lookback_in_its_own_page_is_delivered_once() {
+    use Event::{Burst, Change, Clamp, Delete, Expire, Grow, Insert, Nothing, Restore};
+    let mut events = vec![Nothing, Insert(0), Nothing, Nothing, Nothing, Insert(86), Delete(0, 2), Grow(2), Nothing];
+    events.extend([Change(0), Restore(16), Expire(3), Clamp(6), Insert(56), Insert(55), Nothing, Insert(0), Insert(0)]);
+    events.extend([Nothing, Nothing, Grow(3), Grow(2), Grow(1), Clamp(4), Burst(10), Restore(1), Nothing, Nothing]);
+    run(&Case { records: 77, page_size: 6, lookback: 20, events, steps: vec![Step::Poll], ..QUIET }).unwrap();
+}

@@ -23,6 +23,9 @@ pub(super) struct Row {
     pub(super) behind_at: u64,
 }
 
+/// From this position on, a record that comes late comes below all others.
+const LOWEST: u8 = 240;
+
 /// The listing, the newest record first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct World {
@@ -93,8 +96,9 @@ impl World {
             Event::Grow(count) => (0..count).for_each(|_| self.grow(false)),
             Event::Burst(count) => (0..u32::from(count) * 5).for_each(|_| self.grow(false)),
             Event::Insert(position) => {
-                let at = at(position);
-                let near = self.rows.get(at).map(|it| it.time);
+                // Below the last one, too.
+                let at = if position >= LOWEST { length } else { at(position) };
+                let near = self.rows.get(at).or(self.rows.last()).map(|it| it.time);
                 let row = self.fresh();
                 let row = Row { is_displaced: at > 0, time: near.unwrap_or(row.time), ..row };
                 self.rows.insert(at, row);
