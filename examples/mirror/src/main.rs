@@ -6,14 +6,17 @@
 //!
 //! The exit status is 0 after Ctrl-C, and 1 after an error, which it prints.
 //!
-//! It follows real servers if all of `UNLEASH_URL`, `UNLEASH_TOKEN`, `ARKLOW_API_KEY`, `ARKLOW_ORG_ID`,
-//! `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION` are set; optionally `UNLEASH_PROJECT` (default:
-//! `default`), `UNLEASH_ACTION_SET` (`1`) and `MIRROR_POLL_MS` (`5000`). Otherwise it shows itself with a fake server
-//! whose logs grow and change for a few seconds, in a file that it removes.
+//! It follows real servers if `UNLEASH_URL` is set. Then it needs `UNLEASH_TOKEN`, `ARKLOW_API_KEY`, `ARKLOW_ORG_ID`,
+//! `INTEGRATION_LOGS_URL` and `INTEGRATION_LOGS_AUTHORIZATION`, too; optionally `UNLEASH_PROJECT` (default: `default`),
+//! `UNLEASH_ACTION_SET` (`1`), `MIRROR_POLL_MS` (`5000`), and what else the clients' `from_env` read. Without
+//! `UNLEASH_URL` it shows itself with a fake server whose logs grow and change for a few seconds, in a file that it
+//! removes.
 
 use std::env;
+use std::fmt::Display;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use actionlog::testing::FakeServer;
@@ -40,13 +43,13 @@ async fn run() -> Result<(), Failure> {
         return show(stop, stopped).await;
     }
     let path = env::args_os().nth(1).unwrap_or("mirror.sqlite".into());
-    let millis = env::var("MIRROR_POLL_MS").unwrap_or("5000".into()).parse()?;
+    let millis = number("MIRROR_POLL_MS", "5000")?;
     let logs = Logs {
         unleash: UnleashClient::from_env()?,
         arklow: ArklowClient::from_env()?,
         integration: IntegrationClient::from_env()?,
         project: env::var("UNLEASH_PROJECT").unwrap_or("default".into()),
-        action_set: env::var("UNLEASH_ACTION_SET").unwrap_or("1".into()).parse()?,
+        action_set: number("UNLEASH_ACTION_SET", "1")?,
         poll_interval: Duration::from_millis(millis),
     };
     let mut running = pin!(mirror(logs, Database::open(path)?, stopped));
@@ -58,6 +61,12 @@ async fn run() -> Result<(), Failure> {
     }
     let _ = stop.send(true);
     running.await
+}
+
+/// The number in an environment variable.
+fn number<T: FromStr<Err: Display>>(name: &str, unless_set: &str) -> Result<T, Failure> {
+    let text = env::var(name).unwrap_or(unless_set.into());
+    text.parse().map_err(|error| format!("{name} is {text:?}: {error}").into())
 }
 
 /// Mirrors a fake server for a few seconds, and compares the copy with it.
