@@ -105,7 +105,7 @@ impl Walk {
         self.chase.note_total(total, view.behind, may_count);
         let has_more = self.chase.has_more(view.behind);
         let has_room = page.len() < self.largest_page.min(self.plan.limit as usize) && !has_more;
-        let is_short = self.has_room(page) && view.ends_new && !has_more;
+        let is_short = self.has_room(page) && view.ends_new && !has_more && !view.singles;
         let is_due = self.chase.are_all_alike(page.len(), is_short);
         let is_steady = !self.counters.shifted && !view.singles;
         let outrun = self.chase.outrun(&self.plan, self.counters.seen).filter(|_| is_steady);

@@ -49,6 +49,13 @@ fn after_eight_single_records_the_head_shows_whether_the_server_returns_more_at_
 }
 
 #[test]
+fn of_a_hundred_single_records_none_is_requested_again_to_see_whether_its_page_grows() {
+    let all: Vec<_> = (0..=100).collect();
+    let (offsets, _) = singles((Stability::Stable, 10), 100, |_, _| {});
+    assert_eq!(offsets[..8 + 101], [&all[..8], &all].concat());
+}
+
+#[test]
 fn a_record_that_comes_at_the_head_meanwhile_is_late_and_one_that_goes_hides_another() {
     for order in [Stability::Stable, Stability::Unstable] {
         let (offsets, late) = singles((order, 1), 3, |turn, records| {
