@@ -226,32 +226,38 @@ impl ScanPosition {
         }
     }
 
+    /// How many records were delivered, with those before the walk began again.
+    fn take_delivered(&mut self) -> u64 {
+        let passed = self.passed.as_mut().map(std::mem::take).unwrap_or_default();
+        self.position.delivered.saturating_add(passed)
+    }
+
     /// The last record is gone. The newest one left stands at this offset, at this index of the table.
     fn rebuild(&mut self, table: &Table, index: usize, offset: u64) {
-        let seen = self.position.delivered;
+        let seen = self.take_delivered();
         self.position = Position::at(offset);
         let newest_first = table.iter().skip(index).zip(0..=offset);
         for (entry, distance) in newest_first.collect::<Vec<_>>().into_iter().rev() {
             self.advance(&entry.key, offset - distance);
         }
-        self.position.delivered = seen;
+        self.position.delivered = self.position.delivered.max(seen);
     }
 
     /// The last record is gone, and so are all that are remembered. These are the last ones now.
     fn rebuild_from(&mut self, page: &[Sighting], offset: u64) {
-        let seen = self.position.delivered;
+        let seen = self.take_delivered();
         self.position = Position::at(offset);
         for (record, offset) in page.iter().zip(offset..) {
             self.advance(&record.key, offset);
         }
-        self.position.delivered = seen;
+        self.position.delivered = self.position.delivered.max(seen);
     }
 
     /// Notes what the walk has learned by now.
     pub(crate) fn note(&mut self, walk: &Walk) {
         if let Some(passed) = self.passed {
-            if !walk.has_restarted() {
-                // It has come to that.
+            if !walk.has_restarted() && self.last.is_some() {
+                // It has come to that. (With no record held, a cursor that counts some would be corrupt.)
                 self.position.delivered = self.position.delivered.saturating_add(passed);
                 self.passed = Some(0);
             }
@@ -269,5 +275,26 @@ impl ScanPosition {
 
     pub(crate) fn walk(&self, settings: &Settings) -> Walk {
         Walk::resume(settings.plan.clone(), &self.cursor(settings.listing.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::walk::tests::plan;
+
+    #[test]
+    fn a_walk_that_begins_again_and_delivers_nothing_leaves_a_position_to_resume_from() {
+        let mut position = ScanPosition::at(0);
+        position.advance(&RecordKey::from(1), 0);
+        position.begin_again();
+        position.note(&Walk::new(plan(10)));
+        let listing = Fingerprint::default();
+        assert_eq!(position.cursor(listing.clone()).problem(&listing), None);
+        // What was delivered before counts once there is a record to go on from.
+        position.advance(&RecordKey::from(2), 0);
+        position.note(&Walk::new(plan(10)));
+        let cursor = position.cursor(listing.clone());
+        assert_eq!((cursor.problem(&listing), cursor.delivered()), (None, 2));
     }
 }
