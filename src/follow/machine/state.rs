@@ -120,7 +120,8 @@ impl State {
         if known.last.as_ref() != Some(last)
             && let Some(index) = end.index(last)
         {
-            known.rebuild(end, index, offset);
+            let newest_first: Vec<_> = end.iter().skip(index).map(|it| &it.key).zip((0..=offset).rev()).collect();
+            known.rebuild(newest_first.into_iter().rev(), offset);
         }
     }
 
@@ -131,7 +132,9 @@ impl State {
         match &mut self.position {
             _ if is_known => self.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1)),
             // All remembered records are gone: without this, each poll would search for the position.
-            Some(known) if known.last.as_ref() != Some(&last.key) => known.rebuild_from(page, offset),
+            Some(known) if known.last.as_ref() != Some(&last.key) => {
+                known.rebuild(page.iter().map(|it| &it.key).zip(offset..), offset);
+            }
             _ => {}
         }
     }
@@ -232,34 +235,22 @@ impl ScanPosition {
         self.position.delivered.saturating_add(passed)
     }
 
-    /// The last record is gone. The newest one left stands at this offset, at this index of the table.
-    fn rebuild(&mut self, table: &Table, index: usize, offset: u64) {
+    /// The last record is gone. These are the last ones that are left, with their offsets.
+    fn rebuild<'a>(&mut self, records: impl Iterator<Item = (&'a RecordKey, u64)>, offset: u64) {
         let seen = self.take_delivered();
         self.position = Position::at(offset);
-        let newest_first = table.iter().skip(index).zip(0..=offset);
-        for (entry, distance) in newest_first.collect::<Vec<_>>().into_iter().rev() {
-            self.advance(&entry.key, offset - distance);
-        }
-        self.position.delivered = self.position.delivered.max(seen);
-    }
-
-    /// The last record is gone, and so are all that are remembered. These are the last ones now.
-    fn rebuild_from(&mut self, page: &[Sighting], offset: u64) {
-        let seen = self.take_delivered();
-        self.position = Position::at(offset);
-        for (record, offset) in page.iter().zip(offset..) {
-            self.advance(&record.key, offset);
+        for (key, offset) in records {
+            self.advance(key, offset);
         }
         self.position.delivered = self.position.delivered.max(seen);
     }
 
     /// Notes what the walk has learned by now.
     pub(crate) fn note(&mut self, walk: &Walk) {
-        if let Some(passed) = self.passed {
+        if self.passed.is_some() {
             if !walk.has_restarted() && self.last.is_some() {
                 // It has come to that. (With no record held, a cursor that counts some would be corrupt.)
-                self.position.delivered = self.position.delivered.saturating_add(passed);
-                self.passed = Some(0);
+                self.position.delivered = self.take_delivered();
             }
         } else if self.anchors.len() < walk.anchors().len() {
             self.anchors = walk.anchors().to_vec();
