@@ -267,12 +267,13 @@ impl Machine {
     ) -> Vec<Found> {
         // What was remembered before this page, and what is inserted into that.
         let mut found = self.compare(View::new(Side::Head, page).silent(is_silent)).found;
+        let compared = found.len();
         let mut before = self.state.before.take();
         let is_again = before.is_some() || walk.has_restarted();
         for (index, (record, delivery)) in page.iter().zip(deliveries).enumerate() {
             // A late one may have left the table with those above it.
             let is_known = self.state.head.as_ref().is_some_and(|it| it.contains(&record.key))
-                || found.iter().any(|it| it.index == index);
+                || found[..compared].iter().any(|it| it.index == index);
             // A walk that began again comes to records that it has delivered, and reads on behind them.
             let is_old = *delivery == Delivery::Skip && is_again && walk.has_delivered(&record.key);
             if is_known || (*delivery == Delivery::Skip && !is_old) {
