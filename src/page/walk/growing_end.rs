@@ -170,9 +170,7 @@ impl Chase {
     /// stop with. Where new records come at an end only, all that the first total counted was delivered. Elsewhere they
     /// may have pushed some of it down, so the scan goes on as long as it comes closer to the end.
     pub(super) fn outrun(&self, plan: &Plan, delivered: u64) -> Option<End> {
-        let (first, last) = self.totals.filter(|_| !self.dubious && plan.total != TotalScope::Page)?;
-        let beyond = PAGES_BEYOND * u64::from(plan.limit);
-        let is_past = last > first && delivered >= first.saturating_add(beyond);
+        let is_past = self.is_past(plan, delivered, PAGES_BEYOND);
         match plan.growth {
             Growth::AtEnd | Growth::OneEnd => is_past.then_some(End::Grew),
             _ => (is_past && self.few.is_none).then_some(End::GrewUnproved),
@@ -181,10 +179,14 @@ impl Chase {
 
     /// Returns whether the total shows that the scan comes no closer to the end, however long it goes on.
     pub(super) fn is_in_vain(&self, plan: &Plan, delivered: u64) -> bool {
+        self.many.is_none && self.is_past(plan, delivered, PAGES_IN_VAIN)
+    }
+
+    /// Whether the total has risen, and the scan has delivered so many full pages more than it first counted.
+    fn is_past(&self, plan: &Plan, delivered: u64, pages: u64) -> bool {
         let totals = self.totals.filter(|_| !self.dubious && plan.total != TotalScope::Page);
-        let beyond = PAGES_IN_VAIN.saturating_mul(plan.limit.into());
-        let is_past = totals.is_some_and(|(first, last)| last > first && delivered >= first.saturating_add(beyond));
-        is_past && self.many.is_none
+        let beyond = pages * u64::from(plan.limit);
+        totals.is_some_and(|(first, last)| last > first && delivered >= first.saturating_add(beyond))
     }
 }
 
