@@ -220,8 +220,11 @@ fn in_turn<'a>(mutant: &Mutant, tests: &'a [Test], likely: &[String], limit: Dur
     });
     let mut left = limit / OTHERS;
     let in_time = |test: &&Test| {
-        let is_in_time = group(test) != Group::Other || !left.is_zero();
-        left = if group(test) == Group::Other { left.saturating_sub(test.time) } else { left };
+        if group(test) != Group::Other {
+            return true;
+        }
+        let is_in_time = !left.is_zero();
+        left = left.saturating_sub(test.time);
         is_in_time
     };
     passing.into_iter().map(|it| it.0).filter(in_time).collect()
