@@ -417,8 +417,8 @@ mod tests {
         (prop_oneof![near, any], nanos).prop_filter_map("a leap second elsewhere", time)
     }
 
-    fn open(id: i64, time: Option<DateTime<Utc>>) -> Record {
-        (RecordKey::from(id), 7, Some(false), time)
+    fn open(id: impl Into<RecordKey>, time: Option<DateTime<Utc>>) -> Record {
+        (id.into(), 7, Some(false), time)
     }
 
     fn again<T: Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
@@ -430,7 +430,7 @@ mod tests {
 
         #[test]
         fn every_time_of_a_record_is_the_same_after_a_restart(some in proptest::collection::vec(any_time(), 0..5)) {
-            let records: Vec<_> = (0..).zip(some).map(|(id, time)| open(id, time)).collect();
+            let records: Vec<_> = (0_i64..).zip(some).map(|(id, time)| open(id, time)).collect();
             prop_assert_eq!(&again(&Records(records.clone())).0, &records);
         }
 
@@ -464,12 +464,8 @@ mod tests {
             assert!(text.len() <= 1_000 * (length + bytes) + names, "{length}, {is_final:?}: {}", text.len());
             assert!(text.len() > 1_000 * (length + bytes - 1), "{length}, {is_final:?}: {}", text.len());
         }
-        let long = serde_json::to_string(&Records(vec![open_with("x".repeat(10_000).as_str())])).unwrap();
+        let long = serde_json::to_string(&Records(vec![open("x".repeat(10_000).as_str(), None)])).unwrap();
         assert!(long.len() < 200, "{long}");
-    }
-
-    fn open_with(id: &str) -> Record {
-        (RecordKey::from(id), 7, Some(false), None)
     }
 
     #[test]
@@ -479,7 +475,7 @@ mod tests {
         let times =
             [DateTime::<Utc>::MIN_UTC, ends[0] - step, ends[0], ends[1], ends[1] + step, DateTime::<Utc>::MAX_UTC];
         for time in times {
-            let records = vec![open(1, Some(time)), open(2, None), open(3, Some(ends[0]))];
+            let records = vec![open(1_i64, Some(time)), open(2_i64, None), open(3_i64, Some(ends[0]))];
             assert_eq!(again(&Records(records.clone())).0, records);
             assert_eq!(again(&time), time);
         }

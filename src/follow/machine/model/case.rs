@@ -1,15 +1,11 @@
 //! Random listings, what happens to them, and what the follower does meanwhile.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
-use crate::cursor::Fingerprint;
-use crate::follow::machine::model::world::time;
+use crate::follow::machine::tests::{settings, time};
 use crate::follow::machine::{Begin, Settings, Side};
-use crate::page::walk::plan::{HeadAgain, Plan, Rules};
-use crate::page::walk::tests::plan;
-use crate::page::{Stability, TotalScope};
+use crate::page::Stability;
+use crate::page::walk::plan::Plan;
 
 /// Something that happens before a request. Positions are 256ths of the listing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,23 +143,9 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
 
 impl Case {
     pub(super) fn settings(&self) -> Settings {
-        let mut rules = Rules::ALL;
-        rules.read_head = false;
-        Settings {
-            plan: Plan {
-                total: TotalScope::Unknown,
-                order: self.order,
-                max_unproductive_requests: 200,
-                head_again: HeadAgain::default(),
-                rules,
-                ..plan(self.page_size)
-            },
-            listing: Fingerprint::default(),
-            side: (!self.is_undecided).then_some(self.side),
-            lookback: self.lookback,
-            least: 4,
-            tolerance: Duration::from_secs(300),
-        }
+        let settings = settings((!self.is_undecided).then_some(self.side), self.order, self.lookback);
+        let plan = Plan { limit: self.page_size, max_unproductive_requests: 200, ..settings.plan };
+        Settings { plan, ..settings }
     }
 
     pub(super) fn begin(&self) -> Begin {

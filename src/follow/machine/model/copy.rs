@@ -142,13 +142,9 @@ impl<'a> Copy<'a> {
     fn request(&mut self, work: Work, window: Window) {
         // Records that are gone, and not yet known to be, take up entries of the lookback, until a sweep has read on
         // below them.
-        let state = self.machine.state();
-        let tables = [&state.head, &state.end].into_iter().flatten();
-        let remembered: Vec<i64> =
-            tables.flat_map(|it| it.iter()).map(|it| it.key.to_string().parse().unwrap()).collect();
-        let depths: Vec<_> = remembered.iter().filter_map(|it| self.world.depth(*it)).collect();
-        let gone = remembered.len() - depths.len() + self.removed;
-        let (has_left, lowest) = (state.has_left, depths.into_iter().max());
+        let remembered: Vec<_> = self.remembered().collect();
+        let gone = remembered.iter().filter(|it| it.is_none()).count() + self.removed;
+        let (has_left, lowest) = (self.machine.state().has_left, remembered.into_iter().flatten().max());
         let page = self.world.page(window, self.case.side, self.case.lookback().saturating_sub(gone));
         if let Some(lowest) = lowest.filter(|_| has_left) {
             self.note_old_ground(&page, lowest);
@@ -197,11 +193,14 @@ impl<'a> Copy<'a> {
 
     /// Where records may move, one remembered record shows nothing of what stands beside it, and neither do two.
     fn shows_what_stands_beside(&self) -> bool {
+        self.case.order == Stability::Stable || self.remembered().flatten().count() > 2
+    }
+
+    /// Where each remembered record stands, if it is there.
+    fn remembered(&self) -> impl Iterator<Item = Option<usize>> {
         let state = self.machine.state();
-        let remembered = [&state.head, &state.end].into_iter().flatten().flat_map(|it| it.iter());
-        let is_there = |id: i64| self.world.depth(id).is_some();
-        self.case.order == Stability::Stable
-            || remembered.filter(|it| is_there(it.key.to_string().parse().unwrap())).count() > 2
+        let entries = [&state.head, &state.end].into_iter().flatten().flat_map(|it| it.iter());
+        entries.map(|it| self.world.depth(it.key.to_string().parse().unwrap()))
     }
 
     fn has_lost_position(&self) -> bool {

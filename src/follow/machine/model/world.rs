@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use crate::follow::machine::model::case::Event;
+use crate::follow::machine::tests::time;
 use crate::follow::machine::{Side, Sighting};
 use crate::page::{RecordKey, Window};
 
@@ -46,10 +47,6 @@ pub(super) struct World {
     pub(super) has_moved: bool,
     /// Nothing is added at the end that doesn't grow.
     has_fixed_end: bool,
-}
-
-pub(super) fn time(id: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_700_000_000 + 60 * id, 0).unwrap()
 }
 
 impl World {

@@ -39,11 +39,13 @@ fn rows(ids: impl DoubleEndedIterator<Item = i64>) -> Vec<Row> {
     ids.rev().map(|id| Row { id, state: 0, is_final: false }).collect()
 }
 
-fn time(id: i64) -> DateTime<Utc> {
+/// The time of a record: a minute lies between two.
+pub(super) fn time(id: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + 60 * id, 0).unwrap()
 }
 
-fn settings(side: Option<Side>, order: Stability, lookback: usize) -> Settings {
+/// The settings of a follower that reads pages of ten.
+pub(super) fn settings(side: Option<Side>, order: Stability, lookback: usize) -> Settings {
     let mut rules = Rules::ALL;
     rules.read_head = false;
     Settings {
