@@ -59,8 +59,7 @@ async fn a_mirror_that_is_interrupted_in_any_phase_stops_behind_a_whole_batch_an
         ("between two polls", 0, false, 70),
         ("behind errors", 0, true, 60),
     ];
-    let folder = std::env::temp_dir().join(format!("actionlog-interrupted-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = support::folder("interrupted");
     for (index, (phase, latency, fails, requests)) in phases.into_iter().enumerate() {
         let fake = FakeServer::new();
         demo::fill(&fake, 400);

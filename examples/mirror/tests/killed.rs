@@ -44,8 +44,7 @@ async fn kill_often(name: &str, has_read: bool) {
     let fake = FakeServer::new();
     demo::fill(&fake, 200);
     let server = fake.listen().await.unwrap();
-    let folder = std::env::temp_dir().join(format!("actionlog-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = support::folder(name);
     let path = folder.join("mirror.sqlite");
     if has_read {
         run_until_same(&fake, &server.url(), &path, "at first").await;

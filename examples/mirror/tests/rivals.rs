@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,6 @@ use actionlog::testing::FakeServer;
 use actionlog::unleash::ActionSetEvent;
 use actionlog::{LogRecord, UnleashClient};
 use actionlog_mirror::{Database, Rival, demo};
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("actionlog-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
 
 /// What a follower of the fake server delivers first.
 async fn batch(fake: &FakeServer, start: StartFrom) -> Batch<Raw<ActionSetEvent>> {
@@ -32,7 +26,7 @@ fn id(record: &ActionSetEvent) -> String {
 
 #[tokio::test]
 async fn of_two_that_go_on_from_one_checkpoint_the_second_writes_nothing_of_its_batch() {
-    let folder = folder("rivals");
+    let folder = support::folder("rivals");
     let path = folder.join("mirror.sqlite");
     let (mut one, mut other) = (Database::open(&path).unwrap(), Database::open(&path).unwrap());
     let fake = FakeServer::new();
@@ -85,7 +79,7 @@ fn start(url: &str, path: &Path) -> Child {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_on_one_file_one_fails_and_says_why_and_one_that_is_started_again_goes_on() {
-    let folder = folder("rival-processes");
+    let folder = support::folder("rival-processes");
     let path = folder.join("mirror.sqlite");
     let fake = FakeServer::new();
     demo::fill(&fake, 200);

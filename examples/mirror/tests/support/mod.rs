@@ -1,11 +1,18 @@
 //! What the tests of the program share: they start it, and compare its copy with the server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use actionlog::testing::FakeServer;
 use actionlog_mirror::{Database, demo};
+
+/// A folder of this process, for the files of a test.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("actionlog-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
 
 /// A mirror of the server into this file, which polls as often. `output` is where its standard output and error go.
 pub fn start(url: &str, path: &Path, poll: Duration, output: fn() -> Stdio) -> Child {
