@@ -38,7 +38,7 @@ const VERSION: u32 = 1;
 /// default [lookback](crate::follow::Follow::lookback), take less than 55 KB if their ids have 24 characters, and 12 KB
 /// more if they have 36. Ids of up to 512 bytes are held in full: with these, it is less than 560 KB. (Longer ones are
 /// held as their beginning and a hash.) It is twice as much while it isn't known which end of the listing grows, and
-/// while a first scan reads again from the head what it has delivered.
+/// while a scan reads again from the head what was delivered; three times, where both is the case.
 ///
 /// A checkpoint of another format version can be deserialized, whatever it holds. Using it, or serializing it again,
 /// returns an error that names the version.
@@ -96,6 +96,7 @@ struct Stored {
     head: Option<Records>,
     end: Option<Records>,
     before: Option<Records>,
+    is_below: bool,
     position: Option<Cursor>,
     refresh: Option<Cursor>,
     floor: Option<DateTime<Utc>>,
@@ -126,6 +127,7 @@ impl Checkpoint {
             head: records(&state.head),
             end: records(&state.end),
             before: records(&state.before),
+            is_below: state.is_below,
             position: cursor(&state.position),
             refresh: cursor(&state.refresh),
             floor: state.floor,
@@ -163,6 +165,7 @@ impl Checkpoint {
             head: table(&stored.head).filter(|_| settings.side != Some(Side::End)),
             end: table(&stored.end).filter(|_| settings.side != Some(Side::Head)),
             before: table(&stored.before),
+            is_below: stored.is_below,
             position: stored.position.as_ref().map(ScanPosition::of),
             refresh: stored.refresh.as_ref().map(ScanPosition::of),
             floor: stored.floor,

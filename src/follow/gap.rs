@@ -17,8 +17,9 @@ pub struct Gap {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum GapReason {
-    /// None of the remembered records is in the listing any more. Records that came and went since the last poll were
-    /// not seen. The follower reads the listing from the beginning, and delivers all of it again.
+    /// The remembered records weren't found again: they are gone, or their ids belong to other records. Records that
+    /// came and went since the last poll were not seen. The follower reads the listing from the beginning, and delivers
+    /// what it doesn't remember.
     AnchorsGone,
     /// The listing is empty, although it wasn't before. Nothing is reported as removed: the server may have lost its
     /// records for a moment. The follower keeps polling.
@@ -31,7 +32,7 @@ pub enum GapReason {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.reason {
-            GapReason::AnchorsGone => "no remembered record is in the listing any more: it is read from the beginning",
+            GapReason::AnchorsGone => "the remembered records weren't found again: the listing is read from the beginning",
             GapReason::Emptied => "the listing is empty, although it wasn't before",
             GapReason::Lost => "the position in the listing was lost: it is read from the beginning",
         })

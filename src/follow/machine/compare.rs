@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::follow::machine::table::{Entry, Table};
-use crate::follow::machine::{Found, Kind, Machine, Side, Sighting};
+use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting};
 use crate::page::{RecordKey, Stability};
 
 /// What a page shows.
@@ -222,7 +222,7 @@ impl Machine {
         let key = &view.page[index].key;
         below.anchor.is_some()
             || below.loose.as_ref().is_some_and(|it| view.is_between(index, it, table))
-            || self.before.as_ref().is_some_and(|it| it.contains(key))
+            || self.before(view.side).is_some_and(|it| it.contains(key))
             || (view.is_sweep && self.remembers_all() && view.is_below(index, self.is_stable(), table))
             || (view.is_forced(index) && (below.loose.is_some() || !view.is_old(index, self.is_stable(), table)))
     }
@@ -247,7 +247,7 @@ impl Machine {
         let other = if view.side == Side::Head { &mut self.state.end } else { &mut self.state.head };
         let elsewhere = other.as_mut().and_then(|it| it.get_mut(it.index(&record.key)?));
         let elsewhere = elsewhere.map(|it| (it.digest, it.note(record, sweeps)).0);
-        let earlier = self.before.as_ref().and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
+        let earlier = self.before(view.side).and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
         let before = earlier.or(elsewhere);
         self.take_in(view.side, at, record);
         // (What is older than asked for is delivered where it has changed.)
@@ -256,13 +256,18 @@ impl Machine {
         if !view.is_silent && is_wanted && before != Some(record.digest) {
             let kind = match at {
                 _ if before.is_some() => Kind::Updated,
-                0 if !self.is_below => Kind::New,
+                0 if !self.state.is_below => Kind::New,
                 _ => Kind::Late,
             };
             seen.found.push(Found { index, kind });
         }
         below.neighbour = Some(record.key.clone());
         below.anchor = Some(record.key.clone());
+    }
+
+    /// What a walk to the end that grows had remembered when it was lost. (A first scan goes by its own deliveries.)
+    fn before(&self, side: Side) -> Option<&Table> {
+        self.state.before.as_ref().filter(|_| side == Side::End && self.state.phase != Phase::Scanning)
     }
 
     pub(super) fn is_stable(&self) -> bool {

@@ -141,6 +141,8 @@ struct Tail {
     silent: bool,
     /// The walk began at an offset that a total pointed to.
     guessed: bool,
+    /// It goes on from a checkpoint that was stored while it read again from the head.
+    is_again: bool,
 }
 
 #[derive(Debug)]
@@ -148,10 +150,6 @@ pub(crate) struct Machine {
     settings: Settings,
     state: State,
     task: Option<Task>,
-    /// What was remembered when a walk to the end lost its position, and began again from the head.
-    before: Option<Table>,
-    /// That walk went back to records which it had delivered: what is unknown among them is late.
-    is_below: bool,
     /// A full scan between two of its pages.
     refresh: Option<Box<Refresh>>,
     /// Records that are gone, to be reported.
@@ -184,8 +182,6 @@ impl Machine {
             settings,
             state,
             task: None,
-            before: None,
-            is_below: false,
             refresh: None,
             removed: VecDeque::new(),
             sweeps: 0,
@@ -249,6 +245,13 @@ impl Machine {
         match (self.state.phase, work) {
             (Phase::Start(begin), _) => self.begin(begin),
             (Phase::Scanning, _) => self.resume_scan(),
+            // It was lost, and hasn't come to its position again.
+            (Phase::Steady, _) if self.state.before.is_some() => {
+                self.caught_up = false;
+                let gap = self.state.gap.take();
+                self.state.gap = gap.filter(|it| *it == GapReason::AnchorsGone);
+                self.begin_poll(gap);
+            }
             (Phase::Steady, Work::Refresh) => self.resume_refresh(),
             (Phase::Steady, work) => {
                 let gap = self.state.gap.take();
@@ -354,7 +357,7 @@ impl Machine {
             Side::Head => {
                 self.state.end = None;
                 if self.state.phase == Phase::Steady {
-                    self.state.position = None;
+                    (self.state.position, self.state.before, self.state.is_below) = (None, None, false);
                 }
             }
             Side::End => self.state.head = None,
@@ -370,7 +373,6 @@ impl Machine {
     /// Ends the round without an anchor: what comes next is read as for the first time.
     fn lose_anchors(&mut self, reason: GapReason) {
         self.state.gap = Some(reason);
-        (self.before, self.is_below) = (None, false);
         self.state.restart(&self.settings);
         self.is_behind = true;
     }

@@ -16,8 +16,8 @@ use crate::page::walk::{Delivery, Walk};
 /// Where a walk can start over without a gap: with fewer records than these, it can't tell a shift from a move.
 const CHAIN: usize = 3;
 
-/// In so many times the lookback, a walk looks for the remembered records that a page doesn't show.
-const BELOW: u64 = 4;
+/// In so many times the lookback, a walk looks for the remembered records that it isn't shown.
+pub(super) const BELOW: u64 = 4;
 
 impl Machine {
     /// `gap`: that of the round before.
@@ -150,6 +150,7 @@ impl Machine {
 
     pub(super) fn begin_tail(&mut self, tail: Tail) {
         let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
+        let tail = Tail { is_again: self.state.before.is_some(), ..tail };
         self.task = Some(Task::Tail(Box::new(position.walk(&self.settings)), tail));
     }
 
@@ -178,7 +179,7 @@ impl Machine {
             if end.len() >= CHAIN {
                 self.state.gap = Some(GapReason::AnchorsGone);
             }
-            self.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
+            self.state.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
             self.state.has_left = true;
             if let Some(position) = &mut self.state.position {
                 position.begin_again();
@@ -211,11 +212,9 @@ impl Machine {
         self.is_newest =
             self.side() == Some(Side::End) && !walk.has_restarted() && matches!(walk.end(), Some(End::Proved));
         let seen = self.compare(View::new(Side::End, page).forced(&forced).passed(&passed).silent(tail.silent));
-        if walk.end().is_some() || !walk.has_restarted() {
-            self.rejoin(walk.end().is_some());
-        }
+        self.rejoin(&walk, tail, page);
         self.advance_position(&walk, page, deliveries);
-        if self.before.is_none() {
+        if self.state.before.is_none() {
             self.decide_by(Side::End, page, &seen);
         }
         self.go_on_or_end(walk, tail);
@@ -243,20 +242,26 @@ impl Machine {
     fn begin_below(&mut self, page: &[Sighting], passed: &[bool]) {
         let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty()) else { return };
         if passed.contains(&true) && !page.iter().any(|it| end.contains(&it.key)) {
-            self.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
-            (self.is_below, self.state.has_left) = (true, true);
+            self.state.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
+            (self.state.is_below, self.state.has_left) = (true, true);
         }
     }
 
     /// A walk that began again further up goes on where it was before. What it passes over stays remembered.
-    fn rejoin(&mut self, is_end: bool) {
-        let (Some(before), Some(end)) = (self.before.take(), &mut self.state.end) else { return };
+    fn rejoin(&mut self, walk: &Walk, tail: Tail, page: &[Sighting]) {
+        let (is_end, is_stable) = (walk.end().is_some(), self.is_stable());
+        let shown = page.iter().rev().map(|it| &it.key);
+        let has_come = |it: &Table| !walk.has_restarted() && (!tail.is_again || it.is_shown(shown, is_stable));
+        if !self.state.before.as_ref().is_some_and(|it| is_end || has_come(it)) {
+            return;
+        }
+        let (Some(before), Some(end)) = (self.state.before.take(), &mut self.state.end) else { return };
         let Some(joint) = end.iter().find_map(|it| before.index(&it.key)) else {
-            self.before = Some(before).filter(|_| !is_end);
-            self.is_below &= !is_end;
+            self.state.before = Some(before).filter(|_| !is_end);
+            self.state.is_below &= !is_end;
             return;
         };
-        self.is_below = false;
+        self.state.is_below = false;
         let newer = before.iter().take(joint).filter(|it| !end.contains(&it.key));
         let entries: Vec<_> = newer.chain(end.iter()).cloned().collect();
         *end = Table::of(entries, self.settings.remembered());

@@ -119,11 +119,11 @@ impl Machine {
                         // The total is a hint: what it says doesn't matter as long as there are records.
                         let plan = crate::page::walk::plan::Plan { start, ..self.settings.plan.clone() };
                         self.state.position = Some(ScanPosition::at(start));
-                        let tail = Tail { silent: true, guessed: true };
+                        let tail = Tail { silent: true, guessed: true, ..Tail::default() };
                         self.task = Some(Task::Tail(Box::new(Walk::new(plan)), tail));
                         return Vec::new();
                     }
-                    None => self.begin_tail(Tail { silent: true, guessed: false }),
+                    None => self.begin_tail(Tail { silent: true, ..Tail::default() }),
                 }
             }
             None => self.begin_scan(if is_latest { ScanKind::Silent } else { ScanKind::All }),
@@ -149,7 +149,7 @@ impl Machine {
             self.decide(side);
             if side == Side::End {
                 // The walk goes on: it runs to the end that grows.
-                let tail = Tail { silent: matches!(scan.kind, ScanKind::Silent), guessed: false };
+                let tail = Tail { silent: matches!(scan.kind, ScanKind::Silent), ..Tail::default() };
                 self.state.has_left |= tail.silent || self.state.before.take().is_some();
                 if !tail.silent {
                     self.state.phase = Phase::Steady;

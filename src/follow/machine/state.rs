@@ -29,8 +29,10 @@ pub(crate) struct State {
     /// The records at the end of the listing that grows. Both, as long as it isn't known which one does.
     pub(crate) head: Option<Table>,
     pub(crate) end: Option<Table>,
-    /// What was remembered when the first scan lost its position and began again from the head, until it comes to that.
+    /// What was remembered when a walk to the end lost its position and began again further up, until it comes to that.
     pub(crate) before: Option<Table>,
+    /// It went back to records which it had delivered: what is unknown among them is late.
+    pub(crate) is_below: bool,
     /// The position of the first scan, and of what was read last of a listing that grows at its end.
     pub(crate) position: Option<ScanPosition>,
     /// The position of a full scan.
@@ -70,6 +72,7 @@ impl State {
             head: (settings.side != Some(Side::End)).then(table),
             end: (settings.side != Some(Side::Head)).then(table),
             before: None,
+            is_below: false,
             position: None,
             refresh: None,
             floor: if let Begin::Since(time) = begin { Some(time) } else { None },
@@ -91,7 +94,7 @@ impl State {
         self.end = (end || side == Some(Side::End)).then(|| Table::new(remembered));
         self.position = None;
         self.refresh = None;
-        self.before = None;
+        (self.before, self.is_below) = (None, false);
         self.has_left = false;
     }
 

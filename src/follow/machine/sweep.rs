@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use crate::follow::gap::GapReason;
 use crate::follow::machine::compare::{Comparison, View};
+use crate::follow::machine::poll::BELOW;
 use crate::follow::machine::table::Table;
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Task, keys};
 use crate::page::summary::End;
@@ -52,6 +53,12 @@ pub(super) struct Sweep {
     wanted: HashSet<u64>,
     /// How often it was begun again. Only the first time counts for what is missing.
     round: u32,
+    /// Towards the end: how many records below the lookback it began.
+    below: u64,
+    /// Towards the end: it began at the first record of the listing.
+    is_from_first: bool,
+    /// Towards the end: it passed unknown records before it came to a known one.
+    leads_unknown: bool,
     /// Up to which offset the listing was read.
     deepest: u64,
 }
@@ -66,16 +73,20 @@ impl Machine {
     pub(super) fn begin_sweep(&mut self, whole: bool) {
         self.wants_sweep = false;
         self.sweeps += 1;
-        self.task = Some(Task::Sweep(Box::new(self.sweep(whole, 0))));
+        let below = u64::from(self.settings.plan.limit);
+        self.task = Some(Task::Sweep(Box::new(self.sweep(whole, 0, below))));
     }
 
-    fn sweep(&self, whole: bool, round: u32) -> Sweep {
+    /// `below`: how many records below the lookback it begins, towards the end.
+    fn sweep(&self, whole: bool, round: u32, below: u64) -> Sweep {
         // While both ends are followed, in turn.
         let side = self.side().unwrap_or(if self.sweeps % 2 == 1 { Side::Head } else { Side::End });
-        let (remembered, limit) = (self.settings.remembered(), u64::from(self.settings.plan.limit));
+        let remembered = self.settings.remembered();
         let start = match (side, &self.state.position) {
             // Late records push known ones down: a page below the lookback shows what they stand above.
-            (Side::End, Some(position)) => (position.offset + 1).saturating_sub(remembered as u64 + limit),
+            (Side::End, Some(position)) => {
+                (position.offset + 1).saturating_sub((remembered as u64).saturating_add(below))
+            }
             _ => 0,
         };
         let plan = Plan { start, remembered, ..self.settings.plan.clone() };
@@ -92,6 +103,9 @@ impl Machine {
             late: HashSet::new(),
             wanted: HashSet::new(),
             round,
+            below,
+            is_from_first: start == 0,
+            leads_unknown: false,
             deepest: 0,
         }
     }
@@ -173,7 +187,12 @@ impl Machine {
             return Vec::new();
         }
         let is_at_bottom = self.is_at_bottom(side, seen) || sweep.follows_bottom(page, seen);
+        if offset == 0 {
+            sweep.forget_passed();
+        }
         match (side, self.state.table_of(side)) {
+            // The walk reads this page again, once it has found its position.
+            _ if sweep.walk.is_lost() => {}
             (Side::Head, Some(table)) => sweep.note_passed(page, seen, is_at_bottom, table),
             (Side::End, Some(table)) => sweep.note_between(page, table),
             (_, None) => {}
@@ -212,8 +231,12 @@ impl Machine {
             // weren't seen show where known ground begins, if they are there.
             self.look_below(last);
         } else if !sweep.late.is_empty() && sweep.round < AGAIN {
-            let again = self.sweep(true, sweep.round + 1);
+            let again = self.sweep(true, sweep.round + 1, sweep.below);
             self.task = Some(Task::Sweep(Box::new(Sweep { wanted: sweep.late, ..again })));
+        } else if let Some(oldest) = self.hidden_below(&sweep)
+            && sweep.round < AGAIN
+        {
+            self.look_deeper(&sweep, oldest);
         } else if !self.state.is_blank() && !self.has_seen_any() {
             // The listing may be empty: a poll finds out.
             self.task = Some(Task::Poll(0));
@@ -255,6 +278,29 @@ impl Machine {
         }
         let walk = TowardHead::new(self.settings.plan.clone(), &unseen);
         self.task = Some(Task::CatchUp(Box::new(walk), known));
+    }
+
+    /// Towards the end: the oldest remembered record that a sweep saw, if it passed unknown ones before it and older
+    /// ones are remembered. If one of these still stands further down, the unknown ones came late.
+    fn hidden_below(&self, sweep: &Sweep) -> Option<usize> {
+        let is_whole = sweep.side == Side::End && matches!(sweep.walk.end(), Some(End::Proved | End::Unproved));
+        let end = self.state.end.as_ref().filter(|_| is_whole && sweep.leads_unknown && self.side().is_some())?;
+        let oldest = end.rposition(|it| it.seen == self.sweeps)?;
+        (oldest + 1 < end.len()).then_some(oldest)
+    }
+
+    /// Reads the lookback again from further down. Where older remembered records stand nowhere there, they are gone,
+    /// and what stands below this one is old ground.
+    fn look_deeper(&mut self, sweep: &Sweep, oldest: usize) {
+        if sweep.is_from_first || sweep.below > BELOW * self.settings.remembered() as u64 {
+            if let Some(end) = &mut self.state.end {
+                end.truncate(oldest + 1);
+                self.state.has_left = true;
+            }
+            return self.finish(false);
+        }
+        let again = self.sweep(true, sweep.round + 1, sweep.below * 2);
+        self.task = Some(Task::Sweep(Box::new(again)));
     }
 
     /// Notes which remembered records a page doesn't show although it shows what stood around them.
@@ -317,6 +363,12 @@ impl Sweep {
         self.lowest = lowest.cloned().or(self.lowest.take());
     }
 
+    /// The walk begins again at the head: what it has passed stands below what it comes to now.
+    fn forget_passed(&mut self) {
+        self.passed.clear();
+        (self.lowest, self.bottom) = (None, None);
+    }
+
     /// Towards the end: notes the unknown records between two known ones that were neighbours, whichever pages show
     /// them.
     fn note_between(&mut self, page: &[Sighting], table: &Table) {
@@ -325,6 +377,7 @@ impl Sweep {
                 if self.lowest.is_some() {
                     self.passed.push(record.key.fingerprint());
                 }
+                self.leads_unknown |= self.lowest.is_none();
                 continue;
             };
             let passed = std::mem::take(&mut self.passed);

@@ -7,11 +7,12 @@ use crate::follow::checkpoint::Checkpoint;
 use crate::follow::gap::GapReason;
 use crate::follow::machine::model::case::{Case, Event, Step};
 use crate::follow::machine::model::world::World;
+use crate::follow::machine::table::Table;
 use crate::follow::machine::{Begin, Kind, Machine, Phase, Side, Sighting, Task, Work};
 use crate::page::{Stability, Window};
 
 /// What the caller did to the copy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Applied {
     /// The state of a record, at this request; at so many requests before, the record wasn't there.
     Upsert {
@@ -23,8 +24,8 @@ enum Applied {
         is_by_scan: bool,
     },
     Remove(i64),
-    /// The follower lost its hold: what was delivered before may come again.
-    Gap,
+    /// The follower lost its hold: what was delivered before may come again, but for these states that it remembers.
+    Gap(Vec<u64>),
 }
 
 /// A record of the copy.
@@ -169,7 +170,7 @@ impl<'a> Copy<'a> {
         // Up to so many records, it remembers all of them, also when it is killed.
         let is_forgotten = self.is_lost && self.copy.len() > self.case.settings().remembered();
         if is_gap || starts_over || is_forgotten {
-            self.apply(Applied::Gap);
+            self.apply(Applied::Gap(self.remembered_before()));
         }
         self.has_begun |= !found.is_empty();
         for found in &found {
@@ -201,6 +202,13 @@ impl<'a> Copy<'a> {
         let state = self.machine.state();
         let entries = [&state.head, &state.end].into_iter().flatten().flat_map(|it| it.iter());
         entries.map(|it| self.world.depth(it.key.to_string().parse().unwrap()))
+    }
+
+    /// The states that a walk to the end remembers while it reads again from the head.
+    fn remembered_before(&self) -> Vec<u64> {
+        let state = self.machine.state();
+        let before = state.before.iter().filter(|_| state.phase == Phase::Steady);
+        before.flat_map(Table::iter).map(|it| it.digest).collect()
     }
 
     fn has_lost_position(&self) -> bool {
@@ -237,12 +245,12 @@ impl<'a> Copy<'a> {
     }
 
     fn apply(&mut self, change: Applied) {
+        self.note(&change);
         self.applied.push(change);
-        self.note(change);
     }
 
-    fn note(&mut self, change: Applied) {
-        match change {
+    fn note(&mut self, change: &Applied) {
+        match *change {
             Applied::Upsert { id, state, at, absent, is_ordered, is_by_scan } => {
                 self.copy.insert(id, Copied { state, at, absent });
                 if !is_by_scan {
@@ -253,8 +261,8 @@ impl<'a> Copy<'a> {
                 }
             }
             Applied::Remove(id) => _ = self.copy.remove(&id),
-            Applied::Gap => {
-                self.delivered.clear();
+            Applied::Gap(ref kept) => {
+                self.delivered.retain(|it| kept.contains(it));
                 self.ordered.clear();
             }
         }

@@ -62,6 +62,39 @@ fn a_row_of_late_records_is_delivered_however_long_it_is() {
 }
 
 #[test]
+fn of_a_row_of_late_records_that_is_longer_than_the_lookback_those_within_it_are_delivered() {
+    everywhere(|side, order| {
+        for count in [26, 40, 60, 120] {
+            let mut log = Followed::caught_up(side, order, 1..=600);
+            log.insert_above(585, 700..700 + count);
+            let delivered = log.sweep().0;
+            for id in 700 + count - 25..700 + count {
+                assert!(delivered.contains(&format!("~{id}")), "{id} of {count}: {delivered}");
+            }
+            assert_eq!((log.poll().0, log.gap()), (String::new(), None), "{count}");
+            let _ = (log.sweep(), log.sweep());
+            let most = swept(side, 600).len() + 5;
+            let (delivered, offsets) = log.sweep();
+            assert_eq!(delivered, "", "{count}");
+            assert!(offsets.len() <= most, "{count}: {offsets:?}");
+        }
+    });
+}
+
+#[test]
+fn a_sweep_that_looks_for_its_position_further_up_delivers_no_old_ground() {
+    everywhere(|side, order| {
+        let mut log = Followed::caught_up(side, order, 1..=90);
+        let (delivered, _) = log.round_with(Work::Sweep { whole: true }, |request, rows| match request {
+            2 => drop(rows.drain(5..35)),
+            3 => rows.splice(20..20, super::rows(200..=203)).for_each(drop),
+            _ => {}
+        });
+        assert!(!delivered.contains("~1") && !delivered.contains("~3") && !delivered.contains("~4"), "{delivered}");
+    });
+}
+
+#[test]
 fn a_record_that_is_gone_is_reported_by_the_second_sweep_that_shows_its_neighbours() {
     everywhere(|side, order| {
         for gone in [&[58_i64][..], &[55, 54], &[52, 51], &[43], &[35]] {
