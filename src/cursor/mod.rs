@@ -355,6 +355,24 @@ impl Position {
         }
     }
 
+    /// Moves back to a delivered record that stands at this offset: those behind it are gone. Returns `false`, and does
+    /// nothing, if it isn't one of the last that were delivered.
+    pub(crate) fn go_back(&mut self, id: &RecordKey, offset: u64) -> bool {
+        let Some(index) = self.run.iter().rposition(|it| *it == id.fingerprint()) else { return false };
+        let gone = self.run.len() - 1 - index;
+        self.run.truncate(index + 1);
+        self.offset = offset;
+        self.passed = self.passed.saturating_sub(gone as u64);
+        self.landmarks.retain(|(passed, _)| *passed < self.passed);
+        self.landmarks.push_back((self.passed, id.clone()));
+        true
+    }
+
+    /// Whether a record is one of the last that were delivered.
+    pub(crate) fn has_just_passed(&self, id: &RecordKey) -> bool {
+        self.run.contains(&id.fingerprint())
+    }
+
     /// Returns the cursor for this position. `anchors` are the fingerprints of the listing's first records, as the walk
     /// saw them.
     pub(crate) fn cursor(&self, listing: Fingerprint, anchors: &[u64], learned: Learned) -> Cursor {

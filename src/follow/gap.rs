@@ -32,7 +32,9 @@ pub enum GapReason {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.reason {
-            GapReason::AnchorsGone => "the remembered records weren't found again: the listing is read from the beginning",
+            GapReason::AnchorsGone => {
+                "the remembered records weren't found again: the listing is read from the beginning"
+            }
             GapReason::Emptied => "the listing is empty, although it wasn't before",
             GapReason::Lost => "the position in the listing was lost: it is read from the beginning",
         })

@@ -100,6 +100,10 @@ impl<'a> View<'a> {
         Self { above, is_sweep: true, ..self }
     }
 
+    fn is_passed(&self, index: usize) -> bool {
+        self.passed.get(index) == Some(&true)
+    }
+
     fn is_forced(&self, index: usize) -> bool {
         self.forced.get(index) == Some(&true)
     }
@@ -223,6 +227,7 @@ impl Machine {
         below.anchor.is_some()
             || below.loose.as_ref().is_some_and(|it| view.is_between(index, it, table))
             || self.before(view.side).is_some_and(|it| it.contains(key))
+            || (self.state.is_below && view.is_passed(index))
             || (view.is_sweep && self.remembers_all() && view.is_below(index, self.is_stable(), table))
             || (view.is_forced(index) && (below.loose.is_some() || !view.is_old(index, self.is_stable(), table)))
     }
@@ -251,8 +256,7 @@ impl Machine {
         let before = earlier.or(elsewhere);
         self.take_in(view.side, at, record);
         // (What is older than asked for is delivered where it has changed.)
-        let is_passed = view.passed.get(index) == Some(&true);
-        let is_wanted = before.is_some() || (!is_passed && self.is_wanted(record));
+        let is_wanted = before.is_some() || (!view.is_passed(index) && self.is_wanted(record));
         if !view.is_silent && is_wanted && before != Some(record.digest) {
             let kind = match at {
                 _ if before.is_some() => Kind::Updated,

@@ -34,7 +34,6 @@ use crate::follow::gap::GapReason;
 use crate::follow::machine::scan::{Refresh, Scan};
 use crate::follow::machine::state::{Phase, State};
 use crate::follow::machine::sweep::Sweep;
-use crate::follow::machine::table::Table;
 use crate::page::fetch::prefetch::PrefetchHint;
 use crate::page::walk::Walk;
 use crate::page::walk::plan::Plan;

@@ -165,18 +165,17 @@ impl Machine {
         if let Some(position) = &mut self.state.position {
             position.shift(page, offset);
         }
-        let had_restarted = walk.has_restarted();
+        let begins_again = walk.begins_again() && !page.is_empty();
         let deliveries = walk.observe(&keys(page), total);
-        let has_restarted = walk.has_restarted() && !had_restarted;
         let is_news = offset == 0 && deliveries.first().is_some_and(|it| *it != Delivery::Skip);
         let is_unknown = |it: &Sighting| !self.state.head.iter().any(|head| head.contains(&it.key));
         if is_news && self.side().is_none() && page.first().is_some_and(is_unknown) {
             // The position is lost because records came at the head.
             return self.look(page, total);
         }
-        if let Some(end) = self.state.end.as_mut().filter(|_| has_restarted) {
+        if let Some(end) = self.state.end.as_mut().filter(|_| begins_again) {
             // It reads everything again, from the head. What was remembered still tells what has changed.
-            if end.len() >= CHAIN {
+            if end.len() >= CHAIN && walk.has_restarted() {
                 self.state.gap = Some(GapReason::AnchorsGone);
             }
             self.state.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
@@ -188,7 +187,8 @@ impl Machine {
         let has_ended = matches!(walk.end(), Some(End::Proved));
         let found = self.go_along(walk, tail, page, &deliveries);
         if has_ended {
-            self.state.end_with(page, offset);
+            let is_stable = self.is_stable();
+            self.state.end_with(page, offset, is_stable);
         }
         found
     }

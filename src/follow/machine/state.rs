@@ -118,27 +118,35 @@ impl State {
     }
 
     /// Notes the last record of a listing that grows at its end, and where it stands.
-    pub(crate) fn end_at(&mut self, last: &RecordKey, offset: u64) {
+    pub(crate) fn end_at(&mut self, last: &RecordKey, offset: u64, is_stable: bool) {
         let (Some(known), Some(end)) = (&mut self.position, &self.end) else { return };
-        if known.last.as_ref() != Some(last)
-            && let Some(index) = end.index(last)
-        {
-            let newest_first: Vec<_> = end.iter().skip(index).map(|it| &it.key).zip((0..=offset).rev()).collect();
-            known.rebuild(newest_first.into_iter().rev(), offset);
+        let (index, before) = (end.index(last), known.last.as_ref().and_then(|it| end.index(it)));
+        if known.last.as_ref() == Some(last) {
+            return;
         }
+        // Where records move, one of those before the position may have moved to the end.
+        let is_further_up = index.zip(before).map_or(is_stable, |(index, before)| index > before);
+        if is_further_up && known.go_back(last, offset) {
+            return;
+        }
+        let Some(index) = index else { return };
+        let newest_first = end.iter().skip(index).map(|it| &it.key).zip((0..=offset).rev());
+        let since = before.filter(|before| *before > index).map(|before| before - index);
+        let since: Vec<_> = newest_first.clone().take(since.unwrap_or_default()).collect();
+        if since.is_empty() || since.iter().any(|(key, _)| known.position.has_just_passed(key)) {
+            let all: Vec<_> = newest_first.collect();
+            return known.rebuild(all.into_iter().rev(), offset);
+        }
+        since.into_iter().rev().for_each(|(key, offset)| known.advance(key, offset));
     }
 
     /// Notes that this page shows the last record of a listing that grows at its end.
-    pub(crate) fn end_with(&mut self, page: &[Sighting], offset: u64) {
+    pub(crate) fn end_with(&mut self, page: &[Sighting], offset: u64, is_stable: bool) {
         let Some(last) = page.last() else { return };
-        let is_known = self.end.as_ref().is_some_and(|it| it.contains(&last.key));
-        match &mut self.position {
-            _ if is_known => self.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1)),
+        self.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1), is_stable);
+        if let Some(known) = self.position.as_mut().filter(|it| it.last.as_ref() != Some(&last.key)) {
             // All remembered records are gone: without this, each poll would search for the position.
-            Some(known) if known.last.as_ref() != Some(&last.key) => {
-                known.rebuild(page.iter().map(|it| &it.key).zip(offset..), offset);
-            }
-            _ => {}
+            known.rebuild(page.iter().map(|it| &it.key).zip(offset..), offset);
         }
     }
 
@@ -230,6 +238,15 @@ impl ScanPosition {
             self.offset = offset.saturating_add(index as u64);
             self.position.shift(self.offset);
         }
+    }
+
+    /// The records behind this one are gone. Returns `false` if it isn't one of the last that were delivered.
+    fn go_back(&mut self, last: &RecordKey, offset: u64) -> bool {
+        let is_there = self.position.go_back(last, offset);
+        if is_there {
+            (self.last, self.offset) = (Some(last.clone()), offset);
+        }
+        is_there
     }
 
     /// How many records were delivered, with those before the walk began again.

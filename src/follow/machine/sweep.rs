@@ -156,7 +156,8 @@ impl Machine {
         let index = self.state.end.as_ref().and_then(|it| it.index(&last.key));
         let is_end = matches!(sweep.walk.end(), Some(End::Proved));
         if index == Some(0) || (index.is_some() && (sweep.has_passed || is_end)) {
-            self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1));
+            let is_stable = self.is_stable();
+            self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1), is_stable);
         }
     }
 

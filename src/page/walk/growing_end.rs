@@ -64,8 +64,8 @@ struct Progress {
     /// By how many more records than before the pages so far left behind them.
     more: i64,
     pages: u64,
-    /// The last of these numbers of pages came no closer.
-    is_none: bool,
+    /// The pages before these came no closer together.
+    was_none: bool,
 }
 
 impl Progress {
@@ -74,8 +74,13 @@ impl Progress {
         self.more = self.more.saturating_add(more);
         self.pages += 1;
         if self.pages == most {
-            *self = Self { is_none: self.more >= 0, ..Self::default() };
+            *self = Self { was_none: self.more >= 0, ..Self::default() };
         }
+    }
+
+    /// Whether they came no closer, and the pages since haven't either.
+    fn is_none(&self) -> bool {
+        self.was_none && self.more >= 0
     }
 }
 
@@ -173,13 +178,13 @@ impl Chase {
         let is_past = self.is_past(plan, delivered, PAGES_BEYOND);
         match plan.growth {
             Growth::AtEnd | Growth::OneEnd => is_past.then_some(End::Grew),
-            _ => (is_past && self.few.is_none).then_some(End::GrewUnproved),
+            _ => (is_past && self.few.is_none()).then_some(End::GrewUnproved),
         }
     }
 
     /// Returns whether the total shows that the scan comes no closer to the end, however long it goes on.
     pub(super) fn is_in_vain(&self, plan: &Plan, delivered: u64) -> bool {
-        self.many.is_none && self.is_past(plan, delivered, PAGES_IN_VAIN)
+        self.many.is_none() && self.is_past(plan, delivered, PAGES_IN_VAIN)
     }
 
     /// Whether the total has risen, and the scan has delivered so many full pages more than it first counted.
@@ -356,6 +361,22 @@ mod tests {
                 chase.note_total(Some(1_000), delivered, true);
                 assert_eq!(chase.outrun(&plan, delivered), None);
                 assert!(!chase.is_in_vain(&plan, delivered));
+            }
+        }
+    }
+
+    #[test]
+    fn bursts_that_end_are_no_reason_to_stop_while_a_scan_catches_up() {
+        for growth in [Growth::AtHead, Growth::Unknown] {
+            let plan = Plan { growth, ..plan(10) };
+            let mut chase = Chase::default();
+            let total = |page: u64| 100 + 60 * page.min(40);
+            for page in 0..=270 {
+                note(&mut chase, Some(total(page)), 9 * page + 10, true);
+                if page > 64 {
+                    assert!(!chase.is_in_vain(&plan, 9 * page + 10), "{page}");
+                    assert_eq!(chase.outrun(&plan, 9 * page + 10), None, "{page}");
+                }
             }
         }
     }

@@ -362,6 +362,11 @@ impl Walk {
         self.scan.restarted.is_some()
     }
 
+    /// Whether the next page is the head's because the position was nowhere: the scan restarts there.
+    pub(crate) fn begins_again(&self) -> bool {
+        self.scan.restart
+    }
+
     /// The windows after the next one if nothing changes. `None` before the first page, where the position is lost, and
     /// at the end.
     pub(crate) fn prefetch_hint(&self) -> Option<PrefetchHint> {

@@ -61,6 +61,8 @@ pub(super) struct Copy<'a> {
     /// How many records were removed since the last sweep began.
     removed: usize,
     trouble: Option<String>,
+    /// The log has what is remembered, too.
+    is_verbose: bool,
     log: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ impl<'a> Copy<'a> {
             old_ground: HashSet::new(),
             removed: 0,
             trouble: None,
+            is_verbose: std::env::var_os("MODEL_CASE").is_some(),
             log: Vec::new(),
         }
     }
@@ -162,6 +165,15 @@ impl<'a> Copy<'a> {
         let ids: Vec<_> = page.iter().map(|it| it.key.to_string()).collect();
         self.log.push(format!("  {work:?} {}+{}: {} -> {found:?}", window.offset, window.limit, ids.join(" ")));
         let state = self.machine.state();
+        if state.gap != gap {
+            self.log.push(format!("  gap: {:?}", state.gap));
+        }
+        if self.is_verbose {
+            for (name, table) in [("head", &state.head), ("end", &state.end), ("before", &state.before)] {
+                let ids: Vec<_> = table.iter().flat_map(Table::iter).map(|it| it.key.to_string()).collect();
+                self.log.push(format!("      {name}: {}", ids.join(" ")));
+            }
+        }
         let is_gap = matches!(state.gap, Some(GapReason::AnchorsGone | GapReason::Lost)) && state.gap != gap;
         let starts_over = matches!(state.phase, Phase::Start(_)) && !matches!(phase, Phase::Start(_));
         // A first scan that loses its position starts again, and may repeat what it delivered before.
