@@ -255,6 +255,7 @@ impl Machine {
         let earlier = self.before(view.side).and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
         let before = earlier.or(elsewhere);
         self.take_in(view.side, at, record);
+        self.take_in_elsewhere(view, index);
         // (What is older than asked for is delivered where it has changed.)
         let is_wanted = before.is_some() || (!view.is_passed(index) && self.is_wanted(record));
         if !view.is_silent && is_wanted && before != Some(record.digest) {
@@ -267,6 +268,22 @@ impl Machine {
         }
         below.neighbour = Some(record.key.clone());
         below.anchor = Some(record.key.clone());
+    }
+
+    /// While both ends are followed, remembers a record beside its neighbours at the other end, too.
+    fn take_in_elsewhere(&mut self, view: View<'_>, index: usize) {
+        let (View { side, page, .. }, entry) = (view, self.entry(&view.page[index]));
+        let (before, after) = (index.checked_sub(1).and_then(|it| page.get(it)), page.get(index + 1));
+        let (other, newer, older) = match side {
+            Side::Head => (&mut self.state.end, after, before),
+            Side::End => (&mut self.state.head, before, after),
+        };
+        let Some(table) = other.as_mut().filter(|it| !it.contains(&entry.key)) else { return };
+        let below_newer = newer.and_then(|it| table.index(&it.key)).map(|it| it + 1);
+        if let Some(at) = below_newer.or_else(|| table.index(&older?.key)) {
+            let left = table.insert(at, entry);
+            self.state.note_left(left);
+        }
     }
 
     /// What a walk to the end that grows had remembered when it was lost. (A first scan goes by its own deliveries.)
