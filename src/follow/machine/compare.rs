@@ -122,11 +122,10 @@ impl<'a> View<'a> {
         self.known_above(index, table).or_else(|| table.index(self.above?))
     }
 
-    /// Whether this record stands between two known ones that were neighbours when they were seen last: so neither has
-    /// moved.
+    /// Whether this record stands between two known ones in their order.
     fn is_between(&self, index: usize, older: &RecordKey, table: &Table) -> bool {
         let newer = self.known_so_far(index, table);
-        newer.zip(table.index(older)).is_some_and(|(newer, older)| newer + 1 == older)
+        newer.zip(table.index(older)).is_some_and(|(newer, older)| newer < older)
     }
 
     /// Whether the page shows known records above this one.
@@ -354,9 +353,10 @@ impl Machine {
     /// Whether the page shows where the remembered records end: it has the oldest one, and everything unknown in it
     /// stands below that.
     pub(super) fn is_at_bottom(&self, side: Side, seen: &Comparison) -> bool {
-        let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back());
-        let lowest = seen.lowest.as_ref().map(|(_, key)| key);
-        oldest.is_some_and(|it| lowest == Some(&it.key)) && seen.ends_unknown(side)
+        let (Some(table), Some((_, lowest))) = (self.state.table_of(side), &seen.lowest) else { return false };
+        // It has no room for the oldest one any more, if late ones came in above it.
+        let is_oldest = table.iter().next_back().is_some_and(|it| it.key == *lowest) || !table.contains(lowest);
+        is_oldest && seen.ends_unknown(side)
     }
 
     /// Whether all that was delivered is remembered: then there is no old ground.

@@ -175,7 +175,7 @@ impl Machine {
         }
         if let Some(end) = self.state.end.as_mut().filter(|_| begins_again) {
             // It reads everything again, from the head. What was remembered still tells what has changed.
-            if end.len() >= CHAIN && walk.has_restarted() {
+            if end.len() >= CHAIN {
                 self.state.gap = Some(GapReason::AnchorsGone);
             }
             self.state.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
@@ -217,7 +217,7 @@ impl Machine {
         if self.state.before.is_none() {
             self.decide_by(Side::End, page, &seen);
         }
-        self.go_on_or_end(walk, tail);
+        self.go_on_or_end(walk, tail, page);
         seen.found
     }
 
@@ -242,7 +242,11 @@ impl Machine {
     fn begin_below(&mut self, page: &[Sighting], passed: &[bool]) {
         let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty()) else { return };
         if passed.contains(&true) && !page.iter().any(|it| end.contains(&it.key)) {
-            self.state.before = Some(std::mem::replace(end, Table::new(self.settings.remembered())));
+            let end = std::mem::replace(end, Table::new(self.settings.remembered()));
+            match &mut self.state.before {
+                Some(before) => _ = before.add_newer(&end),
+                before => *before = Some(end),
+            }
             (self.state.is_below, self.state.has_left) = (true, true);
         }
     }
@@ -278,9 +282,12 @@ impl Machine {
         position.note(walk);
     }
 
-    fn go_on_or_end(&mut self, walk: Box<Walk>, tail: Tail) {
+    fn go_on_or_end(&mut self, walk: Box<Walk>, tail: Tail, page: &[Sighting]) {
+        // A walk from the head that finds nothing doesn't know that there was something.
+        let is_at_head = page.is_empty() && self.state.position.as_ref().is_some_and(ScanPosition::is_at_head);
         match walk.end() {
             None => self.task = Some(Task::Tail(walk, tail)),
+            Some(End::Proved) if is_at_head && !self.state.is_blank() => self.state.gap = Some(GapReason::Emptied),
             Some(End::Emptied) => {
                 if matches!(self.state.phase, Phase::Start(_)) {
                     // It hasn't begun: there is nothing to come back to.

@@ -233,11 +233,7 @@ impl Machine {
             self.state.before = Some(head).filter(|it| !it.is_empty());
             return;
         };
-        for entry in head.iter().rev() {
-            if !before.contains(&entry.key) {
-                self.state.has_left |= before.insert(0, entry.clone()).is_some();
-            }
-        }
+        self.state.has_left |= before.add_newer(&head);
     }
 
     fn end_scan(&mut self, scan: &Scan) {

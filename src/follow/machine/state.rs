@@ -130,14 +130,14 @@ impl State {
             return;
         }
         let Some(index) = index else { return };
-        let newest_first = end.iter().skip(index).map(|it| &it.key).zip((0..=offset).rev());
-        let since = before.filter(|before| *before > index).map(|before| before - index);
-        let since: Vec<_> = newest_first.clone().take(since.unwrap_or_default()).collect();
-        if since.is_empty() || since.iter().any(|(key, _)| known.position.has_just_passed(key)) {
-            let all: Vec<_> = newest_first.collect();
-            return known.rebuild(all.into_iter().rev(), offset);
+        // Behind the last of them that it knows stand those that a sweep delivered.
+        let newest_first: Vec<_> = end.iter().skip(index).map(|it| &it.key).zip((0..=offset).rev()).collect();
+        let since = newest_first.iter().take_while(|(key, _)| !known.position.has_just_passed(key)).count();
+        if since == 0 || since == newest_first.len() {
+            known.rebuild(newest_first.into_iter().rev(), offset);
+        } else {
+            newest_first[..since].iter().rev().for_each(|(key, offset)| known.advance(key, *offset));
         }
-        since.into_iter().rev().for_each(|(key, offset)| known.advance(key, offset));
     }
 
     /// Notes that this page shows the last record of a listing that grows at its end.

@@ -45,6 +45,8 @@ pub(super) struct Sweep {
     lowest: Option<RecordKey>,
     /// The last page ended with the oldest remembered record.
     bottom: Option<u64>,
+    /// The page before didn't show the position.
+    was_lost: bool,
     /// Unknown records that were passed. It isn't known whether they are late or old ground.
     passed: Vec<u64>,
     /// Those of them below which a known record stands: they are late, or have moved.
@@ -99,6 +101,7 @@ impl Machine {
             has_passed: false,
             lowest: None,
             bottom: None,
+            was_lost: false,
             passed: Vec::new(),
             late: HashSet::new(),
             wanted: HashSet::new(),
@@ -193,7 +196,7 @@ impl Machine {
         }
         match (side, self.state.table_of(side)) {
             // The walk reads this page again, once it has found its position.
-            _ if sweep.walk.is_lost() => {}
+            _ if sweep.walk.is_lost() => sweep.was_lost = true,
             (Side::Head, Some(table)) => sweep.note_passed(page, seen, is_at_bottom, table),
             (Side::End, Some(table)) => sweep.note_between(page, table),
             (_, None) => {}
@@ -285,7 +288,9 @@ impl Machine {
     /// ones are remembered. If one of these still stands further down, the unknown ones came late.
     fn hidden_below(&self, sweep: &Sweep) -> Option<usize> {
         let is_whole = sweep.side == Side::End && matches!(sweep.walk.end(), Some(End::Proved | End::Unproved));
-        let end = self.state.end.as_ref().filter(|_| is_whole && sweep.leads_unknown && self.side().is_some())?;
+        let is_deeper = sweep.below > u64::from(self.settings.plan.limit);
+        let is_cut = (sweep.leads_unknown || is_deeper) && self.side().is_some();
+        let end = self.state.end.as_ref().filter(|_| is_whole && is_cut)?;
         let oldest = end.rposition(|it| it.seen == self.sweeps)?;
         (oldest + 1 < end.len()).then_some(oldest)
     }
@@ -349,9 +354,16 @@ impl Sweep {
     /// Notes the unknown records of a page, and which of those that were passed are late.
     fn note_passed(&mut self, page: &[Sighting], seen: &Comparison, is_at_bottom: bool, table: &Table) {
         let lowest = seen.lowest.as_ref().map(|(index, _)| *index);
-        if lowest.is_some() || is_at_bottom {
+        let shown = page.iter().position(|it| self.passed.contains(&it.key.fingerprint()));
+        self.passed.retain(|passed| page.iter().all(|it| it.key.fingerprint() != *passed));
+        // (A walk that was lost may go on further up.)
+        let is_above = |lowest: usize| shown.map_or(!self.was_lost, |shown| shown < lowest);
+        if lowest.or(is_at_bottom.then_some(0)).is_some_and(is_above) {
             self.late.extend(self.passed.drain(..));
+        } else if self.was_lost && shown.is_none() {
+            self.passed.clear();
         }
+        self.was_lost = false;
         for index in seen.unresolved.iter().copied() {
             let key = page[index].key.fingerprint();
             if lowest.is_some_and(|lowest| index < lowest) {
@@ -370,8 +382,7 @@ impl Sweep {
         (self.lowest, self.bottom) = (None, None);
     }
 
-    /// Towards the end: notes the unknown records between two known ones that were neighbours, whichever pages show
-    /// them.
+    /// Towards the end: notes the unknown records between two known ones in their order, whichever pages show them.
     fn note_between(&mut self, page: &[Sighting], table: &Table) {
         for record in page {
             let Some(index) = table.index(&record.key) else {
@@ -382,7 +393,7 @@ impl Sweep {
                 continue;
             };
             let passed = std::mem::take(&mut self.passed);
-            if self.lowest.as_ref().and_then(|it| table.index(it)) == Some(index + 1) {
+            if self.lowest.as_ref().and_then(|it| table.index(it)).is_some_and(|it| it > index) {
                 self.late.extend(passed);
             }
             self.lowest = Some(record.key.clone());

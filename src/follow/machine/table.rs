@@ -140,6 +140,18 @@ impl Table {
         last
     }
 
+    /// Adds the records of another table that it doesn't have, as newer than its own. Returns whether some don't fit any
+    /// more.
+    pub(crate) fn add_newer(&mut self, other: &Self) -> bool {
+        let mut has_left = false;
+        for entry in other.iter().rev() {
+            if !self.contains(&entry.key) {
+                has_left |= self.insert(0, entry.clone()).is_some();
+            }
+        }
+        has_left
+    }
+
     /// Moves a record towards the newest.
     pub(crate) fn raise(&mut self, from: usize, to: usize) {
         if from > to
