@@ -140,13 +140,14 @@ impl Table {
         last
     }
 
-    /// Adds the records of another table that it doesn't have, as newer than its own. Returns whether some don't fit any
-    /// more.
+    /// Adds the records of another table that was filled later: those that it doesn't have, as newer than its own.
+    /// Returns whether some don't fit any more.
     pub(crate) fn add_newer(&mut self, other: &Self) -> bool {
         let mut has_left = false;
         for entry in other.iter().rev() {
-            if !self.contains(&entry.key) {
-                has_left |= self.insert(0, entry.clone()).is_some();
+            match self.index(&entry.key).and_then(|it| self.entries.get_mut(it)) {
+                Some(known) => known.clone_from(entry),
+                None => has_left |= self.insert(0, entry.clone()).is_some(),
             }
         }
         has_left

@@ -147,3 +147,252 @@ fn a_late_record_that_leaves_the_lookback_in_its_own_page_is_delivered_once() {
     events.extend([Nothing, Nothing, Grow(3), Grow(2), Grow(1), Clamp(4), Burst(10), Restore(1), Nothing, Nothing]);
     run(&Case { records: 77, page_size: 6, lookback: 20, events, steps: vec![Step::Poll], ..QUIET }).unwrap();
 }
+
+#[test]
+fn a_walk_that_begins_again_and_is_back_at_once_keeps_what_it_remembered_in_order() {
+    use Event::{Change, Delete, Empty, Expire, Insert, Nothing, Short, Unhide};
+    let events = vec![
+        Expire(5),
+        Short,
+        Nothing,
+        Insert(211),
+        Nothing,
+        Nothing,
+        Nothing,
+        Nothing,
+        Delete(212, 4),
+        Empty,
+        Insert(0),
+        Insert(185),
+        Nothing,
+        Nothing,
+        Delete(99, 3),
+        Change(0),
+        Nothing,
+        Insert(38),
+        Unhide,
+    ];
+    let steps = vec![Step::Poll];
+    run(&Case {
+        records: 50,
+        page_size: 6,
+        lookback: 1,
+        side: Side::End,
+        order: Stability::Unstable,
+        events,
+        steps,
+        ..QUIET
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_late_record_of_a_listing_followed_at_both_ends_is_remembered_at_both() {
+    use Event::{Change, Clamp, Grow, Insert, Nothing};
+    let events = vec![
+        Clamp(3),
+        Grow(2),
+        Insert(0),
+        Insert(0),
+        Clamp(3),
+        Nothing,
+        Nothing,
+        Change(0),
+        Nothing,
+        Nothing,
+        Grow(1),
+        Insert(26),
+    ];
+    let steps = vec![Step::Poll, Step::Sweep, Step::Poll];
+    run(&Case { records: 15, page_size: 3, lookback: 25, side: Side::End, is_undecided: true, events, steps, ..QUIET })
+        .unwrap();
+}
+
+#[test]
+fn what_a_walk_to_the_end_finds_below_all_remembered_records_is_remembered() {
+    use Event::{Burst, Change, Grow, Insert, Nothing, Restore};
+    let events = vec![
+        Nothing,
+        Change(0),
+        Nothing,
+        Change(0),
+        Nothing,
+        Insert(0),
+        Nothing,
+        Burst(11),
+        Grow(1),
+        Insert(0),
+        Nothing,
+        Nothing,
+        Insert(146),
+        Restore(24),
+        Nothing,
+        Nothing,
+        Change(0),
+        Insert(41),
+    ];
+    let steps = vec![Step::FullScan];
+    run(&Case { records: 9, page_size: 10, lookback: 1, side: Side::End, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_record_that_changed_while_a_walk_read_again_from_the_head_is_delivered_once() {
+    use Event::{Burst, Change, Clamp, Delete, Nothing, Retire};
+    let events = vec![
+        Delete(0, 5),
+        Nothing,
+        Nothing,
+        Nothing,
+        Burst(2),
+        Clamp(5),
+        Nothing,
+        Nothing,
+        Retire(5),
+        Change(91),
+        Nothing,
+        Nothing,
+        Nothing,
+        Delete(133, 3),
+        Nothing,
+    ];
+    let steps = vec![Step::Poll, Step::Sweep, Step::Poll];
+    run(&Case {
+        records: 31,
+        page_size: 10,
+        lookback: 1,
+        side: Side::End,
+        begin: 2,
+        has_total: true,
+        events,
+        steps,
+        ..QUIET
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_sweep_that_goes_back_up_takes_no_old_ground_for_late() {
+    use Event::{Change, Delete, Grow, Insert, Nothing};
+    let events = vec![
+        Nothing,
+        Nothing,
+        Grow(1),
+        Nothing,
+        Nothing,
+        Grow(5),
+        Delete(91, 4),
+        Change(0),
+        Delete(19, 1),
+        Nothing,
+        Nothing,
+        Insert(89),
+        Nothing,
+        Grow(1),
+        Insert(147),
+        Delete(0, 1),
+    ];
+    let steps = vec![Step::Poll, Step::Poll, Step::Poll, Step::Poll, Step::Poll, Step::Sweep];
+    run(&Case { records: 25, page_size: 9, lookback: 1, begin: 2, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_sweep_looks_further_down_once_for_remembered_records_that_are_gone() {
+    use Event::{Burst, Delete, Insert, Move, Nothing, Retire};
+    let events = vec![
+        Nothing,
+        Move(128),
+        Burst(10),
+        Nothing,
+        Insert(0),
+        Nothing,
+        Insert(0),
+        Retire(4),
+        Nothing,
+        Insert(0),
+        Delete(56, 3),
+    ];
+    let steps = vec![Step::Poll, Step::Poll];
+    run(&Case {
+        records: 6,
+        page_size: 9,
+        lookback: 1,
+        side: Side::End,
+        order: Stability::Unstable,
+        events,
+        steps,
+        ..QUIET
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_late_record_above_the_oldest_remembered_one_is_delivered_where_records_move() {
+    use Event::{Burst, Change, Delete, Expire, Insert, Move, Nothing, Retire, Unhide};
+    let events = vec![
+        Unhide,
+        Nothing,
+        Burst(1),
+        Expire(1),
+        Insert(0),
+        Insert(124),
+        Move(128),
+        Delete(0, 2),
+        Delete(128, 4),
+        Change(0),
+        Insert(139),
+        Retire(1),
+    ];
+    let steps = vec![Step::Poll, Step::Poll, Step::Sweep];
+    run(&Case {
+        records: 24,
+        page_size: 10,
+        lookback: 1,
+        order: Stability::Unstable,
+        begin: 2,
+        events,
+        steps,
+        ..QUIET
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_listing_that_is_emptied_while_a_walk_reads_again_from_the_head_is_a_gap() {
+    use Event::{Change, Delete, EmptyAll, Insert, Nothing, Retire, Short};
+    let events = vec![
+        Nothing,
+        Nothing,
+        Retire(1),
+        Nothing,
+        Insert(0),
+        Nothing,
+        Delete(109, 2),
+        Nothing,
+        Nothing,
+        Insert(12),
+        Change(0),
+        Change(0),
+        Change(0),
+        Short,
+        Nothing,
+        Insert(12),
+        Nothing,
+        Nothing,
+        Nothing,
+        Nothing,
+        EmptyAll,
+        Change(0),
+    ];
+    let steps = vec![Step::FullScan, Step::Kill(247, 129), Step::Sweep, Step::Sweep];
+    run(&Case {
+        records: 47,
+        page_size: 11,
+        lookback: 1,
+        side: Side::End,
+        order: Stability::Unstable,
+        events,
+        steps,
+        ..QUIET
+    })
+    .unwrap();
+}
