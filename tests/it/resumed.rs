@@ -73,7 +73,6 @@ impl Stop {
             fake.integration().add_raw(log_text(self.records + 1 + id));
         }
         let read = listing.resume(serde_json::from_str::<Cursor>(&cursor).unwrap()).collect().await;
-        println!("{self:?}: {:?}", fake.requests().iter().map(|it| it.query.clone()).collect::<Vec<_>>());
         assert!(read.error.is_none(), "{self:?}: {:?}", read.error);
         let second: Vec<u64> = read.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
         let repeats = second.iter().filter(|it| first.contains(it)).count() as u64;

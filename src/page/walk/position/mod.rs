@@ -246,6 +246,8 @@ impl Locator {
                 let next = shift.min(self.size / 2);
                 self.request(found.saturating_add(shift).saturating_add(next))
             }
+            // Only the first of the head are gone. A scan from the head repeats none.
+            None if self.is_all_remembered() && self.lacks_first(page) => Found::Nowhere,
             // Some records between the head and the run may be gone: then the head stands a little further down.
             None if behind < self.head_at.saturating_add(FEW) && !page.is_empty() => self.request(behind),
             // A scan from the head repeats none.
@@ -385,6 +387,13 @@ impl Locator {
         let is_head = rank == 0 && enough && there.is_sorted();
         // The head stands further up than that if several records moved down together past others.
         if is_head { offset.saturating_add(index).checked_sub(self.head_at) } else { None }
+    }
+
+    /// Whether a page shows records of the head, and not the first of them.
+    fn lacks_first(&self, page: &[RecordKey]) -> bool {
+        let others = self.others();
+        let shows = |id: &u64| page.iter().any(|it| it.fingerprint() == *id);
+        others.split_first().is_some_and(|(first, rest)| !shows(first) && rest.iter().any(shows))
     }
 
     /// Returns where the position should be by the lowest remembered record.
