@@ -271,6 +271,9 @@ impl Machine {
 
     /// While both ends are followed, remembers a record beside its neighbours at the other end, too.
     fn take_in_elsewhere(&mut self, view: View<'_>, index: usize) {
+        if self.side().is_some() {
+            return;
+        }
         let (View { side, page, .. }, entry) = (view, self.entry(&view.page[index]));
         let (before, after) = (index.checked_sub(1).and_then(|it| page.get(it)), page.get(index + 1));
         let (other, newer, older) = match side {

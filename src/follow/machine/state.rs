@@ -120,10 +120,10 @@ impl State {
     /// Notes the last record of a listing that grows at its end, and where it stands.
     pub(crate) fn end_at(&mut self, last: &RecordKey, offset: u64, is_stable: bool) {
         let (Some(known), Some(end)) = (&mut self.position, &self.end) else { return };
-        let (index, before) = (end.index(last), known.last.as_ref().and_then(|it| end.index(it)));
         if known.last.as_ref() == Some(last) {
             return;
         }
+        let (index, before) = (end.index(last), known.last.as_ref().and_then(|it| end.index(it)));
         // Where records move, one of those before the position may have moved to the end.
         let is_further_up = index.zip(before).map_or(is_stable, |(index, before)| index > before);
         if is_further_up && known.go_back(last, offset) {

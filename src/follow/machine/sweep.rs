@@ -237,8 +237,8 @@ impl Machine {
         } else if !sweep.late.is_empty() && sweep.round < AGAIN {
             let again = self.sweep(true, sweep.round + 1, sweep.below);
             self.task = Some(Task::Sweep(Box::new(Sweep { wanted: sweep.late, ..again })));
-        } else if let Some(oldest) = self.hidden_below(&sweep)
-            && sweep.round < AGAIN
+        } else if sweep.round < AGAIN
+            && let Some(oldest) = self.hidden_below(&sweep)
         {
             self.look_deeper(&sweep, oldest);
         } else if !self.state.is_blank() && !self.has_seen_any() {
@@ -354,8 +354,9 @@ impl Sweep {
     /// Notes the unknown records of a page, and which of those that were passed are late.
     fn note_passed(&mut self, page: &[Sighting], seen: &Comparison, is_at_bottom: bool, table: &Table) {
         let lowest = seen.lowest.as_ref().map(|(index, _)| *index);
-        let shown = page.iter().position(|it| self.passed.contains(&it.key.fingerprint()));
-        self.passed.retain(|passed| page.iter().all(|it| it.key.fingerprint() != *passed));
+        let in_page: Vec<_> = page.iter().map(|it| it.key.fingerprint()).collect();
+        let shown = in_page.iter().position(|it| self.passed.contains(it));
+        self.passed.retain(|it| !in_page.contains(it));
         // (A walk that was lost may go on further up.)
         let is_above = |lowest: usize| shown.map_or(!self.was_lost, |shown| shown < lowest);
         if lowest.or(is_at_bottom.then_some(0)).is_some_and(is_above) {
@@ -365,7 +366,7 @@ impl Sweep {
         }
         self.was_lost = false;
         for index in seen.unresolved.iter().copied() {
-            let key = page[index].key.fingerprint();
+            let key = in_page[index];
             if lowest.is_some_and(|lowest| index < lowest) {
                 self.late.insert(key);
             } else if !is_at_bottom {

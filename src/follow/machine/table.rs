@@ -70,7 +70,7 @@ impl Table {
         self.entries.len() >= self.most
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter()
     }
 

@@ -173,17 +173,8 @@ fn a_walk_that_begins_again_and_is_back_at_once_keeps_what_it_remembered_in_orde
         Unhide,
     ];
     let steps = vec![Step::Poll];
-    run(&Case {
-        records: 50,
-        page_size: 6,
-        lookback: 1,
-        side: Side::End,
-        order: Stability::Unstable,
-        events,
-        steps,
-        ..QUIET
-    })
-    .unwrap();
+    run(&Case { records: 50, page_size: 6, side: Side::End, order: Stability::Unstable, events, steps, ..QUIET })
+        .unwrap();
 }
 
 #[test]
@@ -232,7 +223,7 @@ fn what_a_walk_to_the_end_finds_below_all_remembered_records_is_remembered() {
         Insert(41),
     ];
     let steps = vec![Step::FullScan];
-    run(&Case { records: 9, page_size: 10, lookback: 1, side: Side::End, events, steps, ..QUIET }).unwrap();
+    run(&Case { records: 9, page_size: 10, side: Side::End, events, steps, ..QUIET }).unwrap();
 }
 
 #[test]
@@ -256,18 +247,8 @@ fn a_record_that_changed_while_a_walk_read_again_from_the_head_is_delivered_once
         Nothing,
     ];
     let steps = vec![Step::Poll, Step::Sweep, Step::Poll];
-    run(&Case {
-        records: 31,
-        page_size: 10,
-        lookback: 1,
-        side: Side::End,
-        begin: 2,
-        has_total: true,
-        events,
-        steps,
-        ..QUIET
-    })
-    .unwrap();
+    run(&Case { records: 31, page_size: 10, side: Side::End, begin: 2, has_total: true, events, steps, ..QUIET })
+        .unwrap();
 }
 
 #[test]
@@ -292,7 +273,7 @@ fn a_sweep_that_goes_back_up_takes_no_old_ground_for_late() {
         Delete(0, 1),
     ];
     let steps = vec![Step::Poll, Step::Poll, Step::Poll, Step::Poll, Step::Poll, Step::Sweep];
-    run(&Case { records: 25, page_size: 9, lookback: 1, begin: 2, events, steps, ..QUIET }).unwrap();
+    run(&Case { records: 25, page_size: 9, begin: 2, events, steps, ..QUIET }).unwrap();
 }
 
 #[test]
@@ -312,17 +293,8 @@ fn a_sweep_looks_further_down_once_for_remembered_records_that_are_gone() {
         Delete(56, 3),
     ];
     let steps = vec![Step::Poll, Step::Poll];
-    run(&Case {
-        records: 6,
-        page_size: 9,
-        lookback: 1,
-        side: Side::End,
-        order: Stability::Unstable,
-        events,
-        steps,
-        ..QUIET
-    })
-    .unwrap();
+    run(&Case { records: 6, page_size: 9, side: Side::End, order: Stability::Unstable, events, steps, ..QUIET })
+        .unwrap();
 }
 
 #[test]
@@ -343,17 +315,7 @@ fn a_late_record_above_the_oldest_remembered_one_is_delivered_where_records_move
         Retire(1),
     ];
     let steps = vec![Step::Poll, Step::Poll, Step::Sweep];
-    run(&Case {
-        records: 24,
-        page_size: 10,
-        lookback: 1,
-        order: Stability::Unstable,
-        begin: 2,
-        events,
-        steps,
-        ..QUIET
-    })
-    .unwrap();
+    run(&Case { records: 24, page_size: 10, order: Stability::Unstable, begin: 2, events, steps, ..QUIET }).unwrap();
 }
 
 #[test]
@@ -384,15 +346,6 @@ fn a_listing_that_is_emptied_while_a_walk_reads_again_from_the_head_is_a_gap() {
         Change(0),
     ];
     let steps = vec![Step::FullScan, Step::Kill(247, 129), Step::Sweep, Step::Sweep];
-    run(&Case {
-        records: 47,
-        page_size: 11,
-        lookback: 1,
-        side: Side::End,
-        order: Stability::Unstable,
-        events,
-        steps,
-        ..QUIET
-    })
-    .unwrap();
+    run(&Case { records: 47, page_size: 11, side: Side::End, order: Stability::Unstable, events, steps, ..QUIET })
+        .unwrap();
 }
