@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::page::summary::{Doubt, End};
-use crate::page::walk::growing_end::Next;
+use crate::page::walk::growing_end::{Chase, Next};
 use crate::page::walk::observe::PageView;
 use crate::page::walk::plan::HeadAgain;
 use crate::page::walk::recent::RecentKeys;
@@ -43,8 +43,8 @@ impl Walk {
             self.reach_end(End::Proved);
         } else if let Some(end) = self.stalled_end(page, view, total) {
             self.reach_end(end);
-        } else if !on_head && self.plan.growing_end == GrowingEnd::StopBehindStart {
-            self.note_growth(page, view, total);
+        } else if self.plan.growing_end == GrowingEnd::StopBehindStart {
+            if on_head { self.note_growth_on_head(view, total) } else { self.note_growth(page, view, total) }
         }
     }
 
@@ -128,6 +128,14 @@ impl Walk {
         }
     }
 
+    /// Stops a second scan of the head whose listing grows as fast as it is read, where the old head is nowhere.
+    fn note_growth_on_head(&mut self, view: &PageView, total: Option<u64>) {
+        self.chase.note_total(total.filter(|_| self.plan.total != TotalScope::Page), view.behind, false);
+        if self.chase.is_endless() {
+            self.give_up_head();
+        }
+    }
+
     pub(super) fn observe_empty(&mut self) {
         let singles = self.singles();
         if matches!(self.scan.probe, Probe::Asking | Probe::Striding) {
@@ -181,6 +189,7 @@ impl Walk {
             return;
         }
         self.proven_end = Some(end);
+        self.chase = Chase::default();
         let drift = self.scan.drift.for_next_pass();
         self.last_end = None;
         let scan = Scan { seen: RecentKeys::new(self.plan.remembered), drift, ..Scan::default() };
@@ -192,6 +201,12 @@ impl Walk {
             self.head = head;
         }
         self.head.start_comparison();
+    }
+
+    /// Everything was delivered and the end is proved; only the records that were the head aren't found.
+    pub(super) fn give_up_head(&mut self) {
+        self.counters.reordered = true;
+        self.end = self.proven_end;
     }
 
     fn end_head(&mut self) {

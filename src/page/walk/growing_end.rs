@@ -44,7 +44,7 @@ pub(super) struct Chase {
     calm: u32,
     /// The totals of the first and the last response.
     totals: Option<(u64, u64)>,
-    /// How many records were left behind the last page by its total.
+    /// How many records were left behind the page that came closest to the end, by its total.
     left: Option<u64>,
     /// By how many more records than before the next page may leave. Where many come once, the others don't count.
     most_more: i64,
@@ -160,15 +160,23 @@ impl Chase {
         let Some(total) = total else { return };
         // A total that falls is no reason for doubt: records are removed from growing logs, too.
         self.dubious |= total < behind;
-        self.totals = Some((self.totals.map_or(total, |(first, _)| first), total));
-        let left = total.saturating_sub(behind);
-        if let Some(before) = self.left.replace(left) {
+        let (first, last) = self.totals.unwrap_or((total, total));
+        self.totals = Some((first, total));
+        self.note_left(total.saturating_sub(behind), total.saturating_sub(last));
+        self.counted = Some(total).filter(|_| may_count && !self.dubious);
+    }
+
+    /// Notes how many records a page left behind it, and how many came before it. A scan that has lost its position
+    /// reads what it has read before: until it has come as far again, only what comes meanwhile counts.
+    fn note_left(&mut self, left: u64, came: u64) {
+        let before = self.left.unwrap_or(left);
+        let left = left.min(before.saturating_add(came));
+        if self.left.replace(left).is_some() {
             let more = left.cast_signed().saturating_sub(before.cast_signed()).min(self.most_more);
             self.few.note(more, PAGES_BEYOND);
             self.many.note(more, PAGES_IN_VAIN);
             self.most_more = 0;
         }
-        self.counted = Some(total).filter(|_| may_count && !self.dubious);
     }
 
     /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total: the end to
@@ -185,6 +193,11 @@ impl Chase {
     /// Returns whether the total shows that the scan comes no closer to the end, however long it goes on.
     pub(super) fn is_in_vain(&self, plan: &Plan, delivered: u64) -> bool {
         self.many.is_none() && self.is_past(plan, delivered, PAGES_IN_VAIN)
+    }
+
+    /// Returns whether the total shows that a second scan of the head comes no closer to the end.
+    pub(super) fn is_endless(&self) -> bool {
+        self.many.is_none() && !self.dubious
     }
 
     /// Whether the total has risen, and the scan has delivered so many full pages more than it first counted.
@@ -355,10 +368,9 @@ mod tests {
         for growth in [Growth::AtHead, Growth::Unknown] {
             let plan = Plan { growth, ..plan(2) };
             let mut chase = Chase::default();
-            chase.note_total(Some(1), 1, true);
+            note(&mut chase, Some(1), 1, true);
             for delivered in 1..1_000 {
-                chase.note_request(2);
-                chase.note_total(Some(1_000), delivered, true);
+                note(&mut chase, Some(1_000), delivered, true);
                 assert_eq!(chase.outrun(&plan, delivered), None);
                 assert!(!chase.is_in_vain(&plan, delivered));
             }

@@ -410,9 +410,7 @@ impl Walk {
         // Each restart brings what came to the head meanwhile, so that all of its requests may be productive.
         if self.counters.is_over(self.plan.max_unproductive_requests) || self.restarts > MOST_RESTARTS {
             if self.is_on_head() {
-                // Everything was delivered and the end is proved; only the records that were the head are gone.
-                self.counters.reordered = true;
-                self.end = self.proven_end;
+                self.give_up_head();
             } else {
                 self.stop(End::Lost);
             }
