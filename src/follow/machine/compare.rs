@@ -24,6 +24,9 @@ pub(super) struct Comparison {
     /// How many known records have changed, and whether one of them was final.
     pub(super) changed: usize,
     pub(super) any_final: bool,
+    /// The first and the last of the unknown records that were taken in below remembered ones which the page doesn't
+    /// show.
+    pub(super) below: Option<(RecordKey, RecordKey)>,
 }
 
 /// So many known records, all of them changed, are other records with the same ids.
@@ -244,8 +247,14 @@ impl Machine {
             _ if is_newest => 0,
             Some(at) => at,
             None if view.is_sweep => view.known_so_far(index, table).map_or(0, |it| it + 1),
+            // The walk went back to what it had delivered before.
+            None if view.is_passed(index) => above.map_or(0, |it| it + 1),
             None => 0,
         };
+        if above.is_none() && at > 0 {
+            let first = seen.below.take().map_or_else(|| record.key.clone(), |(first, _)| first);
+            seen.below = Some((first, record.key.clone()));
+        }
         // While both ends are followed, the other one may know it.
         let sweeps = self.sweeps;
         let other = if view.side == Side::Head { &mut self.state.end } else { &mut self.state.head };

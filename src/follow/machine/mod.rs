@@ -23,7 +23,7 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -134,7 +134,7 @@ enum Task {
     Refresh(Box<Refresh>),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tail {
     /// Nothing is delivered: the follower begins at the newest record.
     silent: bool,
@@ -142,6 +142,10 @@ struct Tail {
     guessed: bool,
     /// It goes on from a checkpoint that was stored while it read again from the head.
     is_again: bool,
+    /// The first and the last record that it delivered below remembered ones to which it hasn't come.
+    below: Option<(RecordKey, RecordKey)>,
+    /// Records that came late for the walk, and may be old ground for the follower: a sweep decides.
+    passed_over: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -310,6 +314,9 @@ impl Machine {
     pub(crate) fn observe(&mut self, page: &[Sighting], total: Option<u64>) -> Vec<Found> {
         for record in page {
             self.state.newest = self.state.newest.max(record.time);
+        }
+        if let Some(position) = &mut self.state.position {
+            position.note_page(page);
         }
         self.is_newest = self.side() == Some(Side::Head) && self.window().is_some_and(|it| it.offset == 0);
         match self.task.take() {

@@ -197,12 +197,12 @@ impl Machine {
     pub(super) fn go_along(
         &mut self,
         walk: Box<Walk>,
-        tail: Tail,
+        mut tail: Tail,
         page: &[Sighting],
         deliveries: &[Delivery],
     ) -> Vec<Found> {
         let mut forced: Vec<_> = deliveries.iter().map(|it| *it != Delivery::Skip).collect();
-        let passed = self.passed(&walk, page, deliveries);
+        let passed = self.passed(&walk, &tail, page, deliveries);
         self.begin_below(page, &passed);
         if let (Some(End::Proved), Some(last), false) = (walk.end(), forced.last_mut(), self.is_stable()) {
             // The walk may have delivered it long ago. If it moved here, it has changed.
@@ -211,8 +211,20 @@ impl Machine {
         // Before the end is proved, what is remembered above the records of this page may stand in the next one.
         self.is_newest =
             self.side() == Some(Side::End) && !walk.has_restarted() && matches!(walk.end(), Some(End::Proved));
+        let shows_above = |last: &RecordKey, end: &Table| {
+            let above = end.index(last).unwrap_or_default();
+            page.iter().any(|it| end.index(&it.key).is_some_and(|it| it < above))
+        };
+        let end = self.state.end.as_ref();
+        tail.below.take_if(|(_, last)| end.is_some_and(|end| shows_above(last, end)));
         let seen = self.compare(View::new(Side::End, page).forced(&forced).passed(&passed).silent(tail.silent));
-        self.rejoin(&walk, tail, page);
+        let is_late = |it: &&usize| deliveries[**it] == Delivery::Late;
+        tail.passed_over.extend(seen.unresolved.iter().filter(is_late).map(|it| page[*it].key.fingerprint()));
+        if let Some((first, last)) = seen.below.clone() {
+            tail.below = Some((tail.below.map_or(first, |(first, _)| first), last));
+        }
+        self.rejoin(&walk, &mut tail, page);
+        self.lower_gone(&walk, &tail, page);
         self.advance_position(&walk, page, deliveries);
         if self.state.before.is_none() {
             self.decide_by(Side::End, page, &seen);
@@ -231,28 +243,35 @@ impl Machine {
     }
 
     /// The records of a page that the walk delivered earlier. Where records move, they may have changed since.
-    fn passed(&self, walk: &Walk, page: &[Sighting], deliveries: &[Delivery]) -> Vec<bool> {
+    fn passed(&self, walk: &Walk, tail: &Tail, page: &[Sighting], deliveries: &[Delivery]) -> Vec<bool> {
         let is_passed = |(record, delivery): (&Sighting, &Delivery)| {
-            self.is_stable() && *delivery == Delivery::Skip && walk.has_delivered(&record.key)
+            let is_known = *delivery == Delivery::Skip && walk.has_delivered(&record.key);
+            self.is_stable() && is_known && !tail.passed_over.contains(&record.key.fingerprint())
         };
         page.iter().zip(deliveries).map(is_passed).collect()
     }
 
     /// The walk found what it had delivered before the remembered records: they are known again one after another.
     fn begin_below(&mut self, page: &[Sighting], passed: &[bool]) {
+        let is_below = self.state.is_below;
+        let above = self.state.before.as_ref().filter(|_| is_below);
         let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty()) else { return };
-        if passed.contains(&true) && !page.iter().any(|it| end.contains(&it.key)) {
-            let end = std::mem::replace(end, Table::new(self.settings.remembered()));
-            match &mut self.state.before {
-                Some(before) => _ = before.add_newer(&end),
-                before => *before = Some(end),
-            }
-            (self.state.is_below, self.state.has_left) = (true, true);
+        let shows = |table: &Table| page.iter().any(|it| table.contains(&it.key));
+        if !passed.contains(&true) || shows(end) || above.is_some_and(shows) {
+            return;
         }
+        let end = std::mem::replace(end, Table::new(self.settings.remembered()));
+        match &mut self.state.before {
+            // It goes back once more.
+            Some(before) if is_below => end.iter().for_each(|it| before.push_back(it.clone())),
+            Some(before) => _ = before.add_newer(&end),
+            before => *before = Some(end),
+        }
+        (self.state.is_below, self.state.has_left) = (true, true);
     }
 
     /// A walk that began again further up goes on where it was before. What it passes over stays remembered.
-    fn rejoin(&mut self, walk: &Walk, tail: Tail, page: &[Sighting]) {
+    fn rejoin(&mut self, walk: &Walk, tail: &mut Tail, page: &[Sighting]) {
         let (is_end, is_stable) = (walk.end().is_some(), self.is_stable());
         let shown = page.iter().rev().map(|it| &it.key);
         let has_come = |it: &Table| !walk.has_restarted() && (!tail.is_again || it.is_shown(shown, is_stable));
@@ -260,15 +279,28 @@ impl Machine {
             return;
         }
         let (Some(before), Some(end)) = (self.state.before.take(), &mut self.state.end) else { return };
-        let Some(joint) = end.iter().find_map(|it| before.index(&it.key)) else {
+        let Some(joint) = end.iter().position(|it| before.contains(&it.key)) else {
             self.state.before = Some(before).filter(|_| !is_end);
             self.state.is_below &= !is_end;
             return;
         };
         self.state.is_below = false;
-        let newer = before.iter().take(joint).filter(|it| !end.contains(&it.key));
-        let entries: Vec<_> = newer.chain(end.iter()).cloned().collect();
-        *end = Table::of(entries, self.settings.remembered());
+        let delivered: Vec<_> = end.iter().take(joint).map(|it| it.key.clone()).collect();
+        tail.below = delivered.last().cloned().zip(delivered.first().cloned());
+        *end = join(&before, end);
+    }
+
+    /// Where records keep their order, those that are remembered as newer than the last one of the listing are gone.
+    /// What the walk delivered stands above them: otherwise it would be forgotten before they are.
+    fn lower_gone(&mut self, walk: &Walk, tail: &Tail, page: &[Sighting]) {
+        let is_end = self.is_stable() && matches!(walk.end(), Some(End::Proved));
+        let (Some(end), Some(last), true) = (&mut self.state.end, page.last(), is_end) else { return };
+        if let Some(gone) = end.index(&last.key) {
+            // (If the first one has been forgotten, all others are of this walk.)
+            let lowest = end.len() - 1;
+            let first = tail.below.as_ref().map(|(first, _)| end.index(first).unwrap_or(lowest));
+            end.lower(gone, first.unwrap_or(gone).max(gone));
+        }
     }
 
     /// Moves the position of a walk behind the records that it delivers.
@@ -312,4 +344,24 @@ impl Machine {
             }
         }
     }
+}
+
+/// What was remembered before a walk began again further up, and what it has seen since. What only one of them has
+/// stands between the records that both have; that of before above the other.
+fn join(before: &Table, since: &Table) -> Table {
+    let (mut entries, mut alone, mut next) = (Vec::new(), Vec::new(), 0);
+    let missing = |from, to| before.iter().take(to).skip(from).filter(|it| !since.contains(&it.key)).cloned();
+    for entry in since.iter() {
+        let Some(at) = before.index(&entry.key) else {
+            alone.push(entry.clone());
+            continue;
+        };
+        entries.extend(missing(next, at));
+        entries.append(&mut alone);
+        entries.push(entry.clone());
+        next = next.max(at + 1);
+    }
+    entries.extend(missing(next, before.len()));
+    entries.append(&mut alone);
+    Table::of(entries, before.most())
 }

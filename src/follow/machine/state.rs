@@ -265,6 +265,11 @@ impl ScanPosition {
         self.position.delivered = self.position.delivered.max(seen);
     }
 
+    /// Notes a page of any walk, also of one that doesn't set the position.
+    pub(crate) fn note_page(&mut self, page: &[Sighting]) {
+        self.learned.many |= page.len() > 1;
+    }
+
     /// Notes what the walk has learned by now.
     pub(crate) fn note(&mut self, walk: &Walk) {
         if self.passed.is_some() {

@@ -141,8 +141,8 @@ impl Machine {
         sweep.ends_known |=
             !sweep.walk.is_lost() && seen.any_known && seen.unresolved.iter().all(|it| it + 1 < page.len());
         // (It may be gone: behind what is delivered here, a poll finds all that is newer, and knows it by the table.)
-        sweep.has_passed |= seen.found.iter().any(|it| it.kind != Kind::Updated);
-        if sweep.side == Side::End && !sweep.walk.is_lost() {
+        sweep.has_passed |= !sweep.walk.is_lost() && seen.found.iter().any(|it| it.kind != Kind::Updated);
+        if sweep.side == Side::End {
             self.move_position(&mut sweep, offset, page);
         }
         self.decide_by(sweep.side, page, &seen);
@@ -154,11 +154,12 @@ impl Machine {
 
     /// What stands behind the position is delivered now: a poll goes on behind it.
     fn move_position(&mut self, sweep: &mut Sweep, offset: u64, page: &[Sighting]) {
-        sweep.has_passed |= self.state.position.as_ref().is_some_and(|it| it.is_in(page));
+        let is_lost = sweep.walk.is_lost();
+        sweep.has_passed |= !is_lost && self.state.position.as_ref().is_some_and(|it| it.is_in(page));
         let Some(last) = page.last() else { return };
         let index = self.state.end.as_ref().and_then(|it| it.index(&last.key));
         let is_end = matches!(sweep.walk.end(), Some(End::Proved));
-        if index == Some(0) || (index.is_some() && (sweep.has_passed || is_end)) {
+        if index == Some(0) || (index.is_some() && !is_lost && (sweep.has_passed || is_end)) {
             let is_stable = self.is_stable();
             self.state.end_at(&last.key, offset.saturating_add(page.len() as u64 - 1), is_stable);
         }

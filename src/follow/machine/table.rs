@@ -62,6 +62,11 @@ impl Table {
         self.entries.len()
     }
 
+    /// How many records it holds at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -159,6 +164,14 @@ impl Table {
             && let Some(entry) = self.entries.remove(from)
         {
             self.entries.insert(to, entry);
+            self.number_again();
+        }
+    }
+
+    /// Moves so many of the newest records below the one at this index.
+    pub(crate) fn lower(&mut self, count: usize, below: usize) {
+        if let Some(entries) = self.entries.make_contiguous().get_mut(..=below) {
+            entries.rotate_left(count.min(below));
             self.number_again();
         }
     }

@@ -349,3 +349,51 @@ fn a_listing_that_is_emptied_while_a_walk_reads_again_from_the_head_is_a_gap() {
     run(&Case { records: 47, page_size: 11, side: Side::End, order: Stability::Unstable, events, steps, ..QUIET })
         .unwrap();
 }
+
+#[test]
+fn what_a_sweep_delivers_while_it_looks_for_its_position_moves_that_of_the_polls() {
+    use Event::{Burst, Change, Clamp, Delete, Empty, Grow, Insert, Nothing, Retire, Short};
+    let mut events = vec![Nothing, Delete(74, 3), Clamp(3), Grow(2), Burst(1), Grow(4), Nothing, Nothing, Nothing];
+    events.extend([Nothing, Empty, Clamp(4), Nothing, Insert(52), Nothing, Change(0), Nothing, Nothing, Nothing]);
+    events.extend([Delete(240, 1), Insert(18), Nothing, Short, Retire(3), Burst(4)]);
+    let steps = vec![Step::Poll, Step::Sweep, Step::Poll, Step::Sweep, Step::Poll];
+    run(&Case { records: 7, page_size: 4, lookback: 14, side: Side::End, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_late_record_that_a_poll_passed_over_is_delivered_by_a_sweep() {
+    use Event::{Expire, Grow, Insert, Retire};
+    let events = vec![Grow(4), Grow(1), Insert(29), Retire(7), Insert(0), Insert(0), Grow(3), Expire(2)];
+    run(&Case { records: 4, page_size: 9, side: Side::End, events, steps: vec![Step::Poll], ..QUIET }).unwrap();
+}
+
+#[test]
+fn what_a_walk_to_the_end_passes_again_is_remembered_where_it_stands() {
+    use Event::{Burst, Change, Clamp, Delete, Empty, Expire, Grow, Insert, Nothing, Restore, Retire};
+    let case = |records, page_size, events, steps| Case { records, page_size, side: Side::End, events, steps, ..QUIET };
+    // It goes back to what it delivered before all that is remembered, and comes to that again.
+    let mut events = vec![Nothing, Nothing, Burst(1), Nothing, Nothing, Nothing, Nothing, Nothing, Burst(10), Nothing];
+    events.push(Retire(4));
+    run(&case(14, 2, events, vec![Step::Poll])).unwrap();
+    let mut events = vec![Grow(1), Delete(0, 2), Delete(0, 5), Nothing, Change(0), Nothing, Nothing, Nothing];
+    events.extend([Change(0), Change(0), Expire(7), Expire(8), Insert(0), Insert(0), Burst(3), Nothing, Expire(1)]);
+    events.extend([Nothing, Retire(7)]);
+    run(&case(29, 3, events, vec![Step::Poll, Step::FullScan])).unwrap();
+    let mut events = vec![Nothing, Grow(5), Grow(4), Clamp(6), Insert(12), Grow(1), Clamp(6), Grow(1), Grow(3)];
+    events.extend([Grow(5), Insert(8), Nothing, Change(0), Insert(0), Delete(0, 2), Empty, Nothing, Retire(4)]);
+    run(&case(13, 12, events, vec![Step::Poll, Step::FullScan])).unwrap();
+    // Many of the last ones are gone.
+    let mut events = vec![Change(0), Nothing, Restore(12), Nothing, Restore(15), Empty, Grow(5), Change(0), Grow(3)];
+    events.extend([Restore(26), Burst(11), Change(0), Change(0), Change(0), Nothing, Delete(0, 4), Nothing, Nothing]);
+    events.extend([Delete(20, 5), Nothing, Burst(8), Nothing, Nothing, Nothing, Grow(2), Retire(1), Nothing]);
+    events.extend([Clamp(2), Nothing, Delete(21, 2), Nothing, Nothing]);
+    run(&Case { lookback: 45, ..case(47, 10, events, vec![Step::FullScan]) }).unwrap();
+}
+
+#[test]
+fn a_sweep_that_reads_the_first_full_page_shows_that_the_server_returns_more_than_one_record() {
+    use Event::{Burst, Nothing};
+    let steps = vec![Step::Poll, Step::Kill(0, 153), Step::Poll, Step::Sweep, Step::Poll, Step::Poll];
+    let events = vec![Nothing, Burst(13)];
+    run(&Case { records: 1, page_size: 4, side: Side::End, events, steps, ..QUIET }).unwrap();
+}

@@ -22,6 +22,15 @@ pub(super) struct Row {
     pub(super) is_displaced: bool,
     /// The last request at which it stood behind the lookback.
     pub(super) behind_at: u64,
+    /// A page has shown it.
+    is_shown: bool,
+}
+
+impl Row {
+    /// At the end that doesn't grow, it would look like a record that was added there.
+    fn looks_added(&self, has_moved: bool) -> bool {
+        self.is_displaced || (has_moved && !self.is_shown && !self.is_initial)
+    }
 }
 
 /// From this position on, a record that comes late comes below all others.
@@ -77,6 +86,7 @@ impl World {
             is_initial: false,
             is_displaced: false,
             behind_at: 0,
+            is_shown: false,
         }
     }
 
@@ -142,8 +152,9 @@ impl World {
             Event::Empty => self.is_empty_once = true,
             Event::Short => self.is_short_once = true,
         }
-        // With those below it gone, a record that came late looks like one that was added at the wrong end.
-        while self.has_fixed_end && self.rows.last().is_some_and(|it| it.is_displaced) {
+        // With those below it gone, or moved, a record that came late looks like one that was added at the wrong end,
+        // and so does a new one.
+        while self.has_fixed_end && self.rows.last().is_some_and(|it| it.looks_added(self.has_moved)) {
             self.rows.pop();
         }
     }
@@ -159,15 +170,18 @@ impl World {
         }
         let limit = self.page_size(window.limit);
         let offset = usize::try_from(window.offset).unwrap();
-        let view = |row: &Row| Sighting {
-            key: RecordKey::from(row.id),
-            digest: row.state,
-            is_final: Some(row.is_final),
-            time: Some(row.time),
+        let view = |row: &mut Row| {
+            row.is_shown = true;
+            Sighting {
+                key: RecordKey::from(row.id),
+                digest: row.state,
+                is_final: Some(row.is_final),
+                time: Some(row.time),
+            }
         };
         let mut page: Vec<_> = match side {
-            Side::Head => self.rows.iter().skip(offset).take(limit).map(view).collect(),
-            Side::End => self.rows.iter().rev().skip(offset).take(limit).map(view).collect(),
+            Side::Head => self.rows.iter_mut().skip(offset).take(limit).map(view).collect(),
+            Side::End => self.rows.iter_mut().rev().skip(offset).take(limit).map(view).collect(),
         };
         if std::mem::take(&mut self.is_empty_once) {
             page.clear();
