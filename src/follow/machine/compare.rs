@@ -29,6 +29,9 @@ pub(super) struct Comparison {
     pub(super) below: Option<(RecordKey, RecordKey)>,
 }
 
+/// Where records move, one that stood further away from its neighbour than that has moved there.
+const NEAR: usize = 8;
+
 /// So many known records, all of them changed, are other records with the same ids.
 const REPLACED: usize = 3;
 
@@ -66,6 +69,8 @@ pub(super) struct View<'a> {
     is_catch_up: bool,
     /// The page is one of a sweep.
     is_sweep: bool,
+    /// It begins with the oldest record of the listing.
+    is_oldest: bool,
 }
 
 impl<'a> View<'a> {
@@ -79,6 +84,7 @@ impl<'a> View<'a> {
             above: None,
             is_catch_up: false,
             is_sweep: false,
+            is_oldest: false,
         }
     }
 
@@ -101,6 +107,10 @@ impl<'a> View<'a> {
     /// `above`: the last known record of the pages before.
     pub(super) fn of_sweep(self, above: Option<&'a RecordKey>) -> Self {
         Self { above, is_sweep: true, ..self }
+    }
+
+    pub(super) fn from_oldest(self, is_oldest: bool) -> Self {
+        Self { is_oldest, ..self }
     }
 
     fn is_passed(&self, index: usize) -> bool {
@@ -133,6 +143,8 @@ impl<'a> View<'a> {
 
     /// Whether the page shows known records above this one.
     fn is_below(&self, index: usize, is_stable: bool, table: &Table) -> bool {
+        // Nothing moves to the end at which the oldest stand.
+        let is_stable = is_stable || self.is_oldest;
         let key = |it: &'a Sighting| &it.key;
         match self.side {
             Side::Head => table.is_shown(self.page[..index].iter().map(key), is_stable),
@@ -358,7 +370,11 @@ impl Machine {
         let mut order = oldest_first(side, page.len()).into_iter();
         let index = order.find(|it| table.contains(&page[*it].key))?;
         let newer = order.next();
-        let is_certain = is_stable || table.len() == 1 || newer.is_some_and(|it| table.contains(&page[it].key));
+        let is_near = |it: usize| {
+            let both = table.index(&page[index].key).zip(table.index(&page[it].key));
+            both.is_some_and(|(older, newer)| older.abs_diff(newer) <= NEAR)
+        };
+        let is_certain = is_stable || table.len() == 1 || newer.is_some_and(is_near);
         is_certain.then(|| (index, page[index].key.clone()))
     }
 

@@ -6,7 +6,7 @@ use crate::follow::gap::GapReason;
 use crate::follow::machine::compare::{Comparison, View};
 use crate::follow::machine::order::newest_side;
 use crate::follow::machine::state::ScanPosition;
-use crate::follow::machine::table::Table;
+use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
 use crate::page::RecordKey;
 use crate::page::summary::End;
@@ -128,9 +128,26 @@ impl Machine {
             None => self.task = Some(Task::CatchUp(walk, known)),
             Some(End::Lost | End::Emptied) => self.lose_position(known, page.is_empty() && offset == 0),
             Some(_) if self.side().is_none() => self.end_poll(),
-            Some(end) => self.finish(matches!(end, End::Grew | End::GrewUnproved)),
+            Some(end) => {
+                self.forget_unseen(known);
+                self.finish(matches!(end, End::Grew | End::GrewUnproved));
+            }
         }
         seen.found
+    }
+
+    /// A sweep has looked for the remembered records below this one. Where records move, those that it neither saw nor
+    /// missed are gone.
+    fn forget_unseen(&mut self, known: Option<RecordKey>) {
+        let (sweeps, is_stable) = (self.sweeps, self.is_stable());
+        let Some(table) = self.state.head.as_mut().filter(|_| !is_stable) else { return };
+        let Some(index) = known.and_then(|it| table.index(&it)) else { return };
+        let is_unseen = |it: &&Entry| it.seen != sweeps && it.absent != sweeps;
+        let gone: Vec<_> = table.iter().skip(index + 1).filter(is_unseen).map(|it| it.key.clone()).collect();
+        for key in &gone {
+            table.remove(key);
+        }
+        self.state.has_left |= !gone.is_empty();
     }
 
     /// No anchor was found below the head.
@@ -306,10 +323,15 @@ impl Machine {
     /// Moves the position of a walk behind the records that it delivers.
     pub(super) fn advance_position(&mut self, walk: &Walk, page: &[Sighting], deliveries: &[Delivery]) {
         let Some(position) = &mut self.state.position else { return };
+        let mut above = None;
         for (record, delivery) in page.iter().zip(deliveries) {
-            if let Delivery::Next(offset) = delivery {
-                position.advance(&record.key, *offset);
+            match delivery {
+                Delivery::Next(offset) => position.advance(&record.key, *offset),
+                // Between the position and what was delivered before the walk began again.
+                Delivery::Late if position.is_at(above) => position.advance(&record.key, position.offset + 1),
+                _ => {}
             }
+            above = Some(&record.key);
         }
         position.note(walk);
     }

@@ -227,6 +227,11 @@ impl ScanPosition {
         self.position.delivered == 0
     }
 
+    /// Whether this is the last record.
+    pub(crate) fn is_at(&self, key: Option<&RecordKey>) -> bool {
+        key.is_some() && self.last.as_ref() == key
+    }
+
     /// Whether a page shows the last record.
     pub(crate) fn is_in(&self, page: &[Sighting]) -> bool {
         page.iter().any(|it| Some(&it.key) == self.last.as_ref())

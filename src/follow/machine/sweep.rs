@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use crate::follow::gap::GapReason;
 use crate::follow::machine::compare::{Comparison, View};
 use crate::follow::machine::poll::BELOW;
-use crate::follow::machine::table::Table;
+use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Task, keys};
 use crate::page::summary::End;
 use crate::page::walk::plan::Plan;
@@ -132,7 +132,8 @@ impl Machine {
         };
         let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
         let above = sweep.lowest.as_ref().filter(|_| sweep.side == Side::Head);
-        let seen = self.compare(View::new(sweep.side, page).forced(&forced).of_sweep(above));
+        let is_oldest = sweep.side == Side::End && offset == 0;
+        let seen = self.compare(View::new(sweep.side, page).forced(&forced).of_sweep(above).from_oldest(is_oldest));
         if follows_known && !seen.unresolved.is_empty() {
             // The walk lost its position, and has passed these: a poll reads them.
             self.finish(true);
@@ -208,7 +209,9 @@ impl Machine {
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
         sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
         // Below the oldest remembered record is old ground. (Records that are gone take up entries of the table.)
-        let is_bottom = is_at_bottom && self.state.table_of(side).is_some_and(Table::is_full);
+        // Where records move, those that it hasn't seen may stand below.
+        let is_whole = |it: &Table| it.is_full() && (self.is_stable() || it.iter().all(|it| it.seen == self.sweeps));
+        let is_bottom = is_at_bottom && self.state.table_of(side).is_some_and(is_whole);
         let is_open = !sweep.passed.is_empty();
         let depth = self.settings.remembered() as u64;
         let two_pages = 2 * u64::from(self.settings.plan.limit);
@@ -228,14 +231,13 @@ impl Machine {
         if sweep.round == 0 {
             self.count_absences();
         }
-        let is_lost = sweep.side == Side::Head && !sweep.passed.is_empty() && sweep.late.is_empty();
-        let last_seen =
-            self.state.head.as_ref().filter(|_| is_lost).and_then(|it| it.rposition(|it| it.seen == number));
-        if let Some(last) = last_seen {
+        // (While both ends are followed, one of them may have moved to the other end.)
+        let is_lost = self.side() == Some(Side::Head) && !sweep.passed.is_empty() && sweep.late.is_empty();
+        if let Some(last) = self.state.head.as_ref().filter(|_| is_lost).and_then(|it| self.last_seen(it)) {
             // A long row of late records, or old ground where the oldest remembered records are gone: those that
             // weren't seen show where known ground begins, if they are there.
             self.look_below(last);
-        } else if !sweep.late.is_empty() && sweep.round < AGAIN {
+        } else if !sweep.late.is_empty() && sweep.round < AGAIN && self.side().is_some() {
             let again = self.sweep(true, sweep.round + 1, sweep.below);
             self.task = Some(Task::Sweep(Box::new(Sweep { wanted: sweep.late, ..again })));
         } else if sweep.round < AGAIN
@@ -271,6 +273,16 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// The oldest remembered record that the sweep saw where it was. Where records move, one of those below a record
+    /// that it neither saw nor missed may have moved up.
+    fn last_seen(&self, head: &Table) -> Option<usize> {
+        let is_seen = |it: &Entry| it.seen == self.sweeps;
+        let is_out_of_sight = |it: &Entry| !is_seen(it) && it.absent != self.sweeps;
+        let hidden = head.iter().position(is_out_of_sight).filter(|_| !self.is_stable());
+        let seen = head.rposition(is_seen)?;
+        hidden.map_or(Some(seen), |it| it.checked_sub(1)).map(|it| it.min(seen))
     }
 
     /// Looks for the remembered records that a sweep didn't come to, and reads what stands above them.

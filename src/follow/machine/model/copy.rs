@@ -58,8 +58,8 @@ pub(super) struct Copy<'a> {
     is_full_scan: bool,
     /// Records that stood below all remembered ones when they were first seen, after something had been forgotten.
     old_ground: HashSet<i64>,
-    /// All remembered records were gone once.
-    has_forgotten_all: bool,
+    /// All remembered records were gone once, or the follower looked for its position below them.
+    has_gone_below: bool,
     /// How many records were removed since the last sweep began.
     removed: usize,
     trouble: Option<String>,
@@ -85,7 +85,7 @@ impl<'a> Copy<'a> {
             is_lost: false,
             is_full_scan: false,
             old_ground: HashSet::new(),
-            has_forgotten_all: false,
+            has_gone_below: false,
             removed: 0,
             trouble: None,
             is_verbose: std::env::var_os("MODEL_CASE").is_some(),
@@ -151,7 +151,7 @@ impl<'a> Copy<'a> {
         // Records that are gone, and not yet known to be, take up entries of the lookback, until a sweep has read on
         // below them.
         let remembered: Vec<_> = self.remembered().collect();
-        self.has_forgotten_all |= !remembered.is_empty() && remembered.iter().all(Option::is_none);
+        self.has_gone_below |= !remembered.is_empty() && remembered.iter().all(Option::is_none);
         let gone = remembered.iter().filter(|it| it.is_none()).count() + self.removed;
         let (has_left, lowest) = (self.machine.state().has_left, remembered.into_iter().flatten().max());
         let page = self.world.page(window, self.case.side, self.case.lookback().saturating_sub(gone));
@@ -170,6 +170,7 @@ impl<'a> Copy<'a> {
         let ids: Vec<_> = page.iter().map(|it| it.key.to_string()).collect();
         self.log.push(format!("  {work:?} {}+{}: {} -> {found:?}", window.offset, window.limit, ids.join(" ")));
         let state = self.machine.state();
+        self.has_gone_below |= state.is_below;
         if state.gap != gap {
             self.log.push(format!("  gap: {:?}", state.gap));
         }
@@ -244,7 +245,7 @@ impl<'a> Copy<'a> {
         let id: i64 = record.key.to_string().parse().unwrap();
         // A full scan delivers what isn't remembered, changed or not.
         let is_by_scan = kind == Kind::Updated && self.is_full_scan;
-        let is_again = self.delivered.contains(&record.digest) && !(self.has_forgotten_all && self.came_late(id));
+        let is_again = self.delivered.contains(&record.digest) && !(self.has_gone_below && self.came_late(id));
         if is_again && !self.may_move() && !is_by_scan {
             self.fail(format!("{id} was delivered again as {kind:?}"));
         }
