@@ -350,10 +350,13 @@ impl Machine {
 
     /// Whether nothing below this page can change: every remembered record there is final, and several sweeps found it
     /// unchanged.
-    fn is_settled(&mut self, page: &[Sighting]) -> bool {
+    fn is_settled(&self, page: &[Sighting]) -> bool {
         let Some(table) = self.state.head.as_ref().filter(|_| !self.has_room) else { return false };
         let deepest = page.iter().filter_map(|it| table.index(&it.key)).max().unwrap_or_default();
-        table.iter().skip(deepest + 1).all(|it| it.is_final == Some(true) && it.quiet >= QUIET)
+        let is_settled = |it: &Entry| it.is_final == Some(true) && it.quiet >= QUIET;
+        // Where records move, those that it hasn't seen may stand below, too.
+        let is_above = |index: usize, it: &Entry| index <= deepest && (self.is_stable() || it.seen == self.sweeps);
+        table.iter().enumerate().all(|(index, it)| is_above(index, it) || is_settled(it))
     }
 }
 
