@@ -397,3 +397,89 @@ fn a_sweep_that_reads_the_first_full_page_shows_that_the_server_returns_more_tha
     let events = vec![Nothing, Burst(13)];
     run(&Case { records: 1, page_size: 4, side: Side::End, events, steps, ..QUIET }).unwrap();
 }
+
+#[test]
+fn a_record_that_moved_to_the_end_that_grows_does_not_decide_for_the_other_one() {
+    use Event::{Burst, Change, Clamp, Delete, Insert, Move, Nothing, Restore, Unhide};
+    // It was remembered at the head: a sweep of that finds it far away.
+    let mut events = vec![Delete(0, 1), Restore(21), Nothing, Nothing, Nothing, Nothing, Unhide, Insert(0), Insert(0)];
+    events.extend([Move(136), Change(0), Change(0), Nothing, Nothing, Nothing, Nothing, Clamp(5), Nothing, Burst(4)]);
+    events.extend([Change(0), Insert(43), Nothing, Nothing, Nothing, Insert(0)]);
+    let case = Case {
+        records: 84,
+        page_size: 5,
+        lookback: 30,
+        side: Side::End,
+        is_undecided: true,
+        order: Stability::Unstable,
+        events,
+        steps: vec![Step::Poll],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn records_that_moved_above_others_hide_no_row_of_late_ones_from_a_sweep() {
+    use Event::{Burst, Change, Clamp, Delete, Grow, Insert, Move, Nothing, Restore, Retire, Short};
+    let mut events = vec![Short, Grow(4), Insert(39), Delete(58, 2), Retire(5), Nothing, Nothing, Retire(7), Nothing];
+    events.extend([Change(0), Nothing, Clamp(4), Restore(2), Change(0), Burst(12), Move(184), Move(186), Burst(13)]);
+    events.extend([Grow(3), Grow(4), Restore(20)]);
+    let case = Case {
+        records: 75,
+        page_size: 7,
+        lookback: 82,
+        order: Stability::Unstable,
+        begin: 1,
+        events,
+        steps: vec![Step::Poll, Step::Sweep],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn a_sweep_finds_remembered_records_that_others_passed() {
+    use Event::Move;
+    let case = Case {
+        records: 56,
+        page_size: 4,
+        lookback: 20,
+        order: Stability::Unstable,
+        begin: 1,
+        events: vec![Move(101); 20],
+        steps: vec![Step::Poll, Step::Poll, Step::Sweep, Step::Sweep],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn late_records_below_all_others_are_found_where_only_the_oldest_stands_beside_them() {
+    use Event::{Change, Expire, Insert, Nothing, Restore, Unhide};
+    let mut events = vec![Nothing, Nothing, Expire(1), Expire(1), Restore(8), Restore(4), Insert(0), Nothing];
+    events.extend([Change(0), Nothing, Change(0), Insert(240), Nothing, Insert(240), Nothing, Nothing, Unhide]);
+    events.extend([Nothing, Nothing, Nothing, Insert(240)]);
+    let case = Case {
+        records: 43,
+        page_size: 3,
+        lookback: 37,
+        side: Side::End,
+        order: Stability::Unstable,
+        events,
+        steps: vec![Step::Poll],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn what_a_first_scan_delivers_late_is_repeated_by_no_restart() {
+    use Event::{Burst, Change, Clamp, Grow, Nothing, Short};
+    let mut events = vec![Change(0), Grow(3), Change(0), Nothing, Change(0), Nothing, Burst(14), Grow(3), Change(0)];
+    events.extend([Grow(2), Nothing, Short, Change(0), Nothing, Change(0), Change(0), Change(0), Grow(1), Nothing]);
+    events.extend([Clamp(3), Nothing, Burst(5), Nothing, Nothing, Change(0), Clamp(4)]);
+    let mut steps = vec![Step::Poll, Step::Poll, Step::Poll, Step::Poll, Step::Sweep, Step::Sweep, Step::Sweep];
+    steps.extend([Step::Poll, Step::Poll, Step::Poll, Step::Kill(69, 167), Step::FullScan]);
+    run(&Case { records: 64, page_size: 4, events, steps, ..QUIET }).unwrap();
+}
