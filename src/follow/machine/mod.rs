@@ -142,6 +142,9 @@ struct Tail {
     guessed: bool,
     /// It goes on from a checkpoint that was stored while it read again from the head.
     is_again: bool,
+    /// Where its last page began, and whether that was further down than the one before.
+    offset: Option<u64>,
+    goes_on: bool,
     /// The first and the last record that it delivered below remembered ones to which it hasn't come.
     below: Option<(RecordKey, RecordKey)>,
     /// Records that came late for the walk, and may be old ground for the follower: a sweep decides.

@@ -174,11 +174,12 @@ impl Machine {
     pub(super) fn observe_tail(
         &mut self,
         mut walk: Box<Walk>,
-        tail: Tail,
+        mut tail: Tail,
         page: &[Sighting],
         total: Option<u64>,
     ) -> Vec<Found> {
         let offset = walk.window().map_or(0, |it| it.offset);
+        tail.goes_on = tail.offset.replace(offset).is_some_and(|before| offset >= before);
         if let Some(position) = &mut self.state.position {
             position.shift(page, offset);
         }
@@ -220,7 +221,7 @@ impl Machine {
     ) -> Vec<Found> {
         let mut forced: Vec<_> = deliveries.iter().map(|it| *it != Delivery::Skip).collect();
         let passed = self.passed(&walk, &tail, page, deliveries);
-        self.begin_below(page, &passed);
+        self.begin_below(page, &passed, tail.goes_on);
         if let (Some(End::Proved), Some(last), false) = (walk.end(), forced.last_mut(), self.is_stable()) {
             // The walk may have delivered it long ago. If it moved here, it has changed.
             *last = true;
@@ -269,12 +270,13 @@ impl Machine {
     }
 
     /// The walk found what it had delivered before the remembered records: they are known again one after another.
-    fn begin_below(&mut self, page: &[Sighting], passed: &[bool]) {
+    /// (On its way down, it may also jump over some of that.)
+    fn begin_below(&mut self, page: &[Sighting], passed: &[bool], goes_on: bool) {
         let is_below = self.state.is_below;
         let above = self.state.before.as_ref().filter(|_| is_below);
         let Some(end) = self.state.end.as_mut().filter(|it| !it.is_empty()) else { return };
         let shows = |table: &Table| page.iter().any(|it| table.contains(&it.key));
-        if !passed.contains(&true) || shows(end) || above.is_some_and(shows) {
+        if goes_on || !passed.contains(&true) || shows(end) || above.is_some_and(shows) {
             return;
         }
         let end = std::mem::replace(end, Table::new(self.settings.remembered()));

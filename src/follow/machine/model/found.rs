@@ -369,7 +369,7 @@ fn a_late_record_that_a_poll_passed_over_is_delivered_by_a_sweep() {
 
 #[test]
 fn what_a_walk_to_the_end_passes_again_is_remembered_where_it_stands() {
-    use Event::{Burst, Change, Clamp, Delete, Empty, Expire, Grow, Insert, Nothing, Restore, Retire};
+    use Event::{Burst, Change, Clamp, Delete, Empty, Expire, Grow, Insert, Nothing, Restore, Retire, Short};
     let case = |records, page_size, events, steps| Case { records, page_size, side: Side::End, events, steps, ..QUIET };
     // It goes back to what it delivered before all that is remembered, and comes to that again.
     let mut events = vec![Nothing, Nothing, Burst(1), Nothing, Nothing, Nothing, Nothing, Nothing, Burst(10), Nothing];
@@ -382,6 +382,12 @@ fn what_a_walk_to_the_end_passes_again_is_remembered_where_it_stands() {
     let mut events = vec![Nothing, Grow(5), Grow(4), Clamp(6), Insert(12), Grow(1), Clamp(6), Grow(1), Grow(3)];
     events.extend([Grow(5), Insert(8), Nothing, Change(0), Insert(0), Delete(0, 2), Empty, Nothing, Retire(4)]);
     run(&case(13, 12, events, vec![Step::Poll, Step::FullScan])).unwrap();
+    // It begins again, and jumps over what it knows.
+    let mut events = vec![Burst(7), Clamp(6), Nothing, Nothing, Nothing, Nothing, Nothing, Nothing, Nothing, Nothing];
+    events.extend([Clamp(7), Nothing, Nothing, Grow(1), Delete(48, 3), Short, Clamp(2), Clamp(2), Nothing]);
+    events.extend([Retire(2), Empty]);
+    let steps = vec![Step::Kill(48, 0), Step::Poll, Step::Sweep, Step::Poll];
+    run(&Case { lookback: 20, ..case(50, 9, events, steps) }).unwrap();
     // Many of the last ones are gone.
     let mut events = vec![Change(0), Nothing, Restore(12), Nothing, Restore(15), Empty, Grow(5), Change(0), Grow(3)];
     events.extend([Restore(26), Burst(11), Change(0), Change(0), Change(0), Nothing, Delete(0, 4), Nothing, Nothing]);
