@@ -313,6 +313,16 @@ impl Position {
         }
     }
 
+    /// Notes a newer record. The first one of a listing of which nothing was delivered yet is its last one: a scan of
+    /// the listing would end there.
+    pub(crate) fn rise_from(&mut self, id: RecordKey, offset: u64) {
+        self.rise(&id);
+        if self.delivered == 0 {
+            self.delivered = 1;
+            self.advance(id, offset);
+        }
+    }
+
     /// Notes a delivered record that stands before all others that were seen.
     pub(crate) fn rise(&mut self, id: &RecordKey) {
         let head = self.head.get_or_insert_default();

@@ -309,7 +309,7 @@ impl<Q: Paginate> Pages<Q> {
             self.position.note_late(&id);
         }
         match delivery {
-            Delivery::Next(_) if up => self.position.rise(&id),
+            Delivery::Next(offset) if up => self.position.rise_from(id, offset),
             Delivery::Next(offset) => self.position.advance(id, offset),
             Delivery::Late | Delivery::Skip => {}
         }

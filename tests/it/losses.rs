@@ -169,3 +169,64 @@ async fn the_integration_logs_sorted_by_a_unique_key_are_complete_without_a_decl
         assert_eq!((missing, summary.verdict), (0, Verdict::Complete(Proof::Total)), "{summary:?}");
     }
 }
+
+#[tokio::test]
+async fn a_poller_of_a_log_that_was_empty_gets_each_newer_record_once() {
+    for page_size in [2, 3, 10, 100] {
+        for growth in [&[3, 0, 1, 0, 1][..], &[0, 0, 2, 0, 0, 5], &[250, 0, 1, 0, 3], &[1, 0, 0, 1, 1]] {
+            let world = FakeServer::new();
+            let listing = integration(&world).logs().list(()).page_size(page_size).stability(Stability::Stable);
+            let (mut cursor, mut next) = (listing.clone().collect().await.cursor.unwrap(), 1_u64);
+            for &grown in growth {
+                let expected: Vec<u64> = (next..next + grown).collect();
+                expected.iter().for_each(|id| _ = world.integration().add_raw(log_text(*id)));
+                next += grown;
+                let newer = listing.clone().newer_than(cursor).collect().await;
+                let ids: Vec<u64> = newer.items.iter().map(|it| it.id.to_string().parse().unwrap()).collect();
+                assert_eq!(ids, expected, "{page_size} {growth:?}: {}", newer.summary.verdict);
+                cursor = newer.cursor.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_poller_of_a_log_that_was_empty_goes_on_where_its_newest_record_is_gone() {
+    for order in [Stability::Stable, Stability::Unstable] {
+        let world = FakeServer::new();
+        let listing = integration(&world).logs().list(()).stability(order);
+        let mut cursor = listing.clone().collect().await.cursor.unwrap();
+        for (grown, removes) in [(5, false), (1, false), (2, true)] {
+            if removes {
+                world.integration().remove(0).unwrap();
+            }
+            world.integration().add_samples(grown);
+            let newer = listing.clone().newer_than(cursor).collect().await;
+            assert_eq!(newer.items.len(), grown, "{order:?}: {}", newer.summary.verdict);
+            cursor = newer.cursor.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scan_of_a_log_that_loses_an_old_record_for_each_new_one_ends() {
+    for (records, page_size, every) in [(230, 100, 2), (1_000, 100, 2), (230, 50, 3), (230, 10, 2), (230, 50, 1)] {
+        let world = fake_with_logs(records);
+        let query = LogsQuery::new().order(SortOrder::Asc);
+        let listing = integration(&world).logs().list(query).page_size(page_size).stability(Stability::Stable);
+        let at_rest = listing.clone().collect().await.summary.requests;
+        let mut turn = 0;
+        world.before_each(move |world| {
+            turn += 1;
+            if turn % every == 0 {
+                world.integration().add_samples(1);
+                let last = world.integration().len() - 1;
+                world.integration().remove(last).unwrap();
+            }
+        });
+        let scan = listing.collect().await;
+        assert!(scan.error.is_none(), "{records} {page_size} {every}: {:?}", scan.summary);
+        let extra = scan.summary.requests.saturating_sub(at_rest);
+        assert!(extra <= 15, "{records} {page_size} {every}: {extra} more: {:?}", scan.summary);
+    }
+}

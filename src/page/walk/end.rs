@@ -107,8 +107,8 @@ impl Walk {
         let has_room = page.len() < self.largest_page.min(self.plan.limit as usize) && !has_more;
         let is_short = self.has_room(page) && view.ends_new && !has_more && !view.singles;
         let is_due = self.chase.are_all_alike(page.len(), is_short);
-        let is_steady = !self.counters.shifted && !view.singles;
-        let outrun = self.chase.outrun(&self.plan, self.counters.seen).filter(|_| is_steady);
+        let outrun = self.chase.outrun(&self.plan, self.counters.seen, self.counters.shifted);
+        let outrun = outrun.filter(|_| !view.singles);
         let next = match self.chase.note(view.offset, page, has_room, view.ends_new) {
             Next::GoOn if is_due => self.chase.try_again(view.offset, page),
             next => next,

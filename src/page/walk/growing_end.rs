@@ -7,7 +7,7 @@
 
 use crate::page::summary::End;
 use crate::page::walk::plan::Plan;
-use crate::page::{Growth, RecordKey, TotalScope};
+use crate::page::{Growth, RecordKey, Stability, TotalScope};
 
 /// How many pages in a row must bring records and have room for more before a page is requested again.
 const SUSPICIOUS: u32 = 3;
@@ -21,6 +21,10 @@ const CALM: u32 = 16;
 /// How many full pages beyond the first total are read, where the log grows faster than it is scanned; and, where new
 /// records may come elsewhere than at the end, how many pages together must come no closer to it.
 const PAGES_BEYOND: u64 = 8;
+
+/// How many requests are made once a scan has delivered more than the first total counted, where new records come at the
+/// end alone.
+const REQUESTS_BEYOND: u32 = 12;
 
 /// How many full pages beyond the first total are read, and how many pages together must come no closer to the end,
 /// until a scan whose position shifts as well is given up.
@@ -50,6 +54,8 @@ pub(super) struct Chase {
     most_more: i64,
     few: Progress,
     many: Progress,
+    /// How many requests were made since the scan has delivered more than the first total counted.
+    beyond: u32,
     /// The total of the last response, if it may count the listing.
     counted: Option<u64>,
     /// By the total, the page that is requested again reached up to the end.
@@ -148,8 +154,9 @@ impl Chase {
         self.counted.is_some_and(|it| it > behind)
     }
 
-    /// Notes a request for up to `limit` records.
-    pub(super) fn note_request(&mut self, limit: u32) {
+    /// Notes a request for up to `limit` records, and how many were delivered before it.
+    pub(super) fn note_request(&mut self, limit: u32, delivered: u64) {
+        self.beyond += u32::from(self.totals.is_some_and(|(first, _)| delivered > first));
         self.most_more = self.most_more.saturating_add(2 * i64::from(limit));
     }
 
@@ -182,9 +189,13 @@ impl Chase {
     /// Returns whether the log grows faster than it is scanned, and the scan is well past the first total: the end to
     /// stop with. Where new records come at an end only, all that the first total counted was delivered. Elsewhere they
     /// may have pushed some of it down, so the scan goes on as long as it comes closer to the end.
-    pub(super) fn outrun(&self, plan: &Plan, delivered: u64) -> Option<End> {
+    pub(super) fn outrun(&self, plan: &Plan, delivered: u64, has_shifted: bool) -> Option<End> {
         let is_past = self.is_past(plan, delivered, PAGES_BEYOND);
+        let is_beyond = self.beyond >= REQUESTS_BEYOND && self.is_past(plan, delivered, 0);
         match plan.growth {
+            // Records that go at the head push none down.
+            Growth::AtEnd if plan.order == Stability::Stable => (is_past || is_beyond).then_some(End::Grew),
+            _ if has_shifted => None,
             Growth::AtEnd | Growth::OneEnd => is_past.then_some(End::Grew),
             _ => (is_past && self.few.is_none()).then_some(End::GrewUnproved),
         }
@@ -200,11 +211,12 @@ impl Chase {
         self.many.is_none() && !self.dubious
     }
 
-    /// Whether the total has risen, and the scan has delivered so many full pages more than it first counted.
+    /// Whether the scan has delivered so many full pages more than the total first counted. (The total itself needn't
+    /// have risen: as many records may go elsewhere.)
     fn is_past(&self, plan: &Plan, delivered: u64, pages: u64) -> bool {
         let totals = self.totals.filter(|_| !self.dubious && plan.total != TotalScope::Page);
         let beyond = pages * u64::from(plan.limit);
-        totals.is_some_and(|(first, last)| last > first && delivered >= first.saturating_add(beyond))
+        totals.is_some_and(|(first, _)| delivered >= first.saturating_add(beyond))
     }
 }
 
@@ -217,7 +229,7 @@ mod tests {
 
     /// Notes the total of a response to a request for ten records.
     fn note(chase: &mut Chase, total: Option<u64>, behind: u64, may_count: bool) {
-        chase.note_request(10);
+        chase.note_request(10, behind);
         chase.note_total(total, behind, may_count);
     }
 
@@ -325,16 +337,16 @@ mod tests {
         let outrun = |growth, total, totals: &[(u64, u64)], delivered| {
             let mut chase = Chase::default();
             totals.iter().for_each(|(total, behind)| note(&mut chase, Some(*total), *behind, true));
-            chase.outrun(&Plan { growth, total, ..plan(10) }, delivered)
+            chase.outrun(&Plan { growth, total, ..plan(10) }, delivered, false)
         };
         let listing = TotalScope::Listing;
         for growth in [Growth::AtEnd, Growth::OneEnd] {
             assert_eq!(outrun(growth, listing, &[(100, 10), (101, 20)], 180), Some(End::Grew));
+            // As many went at the head as came.
+            assert_eq!(outrun(growth, listing, &[(100, 10), (99, 20)], 180), Some(End::Grew));
             assert_eq!(outrun(growth, TotalScope::Unknown, &[(100, 10), (101, 20)], 180), Some(End::Grew));
             for (total, totals, delivered) in [
                 (listing, &[(100, 10), (101, 20)][..], 179),
-                (listing, &[(100, 10), (100, 20)], 180),
-                (listing, &[(100, 10), (99, 20)], 180),
                 (listing, &[], 1_000),
                 (TotalScope::Page, &[(100, 10), (101, 20)], 180),
                 // A total that was too small once counts something else.
@@ -342,6 +354,26 @@ mod tests {
             ] {
                 assert_eq!(outrun(growth, total, totals, delivered), None, "{totals:?} {delivered}");
             }
+        }
+    }
+
+    #[test]
+    fn a_scan_ends_twelve_requests_behind_the_first_total_where_records_come_at_the_end_alone() {
+        let outrun = |growth, order, requests: u64, has_shifted| {
+            let mut chase = Chase::default();
+            chase.note_total(Some(100), 10, true);
+            for _ in 0..requests {
+                // One more comes at the end, and one goes at the head.
+                chase.note_request(10, 101);
+                chase.note_total(Some(100), 100, true);
+            }
+            chase.outrun(&Plan { growth, order, ..plan(10) }, 101, has_shifted)
+        };
+        for has_shifted in [false, true] {
+            assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 11, has_shifted), None);
+            assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 12, has_shifted), Some(End::Grew));
+            assert_eq!(outrun(Growth::AtEnd, Stability::Unstable, 12, has_shifted), None);
+            assert_eq!(outrun(Growth::OneEnd, Stability::Stable, 12, has_shifted), None);
         }
     }
 
@@ -355,7 +387,7 @@ mod tests {
                     // As many came as were read, or at one turn fewer.
                     let by = if closer.is_some_and(|it| it <= turn) { 1 } else { 0 };
                     note(&mut chase, Some(100 + 10 * turn - by), 10 + 10 * turn, true);
-                    let end = chase.outrun(&Plan { growth, ..plan(10) }, 1_000);
+                    let end = chase.outrun(&Plan { growth, ..plan(10) }, 1_000, false);
                     assert_eq!(end, expected.filter(|_| turn == PAGES_BEYOND), "{growth:?} {closer:?} {turn}");
                 }
             }
@@ -371,7 +403,7 @@ mod tests {
             note(&mut chase, Some(1), 1, true);
             for delivered in 1..1_000 {
                 note(&mut chase, Some(1_000), delivered, true);
-                assert_eq!(chase.outrun(&plan, delivered), None);
+                assert_eq!(chase.outrun(&plan, delivered, false), None);
                 assert!(!chase.is_in_vain(&plan, delivered));
             }
         }
@@ -387,7 +419,7 @@ mod tests {
                 note(&mut chase, Some(total(page)), 9 * page + 10, true);
                 if page > 64 {
                     assert!(!chase.is_in_vain(&plan, 9 * page + 10), "{page}");
-                    assert_eq!(chase.outrun(&plan, 9 * page + 10), None, "{page}");
+                    assert_eq!(chase.outrun(&plan, 9 * page + 10, false), None, "{page}");
                 }
             }
         }

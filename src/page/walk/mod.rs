@@ -388,7 +388,7 @@ impl Walk {
     /// Takes the page for [`window`](Self::window), and returns what to do with each of its records.
     pub(crate) fn observe(&mut self, page: &[RecordKey], total: Option<u64>) -> Vec<Delivery> {
         self.counters.note_response();
-        self.chase.note_request(self.plan.limit);
+        self.chase.note_request(self.plan.limit, self.counters.seen);
         self.counters.note_total(self.plan.total, total, page.len());
         self.largest_page = self.largest_page.max(page.len());
         let full = page.len() as u64 >= u64::from(self.plan.limit)
