@@ -202,13 +202,7 @@ impl Machine {
                 position.begin_again();
             }
         }
-        let has_ended = matches!(walk.end(), Some(End::Proved));
-        let found = self.go_along(walk, tail, page, &deliveries);
-        if has_ended {
-            let is_stable = self.is_stable();
-            self.state.end_with(page, offset, is_stable);
-        }
-        found
+        self.go_along(walk, tail, page, &deliveries)
     }
 
     /// Takes a page of a walk to the end that grows.
@@ -242,10 +236,12 @@ impl Machine {
             tail.below = Some((tail.below.map_or(first, |(first, _)| first), last));
         }
         self.rejoin(&walk, &mut tail, page);
-        self.lower_gone(&walk, &tail, page);
         self.advance_position(&walk, page, deliveries);
         if self.state.before.is_none() {
             self.decide_by(Side::End, page, &seen);
+        }
+        if matches!(walk.end(), Some(End::Proved)) {
+            self.end_at_last(&tail, page);
         }
         self.go_on_or_end(walk, tail, page);
         seen.found
@@ -309,11 +305,22 @@ impl Machine {
         *end = join(&before, end);
     }
 
+    /// The page ends with the last record of the listing.
+    fn end_at_last(&mut self, tail: &Tail, page: &[Sighting]) {
+        let is_stable = self.is_stable();
+        if let Some(offset) = tail.offset {
+            // (By the table as it is before the others are lowered in it.)
+            self.state.end_with(page, offset, is_stable);
+        }
+        if is_stable {
+            self.lower_gone(tail, page);
+        }
+    }
+
     /// Where records keep their order, those that are remembered as newer than the last one of the listing are gone.
     /// What the walk delivered stands above them: otherwise it would be forgotten before they are.
-    fn lower_gone(&mut self, walk: &Walk, tail: &Tail, page: &[Sighting]) {
-        let is_end = self.is_stable() && matches!(walk.end(), Some(End::Proved));
-        let (Some(end), Some(last), true) = (&mut self.state.end, page.last(), is_end) else { return };
+    fn lower_gone(&mut self, tail: &Tail, page: &[Sighting]) {
+        let (Some(end), Some(last)) = (&mut self.state.end, page.last()) else { return };
         if let Some(gone) = end.index(&last.key) {
             // (If the first one has been forgotten, all others are of this walk.)
             let lowest = end.len() - 1;

@@ -125,7 +125,7 @@ impl State {
         }
         let (index, before) = (end.index(last), known.last.as_ref().and_then(|it| end.index(it)));
         // Where records move, one of those before the position may have moved to the end.
-        let is_further_up = index.zip(before).map_or(is_stable, |(index, before)| index > before);
+        let is_further_up = is_stable || index.zip(before).is_some_and(|(index, before)| index > before);
         if is_further_up && known.go_back(last, offset) {
             return;
         }

@@ -31,6 +31,8 @@ pub(super) enum Event {
     Move(u8),
     /// Many of the newest are gone, as after a restore from a backup.
     Restore(u8),
+    /// New records have the ids of those that are gone.
+    Reuse,
     EmptyAll,
     /// From now on the server returns this many at most.
     Clamp(u8),
@@ -80,6 +82,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Unhide),
         1 => any::<u8>().prop_map(Event::Move),
         1 => (1..30u8).prop_map(Event::Restore),
+        1 => Just(Event::Reuse),
         1 => (2..9u8).prop_map(Event::Clamp),
         1 => Just(Event::Empty),
         1 => Just(Event::Short),

@@ -46,8 +46,8 @@ pub(super) struct Copy<'a> {
     copy: HashMap<i64, Copied>,
     /// The states that were delivered since the last gap.
     delivered: HashSet<u64>,
-    /// The records that came as new, one after another.
-    ordered: Vec<i64>,
+    /// The records that came as new, one after another, by their first states.
+    ordered: Vec<u64>,
     /// What was stored: the checkpoint, and the length of `applied`, in the same transaction.
     stored: Vec<(String, usize)>,
     kill_in: Option<(u8, u8)>,
@@ -253,9 +253,9 @@ impl<'a> Copy<'a> {
         if is_ordered
             && !self.may_move()
             && let Some(depth) = self.world.depth(id)
-            && let Some(other) = self.ordered.iter().find(|it| self.world.depth(**it).is_some_and(|it| it < depth))
+            && let Some(other) = self.ordered.iter().find(|it| self.world.depth_of(**it).is_some_and(|it| it < depth))
         {
-            self.fail(format!("{id} came behind {other}"));
+            self.fail(format!("{id} came behind that of state {other}"));
         }
         let (at, absent) = (self.world.requests, self.world.times_absent(id));
         self.apply(Applied::Upsert { id, state: record.digest, at, absent, is_ordered, is_by_scan });
@@ -286,8 +286,8 @@ impl<'a> Copy<'a> {
                 if !is_by_scan {
                     self.delivered.insert(state);
                 }
-                if is_ordered {
-                    self.ordered.push(id);
+                if let Some(row) = self.world.row(id).filter(|_| is_ordered) {
+                    self.ordered.push(row.first);
                 }
             }
             Applied::Remove(id) => _ = self.copy.remove(&id),

@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub(super) behind_at: u64,
     /// A page has shown it.
     is_shown: bool,
+    /// The number of its first state: another record may have had its id before.
+    pub(super) first: u64,
 }
 
 impl Row {
@@ -87,6 +89,7 @@ impl World {
             is_displaced: false,
             behind_at: 0,
             is_shown: false,
+            first: self.states,
         }
     }
 
@@ -147,6 +150,10 @@ impl World {
                     self.rows.insert(0, Row { is_displaced: true, ..row });
                 }
             }
+            Event::Reuse => {
+                let hidden = self.hidden.iter().map(|(_, row)| row);
+                self.next = self.rows.iter().chain(hidden).map(|it| it.id).max().unwrap_or_default();
+            }
             Event::EmptyAll => self.rows.clear(),
             Event::Clamp(size) => self.largest_page = Some(usize::from(size).max(2)),
             Event::Empty => self.is_empty_once = true,
@@ -198,6 +205,11 @@ impl World {
 
     pub(super) fn depth(&self, id: i64) -> Option<usize> {
         self.rows.iter().position(|it| it.id == id)
+    }
+
+    /// The depth of the record that began with this state.
+    pub(super) fn depth_of(&self, first: u64) -> Option<usize> {
+        self.rows.iter().position(|it| it.first == first)
     }
 
     /// How many records a page has at most.
