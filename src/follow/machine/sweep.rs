@@ -3,7 +3,7 @@
 //! A record is *gone* if a page shows both of its neighbours and not the record, in two sweeps in a row, and no page
 //! between showed it elsewhere. The first record of the listing and the last one are neighbours of nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::follow::gap::GapReason;
 use crate::follow::machine::compare::{Comparison, View};
@@ -63,6 +63,8 @@ pub(super) struct Sweep {
     leads_unknown: bool,
     /// Up to which offset the listing was read.
     deepest: u64,
+    /// Where records move: those that it has read, in order.
+    order: Vec<u64>,
 }
 
 impl Sweep {
@@ -110,6 +112,7 @@ impl Machine {
             is_from_first: start == 0,
             leads_unknown: false,
             deepest: 0,
+            order: Vec::new(),
         }
     }
 
@@ -186,6 +189,9 @@ impl Machine {
     fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], seen: &Comparison) -> Vec<Found> {
         let side = sweep.side;
         sweep.deepest = sweep.deepest.max(offset.saturating_add(page.len() as u64));
+        if !self.is_stable() && !sweep.walk.is_lost() {
+            sweep.order.extend(page.iter().map(|it| it.key.fingerprint()));
+        }
         let is_end = sweep.walk.end().is_some();
         self.note_absent(side, page, offset == 0, is_end);
         if !seen.unresolved.is_empty() && seen.is_replaced() {
@@ -227,7 +233,7 @@ impl Machine {
     }
 
     fn end_sweep(&mut self, sweep: Sweep) {
-        let number = self.sweeps;
+        self.order_as_seen(&sweep);
         if sweep.round == 0 {
             self.count_absences();
         }
@@ -249,6 +255,17 @@ impl Machine {
             self.task = Some(Task::Poll(0));
         } else {
             self.finish(false);
+        }
+    }
+
+    /// Where records move, those that the sweep has read stand in its order now. The others keep their places.
+    fn order_as_seen(&mut self, sweep: &Sweep) {
+        let mut ranks = HashMap::new();
+        for (rank, key) in sweep.order.iter().enumerate() {
+            ranks.entry(*key).or_insert(if sweep.side == Side::Head { rank } else { usize::MAX - rank });
+        }
+        if let Some(table) = self.state.table(sweep.side) {
+            table.sort_by_rank(|it| ranks.get(&it.key.fingerprint()).copied());
         }
     }
 

@@ -176,6 +176,24 @@ impl Table {
         }
     }
 
+    /// Puts the records that have a rank in its order, each where another of them was.
+    pub(crate) fn sort_by_rank(&mut self, rank: impl Fn(&Entry) -> Option<usize>) {
+        let ranks: Vec<_> = self.entries.iter().map(rank).collect();
+        let places: Vec<_> = (0..ranks.len()).filter(|it| ranks[*it].is_some()).collect();
+        let mut sorted = places.clone();
+        sorted.sort_by_key(|it| ranks[*it]);
+        if sorted == places {
+            return;
+        }
+        let entries: Vec<_> = sorted.iter().filter_map(|it| self.entries.get(*it).cloned()).collect();
+        for (place, entry) in places.into_iter().zip(entries) {
+            if let Some(old) = self.entries.get_mut(place) {
+                *old = entry;
+            }
+        }
+        self.number_again();
+    }
+
     pub(crate) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
         let entry = self.entries.remove(self.index(key)?);
         self.numbers.remove(key);

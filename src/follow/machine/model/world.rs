@@ -79,14 +79,15 @@ impl World {
     fn fresh(&mut self) -> Row {
         self.next += 1;
         self.states += 1;
-        self.ids.insert(self.next);
+        // With an id that another record had, it is a record that came back.
+        let is_again = !self.ids.insert(self.next);
         Row {
             id: self.next,
             state: self.states,
             is_final: false,
             time: time(self.next),
             is_initial: false,
-            is_displaced: false,
+            is_displaced: is_again,
             behind_at: 0,
             is_shown: false,
             first: self.states,
@@ -110,7 +111,7 @@ impl World {
                 let at = if position >= LOWEST { length } else { at(position) };
                 let near = self.rows.get(at).or(self.rows.last()).map(|it| it.time);
                 let row = self.fresh();
-                let row = Row { is_displaced: at > 0, time: near.unwrap_or(row.time), ..row };
+                let row = Row { is_displaced: row.is_displaced || at > 0, time: near.unwrap_or(row.time), ..row };
                 self.rows.insert(at, row);
             }
             Event::Change(position) | Event::Finish(position) => {
