@@ -63,8 +63,10 @@ pub(super) struct Sweep {
     leads_unknown: bool,
     /// Up to which offset the listing was read.
     deepest: u64,
-    /// Where records move: those that it has read, in order.
-    order: Vec<u64>,
+    /// Where records move: those that it has read, in order. `None` once it has gone back.
+    order: Option<Vec<u64>>,
+    /// Where the last page began.
+    offset: u64,
 }
 
 impl Sweep {
@@ -112,7 +114,8 @@ impl Machine {
             is_from_first: start == 0,
             leads_unknown: false,
             deepest: 0,
-            order: Vec::new(),
+            order: (!self.is_stable()).then(Vec::new),
+            offset: 0,
         }
     }
 
@@ -189,9 +192,7 @@ impl Machine {
     fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], seen: &Comparison) -> Vec<Found> {
         let side = sweep.side;
         sweep.deepest = sweep.deepest.max(offset.saturating_add(page.len() as u64));
-        if !self.is_stable() && !sweep.walk.is_lost() {
-            sweep.order.extend(page.iter().map(|it| it.key.fingerprint()));
-        }
+        sweep.note_order(offset, page);
         let is_end = sweep.walk.end().is_some();
         self.note_absent(side, page, offset == 0, is_end);
         if !seen.unresolved.is_empty() && seen.is_replaced() {
@@ -260,8 +261,9 @@ impl Machine {
 
     /// Where records move, those that the sweep has read stand in its order now. The others keep their places.
     fn order_as_seen(&mut self, sweep: &Sweep) {
+        let Some(order) = &sweep.order else { return };
         let mut ranks = HashMap::new();
-        for (rank, key) in sweep.order.iter().enumerate() {
+        for (rank, key) in order.iter().enumerate() {
             ranks.entry(*key).or_insert(if sweep.side == Side::Head { rank } else { usize::MAX - rank });
         }
         if let Some(table) = self.state.table(sweep.side) {
@@ -408,6 +410,14 @@ impl Sweep {
         }
         let lowest = page.iter().map(|it| &it.key).rfind(|it| table.contains(it));
         self.lowest = lowest.cloned().or(self.lowest.take());
+    }
+
+    fn note_order(&mut self, offset: u64, page: &[Sighting]) {
+        let is_on = offset >= std::mem::replace(&mut self.offset, offset) && !self.walk.is_lost();
+        self.order = self.order.take().filter(|_| is_on);
+        if let Some(order) = &mut self.order {
+            order.extend(page.iter().map(|it| it.key.fingerprint()));
+        }
     }
 
     /// The walk begins again at the head: what it has passed stands below what it comes to now.

@@ -489,20 +489,3 @@ fn what_a_first_scan_delivers_late_is_repeated_by_no_restart() {
     steps.extend([Step::Poll, Step::Poll, Step::Poll, Step::Kill(69, 167), Step::FullScan]);
     run(&Case { records: 64, page_size: 4, events, steps, ..QUIET }).unwrap();
 }
-
-#[test]
-fn a_record_that_comes_with_the_id_of_the_last_one_that_is_gone_is_delivered() {
-    use Event::{Grow, Nothing, Restore, Reuse};
-    for side in [Side::Head, Side::End] {
-        // Before it is reported as removed, and after that.
-        for (count, requests) in [(1, 3), (1, 30), (5, 30), (12, 30)] {
-            let mut events = vec![Nothing; 12];
-            events.push(Restore(count));
-            events.extend(vec![Nothing; requests]);
-            events.extend([Reuse, Grow(1), Nothing, Nothing, Grow(5)]);
-            let mut steps = vec![Step::Poll, Step::Poll, Step::Sweep];
-            steps.extend([Step::Poll, Step::Sweep].repeat(12));
-            run(&Case { records: 40, page_size: 8, lookback: 20, side, events, steps, ..QUIET }).unwrap();
-        }
-    }
-}
