@@ -198,9 +198,9 @@ async fn a_poller_of_a_log_that_was_empty_goes_on_where_its_newest_record_is_gon
         let mut cursor = listing.clone().collect().await.cursor.unwrap();
         for (grown, removes) in [(5, false), (1, false), (2, true)] {
             if removes {
-                world.integration().remove(0).unwrap();
+                world.integration().log().remove(0).unwrap();
             }
-            world.integration().add_samples(grown);
+            world.integration().add_sample_logs(grown);
             let newer = listing.clone().newer_than(cursor).collect().await;
             assert_eq!(newer.items.len(), grown, "{order:?}: {}", newer.summary.verdict);
             cursor = newer.cursor.unwrap();
@@ -219,9 +219,9 @@ async fn a_scan_of_a_log_that_loses_an_old_record_for_each_new_one_ends() {
         world.before_each(move |world| {
             turn += 1;
             if turn % every == 0 {
-                world.integration().add_samples(1);
-                let last = world.integration().len() - 1;
-                world.integration().remove(last).unwrap();
+                world.integration().add_sample_logs(1);
+                let last = world.integration().log().len() - 1;
+                world.integration().log().remove(last).unwrap();
             }
         });
         let scan = listing.collect().await;

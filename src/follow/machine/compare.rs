@@ -41,6 +41,12 @@ impl Comparison {
         !self.any_same && self.changed >= REPLACED && self.any_final
     }
 
+    /// Notes a record that was taken in below remembered ones which the page doesn't show.
+    fn note_below(&mut self, key: &RecordKey) {
+        let first = self.below.take().map_or_else(|| key.clone(), |(first, _)| first);
+        self.below = Some((first, key.clone()));
+    }
+
     /// Whether all unresolved records stand on the old side of the lowest known one.
     pub(super) fn ends_unknown(&self, side: Side) -> bool {
         let Some((lowest, _)) = &self.lowest else { return false };
@@ -109,7 +115,7 @@ impl<'a> View<'a> {
         Self { above, is_sweep: true, ..self }
     }
 
-    pub(super) fn from_oldest(self, is_oldest: bool) -> Self {
+    pub(super) fn at_oldest(self, is_oldest: bool) -> Self {
         Self { is_oldest, ..self }
     }
 
@@ -264,8 +270,7 @@ impl Machine {
             None => 0,
         };
         if above.is_none() && at > 0 {
-            let first = seen.below.take().map_or_else(|| record.key.clone(), |(first, _)| first);
-            seen.below = Some((first, record.key.clone()));
+            seen.note_below(&record.key);
         }
         // While both ends are followed, the other one may know it.
         let sweeps = self.sweeps;

@@ -139,7 +139,7 @@ impl Machine {
         let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
         let above = sweep.lowest.as_ref().filter(|_| sweep.side == Side::Head);
         let is_oldest = sweep.side == Side::End && offset == 0;
-        let seen = self.compare(View::new(sweep.side, page).forced(&forced).of_sweep(above).from_oldest(is_oldest));
+        let seen = self.compare(View::new(sweep.side, page).forced(&forced).of_sweep(above).at_oldest(is_oldest));
         if follows_known && !seen.unresolved.is_empty() {
             // The walk lost its position, and has passed these: a poll reads them.
             self.finish(true);
@@ -216,9 +216,7 @@ impl Machine {
         let oldest = self.state.table_of(side).and_then(|it| it.iter().next_back()).map(|it| &it.key);
         sweep.bottom = page.last().map(|it| &it.key).filter(|it| oldest == Some(it)).map(RecordKey::fingerprint);
         // Below the oldest remembered record is old ground. (Records that are gone take up entries of the table.)
-        // Where records move, those that it hasn't seen may stand below.
-        let is_whole = |it: &Table| it.is_full() && (self.is_stable() || it.iter().all(|it| it.seen == self.sweeps));
-        let is_bottom = is_at_bottom && self.state.table_of(side).is_some_and(is_whole);
+        let is_bottom = is_at_bottom && self.has_seen_all(side);
         let is_open = !sweep.passed.is_empty();
         let depth = self.settings.remembered() as u64;
         let two_pages = 2 * u64::from(self.settings.plan.limit);
@@ -365,6 +363,12 @@ impl Machine {
                 entry.absent = number;
             }
         }
+    }
+
+    /// Whether the sweep has seen all that it may find. Where records move, those that it hasn't seen may stand below.
+    fn has_seen_all(&self, side: Side) -> bool {
+        let has_seen = |it: &Table| self.is_stable() || it.iter().all(|it| it.seen == self.sweeps);
+        self.state.table_of(side).is_some_and(|it| it.is_full() && has_seen(it))
     }
 
     /// Whether nothing below this page can change: every remembered record there is final, and several sweeps found it

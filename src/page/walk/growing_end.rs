@@ -22,9 +22,9 @@ const CALM: u32 = 16;
 /// records may come elsewhere than at the end, how many pages together must come no closer to it.
 const PAGES_BEYOND: u64 = 8;
 
-/// How many requests are made once a scan has delivered more than the first total counted, where new records come at the
-/// end alone.
-const REQUESTS_BEYOND: u32 = 12;
+/// How many requests are made once a scan has delivered more than the first total counted, where new records come at
+/// the end alone.
+const REQUESTS_BEYOND: u32 = 8;
 
 /// How many full pages beyond the first total are read, and how many pages together must come no closer to the end,
 /// until a scan whose position shifts as well is given up.
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_ends_twelve_requests_behind_the_first_total_where_records_come_at_the_end_alone() {
+    fn a_scan_ends_eight_requests_behind_the_first_total_where_records_come_at_the_end_alone() {
         let outrun = |growth, order, requests: u64, has_shifted| {
             let mut chase = Chase::default();
             chase.note_total(Some(100), 10, true);
@@ -370,10 +370,10 @@ mod tests {
             chase.outrun(&Plan { growth, order, ..plan(10) }, 101, has_shifted)
         };
         for has_shifted in [false, true] {
-            assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 11, has_shifted), None);
-            assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 12, has_shifted), Some(End::Grew));
-            assert_eq!(outrun(Growth::AtEnd, Stability::Unstable, 12, has_shifted), None);
-            assert_eq!(outrun(Growth::OneEnd, Stability::Stable, 12, has_shifted), None);
+            assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 7, has_shifted), None);
+            assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 8, has_shifted), Some(End::Grew));
+            assert_eq!(outrun(Growth::AtEnd, Stability::Unstable, 8, has_shifted), None);
+            assert_eq!(outrun(Growth::OneEnd, Stability::Stable, 8, has_shifted), None);
         }
     }
 

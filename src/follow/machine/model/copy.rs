@@ -62,6 +62,8 @@ pub(super) struct Copy<'a> {
     has_gone_below: bool,
     /// How many records were removed since the last sweep began.
     removed: usize,
+    /// The request at which it last lost its hold.
+    gap_at: u64,
     trouble: Option<String>,
     /// The log has what is remembered, too.
     is_verbose: bool,
@@ -87,6 +89,7 @@ impl<'a> Copy<'a> {
             old_ground: HashSet::new(),
             has_gone_below: false,
             removed: 0,
+            gap_at: 0,
             trouble: None,
             is_verbose: std::env::var_os("MODEL_CASE").is_some(),
             log: Vec::new(),
@@ -292,6 +295,7 @@ impl<'a> Copy<'a> {
             }
             Applied::Remove(id) => _ = self.copy.remove(&id),
             Applied::Gap(ref kept) => {
+                self.gap_at = self.world.requests;
                 self.delivered.retain(|it| kept.contains(it));
                 self.ordered.clear();
             }
@@ -379,7 +383,8 @@ impl<'a> Copy<'a> {
         let lookback = self.case.lookback();
         let is_decided = self.machine.side().is_some();
         let shows = self.shows_what_stands_beside();
-        let Self { world, copy, case, old_ground, .. } = self;
+        let Self { world, copy, case, old_ground, gap_at, .. } = self;
+        let gap_at = *gap_at;
         for (depth, row) in world.rows.iter().enumerate() {
             let is_asked_for = match case.begin() {
                 Begin::Beginning => true,
@@ -387,7 +392,10 @@ impl<'a> Copy<'a> {
                 // Where records move, times don't show where to begin.
                 Begin::Since(since) => row.time > since && !(row.is_initial && world.has_moved),
             };
-            let copied = copy.get(&row.id);
+            // (Another record may have had its id.)
+            let copied = copy.get(&row.id).filter(|it| it.state >= row.first);
+            // Of what wasn't asked for, no change is known that came before the follower began again.
+            let copied = copied.filter(|it| is_asked_for || it.at >= gap_at);
             // What moved may hide what it passed, and an end that isn't known yet what comes late.
             let is_in_lookback = depth < lookback && row.behind_at == 0;
             let is_found = !(row.is_displaced || world.has_moved)
