@@ -210,7 +210,9 @@ async fn a_poller_of_a_log_that_was_empty_goes_on_where_its_newest_record_is_gon
 
 #[tokio::test]
 async fn a_scan_of_a_log_that_loses_an_old_record_for_each_new_one_ends() {
-    for (records, page_size, every) in [(230, 100, 2), (1_000, 100, 2), (230, 50, 3), (230, 10, 2), (230, 50, 1)] {
+    for (records, page_size, every, most) in
+        [(230, 100, 2, 15), (1_000, 100, 2, 15), (230, 50, 3, 15), (230, 10, 2, 25), (230, 50, 1, 15)]
+    {
         let world = fake_with_logs(records);
         let query = LogsQuery::new().order(SortOrder::Asc);
         let listing = integration(&world).logs().list(query).page_size(page_size).stability(Stability::Stable);
@@ -227,6 +229,6 @@ async fn a_scan_of_a_log_that_loses_an_old_record_for_each_new_one_ends() {
         let scan = listing.collect().await;
         assert!(scan.error.is_none(), "{records} {page_size} {every}: {:?}", scan.summary);
         let extra = scan.summary.requests.saturating_sub(at_rest);
-        assert!(extra <= 15, "{records} {page_size} {every}: {extra} more: {:?}", scan.summary);
+        assert!(extra <= most, "{records} {page_size} {every}: {extra} more: {:?}", scan.summary);
     }
 }

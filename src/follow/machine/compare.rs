@@ -272,11 +272,7 @@ impl Machine {
         if above.is_none() && at > 0 {
             seen.note_below(&record.key);
         }
-        // While both ends are followed, the other one may know it.
-        let sweeps = self.sweeps;
-        let other = if view.side == Side::Head { &mut self.state.end } else { &mut self.state.head };
-        let elsewhere = other.as_mut().and_then(|it| it.get_mut(it.index(&record.key)?));
-        let elsewhere = elsewhere.map(|it| (it.digest, it.note(record, sweeps)).0);
+        let elsewhere = self.note_elsewhere(view.side, record);
         let earlier = self.before(view.side).and_then(|it| it.get(it.index(&record.key)?)).map(|it| it.digest);
         let before = earlier.or(elsewhere);
         self.take_in(view.side, at, record);
@@ -293,6 +289,16 @@ impl Machine {
         }
         below.neighbour = Some(record.key.clone());
         below.anchor = Some(record.key.clone());
+    }
+
+    /// While both ends are followed, the other one may know a record: returns its digest there, and notes it as it is.
+    fn note_elsewhere(&mut self, side: Side, record: &Sighting) -> Option<u64> {
+        let sweeps = self.sweeps;
+        let other = if side == Side::Head { &mut self.state.end } else { &mut self.state.head };
+        let entry = other.as_mut().and_then(|it| it.get_mut(it.index(&record.key)?))?;
+        let digest = entry.digest;
+        entry.note(record, sweeps);
+        Some(digest)
     }
 
     /// While both ends are followed, remembers a record beside its neighbours at the other end, too.

@@ -321,7 +321,7 @@ impl Machine {
     /// What the walk delivered stands above them: otherwise it would be forgotten before they are.
     fn lower_gone(&mut self, tail: &Tail, page: &[Sighting]) {
         let (Some(end), Some(last)) = (&mut self.state.end, page.last()) else { return };
-        if let Some(gone) = end.index(&last.key) {
+        if let Some(gone) = end.index(&last.key).filter(|it| *it > 0) {
             // (If the first one has been forgotten, all others are of this walk.)
             let lowest = end.len() - 1;
             let first = tail.below.as_ref().map(|(first, _)| end.index(first).unwrap_or(lowest));

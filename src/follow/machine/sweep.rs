@@ -191,8 +191,7 @@ impl Machine {
     /// Decides whether the sweep goes on. Returns the late records that stand below the oldest remembered one.
     fn go_down(&mut self, mut sweep: Box<Sweep>, offset: u64, page: &[Sighting], seen: &Comparison) -> Vec<Found> {
         let side = sweep.side;
-        sweep.deepest = sweep.deepest.max(offset.saturating_add(page.len() as u64));
-        sweep.note_order(offset, page);
+        sweep.note_page(offset, page);
         let is_end = sweep.walk.end().is_some();
         self.note_absent(side, page, offset == 0, is_end);
         if !seen.unresolved.is_empty() && seen.is_replaced() {
@@ -416,7 +415,9 @@ impl Sweep {
         self.lowest = lowest.cloned().or(self.lowest.take());
     }
 
-    fn note_order(&mut self, offset: u64, page: &[Sighting]) {
+    /// Notes how far it has read, and in which order.
+    fn note_page(&mut self, offset: u64, page: &[Sighting]) {
+        self.deepest = self.deepest.max(offset.saturating_add(page.len() as u64));
         let is_on = offset >= std::mem::replace(&mut self.offset, offset) && !self.walk.is_lost();
         self.order = self.order.take().filter(|_| is_on);
         if let Some(order) = &mut self.order {
