@@ -395,7 +395,7 @@ impl<'a> Copy<'a> {
             // (Another record may have had its id.)
             let copied = copy.get(&row.id).filter(|it| it.state >= row.first);
             // Of what wasn't asked for, no change is known that came before the follower began again.
-            let copied = copied.filter(|it| is_asked_for || it.at >= gap_at);
+            let began_again = !is_asked_for && copied.map_or(0, |it| it.at) < gap_at;
             // What moved may hide what it passed, and an end that isn't known yet what comes late.
             let is_in_lookback = depth < lookback && row.behind_at == 0;
             let is_found = !(row.is_displaced || world.has_moved)
@@ -407,7 +407,8 @@ impl<'a> Copy<'a> {
             let has_changed = case.begin() == Begin::Latest && row.state > world.first_state;
             let is_stale =
                 copied.map(|it| it.state) != Some(row.state) && (is_asked_for || has_changed || copied.is_some());
-            let was_behind = row.behind_at > copied.map_or(0, |it| it.at) || old_ground.contains(&row.id);
+            let was_behind =
+                row.behind_at > copied.map_or(0, |it| it.at) || old_ground.contains(&row.id) || began_again;
             if depth < lookback && !was_behind && is_stale && (is_found || copied.is_some()) {
                 return Err(format!("{} is stale, at {depth}", row.id));
             }
