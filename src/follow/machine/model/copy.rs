@@ -20,12 +20,17 @@ enum Applied {
         state: u64,
         at: u64,
         absent: u64,
-        is_ordered: bool,
+        /// It came as new, and began with this state.
+        ordered: Option<u64>,
         is_by_scan: bool,
     },
     Remove(i64),
-    /// The follower lost its hold: what was delivered before may come again, but for these states that it remembers.
-    Gap(Vec<u64>),
+    /// The follower lost its hold at this request: what was delivered before may come again, but for these states that
+    /// it remembers.
+    Gap {
+        kept: Vec<u64>,
+        at: u64,
+    },
 }
 
 /// A record of the copy.
@@ -194,17 +199,13 @@ impl<'a> Copy<'a> {
         // Up to so many records, it remembers all of them, also when it is killed.
         let is_forgotten = self.is_lost && self.copy.len() > self.case.settings().remembered();
         if is_gap || starts_over || is_forgotten {
-            self.apply(Applied::Gap(self.remembered_before()));
+            self.apply(Applied::Gap { kept: self.remembered_before(), at: self.world.requests });
         }
         self.has_begun |= !found.is_empty();
         for found in &found {
             self.deliver(&page[found.index], found.kind, is_ordered);
         }
         self.store();
-    }
-
-    fn came_late(&self, id: i64) -> bool {
-        self.world.rows.iter().any(|it| it.id == id && it.is_displaced)
     }
 
     /// Notes the records of a page that stand below this depth.
@@ -248,7 +249,8 @@ impl<'a> Copy<'a> {
         let id: i64 = record.key.to_string().parse().unwrap();
         // A full scan delivers what isn't remembered, changed or not.
         let is_by_scan = kind == Kind::Updated && self.is_full_scan;
-        let is_again = self.delivered.contains(&record.digest) && !(self.has_gone_below && self.came_late(id));
+        let came_late = self.world.row(id).is_some_and(|it| it.is_displaced);
+        let is_again = self.delivered.contains(&record.digest) && !(self.has_gone_below && came_late);
         if is_again && !self.may_move() && !is_by_scan {
             self.fail(format!("{id} was delivered again as {kind:?}"));
         }
@@ -260,8 +262,9 @@ impl<'a> Copy<'a> {
         {
             self.fail(format!("{id} came behind that of state {other}"));
         }
+        let ordered = self.world.row(id).filter(|_| is_ordered).map(|it| it.first);
         let (at, absent) = (self.world.requests, self.world.times_absent(id));
-        self.apply(Applied::Upsert { id, state: record.digest, at, absent, is_ordered, is_by_scan });
+        self.apply(Applied::Upsert { id, state: record.digest, at, absent, ordered, is_by_scan });
     }
 
     fn remove(&mut self, id: i64) {
@@ -284,18 +287,16 @@ impl<'a> Copy<'a> {
 
     fn note(&mut self, change: &Applied) {
         match *change {
-            Applied::Upsert { id, state, at, absent, is_ordered, is_by_scan } => {
+            Applied::Upsert { id, state, at, absent, ordered, is_by_scan } => {
                 self.copy.insert(id, Copied { state, at, absent });
                 if !is_by_scan {
                     self.delivered.insert(state);
                 }
-                if let Some(row) = self.world.row(id).filter(|_| is_ordered) {
-                    self.ordered.push(row.first);
-                }
+                self.ordered.extend(ordered);
             }
             Applied::Remove(id) => _ = self.copy.remove(&id),
-            Applied::Gap(ref kept) => {
-                self.gap_at = self.world.requests;
+            Applied::Gap { ref kept, at } => {
+                self.gap_at = at;
                 self.delivered.retain(|it| kept.contains(it));
                 self.ordered.clear();
             }
@@ -329,6 +330,7 @@ impl<'a> Copy<'a> {
         self.copy.clear();
         self.delivered.clear();
         self.ordered.clear();
+        self.gap_at = 0;
         applied.into_iter().for_each(|it| self.apply(it));
         self.has_begun = self.machine.state().phase == Phase::Scanning;
     }
