@@ -360,17 +360,9 @@ impl Machine {
 
     /// Notes a known record as it is now. Returns whether it has changed.
     fn refresh_entry(&mut self, side: Side, at: usize, record: &Sighting) -> bool {
-        let (sweeps, mut changed) = (self.sweeps, false);
-        let other = if side == Side::Head { &mut self.state.end } else { &mut self.state.head };
-        // While both ends are followed, a short listing is in both tables.
-        let elsewhere = other.as_mut().and_then(|it| it.index(&record.key).and_then(|at| it.get_mut(at)));
-        if let Some(entry) = elsewhere {
-            entry.note(record, sweeps);
-        }
-        if let Some(entry) = self.state.table(side).and_then(|it| it.get_mut(at)) {
-            changed = entry.note(record, sweeps);
-        }
-        changed
+        self.note_elsewhere(side, record);
+        let sweeps = self.sweeps;
+        self.state.table(side).and_then(|it| it.get_mut(at)).is_some_and(|it| it.note(record, sweeps))
     }
 
     /// The oldest known record of a page that certainly stands where it was. Where records move, it needs a known

@@ -134,7 +134,7 @@ enum Task {
     Refresh(Box<Refresh>),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Tail {
     /// Nothing is delivered: the follower begins at the newest record.
     silent: bool,

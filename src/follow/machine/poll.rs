@@ -142,12 +142,12 @@ impl Machine {
         let (sweeps, is_stable) = (self.sweeps, self.is_stable());
         let Some(table) = self.state.head.as_mut().filter(|_| !is_stable) else { return };
         let Some(index) = known.and_then(|it| table.index(&it)) else { return };
-        let is_unseen = |it: &&Entry| it.seen != sweeps && it.absent != sweeps;
-        let gone: Vec<_> = table.iter().skip(index + 1).filter(is_unseen).map(|it| it.key.clone()).collect();
-        for key in &gone {
-            table.remove(key);
+        let is_left = |(at, it): &(usize, &Entry)| *at <= index || !it.is_out_of_sight(sweeps);
+        let left: Vec<_> = table.iter().enumerate().filter(is_left).map(|(_, it)| it.clone()).collect();
+        if left.len() < table.len() {
+            *table = Table::of(left, self.settings.remembered());
+            self.state.has_left = true;
         }
-        self.state.has_left |= !gone.is_empty();
     }
 
     /// No anchor was found below the head.
@@ -300,9 +300,9 @@ impl Machine {
             return;
         };
         self.state.is_below = false;
-        let delivered: Vec<_> = end.iter().take(joint).map(|it| it.key.clone()).collect();
-        tail.below = delivered.last().cloned().zip(delivered.first().cloned());
-        *end = join(&before, end);
+        let key = |index: usize| end.get(index).map(|it| it.key.clone());
+        tail.below = joint.checked_sub(1).and_then(key).zip(key(0));
+        *end = join(&before, end, self.settings.remembered());
     }
 
     /// The page ends with the last record of the listing.
@@ -379,7 +379,7 @@ impl Machine {
 
 /// What was remembered before a walk began again further up, and what it has seen since. What only one of them has
 /// stands between the records that both have; that of before above the other.
-fn join(before: &Table, since: &Table) -> Table {
+fn join(before: &Table, since: &Table, most: usize) -> Table {
     let (mut entries, mut alone, mut next) = (Vec::new(), Vec::new(), 0);
     let missing = |from, to| before.iter().take(to).skip(from).filter(|it| !since.contains(&it.key)).cloned();
     for entry in since.iter() {
@@ -394,5 +394,5 @@ fn join(before: &Table, since: &Table) -> Table {
     }
     entries.extend(missing(next, before.len()));
     entries.append(&mut alone);
-    Table::of(entries, before.most())
+    Table::of(entries, most)
 }

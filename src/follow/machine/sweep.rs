@@ -294,10 +294,8 @@ impl Machine {
     /// The oldest remembered record that the sweep saw where it was. Where records move, one of those below a record
     /// that it neither saw nor missed may have moved up.
     fn last_seen(&self, head: &Table) -> Option<usize> {
-        let is_seen = |it: &Entry| it.seen == self.sweeps;
-        let is_out_of_sight = |it: &Entry| !is_seen(it) && it.absent != self.sweeps;
-        let hidden = head.iter().position(is_out_of_sight).filter(|_| !self.is_stable());
-        let seen = head.rposition(is_seen)?;
+        let hidden = head.iter().position(|it| it.is_out_of_sight(self.sweeps)).filter(|_| !self.is_stable());
+        let seen = head.rposition(|it| it.seen == self.sweeps)?;
         hidden.map_or(Some(seen), |it| it.checked_sub(1)).map(|it| it.min(seen))
     }
 
@@ -364,10 +362,14 @@ impl Machine {
         }
     }
 
-    /// Whether the sweep has seen all that it may find. Where records move, those that it hasn't seen may stand below.
+    /// Whether the sweep has seen all that it may find.
     fn has_seen_all(&self, side: Side) -> bool {
-        let has_seen = |it: &Table| self.is_stable() || it.iter().all(|it| it.seen == self.sweeps);
-        self.state.table_of(side).is_some_and(|it| it.is_full() && has_seen(it))
+        self.state.table_of(side).is_some_and(|it| it.is_full() && !it.iter().any(|it| self.may_stand_below(it)))
+    }
+
+    /// Where records move, those that the sweep hasn't seen may stand below what it has read.
+    fn may_stand_below(&self, entry: &Entry) -> bool {
+        !self.is_stable() && entry.seen != self.sweeps
     }
 
     /// Whether nothing below this page can change: every remembered record there is final, and several sweeps found it
@@ -376,9 +378,8 @@ impl Machine {
         let Some(table) = self.state.head.as_ref().filter(|_| !self.has_room) else { return false };
         let deepest = page.iter().filter_map(|it| table.index(&it.key)).max().unwrap_or_default();
         let is_settled = |it: &Entry| it.is_final == Some(true) && it.quiet >= QUIET;
-        // Where records move, those that it hasn't seen may stand below, too.
-        let is_above = |index: usize, it: &Entry| index <= deepest && (self.is_stable() || it.seen == self.sweeps);
-        table.iter().enumerate().all(|(index, it)| is_above(index, it) || is_settled(it))
+        let is_below = |(index, it): &(usize, &Entry)| *index > deepest || self.may_stand_below(it);
+        table.iter().enumerate().filter(is_below).all(|(_, it)| is_settled(it))
     }
 }
 

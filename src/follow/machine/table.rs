@@ -31,6 +31,11 @@ impl Entry {
     pub(crate) fn is_open(&self) -> bool {
         self.is_final == Some(false)
     }
+
+    /// Whether this sweep found neither the record, nor where it would have to stand without it.
+    pub(crate) fn is_out_of_sight(&self, sweep: u64) -> bool {
+        self.seen != sweep && self.absent != sweep
+    }
 }
 
 /// The newest records of a listing as they were last seen, a bounded number of them.
@@ -60,11 +65,6 @@ impl Table {
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// How many records it holds at most.
-    pub(crate) fn most(&self) -> usize {
-        self.most
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -107,8 +107,8 @@ impl Walk {
         let has_room = page.len() < self.largest_page.min(self.plan.limit as usize) && !has_more;
         let is_short = self.has_room(page) && view.ends_new && !has_more && !view.singles;
         let is_due = self.chase.are_all_alike(page.len(), is_short);
-        let outrun = self.chase.outrun(&self.plan, self.counters.seen, self.counters.shifted);
-        let outrun = outrun.filter(|_| !view.singles);
+        let (delivered, has_shifted) = (self.counters.seen, self.counters.shifted);
+        let outrun = self.chase.outrun(&self.plan, delivered, has_shifted).filter(|_| !view.singles);
         let next = match self.chase.note(view.offset, page, has_room, view.ends_new) {
             Next::GoOn if is_due => self.chase.try_again(view.offset, page),
             next => next,
@@ -130,8 +130,8 @@ impl Walk {
 
     /// Stops a second scan of the head whose listing grows as fast as it is read, where the old head is nowhere.
     fn note_growth_on_head(&mut self, view: &PageView, total: Option<u64>) {
-        self.chase.note_total(total.filter(|_| self.plan.total != TotalScope::Page), view.behind, false);
-        if self.chase.is_endless() {
+        self.chase.note_total(total, view.behind, false);
+        if self.chase.is_endless(&self.plan) {
             self.give_up_head();
         }
     }

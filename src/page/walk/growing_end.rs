@@ -191,7 +191,7 @@ impl Chase {
     /// may have pushed some of it down, so the scan goes on as long as it comes closer to the end.
     pub(super) fn outrun(&self, plan: &Plan, delivered: u64, has_shifted: bool) -> Option<End> {
         let is_past = self.is_past(plan, delivered, PAGES_BEYOND);
-        let is_beyond = self.beyond >= REQUESTS_BEYOND && self.is_past(plan, delivered, 0);
+        let is_beyond = self.beyond >= REQUESTS_BEYOND && self.has_total(plan);
         match plan.growth {
             // Records that go at the head push none down.
             Growth::AtEnd if plan.order == Stability::Stable => (is_past || is_beyond).then_some(End::Grew),
@@ -207,14 +207,19 @@ impl Chase {
     }
 
     /// Returns whether the total shows that a second scan of the head comes no closer to the end.
-    pub(super) fn is_endless(&self) -> bool {
-        self.many.is_none() && !self.dubious
+    pub(super) fn is_endless(&self, plan: &Plan) -> bool {
+        self.many.is_none() && self.has_total(plan)
+    }
+
+    /// Whether the total may count the listing.
+    fn has_total(&self, plan: &Plan) -> bool {
+        !self.dubious && plan.total != TotalScope::Page
     }
 
     /// Whether the scan has delivered so many full pages more than the total first counted. (The total itself needn't
     /// have risen: as many records may go elsewhere.)
     fn is_past(&self, plan: &Plan, delivered: u64, pages: u64) -> bool {
-        let totals = self.totals.filter(|_| !self.dubious && plan.total != TotalScope::Page);
+        let totals = self.totals.filter(|_| self.has_total(plan));
         let beyond = pages * u64::from(plan.limit);
         totals.is_some_and(|(first, _)| delivered >= first.saturating_add(beyond))
     }
