@@ -87,6 +87,8 @@ struct Content {
     head: Run,
     /// How many distinct records were delivered.
     delivered: u64,
+    /// How many of these are known to be gone from the listing.
+    gone: u64,
     /// The smallest and the largest total, if every response had one.
     totals: Option<(u64, u64)>,
     /// Whether every record up to here was delivered.
@@ -221,6 +223,15 @@ impl Cursor {
         self.0.delivered == 0 && self.0.offset == 0
     }
 
+    /// How many records behind the listing's first one the last record was delivered, without those known to be gone.
+    pub(crate) fn depth(&self) -> u64 {
+        self.0.delivered.saturating_sub(1).saturating_sub(self.0.gone)
+    }
+
+    pub(crate) fn gone(&self) -> u64 {
+        self.0.gone
+    }
+
     pub(crate) fn returns_many(&self) -> bool {
         self.0.many
     }
@@ -250,6 +261,7 @@ pub(crate) struct Learned {
     pub(crate) many: bool,
     pub(crate) unoverlapped: bool,
     pub(crate) shift: Option<u64>,
+    pub(crate) gone: u64,
 }
 
 /// The fingerprints of a run of records. Serialized as base64: eight bytes each.
@@ -386,7 +398,7 @@ impl Position {
     /// Returns the cursor for this position. `anchors` are the fingerprints of the listing's first records, as the walk
     /// saw them.
     pub(crate) fn cursor(&self, listing: Fingerprint, anchors: &[u64], learned: Learned) -> Cursor {
-        let Learned { totals, whole, many, unoverlapped, shift } = learned;
+        let Learned { totals, whole, many, unoverlapped, shift, gone } = learned;
         let head = match &self.head {
             Some(head) => head.iter().rev().copied().collect(),
             None => anchors.iter().take(RUN).copied().collect(),
@@ -408,6 +420,7 @@ impl Position {
             run: Run(self.run.iter().rev().copied().collect()),
             head: Run(head),
             delivered: self.delivered,
+            gone,
             totals,
             whole,
             many,

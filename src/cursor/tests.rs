@@ -6,7 +6,8 @@ use serde::de::value::SeqDeserializer;
 use super::*;
 use crate::cursor::sequence::Set;
 
-const LEARNED: Learned = Learned { totals: None, whole: true, many: true, unoverlapped: false, shift: Some(0) };
+const LEARNED: Learned =
+    Learned { totals: None, whole: true, many: true, unoverlapped: false, shift: Some(0), gone: 0 };
 
 fn key(id: u64) -> RecordKey {
     RecordKey::from(i64::try_from(id).unwrap())
@@ -165,7 +166,7 @@ fn a_cursor_is_refused_with_what_is_wrong_with_it() {
 #[test]
 fn what_a_scan_has_learned_is_in_its_cursor() {
     for (whole, many, unoverlapped) in [(true, false, false), (false, true, false), (false, false, true)] {
-        let learned = Learned { totals: Some((3, 7)), whole, many, unoverlapped, shift: Some(5) };
+        let learned = Learned { totals: Some((3, 7)), whole, many, unoverlapped, shift: Some(5), gone: 2 };
         let cursor = Position::at(0).cursor(listing(), &[], learned);
         assert_eq!((cursor.is_whole(), cursor.returns_many(), cursor.unoverlapped()), (whole, many, unoverlapped));
         assert_eq!((cursor.totals(), cursor.shift()), (Some((3, 7)), Some(5)));

@@ -32,7 +32,11 @@ impl<Q: Paginate> Pages<Q> {
             Direction::Down(_) => self.first_scan.1,
             Direction::Up(_) => None,
         };
-        Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped, shift }))
+        let gone = match &self.walk {
+            Direction::Down(walk) if !self.is_again() => walk.gone(),
+            _ => resumed.map_or(0, Cursor::gone),
+        };
+        Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped, shift, gone }))
     }
 
     /// Returns the outcome of a [part](crate::page::Listing::part) of a listing so far, for

@@ -36,6 +36,7 @@ mod recorded;
 mod recorder;
 mod recording;
 mod resumed;
+mod resumed_again;
 mod runtimes;
 mod scans;
 mod since;

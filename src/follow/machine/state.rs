@@ -177,7 +177,8 @@ const ANCHORS: usize = 64;
 
 impl ScanPosition {
     pub(crate) fn at(offset: u64) -> Self {
-        let learned = Learned { totals: None, whole: offset == 0, many: false, unoverlapped: false, shift: None };
+        let learned =
+            Learned { totals: None, whole: offset == 0, many: false, unoverlapped: false, shift: None, gone: 0 };
         Self { position: Position::at(offset), offset, last: None, anchors: Vec::new(), passed: None, learned }
     }
 
@@ -188,6 +189,7 @@ impl ScanPosition {
             many: cursor.returns_many(),
             unoverlapped: cursor.unoverlapped(),
             shift: None,
+            gone: cursor.gone(),
         };
         let anchors = cursor.head().to_vec();
         Self {
@@ -288,6 +290,7 @@ impl ScanPosition {
         self.learned.many |= walk.returns_many();
         self.learned.unoverlapped |= walk.unoverlapped();
         self.learned.totals = walk.counters().all_totals();
+        self.learned.gone = walk.gone();
     }
 
     pub(crate) fn cursor(&self, listing: Fingerprint) -> Cursor {

@@ -74,6 +74,8 @@ pub(crate) struct Walk {
     before: Memory,
     /// How many records were delivered before the scan was resumed.
     delivered_before: u64,
+    /// How many of the delivered records are known to be gone.
+    gone: u64,
     chase: Chase,
     /// Of the previous page, if it ended with the record delivered last and had room for more: that record, and the
     /// page's length.
@@ -193,6 +195,7 @@ impl Walk {
             resumed_at: None,
             before: Memory::default(),
             delivered_before: 0,
+            gone: 0,
             chase: Chase::default(),
             last_end: None,
             stalls: 0,
@@ -236,12 +239,13 @@ impl Walk {
         walk.continues_head = walk.plan.start == 0 && walk.head.anchors().len() == delivered;
         walk.late_before = cursor.late().to_vec();
         walk.delivered_before = cursor.delivered();
+        walk.gone = cursor.gone();
         walk.is_resuming = true;
         for id in cursor.keys() {
             walk.scan.seen.add(id);
         }
         let memory = Memory::new(cursor.run(), cursor.landmarks());
-        let (offset, depth) = (cursor.offset(), cursor.delivered() - 1);
+        let (offset, depth) = (cursor.offset(), cursor.depth());
         let locator =
             Locator::new(memory.clone(), walk.anchors().to_vec(), walk.plan.order, offset, depth, walk.plan.limit)
                 .of_cursor(walk.plan.start == 0 && cursor.is_whole());
@@ -311,6 +315,11 @@ impl Walk {
 
     pub(crate) fn returns_many(&self) -> bool {
         self.largest_page > 1
+    }
+
+    /// How many of the delivered records are known to be gone.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone
     }
 
     /// Notes whether the next page was requested ahead.

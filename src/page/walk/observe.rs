@@ -233,7 +233,7 @@ impl Walk {
         let began_at_head = scan.restarted.is_some() || self.first_pass.is_some();
         let (head, delivered) = match scan.current() {
             keys if began_at_head => (keys.first_ones(), keys.count()),
-            _ => (self.head.anchors().to_vec(), self.delivered_before + scan.seen.count()),
+            _ => (self.head.anchors().to_vec(), (self.delivered_before + scan.seen.count()).saturating_sub(self.gone)),
         };
         let depth = delivered.saturating_sub(1);
         Locator::new(memory, head, self.plan.order, position, depth, self.plan.limit)
@@ -246,6 +246,7 @@ impl Walk {
         let locator = scan.locator.insert(locator);
         let found = look(locator, scan.offset);
         if found == Found::Here {
+            self.gone = self.gone.saturating_add(locator.gone());
             scan.locator = None;
             if std::mem::take(&mut self.is_resuming) {
                 self.has_grown = scan.offset > scan.position.unwrap_or_default();

@@ -93,8 +93,18 @@ pub(super) struct Locator {
     found_from: u32,
     /// The offset of the last record of the run that was found.
     found_to: u64,
+    /// The offset where the last record should be by that.
+    found_at: u64,
     /// The offset where the listing's old head should be by that.
     head_at: u64,
+    /// How many pages were read to look for the old head.
+    head_pages: u32,
+    /// How much further down the old head stands.
+    head_shift: u64,
+    /// How many of the records between the head and the position are gone, at least.
+    gone: u64,
+    /// A window that shows the position, from which the search skipped to the last record.
+    certain: Option<u64>,
     /// The estimates that were tried.
     tried: Vec<u64>,
     /// The first record of the last window on the way down, and how often in a row it was the same.
@@ -165,7 +175,12 @@ impl Locator {
             size: 0,
             found_from: 0,
             found_to: 0,
+            found_at: 0,
             head_at: 0,
+            head_pages: 0,
+            head_shift: 0,
+            gone: 0,
+            certain: None,
             tried: Vec::new(),
             above: None,
             same: 0,
@@ -188,7 +203,12 @@ impl Locator {
         let remembered = self.remembered(page);
         let evidence = self.evidence(&remembered, offset, page.len());
         match (self.way, evidence) {
-            (Way::Landmark | Way::Confirmed, _) if !remembered.is_empty() => return Found::Here,
+            (Way::Landmark, _) if !remembered.is_empty() => return Found::Here,
+            (Way::Confirmed, _) if !remembered.is_empty() => {
+                self.note_gone(offset, page.len(), &remembered);
+                return Found::Here;
+            }
+            (Way::Confirmed, _) if offset != self.found_to => return self.request(self.found_to),
             (Way::Head(found), _) => return self.examine_head(found, offset, page),
             (_, Some(Evidence::Certain)) => return self.skip_to_last(offset, page.len(), &remembered),
             (_, Some(Evidence::Shifted { to, head })) => {
@@ -207,7 +227,7 @@ impl Locator {
         if self.is_clamped(page) {
             self.end = self.end.min(offset);
         }
-        if self.way == Way::Estimate && remembered.is_empty() {
+        if self.way == Way::Estimate && (remembered.is_empty() || self.certain.is_some()) {
             return self.doubt_estimate(offset);
         }
         if let Some(target) = self.estimate(offset, &remembered) {
@@ -230,37 +250,6 @@ impl Locator {
         all
     }
 
-    /// The run was found in the window at `found`, and this page begins where the old head should be by that. If the
-    /// head is here, the listing shifted; if it isn't, only the run moved.
-    fn examine_head(&mut self, found: u64, offset: u64, page: &[RecordKey]) -> Found {
-        let behind = offset.saturating_add(page.len() as u64);
-        match self.head_shift(offset, page) {
-            // Up to so many of the run may be gone, or have been added since. A window that starts too far up confirms
-            // it, too.
-            Some(..=FEW) => {
-                self.way = Way::Confirmed;
-                self.request(self.found_to)
-            }
-            Some(shift) => {
-                self.way = Way::Confirmed;
-                // The listing goes on to shift as it did since the run was found. But the run mustn't be stepped over.
-                let next = shift.min(self.size / 2);
-                self.request(found.saturating_add(shift).saturating_add(next))
-            }
-            // Only the first of the head are gone. A scan from the head repeats none.
-            None if self.is_all_remembered() && self.lacks_first(page) => Found::Nowhere,
-            // Some records between the head and the run may be gone: then the head stands a little further down.
-            None if behind < self.head_at.saturating_add(FEW) && !page.is_empty() => self.request(behind),
-            // A scan from the head repeats none.
-            None if self.is_all_remembered() => Found::Nowhere,
-            // Records moved there together; the listing didn't shift by as much.
-            None => {
-                self.head.clear();
-                self.next()
-            }
-        }
-    }
-
     /// The run stands in this page in its order, so the last record should be at the offset `to`, and the old head at
     /// `head`. `None` if there is no head left to confirm it.
     fn examine_shifted(&mut self, to: u64, head: u64, offset: u64, remembered: &[(usize, u32)]) -> Option<Found> {
@@ -268,13 +257,18 @@ impl Locator {
         self.found_from = remembered.iter().map(|(_, distance)| *distance).max().unwrap_or_default();
         // Going up re-reads records and skips none. And if all delivered records stand here together, the records that
         // they passed stand at the head now.
+        if to <= self.origin {
+            self.gone = self.origin - to;
+        }
         if to <= self.origin || (!self.head.is_empty() && self.others().is_empty()) {
             return Some(Found::Here);
         }
         if self.head.is_empty() {
             return None;
         }
-        self.found_to = remembered.last().map_or(offset, |(index, _)| offset.saturating_add(*index as u64));
+        let at = |(index, _): &(usize, u32)| offset.saturating_add(*index as u64);
+        self.found_to = remembered.last().map_or(offset, at);
+        self.found_at = remembered.last().map_or(offset, |it| at(it).saturating_add(it.1.into()));
         self.head_at = head;
         self.way = Way::Head(offset);
         Some(self.request(head))
@@ -310,6 +304,7 @@ impl Locator {
             return self.doubt_estimate(offset);
         }
         match self.way {
+            Way::Confirmed if offset != self.found_to => return self.request(self.found_to),
             // Everything here is behind the end: double the steps until a page has records.
             Way::Origin | Way::Up if self.size == 0 => {
                 self.up = (offset > 0).then(|| offset.saturating_sub(self.stride));
@@ -354,10 +349,12 @@ impl Locator {
     fn skip_to_last(&mut self, offset: u64, page_len: usize, remembered: &[(usize, u32)]) -> Found {
         let far = SKIPPED_PAGES * (page_len.max(2) as u64 - 1);
         let ends_above = remembered.last().is_some_and(|it| it.0 + 1 == page_len && u64::from(it.1) > far);
-        if ends_above && self.order == Stability::Stable && !self.is_recent && self.tried.is_empty() {
+        if ends_above && !self.is_recent && self.tried.is_empty() {
             self.size = self.size.max(page_len as u64);
             if let Some(target) = self.estimate(offset, remembered) {
                 self.way = Way::Estimate;
+                // Where records may move, the last record alone would show nothing.
+                self.certain = Some(offset).filter(|_| self.order == Stability::Unstable);
                 return self.request(target);
             }
         }
@@ -448,6 +445,10 @@ impl Locator {
         if above != self.origin && !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
             self.tried.push(above);
             return self.request(above);
+        }
+        if let Some(offset) = self.certain.take() {
+            (self.way, self.found_to, self.found_at) = (Way::Confirmed, offset, offset);
+            return self.request(offset);
         }
         match self.landmark.filter(|_| self.order == Stability::Stable) {
             // The run is gone. Where records keep their order, what follows the landmark is what follows the run, too.

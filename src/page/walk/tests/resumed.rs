@@ -20,7 +20,8 @@ fn stopped(order: Stability, log: &Log, delivered: u64) -> Cursor {
             }
         }
     }
-    let learned = Learned { totals: None, whole: true, many: true, unoverlapped: false, shift: walk.shift() };
+    let learned =
+        Learned { totals: None, whole: true, many: true, unoverlapped: false, shift: walk.shift(), gone: walk.gone() };
     position.cursor(Fingerprint::default(), walk.anchors(), learned)
 }
 
