@@ -41,6 +41,11 @@ impl Comparison {
         !self.any_same && self.changed >= REPLACED && self.any_final
     }
 
+    /// Whether a record at such an index is new.
+    pub(super) fn has_new(&self, is_there: impl Fn(usize) -> bool) -> bool {
+        self.found.iter().any(|it| it.kind == Kind::New && is_there(it.index))
+    }
+
     /// Notes a record that was taken in below remembered ones which the page doesn't show.
     fn note_below(&mut self, key: &RecordKey) {
         let first = self.below.take().map_or_else(|| key.clone(), |(first, _)| first);

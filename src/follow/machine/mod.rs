@@ -125,13 +125,21 @@ enum Task {
     Scan(Box<Scan>),
     /// Look at the head. It was empty so many times.
     Poll(u8),
-    /// Read what came at the head, oldest first. If no known record is found there, these records stay known: up to
-    /// this one, which stands in the page at the head.
-    CatchUp(Box<TowardHead>, Option<RecordKey>),
+    /// Read what came at the head, oldest first.
+    CatchUp(Box<CatchUp>),
     /// Read what came at the end.
     Tail(Box<Walk>, Tail),
     Sweep(Box<Sweep>),
     Refresh(Box<Refresh>),
+}
+
+#[derive(Debug)]
+struct CatchUp {
+    walk: TowardHead,
+    /// If no known record is found, these records stay known: up to this one, which stands in the page at the head.
+    known: Option<RecordKey>,
+    /// What was remembered when it began. What it delivers may push some of that out of the table.
+    remembered: HashSet<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +153,8 @@ struct Tail {
     /// Where its last page began, and whether that was further down than the one before.
     offset: Option<u64>,
     goes_on: bool,
+    /// The last new record that ended a page.
+    newest: Option<RecordKey>,
     /// The first and the last record that it delivered below remembered ones to which it hasn't come.
     below: Option<(RecordKey, RecordKey)>,
     /// Records that came late for the walk, and may be old ground for the follower: a sweep decides.
@@ -276,7 +286,7 @@ impl Machine {
         match self.task.as_ref()? {
             Task::Probe(_) | Task::Poll(_) => Some(head),
             Task::Scan(scan) => scan.walk.window(),
-            Task::CatchUp(walk, _) => walk.window(),
+            Task::CatchUp(it) => it.walk.window(),
             Task::Tail(walk, _) => walk.window(),
             Task::Sweep(sweep) => sweep.window(),
             Task::Refresh(scan) => scan.walk.window(),
@@ -327,7 +337,7 @@ impl Machine {
             Some(Task::Probe(begin)) => self.observe_probe(begin, page, total),
             Some(Task::Scan(scan)) => self.observe_scan(scan, page, total),
             Some(Task::Poll(tries)) => self.observe_poll(tries, page, total),
-            Some(Task::CatchUp(walk, known)) => self.observe_catch_up(walk, known, page, total),
+            Some(Task::CatchUp(catch_up)) => self.observe_catch_up(catch_up, page, total),
             Some(Task::Tail(walk, tail)) => self.observe_tail(walk, tail, page, total),
             Some(Task::Sweep(sweep)) => self.observe_sweep(sweep, page, total),
             Some(Task::Refresh(scan)) => self.observe_refresh(scan, page, total),
@@ -349,6 +359,14 @@ impl Machine {
         }
         self.has_room |= is_gone;
         is_gone
+    }
+
+    /// The remembered records below the one at this index weren't found: what stands there now is old ground.
+    fn give_up_below(&mut self, side: Side, index: usize) {
+        let Some(table) = self.state.table(side).filter(|it| it.len() > index + 1) else { return };
+        table.truncate(index + 1);
+        self.state.has_left = true;
+        self.state.gap = Some(GapReason::RemovalsUnseen);
     }
 
     /// The end that grows, as far as it is known.

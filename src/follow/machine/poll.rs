@@ -7,7 +7,7 @@ use crate::follow::machine::compare::{Comparison, View};
 use crate::follow::machine::order::newest_side;
 use crate::follow::machine::state::ScanPosition;
 use crate::follow::machine::table::{Entry, Table};
-use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
+use crate::follow::machine::{CatchUp, Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
 use crate::page::RecordKey;
 use crate::page::summary::End;
 use crate::page::walk::toward_head::TowardHead;
@@ -100,32 +100,46 @@ impl Machine {
             anchors.extend(self.state.head.iter().flat_map(Table::iter).map(|it| it.key.fingerprint()));
         }
         self.wants_sweep |= seen.any_known;
-        let walk = Box::new(TowardHead::new(self.settings.plan.clone(), &anchors));
         let known = certain.filter(|_| is_stable).map(|(_, key)| key);
         let mut found = seen.found;
-        found.extend(self.observe_catch_up(walk, known, page, total));
+        found.extend(self.observe_catch_up(self.catch_up(&anchors, known), page, total));
         found
+    }
+
+    /// A walk to the head from the closest of these records.
+    pub(super) fn catch_up(&self, anchors: &[u64], known: Option<RecordKey>) -> Box<CatchUp> {
+        let walk = TowardHead::new(self.settings.plan.clone(), anchors);
+        let table = self.state.head.iter().flat_map(Table::iter);
+        Box::new(CatchUp { walk, known, remembered: table.map(|it| it.key.fingerprint()).collect() })
     }
 
     pub(super) fn observe_catch_up(
         &mut self,
-        mut walk: Box<TowardHead>,
-        known: Option<RecordKey>,
+        mut catch_up: Box<CatchUp>,
         page: &[Sighting],
         total: Option<u64>,
     ) -> Vec<Found> {
+        let CatchUp { walk, known, remembered } = &mut *catch_up;
         let offset = walk.window().map_or(0, |it| it.offset);
-        let forced: Vec<_> = walk.observe(&keys(page), total).iter().map(|it| *it != Delivery::Skip).collect();
+        let deliveries = walk.observe(&keys(page), total);
+        let is_forced = |(record, delivery): (&Sighting, &Delivery)| {
+            *delivery != Delivery::Skip && !remembered.contains(&record.key.fingerprint())
+        };
+        let forced: Vec<_> = page.iter().zip(&deliveries).map(is_forced).collect();
         let seen = self.compare(View::new(Side::Head, page).forced(&forced).of_catch_up());
-        if offset == 0 && seen.found.iter().any(|it| it.index == 0 && it.kind != Kind::Updated) {
-            // What came stands above what was known: this end grows. (Below a known one, it may have come late.)
+        let begins_new = offset == 0 && seen.found.iter().any(|it| it.index == 0 && it.kind != Kind::Updated);
+        if begins_new || (self.is_stable() && seen.any_known && seen.has_new(|_| true)) {
+            // What came stands above what was known: this end grows. (Below a known one, it may have come late. Where
+            // records keep their order, any new one shows that; elsewhere, the first one of all.)
             self.decide(Side::Head);
         }
         let length = self.state.head.as_ref().map_or(0, Table::len) as u64;
         let is_far = self.is_stable() && offset > BELOW * length.max(self.settings.remembered() as u64);
-        match walk.end() {
-            None if known.is_some() && is_far && !forced.contains(&true) => self.lose_position(known, false),
-            None => self.task = Some(Task::CatchUp(walk, known)),
+        let (end, known) = (walk.end(), known.clone());
+        let has_come = deliveries.iter().any(|it| *it != Delivery::Skip);
+        match end {
+            None if known.is_some() && is_far && !has_come => self.lose_position(known, false),
+            None => self.task = Some(Task::CatchUp(catch_up)),
             Some(End::Lost | End::Emptied) => self.lose_position(known, page.is_empty() && offset == 0),
             Some(_) if self.side().is_none() => self.end_poll(),
             Some(end) => {
@@ -156,9 +170,8 @@ impl Machine {
         match known.zip(table).and_then(|(key, table)| Some((table.index(&key)?, table))) {
             _ if is_empty => self.state.gap = Some(GapReason::Emptied),
             // The records below the one that the head shows are gone: what stands there now is old ground.
-            Some((index, table)) => {
-                table.truncate(index + 1);
-                self.state.has_left = true;
+            Some((index, _)) => {
+                self.give_up_below(Side::Head, index);
                 self.finish(false);
             }
             None => self.lose_anchors(GapReason::AnchorsGone),
@@ -237,9 +250,7 @@ impl Machine {
         }
         self.rejoin(&walk, &mut tail, page);
         self.advance_position(&walk, page, deliveries);
-        if self.state.before.is_none() {
-            self.decide_by(Side::End, page, &seen);
-        }
+        self.decide_at_end(&walk, &mut tail, page, &seen);
         if matches!(walk.end(), Some(End::Proved)) {
             self.end_at_last(&tail, page);
         }
@@ -247,11 +258,23 @@ impl Machine {
         seen.found
     }
 
-    /// A new record beside known ones shows which end grows: towards the end, if it is the last of its page.
-    pub(super) fn decide_by(&mut self, side: Side, page: &[Sighting], seen: &Comparison) {
-        let is_there = |it: &Found| side == Side::Head || it.index + 1 == page.len();
-        let has_new = seen.found.iter().any(|it| it.kind == Kind::New && is_there(it));
-        if self.side().is_none() && seen.any_known && has_new {
+    /// A new record that follows known ones shows that the end grows, if it is the last one of the listing: others may
+    /// have come late.
+    fn decide_at_end(&mut self, walk: &Walk, tail: &mut Tail, page: &[Sighting], seen: &Comparison) {
+        let Some(last) = page.last().filter(|_| self.state.before.is_none() && self.side().is_none()) else { return };
+        if seen.any_known && seen.has_new(|index| index + 1 == page.len()) {
+            tail.newest = Some(last.key.clone());
+        }
+        let is_end = matches!(walk.end(), Some(End::Proved | End::Unproved | End::Grew | End::GrewUnproved));
+        if is_end && tail.newest.as_ref() == Some(&last.key) {
+            self.decide(Side::End);
+        }
+    }
+
+    /// A new record beside known ones shows which end grows.
+    pub(super) fn decide_by(&mut self, side: Side, page: &[Sighting], seen: &Comparison, is_end: bool) {
+        let is_there = |index: usize| side == Side::Head || (is_end && index + 1 == page.len());
+        if self.side().is_none() && seen.any_known && seen.has_new(is_there) {
             self.decide(side);
         }
     }
@@ -295,6 +318,9 @@ impl Machine {
         }
         let (Some(before), Some(end)) = (self.state.before.take(), &mut self.state.end) else { return };
         let Some(joint) = end.iter().position(|it| before.contains(&it.key)) else {
+            if is_end {
+                self.state.note_unseen(&before);
+            }
             self.state.before = Some(before).filter(|_| !is_end);
             self.state.is_below &= !is_end;
             return;

@@ -18,6 +18,8 @@ pub(super) struct Scan {
     kind: ScanKind,
     /// It goes on from a checkpoint that was stored while it read again from the head.
     is_again: bool,
+    /// It has come to what it remembers of the records before.
+    has_come: bool,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ enum ScanKind {
 
 impl Scan {
     fn new(walk: Walk, kind: ScanKind) -> Self {
-        Self { walk, kind, is_again: false }
+        Self { walk, kind, is_again: false, has_come: false }
     }
 
     fn is_of_all(&self) -> bool {
@@ -142,6 +144,7 @@ impl Machine {
                 return Vec::new();
             }
             self.set_aside();
+            scan.has_come = false;
         }
         if self.side().is_none()
             && let Some(side) = newest_side(page)
@@ -165,8 +168,8 @@ impl Machine {
                 self.lose_anchors(if is_empty { GapReason::Emptied } else { GapReason::Lost });
                 self.is_behind = false;
             }
-            // The other end doesn't grow: the server returned more records at once, and there are others behind them.
-            Some(End::Grew | End::GrewUnproved) if self.side() == Some(Side::Head) && scan.is_of_all() => {
+            // The other end needn't grow: the server may have returned more records at once, with others behind them.
+            Some(End::Grew | End::GrewUnproved) if scan.is_of_all() => {
                 self.finish(true);
             }
             Some(_) => self.end_scan(&scan),
@@ -176,24 +179,22 @@ impl Machine {
 
     /// Takes a page of a scan, and stops the scan where it has read enough.
     fn take_page(&mut self, scan: &mut Scan, page: &[Sighting], deliveries: &[Delivery]) -> Vec<Found> {
-        let Scan { walk, kind, is_again } = scan;
-        *is_again &= !walk.has_restarted();
-        if let ScanKind::Past(since) = kind {
+        scan.is_again &= !scan.walk.has_restarted();
+        if let ScanKind::Past(since) = &mut scan.kind {
             let is_past = pass(since, page, deliveries);
             // Where records may move, an old one that stands alone may have moved there.
             let needed = if self.is_stable() { 1 } else { 2.min(page.len()) };
             let older = self.older(page);
             if is_past && older.len() >= needed {
                 self.remember_older(older);
-                walk.stop(End::Since);
+                scan.walk.stop(End::Since);
             }
             return Vec::new();
         }
-        let is_silent = !matches!(kind, ScanKind::All);
-        let found = self.take_scanned(walk, *is_again, page, deliveries, is_silent);
+        let found = self.take_scanned(scan, page, deliveries);
         let is_full = self.state.head.as_ref().is_some_and(Table::is_full);
-        if is_silent && self.side() == Some(Side::Head) && is_full {
-            walk.stop(End::MaxItems);
+        if !scan.is_of_all() && self.side() == Some(Side::Head) && is_full {
+            scan.walk.stop(End::MaxItems);
         }
         found
     }
@@ -238,7 +239,12 @@ impl Machine {
 
     fn end_scan(&mut self, scan: &Scan) {
         self.state.phase = Phase::Steady;
-        self.state.has_left |= self.state.before.take().is_some();
+        if let Some(before) = self.state.before.take() {
+            self.state.has_left = true;
+            if !scan.has_come {
+                self.state.note_unseen(&before);
+            }
+        }
         match self.side() {
             None => self.finish(false),
             _ => {
@@ -253,14 +259,8 @@ impl Machine {
     }
 
     /// Takes a page of the first scan: its records come in the listing's order.
-    fn take_scanned(
-        &mut self,
-        walk: &Walk,
-        is_resumed: bool,
-        page: &[Sighting],
-        deliveries: &[Delivery],
-        is_silent: bool,
-    ) -> Vec<Found> {
+    fn take_scanned(&mut self, scan: &mut Scan, page: &[Sighting], deliveries: &[Delivery]) -> Vec<Found> {
+        let (walk, is_silent) = (&scan.walk, !scan.is_of_all());
         // What was remembered before this page, and what is inserted into that.
         let mut found = self.compare(View::new(Side::Head, page).silent(is_silent)).found;
         let compared = found.len();
@@ -286,9 +286,11 @@ impl Machine {
             self.remember_scanned(record, index.checked_sub(1).map(|it| &page[it].key), page.len(), is_old);
         }
         let shown = page.iter().map(|it| &it.key);
-        let has_come = before.as_ref().is_some_and(|it| !is_resumed || it.is_shown(shown, self.is_stable()));
-        self.join(before, has_come && !walk.has_restarted());
+        let is_shown = |it: &Table| !scan.is_again || it.is_shown(shown, self.is_stable());
+        let has_come = before.as_ref().is_some_and(is_shown) && !walk.has_restarted();
+        self.join(before, has_come);
         self.advance_position(walk, page, deliveries);
+        scan.has_come |= has_come;
         found
     }
 

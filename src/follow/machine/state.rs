@@ -117,6 +117,13 @@ impl State {
         }
     }
 
+    /// None of these records was found again.
+    pub(crate) fn note_unseen(&mut self, gone: &Table) {
+        if !gone.is_empty() && self.gap.is_none() {
+            self.gap = Some(GapReason::RemovalsUnseen);
+        }
+    }
+
     /// Notes the last record of a listing that grows at its end, and where it stands.
     pub(crate) fn end_at(&mut self, last: &RecordKey, offset: u64, is_stable: bool) {
         let (Some(known), Some(end)) = (&mut self.position, &self.end) else { return };

@@ -12,7 +12,6 @@ use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{Found, Kind, Machine, Phase, Side, Sighting, Task, keys};
 use crate::page::summary::End;
 use crate::page::walk::plan::Plan;
-use crate::page::walk::toward_head::TowardHead;
 use crate::page::walk::{Delivery, Walk};
 use crate::page::{RecordKey, Window};
 
@@ -63,10 +62,11 @@ pub(super) struct Sweep {
     leads_unknown: bool,
     /// Up to which offset the listing was read.
     deepest: u64,
-    /// Where records move: those that it has read, in order. `None` once it has gone back.
-    order: Option<Vec<u64>>,
-    /// Where the last page began.
+    /// Where records move: the ranks of those that it has read. `None` once its pages show no order together.
+    ranks: Option<HashMap<u64, usize>>,
+    /// Where the last page began, and with which record it ended.
     offset: u64,
+    last: Option<Sighting>,
 }
 
 impl Sweep {
@@ -114,8 +114,9 @@ impl Machine {
             is_from_first: start == 0,
             leads_unknown: false,
             deepest: 0,
-            order: (!self.is_stable()).then(Vec::new),
+            ranks: (!self.is_stable()).then(HashMap::new),
             offset: 0,
+            last: None,
         }
     }
 
@@ -152,7 +153,8 @@ impl Machine {
         if sweep.side == Side::End {
             self.move_position(&mut sweep, offset, page);
         }
-        self.decide_by(sweep.side, page, &seen);
+        let is_end = matches!(sweep.walk.end(), Some(End::Proved));
+        self.decide_by(sweep.side, page, &seen, is_end);
         let late = self.go_down(sweep, offset, page, &seen);
         let mut found = seen.found;
         found.extend(late);
@@ -193,7 +195,10 @@ impl Machine {
         let side = sweep.side;
         sweep.note_page(offset, page);
         let is_end = sweep.walk.end().is_some();
-        self.note_absent(side, page, offset == 0, is_end);
+        // Behind a record that stands alone, an empty page shows the end.
+        let shown = if page.is_empty() && is_end { sweep.last.as_slice() } else { page };
+        self.note_absent(side, shown, offset == 0, is_end);
+        sweep.last = page.last().cloned().or(sweep.last.take());
         if !seen.unresolved.is_empty() && seen.is_replaced() {
             self.lose_anchors(GapReason::AnchorsGone);
             return Vec::new();
@@ -258,13 +263,10 @@ impl Machine {
 
     /// Where records move, those that the sweep has read stand in its order now. The others keep their places.
     fn order_as_seen(&mut self, sweep: &Sweep) {
-        let Some(order) = &sweep.order else { return };
-        let mut ranks = HashMap::new();
-        for (rank, key) in order.iter().enumerate() {
-            ranks.entry(*key).or_insert(if sweep.side == Side::Head { rank } else { usize::MAX - rank });
-        }
+        let Some(ranks) = &sweep.ranks else { return };
+        let from_newest = |rank: &usize| if sweep.side == Side::Head { *rank } else { usize::MAX - rank };
         if let Some(table) = self.state.table(sweep.side) {
-            table.sort_by_rank(|it| ranks.get(&it.key.fingerprint()).copied());
+            table.sort_by_rank(|it| ranks.get(&it.key.fingerprint()).map(from_newest));
         }
     }
 
@@ -307,8 +309,7 @@ impl Machine {
         if unseen.is_empty() {
             return self.finish(false);
         }
-        let walk = TowardHead::new(self.settings.plan.clone(), &unseen);
-        self.task = Some(Task::CatchUp(Box::new(walk), known));
+        self.task = Some(Task::CatchUp(self.catch_up(&unseen, known)));
     }
 
     /// Towards the end: the oldest remembered record that a sweep saw, if it passed unknown ones before it and older
@@ -326,10 +327,7 @@ impl Machine {
     /// and what stands below this one is old ground.
     fn look_deeper(&mut self, sweep: &Sweep, oldest: usize) {
         if sweep.is_from_first || sweep.below > BELOW * self.settings.remembered() as u64 {
-            if let Some(end) = &mut self.state.end {
-                end.truncate(oldest + 1);
-                self.state.has_left = true;
-            }
+            self.give_up_below(Side::End, oldest);
             return self.finish(false);
         }
         let again = self.sweep(true, sweep.round + 1, sweep.below * 2);
@@ -420,9 +418,16 @@ impl Sweep {
     fn note_page(&mut self, offset: u64, page: &[Sighting]) {
         self.deepest = self.deepest.max(offset.saturating_add(page.len() as u64));
         let is_on = offset >= std::mem::replace(&mut self.offset, offset) && !self.walk.is_lost();
-        self.order = self.order.take().filter(|_| is_on);
-        if let Some(order) = &mut self.order {
-            order.extend(page.iter().map(|it| it.key.fingerprint()));
+        // A page that begins further up than the one before ended shows what it has read behind what it hasn't.
+        let has_read =
+            |it: &Sighting| self.ranks.as_ref().is_some_and(|ranks| ranks.contains_key(&it.key.fingerprint()));
+        let goes_on = page.iter().skip_while(|it| has_read(it)).all(|it| !has_read(it));
+        self.ranks = self.ranks.take().filter(|_| is_on && goes_on);
+        if let Some(ranks) = &mut self.ranks {
+            for record in page {
+                let next = ranks.len();
+                ranks.entry(record.key.fingerprint()).or_insert(next);
+            }
         }
     }
 

@@ -81,7 +81,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<u8>().prop_map(Event::Hide),
         1 => Just(Event::Unhide),
         1 => any::<u8>().prop_map(Event::Move),
-        1 => (1..30u8).prop_map(Event::Restore),
+        1 => prop_oneof![3 => 1..30u8, 1 => 30..100u8].prop_map(Event::Restore),
         1 => Just(Event::Reuse),
         1 => (2..9u8).prop_map(Event::Clamp),
         1 => Just(Event::Empty),

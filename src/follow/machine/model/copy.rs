@@ -174,6 +174,7 @@ impl<'a> Copy<'a> {
         self.is_full_scan = matches!(self.machine.task, Some(Task::Refresh(_)));
         // Until it is known which end grows, records come in the order of the listing.
         let is_ordered = phase == Phase::Steady && self.machine.side().is_some();
+        let tables = self.all_remembered();
         let found = self.machine.observe(&page, total);
         let ids: Vec<_> = page.iter().map(|it| it.key.to_string()).collect();
         self.log.push(format!("  {work:?} {}+{}: {} -> {found:?}", window.offset, window.limit, ids.join(" ")));
@@ -201,6 +202,7 @@ impl<'a> Copy<'a> {
         if is_gap || starts_over || is_forgotten {
             self.apply(Applied::Gap { kept: self.remembered_before(), at: self.world.requests });
         }
+        self.check_forgotten(&tables, is_ordered);
         self.has_begun |= !found.is_empty();
         for found in &found {
             self.deliver(&page[found.index], found.kind, is_ordered);
@@ -234,6 +236,28 @@ impl<'a> Copy<'a> {
         entries.map(|it| self.world.depth(it.key.to_string().parse().unwrap()))
     }
 
+    /// The ids in all tables.
+    fn all_remembered(&self) -> HashSet<i64> {
+        let state = self.machine.state();
+        let tables = [&state.head, &state.end, &state.before].into_iter().flatten();
+        tables.flat_map(Table::iter).map(|it| it.key.to_string().parse().unwrap()).collect()
+    }
+
+    /// A remembered record that is gone is reported as removed, unless newer ones push it out of the lookback, or there
+    /// is a gap.
+    fn check_forgotten(&mut self, before: &HashSet<i64>, is_steady: bool) {
+        let state = self.machine.state();
+        let is_full = [&state.head, &state.end, &state.before].into_iter().flatten().any(Table::is_full);
+        if !is_steady || is_full || state.gap.is_some() || self.case.order == Stability::Unstable {
+            return;
+        }
+        let left = before - &self.all_remembered();
+        let is_gone = |id: &i64| self.world.depth(*id).is_none() && self.copy.contains_key(id);
+        if let Some(id) = left.into_iter().find(is_gone) {
+            self.fail(format!("{id} is gone, and was forgotten without a gap"));
+        }
+    }
+
     /// The states that a walk to the end remembers while it reads again from the head.
     fn remembered_before(&self) -> Vec<u64> {
         let state = self.machine.state();
@@ -249,8 +273,7 @@ impl<'a> Copy<'a> {
         let id: i64 = record.key.to_string().parse().unwrap();
         // A full scan delivers what isn't remembered, changed or not.
         let is_by_scan = kind == Kind::Updated && self.is_full_scan;
-        let came_late = self.world.row(id).is_some_and(|it| it.is_displaced);
-        let is_again = self.delivered.contains(&record.digest) && !(self.has_gone_below && came_late);
+        let is_again = self.delivered.contains(&record.digest) && !self.has_gone_below;
         if is_again && !self.may_move() && !is_by_scan {
             self.fail(format!("{id} was delivered again as {kind:?}"));
         }
@@ -385,6 +408,13 @@ impl<'a> Copy<'a> {
         let lookback = self.case.lookback();
         let is_decided = self.machine.side().is_some();
         let shows = self.shows_what_stands_beside();
+        let is_stable = self.case.order == Stability::Stable;
+        if is_stable && is_decided && !self.world.rows.is_empty() {
+            let is_gone = |id: &i64| self.world.depth(*id).is_none() && self.copy.contains_key(id);
+            if let Some(id) = self.all_remembered().into_iter().find(is_gone) {
+                return Err(format!("{id} is gone, and wasn't reported as removed"));
+            }
+        }
         let Self { world, copy, case, old_ground, gap_at, .. } = self;
         let gap_at = *gap_at;
         for (depth, row) in world.rows.iter().enumerate() {

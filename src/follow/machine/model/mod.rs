@@ -14,6 +14,7 @@
 mod case;
 mod copy;
 mod found;
+mod undecided;
 mod world;
 
 use case::{Case, Event, Step, case};
@@ -177,24 +178,6 @@ fn a_position_that_is_gone_moves_on_with_what_a_sweep_delivers_behind_it() {
 }
 
 #[test]
-fn records_at_the_head_that_push_a_position_out_of_sight_show_that_the_head_grows() {
-    use Event::{Burst, Grow, Nothing, Retire};
-    let case = |records, page_size, order, events| Case {
-        records,
-        page_size,
-        is_undecided: true,
-        order,
-        events,
-        steps: vec![Step::Poll, Step::Poll],
-        ..QUIET
-    };
-    for order in [Stability::Stable, Stability::Unstable] {
-        run(&case(4, 3, order, vec![Nothing, Nothing, Nothing, Nothing, Burst(2)])).unwrap();
-        run(&case(4, 8, order, vec![Nothing, Nothing, Retire(3), Grow(1), Nothing, Nothing, Grow(1)])).unwrap();
-    }
-}
-
-#[test]
 fn a_catch_up_whose_anchor_is_forgotten_on_the_way_delivers_nothing_again() {
     use Event::{Burst, Clamp, Grow, Nothing};
     let mut events = vec![Clamp(4), Nothing, Nothing, Clamp(5), Nothing, Nothing, Nothing, Nothing, Nothing, Nothing];
@@ -267,24 +250,6 @@ fn a_position_that_a_walk_comes_to_twice_is_held_once() {
 }
 
 #[test]
-fn a_record_that_comes_late_beside_the_old_end_does_not_decide_which_end_grows() {
-    use Event::{Clamp, Expire, Grow, Insert, Nothing, Unhide};
-    let mut events = vec![Insert(0), Grow(2), Insert(0), Nothing, Nothing, Insert(214), Nothing, Nothing, Expire(1)];
-    events.extend([Nothing, Nothing, Grow(1), Nothing, Nothing, Clamp(2), Nothing, Unhide]);
-    let case = Case {
-        records: 2,
-        lookback: 5,
-        side: Side::End,
-        is_undecided: true,
-        order: Stability::Unstable,
-        events,
-        steps: vec![Step::Poll, Step::Poll],
-        ..QUIET
-    };
-    run(&case).unwrap();
-}
-
-#[test]
 fn a_record_that_comes_with_the_id_of_the_last_one_that_is_gone_is_delivered() {
     use Event::{Grow, Nothing, Restore, Reuse};
     for side in [Side::Head, Side::End] {
@@ -298,5 +263,43 @@ fn a_record_that_comes_with_the_id_of_the_last_one_that_is_gone_is_delivered() {
             steps.extend([Step::Poll, Step::Sweep].repeat(12));
             run(&Case { records: 40, page_size: 8, lookback: 20, side, events, steps, ..QUIET }).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_search_for_known_ground_delivers_nothing_again_that_it_pushed_out_of_the_lookback() {
+    use Event::{Burst, Change, Clamp, Expire, Insert, Nothing, Reuse};
+    let mut events = vec![Insert(0), Nothing, Insert(0), Reuse, Insert(0), Clamp(5), Reuse, Nothing, Nothing, Nothing];
+    events.extend([Expire(6), Change(0), Burst(10), Expire(1), Expire(1), Nothing]);
+    let steps = vec![Step::Poll, Step::Sweep];
+    run(&Case { records: 23, page_size: 11, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
+fn a_sweep_that_sees_records_above_those_that_it_has_read_does_not_take_them_for_older_ones() {
+    use Event::{Burst, Change, Clamp, Empty, Grow, Nothing};
+    let mut events = vec![Nothing, Change(0), Nothing, Change(0), Nothing, Change(0), Change(0), Nothing, Burst(6)];
+    events.extend([Clamp(6), Nothing, Nothing, Clamp(8), Nothing, Grow(2), Change(0), Burst(9), Nothing, Change(0)]);
+    events.extend([Nothing, Nothing, Nothing, Nothing, Empty, Nothing]);
+    let case = Case {
+        records: 26,
+        page_size: 13,
+        order: Stability::Unstable,
+        begin: 1,
+        events,
+        steps: vec![Step::Poll, Step::Sweep, Step::Sweep, Step::Poll, Step::Poll],
+        ..QUIET
+    };
+    run(&case).unwrap();
+}
+
+#[test]
+fn the_last_record_of_a_listing_but_one_is_reported_as_removed() {
+    use Event::{Delete, Nothing};
+    for (side, at) in [(Side::Head, 255), (Side::End, 255), (Side::Head, 0), (Side::End, 0)] {
+        let mut events = vec![Nothing; 8];
+        events.push(Delete(at, 1));
+        let steps = vec![Step::Poll, Step::Poll, Step::Sweep, Step::Poll, Step::Sweep];
+        run(&Case { records: 2, page_size: 5, side, events, steps, ..QUIET }).unwrap();
     }
 }

@@ -110,6 +110,8 @@ impl World {
                 // Below the last one, too.
                 let at = if position >= LOWEST { length } else { at(position) };
                 let near = self.rows.get(at).or(self.rows.last()).map(|it| it.time);
+                // With the id of one that is gone, it would be a record that has moved.
+                self.next = self.ids.iter().copied().fold(self.next, i64::max);
                 let row = self.fresh();
                 let row = Row { is_displaced: row.is_displaced || at > 0, time: near.unwrap_or(row.time), ..row };
                 self.rows.insert(at, row);
