@@ -8,10 +8,10 @@ use crate::follow::machine::order::newest_side;
 use crate::follow::machine::state::ScanPosition;
 use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{CatchUp, Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
-use crate::page::RecordKey;
 use crate::page::summary::End;
 use crate::page::walk::toward_head::TowardHead;
 use crate::page::walk::{Delivery, Walk};
+use crate::page::{RecordKey, Stability};
 
 /// Where a walk can start over without a gap: with fewer records than these, it can't tell a shift from a move.
 const CHAIN: usize = 3;
@@ -181,7 +181,15 @@ impl Machine {
     pub(super) fn begin_tail(&mut self, tail: Tail) {
         let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
         let tail = Tail { is_again: self.state.before.is_some(), ..tail };
-        self.task = Some(Task::Tail(Box::new(position.walk(&self.settings)), tail));
+        let mut walk = position.walk(&self.settings);
+        if self.settings.plan.order == Stability::Stable
+            && let Some(end) = &self.state.end
+        {
+            // Where records keep their order, each of them shows the position.
+            let since = end.iter().position(|it| position.is_at(Some(&it.key)));
+            walk.remember_before(end.iter().skip(since.unwrap_or(end.len())).map(|it| it.key.fingerprint()));
+        }
+        self.task = Some(Task::Tail(Box::new(walk), tail));
     }
 
     pub(super) fn observe_tail(

@@ -20,7 +20,12 @@ pub(super) struct Scan {
     is_again: bool,
     /// It has come to what it remembers of the records before.
     has_come: bool,
+    /// How often the last page seemed to grow.
+    grew: u32,
 }
+
+/// A last page that seems to grow so often does.
+const GROWS: u32 = 2;
 
 #[derive(Debug)]
 enum ScanKind {
@@ -36,7 +41,7 @@ enum ScanKind {
 
 impl Scan {
     fn new(walk: Walk, kind: ScanKind) -> Self {
-        Self { walk, kind, is_again: false, has_come: false }
+        Self { walk, kind, is_again: false, has_come: false, grew: 0 }
     }
 
     fn is_of_all(&self) -> bool {
@@ -172,9 +177,17 @@ impl Machine {
             Some(End::Grew | End::GrewUnproved) if scan.is_of_all() => {
                 self.finish(true);
             }
+            Some(End::Grew | End::GrewUnproved) if self.side().is_none() && scan.grew < GROWS => self.scan_on(*scan),
             Some(_) => self.end_scan(&scan),
         }
         found
+    }
+
+    /// Goes on behind the last record that the scan has seen.
+    fn scan_on(&mut self, scan: Scan) {
+        let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
+        let on = Scan::new(position.walk(&self.settings), scan.kind);
+        self.task = Some(Task::Scan(Box::new(Scan { grew: scan.grew + 1, ..on })));
     }
 
     /// Takes a page of a scan, and stops the scan where it has read enough.

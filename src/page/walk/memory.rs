@@ -24,6 +24,14 @@ impl Memory {
         Self { distances: far.chain(near).collect(), run: u32::try_from(run.len()).unwrap_or(u32::MAX) }
     }
 
+    /// Adds a longer run without a gap, the last record first, as far as records are looked for.
+    pub(super) fn extend(&mut self, run: impl Iterator<Item = u64>) {
+        for (id, distance) in run.take(RUN).zip(0..) {
+            self.distances.insert(id, distance);
+            self.run = self.run.max(distance + 1);
+        }
+    }
+
     /// The records that a scan remembers itself, plus what it remembered at its start.
     pub(super) fn of(seen: &RecentKeys, before: &Self) -> Self {
         let mut memory = Self::default();

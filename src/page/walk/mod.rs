@@ -259,6 +259,14 @@ impl Walk {
         walk
     }
 
+    /// Notes more of the records before a resumed walk than its cursor holds: without a gap, the last one first.
+    pub(crate) fn remember_before(&mut self, run: impl Iterator<Item = u64>) {
+        self.before.extend(run);
+        if let Some(locator) = &mut self.scan.locator {
+            locator.remember(&self.before);
+        }
+    }
+
     /// Whether the head is being scanned a second time.
     fn is_on_head(&self) -> bool {
         self.first_pass.is_some()

@@ -64,9 +64,11 @@ fn a_record_that_comes_late_at_the_end_of_a_page_does_not_decide_which_end_grows
 #[test]
 fn a_first_scan_whose_last_page_grows_for_another_reason_is_read_to_its_end() {
     use Event::{Change, Clamp, Grow, Nothing, Short};
-    let events = vec![Nothing, Clamp(3), Change(0), Short, Nothing, Clamp(4), Grow(1)];
-    let steps = vec![Step::Poll, Step::Poll];
-    run(&Case { records: 28, page_size: 7, is_undecided: true, events, steps, ..QUIET }).unwrap();
+    for begin in [0, 1] {
+        let events = vec![Nothing, Clamp(3), Change(0), Short, Nothing, Clamp(4), Nothing, Grow(1)];
+        let steps = vec![Step::Poll, Step::Poll];
+        run(&Case { records: 28, page_size: 7, is_undecided: true, begin, events, steps, ..QUIET }).unwrap();
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What sweeps find in the lookback: changes, late records, and records that are gone.
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// The offsets of a sweep over 40 of `records` records, from the head or to the end.
@@ -240,4 +242,44 @@ fn while_it_is_unknown_which_end_grows_both_are_swept_in_turn() {
     // Gone from one, it may stand at the other.
     log.remove(&[3]);
     assert_eq!([0; 5].map(|_| log.sweep().0), [""; 5]);
+}
+
+#[test]
+fn the_newest_that_go_are_reported_or_a_gap_is() {
+    for side in [Side::Head, Side::End] {
+        for (lookback, count, limit) in [(64, 200, 10), (64, 1_500, 10), (300, 900, 50)] {
+            for gone in
+                [1, 5, 31, 40, 62, 63, 64, 66, 100, 130, 290, 297, 299, 300, 340].into_iter().filter(|it| *it < count)
+            {
+                for came in [0, 1, 3, 30] {
+                    let case = format!("{side:?}, {gone} of {count}, {came} came, lookback {lookback}");
+                    let settings = settings(Some(side), Stability::Stable, lookback);
+                    let settings = Settings { plan: Plan { limit, ..settings.plan }, ..settings };
+                    let mut log = Followed::of(settings, Begin::Beginning, side, 1..=count);
+                    log.poll();
+                    log.remove(&(count + 1 - gone..=count).collect::<Vec<_>>());
+                    log.grow(count + 1..=count + came);
+                    let (mut found, mut gap) = (Vec::new(), None);
+                    for turn in 0..6 {
+                        let (delivered, _) = if turn % 2 == 0 { log.poll() } else { log.whole_sweep() };
+                        gap = gap.or(log.gap());
+                        found.extend(delivered.split(' ').filter(|it| !it.is_empty()).map(str::to_owned));
+                    }
+                    let removed = found.iter().filter(|it| it.starts_with('-')).count();
+                    let number = |it: &String| it[1..].parse::<i64>().unwrap();
+                    let old = found.iter().filter(|it| !it.starts_with('-') && number(it) <= count).count();
+                    let new: HashSet<_> = found.iter().map(number).filter(|it| *it > count).collect();
+                    assert_eq!(new.len(), usize::try_from(came).unwrap(), "{case}");
+                    assert!(
+                        gap.is_some() || (removed, old) == (usize::try_from(gone).unwrap(), 0),
+                        "{case}: {found:?}"
+                    );
+                    let left = i64::try_from(lookback).unwrap() - gone;
+                    assert!(gap.is_none() || left <= gone, "{case}: {gap:?}");
+                    // As far as a cursor knows single records.
+                    assert!(gap != Some(GapReason::RemovalsUnseen) || old <= 1_088, "{case}: {old} again");
+                }
+            }
+        }
+    }
 }

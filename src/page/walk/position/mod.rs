@@ -198,6 +198,11 @@ impl Locator {
         self
     }
 
+    /// Replaces what is remembered of the records before the position.
+    pub(super) fn remember(&mut self, memory: &Memory) {
+        self.memory.clone_from(memory);
+    }
+
     /// Examines the records that stand from `offset` on.
     pub(super) fn examine(&mut self, offset: u64, page: &[RecordKey]) -> Found {
         let remembered = self.remembered(page);
@@ -384,11 +389,8 @@ impl Locator {
     fn note_windows(&mut self, offset: u64, received: u64) {
         let is_first = self.size == 0;
         self.size = self.size.max(received);
-        // The run may reach from one window to the next, and a few of it may be gone. But the first step up is short,
-        // because most shifts are.
-        let needed = if self.order == Stability::Stable { 1 } else { CHAIN as u64 };
-        let run = u64::from(self.memory.run);
-        let spare = run.saturating_sub(FEW_GONE.into()).min(run / 2 + FEW).saturating_sub(needed);
+        // The first step up is short, because most shifts are.
+        let spare = self.spare();
         let near = self.size.max(2) - 1;
         let below = offset.saturating_add(received.max(2) - 1).saturating_add(spare);
         let far = near.saturating_add(spare);
@@ -411,6 +413,14 @@ impl Locator {
             Way::Up => self.up = above,
             _ => {}
         }
+    }
+
+    /// How many records may lie between two windows: the run may reach from one to the next, and a few of it may be
+    /// gone.
+    fn spare(&self) -> u64 {
+        let needed = if self.order == Stability::Stable { 1 } else { CHAIN as u64 };
+        let run = u64::from(self.memory.run);
+        run.saturating_sub(FEW_GONE.into()).min(run / 2 + FEW).saturating_sub(needed)
     }
 
     fn next(&mut self) -> Found {
@@ -440,8 +450,8 @@ impl Locator {
 
     /// The run isn't at the estimate: tries further up, or starts at the landmark.
     fn doubt_estimate(&mut self, offset: u64) -> Found {
-        // Some of its last records were removed: then it ends a little further up. (The origin was examined first.)
-        let above = offset.saturating_sub(self.size.max(2) - 1);
+        // Some of the records before it were removed: then it stands further up. (The origin was examined first.)
+        let above = offset.saturating_sub(self.size.max(2) - 1 + self.spare());
         if above != self.origin && !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
             self.tried.push(above);
             return self.request(above);
