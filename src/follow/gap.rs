@@ -21,9 +21,9 @@ pub enum GapReason {
     /// came and went since the last poll were not seen. The follower reads the listing from the beginning, and delivers
     /// what it doesn't remember.
     AnchorsGone,
-    /// Some of the remembered records weren't found again: they are gone, or stand further down than the follower looks.
-    /// None of them is reported as removed, so that the copy may have records which the log no longer has. The follower
-    /// goes on where it is.
+    /// Some of the remembered records weren't found again: they are gone, or stand further down than the follower
+    /// looks. None of them is reported as removed, so that the copy may have records which the log no longer has. The
+    /// follower goes on where it is.
     RemovalsUnseen,
     /// The listing is empty, although it wasn't before. Nothing is reported as removed: the server may have lost its
     /// records for a moment. The follower keeps polling.

@@ -44,8 +44,8 @@ async fn a_scan_that_resumes_again_near_its_end_repeats_at_most_a_page() {
     }
 }
 
-/// Reads a log of 2,000 records in runs of 120. Behind each, as many come at the head, and of those that were delivered,
-/// the records at these distances from the last one go. Returns the most repeats and requests of a run.
+/// Reads a log of 2,000 records in runs of 120. Behind each, as many come at the head, and of those that were
+/// delivered, the records at these distances from the last one go. Returns the most repeats and requests of a run.
 async fn stopped_again_and_again(page_size: u32, order: Stability, growth: u64, gone: &[usize]) -> (usize, u64) {
     let fake = fake_with_logs(2_000);
     let client = IntegrationClient::builder("http://localhost").api_key("any").http_client(fake.http_client());

@@ -348,6 +348,7 @@ async fn a_cursor_is_read_from_a_format_without_names() {
         "run",
         "head",
         "delivered",
+        "gone",
         "totals",
         "whole",
         "many",

@@ -166,6 +166,12 @@ impl Machine {
             }
         }
         let found = self.take_page(&mut scan, page, &deliveries);
+        self.go_on_with(scan);
+        found
+    }
+
+    /// Goes on with the next page of a scan, or ends it.
+    fn go_on_with(&mut self, scan: Box<Scan>) {
         match scan.walk.end() {
             None => self.task = Some(Task::Scan(scan)),
             Some(End::Lost | End::Emptied) => {
@@ -180,7 +186,6 @@ impl Machine {
             Some(End::Grew | End::GrewUnproved) if self.side().is_none() && scan.grew < GROWS => self.scan_on(*scan),
             Some(_) => self.end_scan(&scan),
         }
-        found
     }
 
     /// Goes on behind the last record that the scan has seen.

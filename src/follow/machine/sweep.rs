@@ -195,10 +195,7 @@ impl Machine {
         let side = sweep.side;
         sweep.note_page(offset, page);
         let is_end = sweep.walk.end().is_some();
-        // Behind a record that stands alone, an empty page shows the end.
-        let shown = if page.is_empty() && is_end { sweep.last.as_slice() } else { page };
-        self.note_absent(side, shown, offset == 0, is_end);
-        sweep.last = page.last().cloned().or(sweep.last.take());
+        self.note_absent(&mut sweep, page, offset == 0, is_end);
         if !seen.unresolved.is_empty() && seen.is_replaced() {
             self.lose_anchors(GapReason::AnchorsGone);
             return Vec::new();
@@ -335,10 +332,14 @@ impl Machine {
     }
 
     /// Notes which remembered records a page doesn't show although it shows what stood around them.
-    fn note_absent(&mut self, side: Side, page: &[Sighting], is_at_0: bool, is_at_end: bool) {
+    fn note_absent(&mut self, sweep: &mut Sweep, page: &[Sighting], is_at_0: bool, is_at_end: bool) {
+        let (side, last) = (sweep.side, sweep.last.take());
+        sweep.last = page.last().cloned().or(last);
         if self.is_partial {
             return;
         }
+        // Behind a record that stands alone, an empty page shows the end.
+        let page = if page.is_empty() && is_at_end { sweep.last.as_slice() } else { page };
         let (number, is_stable) = (self.sweeps, self.is_stable());
         let (is_top, is_bottom) = match side {
             Side::Head => (is_at_0, is_at_end),
