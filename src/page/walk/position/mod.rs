@@ -450,8 +450,10 @@ impl Locator {
 
     /// The run isn't at the estimate: tries further up, or starts at the landmark.
     fn doubt_estimate(&mut self, offset: u64) -> Found {
-        // Some of the records before it were removed: then it stands further up. (The origin was examined first.)
-        let above = offset.saturating_sub(self.size.max(2) - 1 + self.spare());
+        // Some of its last records were removed, or some of those before it: then it ends further up. (The origin was
+        // examined first.)
+        let spare = if self.certain.is_some() { 0 } else { self.spare() };
+        let above = offset.saturating_sub(self.size.max(2) - 1 + spare);
         if above != self.origin && !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
             self.tried.push(above);
             return self.request(above);
