@@ -358,8 +358,7 @@ impl Locator {
             self.size = self.size.max(page_len as u64);
             if let Some(target) = self.estimate(offset, remembered) {
                 self.way = Way::Estimate;
-                // Where records may move, the last record alone would show nothing.
-                self.certain = Some(offset).filter(|_| self.order == Stability::Unstable);
+                self.certain = Some(offset);
                 return self.request(target);
             }
         }
