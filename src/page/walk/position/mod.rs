@@ -18,7 +18,7 @@ use crate::page::{RecordKey, Stability};
 const CHAIN: usize = 3;
 
 /// How many estimates are tried.
-const ESTIMATES: usize = 4;
+const ESTIMATES: usize = 8;
 
 /// How many windows further up are looked at before the first one further down.
 const UPS_FIRST: u32 = 2;
@@ -105,6 +105,8 @@ pub(super) struct Locator {
     gone: u64,
     /// A window that shows the position, from which the search skipped to the last record.
     certain: Option<u64>,
+    /// The last estimate is from a record of the run.
+    is_near: bool,
     /// The estimates that were tried.
     tried: Vec<u64>,
     /// The first record of the last window on the way down, and how often in a row it was the same.
@@ -181,6 +183,7 @@ impl Locator {
             head_shift: 0,
             gone: 0,
             certain: None,
+            is_near: false,
             tried: Vec::new(),
             above: None,
             same: 0,
@@ -380,6 +383,7 @@ impl Locator {
         let above = at.saturating_sub(self.size.max(2) - 1);
         let is_new = |it: &u64| *it != offset && *it < self.end && !self.tried.contains(it);
         let target = [target, above].into_iter().find(is_new).filter(|_| self.tried.len() < ESTIMATES)?;
+        self.is_near = distance < self.memory.run;
         self.tried.push(target);
         Some(target)
     }
@@ -451,8 +455,10 @@ impl Locator {
     fn doubt_estimate(&mut self, offset: u64) -> Found {
         // Some of its last records were removed, or some of those before it: then it ends further up. (The origin was
         // examined first.)
-        let spare = if self.certain.is_some() { 0 } else { self.spare() };
-        let above = offset.saturating_sub(self.size.max(2) - 1 + spare);
+        let spare = if self.certain.is_some() || self.is_near { 0 } else { self.spare() };
+        // (A short page near the end says little about how many records the server returns at once.)
+        let near = (self.size.max(2) - 1).max(self.limit.saturating_sub(1).min(u64::from(self.memory.run) / 2));
+        let above = offset.saturating_sub(spare.max(near));
         if above != self.origin && !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
             self.tried.push(above);
             return self.request(above);
