@@ -207,6 +207,10 @@ impl<'a> Copy<'a> {
         for found in &found {
             self.deliver(&page[found.index], found.kind, is_ordered);
         }
+        if starts_over {
+            // What this page has shown comes again, too.
+            self.apply(Applied::Gap { kept: Vec::new(), at: self.world.requests });
+        }
         self.store();
     }
 
