@@ -133,7 +133,7 @@ impl Machine {
             return Vec::new();
         }
         // Towards the end, what follows a known record in the walk is new or late, wherever that record has moved from.
-        let follows_known = sweep.side == Side::End && sweep.ends_known;
+        let follows_known = self.side() == Some(Side::End) && sweep.ends_known;
         let is_forced = |(record, delivery): (&Sighting, &Delivery)| {
             sweep.wanted.contains(&record.key.fingerprint()) || (follows_known && matches!(delivery, Delivery::Next(_)))
         };

@@ -72,6 +72,16 @@ fn a_first_scan_whose_last_page_grows_for_another_reason_is_read_to_its_end() {
 }
 
 #[test]
+fn what_comes_at_the_head_during_a_sweep_is_not_taken_for_new_at_the_end() {
+    use Event::{Change, Clamp, Grow, Nothing, Short};
+    let mut events = vec![Grow(4), Change(0), Change(0), Nothing, Change(0), Nothing, Short, Change(0), Short];
+    events.extend([Clamp(3), Nothing, Grow(1), Nothing, Grow(3), Grow(5), Change(0), Grow(2), Nothing, Nothing]);
+    events.extend([Grow(2), Grow(2), Grow(2), Clamp(4), Change(0)]);
+    let steps = vec![Step::Poll, Step::Sweep, Step::Sweep];
+    run(&Case { records: 22, page_size: 7, lookback: 28, is_undecided: true, events, steps, ..QUIET }).unwrap();
+}
+
+#[test]
 fn what_comes_at_the_head_decides_before_it_has_pushed_out_what_was_known_there() {
     use Event::{Burst, Change, Grow, Nothing};
     let mut events = vec![Change(0), Grow(5), Nothing, Nothing, Change(0), Change(0), Change(0), Grow(2), Grow(1)];

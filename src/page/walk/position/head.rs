@@ -31,13 +31,18 @@ impl Locator {
             None if behind < self.head_at.saturating_add(FEW) && !page.is_empty() => self.request(behind),
             // A scan from the head repeats none.
             None if self.is_all_remembered() => Found::Nowhere,
-            None if behind < found && self.head_pages < HEAD_PAGES && !page.is_empty() => self.request(behind),
+            None if behind < found && self.goes_on() && !page.is_empty() => self.request(behind),
             // Records moved there together; the listing didn't shift by as much.
             None => {
                 self.head.clear();
                 self.next()
             }
         }
+    }
+
+    /// Whether to look for the old head further down.
+    fn goes_on(&self) -> bool {
+        !self.is_recent && self.head_pages < HEAD_PAGES
     }
 
     /// The old head was found, and then the run in this page.

@@ -18,7 +18,10 @@ use crate::page::{RecordKey, Stability};
 const CHAIN: usize = 3;
 
 /// How many estimates are tried.
-const ESTIMATES: usize = 8;
+const ESTIMATES: usize = 4;
+
+/// How many are tried of a cursor's position: much may have gone since.
+const MORE_ESTIMATES: usize = 8;
 
 /// How many windows further up are looked at before the first one further down.
 const UPS_FIRST: u32 = 2;
@@ -382,7 +385,7 @@ impl Locator {
         // If the records behind the remembered one are gone, look at those before it.
         let above = at.saturating_sub(self.size.max(2) - 1);
         let is_new = |it: &u64| *it != offset && *it < self.end && !self.tried.contains(it);
-        let target = [target, above].into_iter().find(is_new).filter(|_| self.tried.len() < ESTIMATES)?;
+        let target = [target, above].into_iter().find(is_new).filter(|_| self.tried.len() < self.most_estimates())?;
         self.is_near = distance < self.memory.run;
         self.tried.push(target);
         Some(target)
@@ -426,6 +429,10 @@ impl Locator {
         run.saturating_sub(FEW_GONE.into()).min(run / 2 + FEW).saturating_sub(needed)
     }
 
+    fn most_estimates(&self) -> usize {
+        if self.is_recent { ESTIMATES } else { MORE_ESTIMATES }
+    }
+
     fn next(&mut self) -> Found {
         let down = self.down.filter(|it| *it < self.end);
         let (way, target) = match (down, self.up) {
@@ -455,11 +462,12 @@ impl Locator {
     fn doubt_estimate(&mut self, offset: u64) -> Found {
         // Some of its last records were removed, or some of those before it: then it ends further up. (The origin was
         // examined first.)
-        let spare = if self.certain.is_some() || self.is_near { 0 } else { self.spare() };
+        let spare = if self.certain.is_some() || self.is_near || self.is_recent { 0 } else { self.spare() };
         // (A short page near the end says little about how many records the server returns at once.)
-        let near = (self.size.max(2) - 1).max(self.limit.saturating_sub(1).min(u64::from(self.memory.run) / 2));
+        let short = if self.is_recent { 0 } else { u64::from(self.memory.run) / 2 };
+        let near = (self.size.max(2) - 1).max(self.limit.saturating_sub(1).min(short));
         let above = offset.saturating_sub(spare.max(near));
-        if above != self.origin && !self.tried.contains(&above) && self.tried.len() < ESTIMATES {
+        if above != self.origin && !self.tried.contains(&above) && self.tried.len() < self.most_estimates() {
             self.tried.push(above);
             return self.request(above);
         }
