@@ -2,7 +2,7 @@
 //! the run moved. Does no I/O.
 
 use crate::page::RecordKey;
-use crate::page::walk::position::{CHAIN, FEW, Found, Locator, Way};
+use crate::page::walk::position::{CHAIN, ESTIMATES, FEW, Found, Locator, MORE_ESTIMATES, Way};
 
 /// How many pages are read to look for the old head, where records between it and the run may be gone.
 const HEAD_PAGES: u32 = 8;
@@ -38,6 +38,11 @@ impl Locator {
                 self.next()
             }
         }
+    }
+
+    /// How many estimates are tried.
+    pub(super) fn most_estimates(&self) -> usize {
+        if self.is_recent { ESTIMATES } else { MORE_ESTIMATES }
     }
 
     /// Whether to look for the old head further down.

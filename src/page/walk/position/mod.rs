@@ -429,10 +429,6 @@ impl Locator {
         run.saturating_sub(FEW_GONE.into()).min(run / 2 + FEW).saturating_sub(needed)
     }
 
-    fn most_estimates(&self) -> usize {
-        if self.is_recent { ESTIMATES } else { MORE_ESTIMATES }
-    }
-
     fn next(&mut self) -> Found {
         let down = self.down.filter(|it| *it < self.end);
         let (way, target) = match (down, self.up) {
