@@ -8,10 +8,10 @@ use crate::follow::machine::order::newest_side;
 use crate::follow::machine::state::ScanPosition;
 use crate::follow::machine::table::{Entry, Table};
 use crate::follow::machine::{CatchUp, Found, Kind, Machine, Phase, Side, Sighting, Tail, Task, keys};
+use crate::page::RecordKey;
 use crate::page::summary::End;
 use crate::page::walk::toward_head::TowardHead;
 use crate::page::walk::{Delivery, Walk};
-use crate::page::{RecordKey, Stability};
 
 /// Where a walk can start over without a gap: with fewer records than these, it can't tell a shift from a move.
 const CHAIN: usize = 3;
@@ -179,12 +179,9 @@ impl Machine {
     }
 
     pub(super) fn begin_tail(&mut self, tail: Tail) {
-        let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
         let tail = Tail { is_again: self.state.before.is_some(), ..tail };
-        let mut walk = position.walk(&self.settings);
-        if self.settings.plan.order == Stability::Stable
-            && let Some(end) = &self.state.end
-        {
+        let mut walk = self.state.walk(&self.settings);
+        if let (true, Some(end), Some(position)) = (self.is_stable(), &self.state.end, &self.state.position) {
             // Where records keep their order, each of them shows the position.
             let since = end.iter().position(|it| position.is_at(Some(&it.key)));
             walk.remember_before(end.iter().skip(since.unwrap_or(end.len())).map(|it| it.key.fingerprint()));
@@ -276,14 +273,6 @@ impl Machine {
         let is_end = matches!(walk.end(), Some(End::Proved | End::Unproved | End::Grew | End::GrewUnproved));
         if is_end && tail.newest.as_ref() == Some(&last.key) {
             self.decide(Side::End);
-        }
-    }
-
-    /// A new record beside known ones shows which end grows.
-    pub(super) fn decide_by(&mut self, side: Side, page: &[Sighting], seen: &Comparison, is_end: bool) {
-        let is_there = |index: usize| side == Side::Head || (is_end && index + 1 == page.len());
-        if self.side().is_none() && seen.any_known && seen.has_new(is_there) {
-            self.decide(side);
         }
     }
 

@@ -104,8 +104,7 @@ impl Machine {
     }
 
     pub(super) fn resume_scan(&mut self) {
-        let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
-        let scan = Scan::new(position.walk(&self.settings), ScanKind::All);
+        let scan = Scan::new(self.state.walk(&self.settings), ScanKind::All);
         self.task = Some(Task::Scan(Box::new(Scan { is_again: self.state.before.is_some(), ..scan })));
     }
 
@@ -190,8 +189,7 @@ impl Machine {
 
     /// Goes on behind the last record that the scan has seen.
     fn scan_on(&mut self, scan: Scan) {
-        let position = self.state.position.get_or_insert_with(|| ScanPosition::at(0));
-        let on = Scan::new(position.walk(&self.settings), scan.kind);
+        let on = Scan::new(self.state.walk(&self.settings), scan.kind);
         self.task = Some(Task::Scan(Box::new(Scan { grew: scan.grew + 1, ..on })));
     }
 

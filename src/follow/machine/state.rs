@@ -117,6 +117,11 @@ impl State {
         }
     }
 
+    /// A walk that goes on at the position, which is the first one unless another is known.
+    pub(crate) fn walk(&mut self, settings: &Settings) -> Walk {
+        self.position.get_or_insert_with(|| ScanPosition::at(0)).walk(settings)
+    }
+
     /// None of these records was found again.
     pub(crate) fn note_unseen(&mut self, gone: &Table) {
         if !gone.is_empty() && self.gap.is_none() {

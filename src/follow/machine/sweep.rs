@@ -153,12 +153,20 @@ impl Machine {
         if sweep.side == Side::End {
             self.move_position(&mut sweep, offset, page);
         }
-        let is_end = matches!(sweep.walk.end(), Some(End::Proved));
-        self.decide_by(sweep.side, page, &seen, is_end);
+        self.decide_by(&sweep, page, &seen);
         let late = self.go_down(sweep, offset, page, &seen);
         let mut found = seen.found;
         found.extend(late);
         found
+    }
+
+    /// A new record beside known ones shows which end grows: at the end, if it is the last one of the listing.
+    fn decide_by(&mut self, sweep: &Sweep, page: &[Sighting], seen: &Comparison) {
+        let is_end = matches!(sweep.walk.end(), Some(End::Proved));
+        let is_there = |index: usize| sweep.side == Side::Head || (is_end && index + 1 == page.len());
+        if self.side().is_none() && seen.any_known && seen.has_new(is_there) {
+            self.decide(sweep.side);
+        }
     }
 
     /// What stands behind the position is delivered now: a poll goes on behind it.
@@ -195,7 +203,7 @@ impl Machine {
         let side = sweep.side;
         sweep.note_page(offset, page);
         let is_end = sweep.walk.end().is_some();
-        self.note_absent(&mut sweep, page, offset == 0, is_end);
+        self.note_absent(&sweep, page, offset == 0, is_end);
         if !seen.unresolved.is_empty() && seen.is_replaced() {
             self.lose_anchors(GapReason::AnchorsGone);
             return Vec::new();
@@ -332,12 +340,11 @@ impl Machine {
     }
 
     /// Notes which remembered records a page doesn't show although it shows what stood around them.
-    fn note_absent(&mut self, sweep: &mut Sweep, page: &[Sighting], is_at_0: bool, is_at_end: bool) {
-        let (side, last) = (sweep.side, sweep.last.take());
-        sweep.last = page.last().cloned().or(last);
+    fn note_absent(&mut self, sweep: &Sweep, page: &[Sighting], is_at_0: bool, is_at_end: bool) {
         if self.is_partial {
             return;
         }
+        let side = sweep.side;
         // Behind a record that stands alone, an empty page shows the end.
         let page = if page.is_empty() && is_at_end { sweep.last.as_slice() } else { page };
         let (number, is_stable) = (self.sweeps, self.is_stable());
@@ -418,6 +425,7 @@ impl Sweep {
     /// Notes how far it has read, and in which order.
     fn note_page(&mut self, offset: u64, page: &[Sighting]) {
         self.deepest = self.deepest.max(offset.saturating_add(page.len() as u64));
+        self.last = page.last().cloned().or(self.last.take());
         let is_on = offset >= std::mem::replace(&mut self.offset, offset) && !self.walk.is_lost();
         // A page that begins further up than the one before ended shows what it has read behind what it hasn't.
         let has_read =

@@ -20,8 +20,9 @@ impl Memory {
     /// `run`: the last delivered records without a gap, the last one first. `landmarks`: some that are further away.
     pub(super) fn new<'a>(run: &[u64], landmarks: impl Iterator<Item = (&'a RecordKey, u32)>) -> Self {
         let far = landmarks.map(|(id, distance)| (id.fingerprint(), distance));
-        let near = run.iter().zip(0..).map(|(id, distance)| (*id, distance));
-        Self { distances: far.chain(near).collect(), run: u32::try_from(run.len()).unwrap_or(u32::MAX) }
+        let mut memory = Self { distances: far.collect(), run: 0 };
+        memory.extend(run.iter().copied());
+        memory
     }
 
     /// Adds a longer run without a gap, the last record first, as far as records are looked for.

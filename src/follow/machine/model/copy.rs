@@ -242,22 +242,27 @@ impl<'a> Copy<'a> {
 
     /// The ids in all tables.
     fn all_remembered(&self) -> HashSet<i64> {
+        self.tables().flat_map(Table::iter).map(|it| it.key.to_string().parse().unwrap()).collect()
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Table> {
         let state = self.machine.state();
-        let tables = [&state.head, &state.end, &state.before].into_iter().flatten();
-        tables.flat_map(Table::iter).map(|it| it.key.to_string().parse().unwrap()).collect()
+        [&state.head, &state.end, &state.before].into_iter().flatten()
+    }
+
+    /// One of these records that the copy has, and the log no longer.
+    fn first_gone(&self, ids: impl IntoIterator<Item = i64>) -> Option<i64> {
+        ids.into_iter().find(|id| self.world.depth(*id).is_none() && self.copy.contains_key(id))
     }
 
     /// A remembered record that is gone is reported as removed, unless newer ones push it out of the lookback, or there
     /// is a gap.
     fn check_forgotten(&mut self, before: &HashSet<i64>, is_steady: bool) {
-        let state = self.machine.state();
-        let is_full = [&state.head, &state.end, &state.before].into_iter().flatten().any(Table::is_full);
-        if !is_steady || is_full || state.gap.is_some() || self.case.order == Stability::Unstable {
+        let has_gap = self.machine.state().gap.is_some();
+        if !is_steady || self.tables().any(Table::is_full) || has_gap || self.case.order == Stability::Unstable {
             return;
         }
-        let left = before - &self.all_remembered();
-        let is_gone = |id: &i64| self.world.depth(*id).is_none() && self.copy.contains_key(id);
-        if let Some(id) = left.into_iter().find(is_gone) {
+        if let Some(id) = self.first_gone(before - &self.all_remembered()) {
             self.fail(format!("{id} is gone, and was forgotten without a gap"));
         }
     }
@@ -413,11 +418,12 @@ impl<'a> Copy<'a> {
         let is_decided = self.machine.side().is_some();
         let shows = self.shows_what_stands_beside();
         let is_stable = self.case.order == Stability::Stable;
-        if is_stable && is_decided && !self.world.rows.is_empty() {
-            let is_gone = |id: &i64| self.world.depth(*id).is_none() && self.copy.contains_key(id);
-            if let Some(id) = self.all_remembered().into_iter().find(is_gone) {
-                return Err(format!("{id} is gone, and wasn't reported as removed"));
-            }
+        if is_stable
+            && is_decided
+            && !self.world.rows.is_empty()
+            && let Some(id) = self.first_gone(self.all_remembered())
+        {
+            return Err(format!("{id} is gone, and wasn't reported as removed"));
         }
         let Self { world, copy, case, old_ground, gap_at, .. } = self;
         let gap_at = *gap_at;

@@ -7,21 +7,18 @@ use super::{QUIET, run};
 use crate::follow::machine::Side;
 use crate::page::Stability;
 
+/// A listing in pages of this size that is polled twice.
+fn polled(records: u8, page_size: u32, order: Stability, events: Vec<Event>) -> Case {
+    let steps = vec![Step::Poll, Step::Poll];
+    Case { records, page_size, is_undecided: true, order, events, steps, ..QUIET }
+}
+
 #[test]
 fn records_at_the_head_that_push_a_position_out_of_sight_show_that_the_head_grows() {
     use Event::{Burst, Grow, Nothing, Retire};
-    let case = |records, page_size, order, events| Case {
-        records,
-        page_size,
-        is_undecided: true,
-        order,
-        events,
-        steps: vec![Step::Poll, Step::Poll],
-        ..QUIET
-    };
     for order in [Stability::Stable, Stability::Unstable] {
-        run(&case(4, 3, order, vec![Nothing, Nothing, Nothing, Nothing, Burst(2)])).unwrap();
-        run(&case(4, 8, order, vec![Nothing, Nothing, Retire(3), Grow(1), Nothing, Nothing, Grow(1)])).unwrap();
+        run(&polled(4, 3, order, vec![Nothing, Nothing, Nothing, Nothing, Burst(2)])).unwrap();
+        run(&polled(4, 8, order, vec![Nothing, Nothing, Retire(3), Grow(1), Nothing, Nothing, Grow(1)])).unwrap();
     }
 }
 
@@ -30,17 +27,7 @@ fn a_record_that_comes_late_beside_the_old_end_does_not_decide_which_end_grows()
     use Event::{Clamp, Expire, Grow, Insert, Nothing, Unhide};
     let mut events = vec![Insert(0), Grow(2), Insert(0), Nothing, Nothing, Insert(214), Nothing, Nothing, Expire(1)];
     events.extend([Nothing, Nothing, Grow(1), Nothing, Nothing, Clamp(2), Nothing, Unhide]);
-    let case = Case {
-        records: 2,
-        lookback: 5,
-        side: Side::End,
-        is_undecided: true,
-        order: Stability::Unstable,
-        events,
-        steps: vec![Step::Poll, Step::Poll],
-        ..QUIET
-    };
-    run(&case).unwrap();
+    run(&Case { lookback: 5, side: Side::End, ..polled(2, 2, Stability::Unstable, events) }).unwrap();
 }
 
 #[test]
@@ -49,16 +36,7 @@ fn a_record_that_comes_late_at_the_end_of_a_page_does_not_decide_which_end_grows
     let mut events = vec![Expire(1), Nothing, Delete(136, 4), Insert(158), Change(0), Nothing, Nothing, Burst(8)];
     events.extend([Nothing, Nothing, Insert(204), Change(0), Insert(0), Insert(0), Nothing, Insert(0), Nothing]);
     events.extend([Nothing, Nothing, Nothing, Unhide]);
-    let case = Case {
-        records: 18,
-        page_size: 5,
-        is_undecided: true,
-        order: Stability::Unstable,
-        events,
-        steps: vec![Step::Poll, Step::Poll],
-        ..QUIET
-    };
-    run(&case).unwrap();
+    run(&polled(18, 5, Stability::Unstable, events)).unwrap();
 }
 
 #[test]
@@ -66,8 +44,7 @@ fn a_first_scan_whose_last_page_grows_for_another_reason_is_read_to_its_end() {
     use Event::{Change, Clamp, Grow, Nothing, Short};
     for begin in [0, 1] {
         let events = vec![Nothing, Clamp(3), Change(0), Short, Nothing, Clamp(4), Nothing, Grow(1)];
-        let steps = vec![Step::Poll, Step::Poll];
-        run(&Case { records: 28, page_size: 7, is_undecided: true, begin, events, steps, ..QUIET }).unwrap();
+        run(&Case { begin, ..polled(28, 7, Stability::Stable, events) }).unwrap();
     }
 }
 

@@ -2,7 +2,7 @@
 //! the run moved. Does no I/O.
 
 use crate::page::RecordKey;
-use crate::page::walk::position::{CHAIN, ESTIMATES, FEW, Found, Locator, MORE_ESTIMATES, Way};
+use crate::page::walk::position::{CHAIN, FEW, Found, Locator, Way, last_by};
 
 /// How many pages are read to look for the old head, where records between it and the run may be gone.
 const HEAD_PAGES: u32 = 8;
@@ -40,11 +40,6 @@ impl Locator {
         }
     }
 
-    /// How many estimates are tried.
-    pub(super) fn most_estimates(&self) -> usize {
-        if self.is_recent { ESTIMATES } else { MORE_ESTIMATES }
-    }
-
     /// Whether to look for the old head further down.
     fn goes_on(&self) -> bool {
         !self.is_recent && self.head_pages < HEAD_PAGES
@@ -52,12 +47,12 @@ impl Locator {
 
     /// The old head was found, and then the run in this page.
     pub(super) fn note_gone(&mut self, offset: u64, page_len: usize, remembered: &[(usize, u32)]) {
-        let Some((index, distance)) = remembered.last() else { return };
-        let now = offset.saturating_add(*index as u64).saturating_add((*distance).into());
+        let Some((index, distance)) = remembered.last().copied() else { return };
+        let now = last_by(offset, (index, distance));
         // (What was added meanwhile has pushed the head down, too.)
         self.gone = self.head_shift.saturating_sub(now.saturating_sub(self.found_at));
         if index + 1 < page_len {
-            self.gone = self.gone.saturating_add((*distance).into());
+            self.gone = self.gone.saturating_add(distance.into());
         }
     }
 

@@ -7,6 +7,7 @@
 //! that are as wide as possible without stepping over the run. Where it finds a record whose distance from
 //! the position it remembers, it estimates the position from that.
 
+mod estimate;
 mod head;
 #[cfg(test)]
 mod tests;
@@ -17,20 +18,11 @@ use crate::page::{RecordKey, Stability};
 /// How many records of the run must stand in their order to locate it, where records may move.
 const CHAIN: usize = 3;
 
-/// How many estimates are tried.
-const ESTIMATES: usize = 4;
-
-/// How many are tried of a cursor's position: much may have gone since.
-const MORE_ESTIMATES: usize = 8;
-
 /// How many windows further up are looked at before the first one further down.
 const UPS_FIRST: u32 = 2;
 
 /// After so many windows in a row that start with the same record, the server is taken to clamp larger offsets.
 const CLAMPED: u32 = 3;
-
-/// If more than so many pages lie between a page and the last record, the search skips them.
-const SKIPPED_PAGES: u64 = 4;
 
 /// How many of the last records may be gone.
 const FEW_GONE: u32 = 5;
@@ -151,6 +143,12 @@ enum Evidence {
         to: u64,
         head: u64,
     },
+}
+
+/// Where the last delivered record should be, by a remembered one in a page that begins at `offset`: its index there,
+/// and its distance from the last one.
+fn last_by(offset: u64, (index, distance): (usize, u32)) -> u64 {
+    offset.saturating_add(index as u64).saturating_add(distance.into())
 }
 
 impl Locator {
@@ -277,9 +275,9 @@ impl Locator {
         if self.head.is_empty() {
             return None;
         }
-        let at = |(index, _): &(usize, u32)| offset.saturating_add(*index as u64);
-        self.found_to = remembered.last().map_or(offset, at);
-        self.found_at = remembered.last().map_or(offset, |it| at(it).saturating_add(it.1.into()));
+        let (index, distance) = remembered.last().copied().unwrap_or_default();
+        self.found_to = offset.saturating_add(index as u64);
+        self.found_at = last_by(offset, (index, distance));
         self.head_at = head;
         self.way = Way::Head(offset);
         Some(self.request(head))
@@ -346,49 +344,13 @@ impl Locator {
             (chain, from) = if follows { (chain + 1, from) } else { (1, it) };
             last = it;
             if chain >= needed {
-                let at = |(index, distance): (usize, u32)| offset.saturating_add(index as u64 + u64::from(distance));
-                evidence = Some(Evidence::Shifted { to: at(*last), head: at(*from).saturating_sub(self.depth) });
+                let head = last_by(offset, *from).saturating_sub(self.depth);
+                evidence = Some(Evidence::Shifted { to: last_by(offset, *last), head });
             }
         }
         // If many of the last records are gone from where they should be, the others may have moved away from them.
         let is_cut = last.0 + 1 < page_len && last.1 > FEW_GONE;
         evidence.filter(|_| !is_cut)
-    }
-
-    /// The page shows the position, but may end far above it. If so, requests where the last record should be: in pages
-    /// of a few records, many would lie between.
-    fn skip_to_last(&mut self, offset: u64, page_len: usize, remembered: &[(usize, u32)]) -> Found {
-        let far = SKIPPED_PAGES * (page_len.max(2) as u64 - 1);
-        let ends_above = remembered.last().is_some_and(|it| it.0 + 1 == page_len && u64::from(it.1) > far);
-        if ends_above && !self.is_recent && self.tried.is_empty() {
-            self.size = self.size.max(page_len as u64);
-            if let Some(target) = self.estimate(offset, remembered) {
-                self.way = Way::Estimate;
-                self.certain = Some(offset);
-                return self.request(target);
-            }
-        }
-        Found::Here
-    }
-
-    /// Returns where the position should be by the lowest remembered record.
-    fn estimate(&mut self, offset: u64, remembered: &[(usize, u32)]) -> Option<u64> {
-        // Where the last record itself is seen without those before it, the window before this one shows more.
-        let (index, distance) = *remembered.last().filter(|(_, distance)| *distance > 0 || !self.is_recent)?;
-        let at = offset.saturating_add(index as u64);
-        if self.landmark.is_none_or(|(closest, _)| distance < closest) {
-            self.landmark = Some((distance, at));
-        }
-        // Start some records before it, to see several of the run.
-        let lead = if self.order == Stability::Stable { 0 } else { CHAIN as u64 - 1 };
-        let target = at.saturating_add(distance.into()).saturating_sub(lead);
-        // If the records behind the remembered one are gone, look at those before it.
-        let above = at.saturating_sub(self.size.max(2) - 1);
-        let is_new = |it: &u64| *it != offset && *it < self.end && !self.tried.contains(it);
-        let target = [target, above].into_iter().find(is_new).filter(|_| self.tried.len() < self.most_estimates())?;
-        self.is_near = distance < self.memory.run;
-        self.tried.push(target);
-        Some(target)
     }
 
     /// Sets the next windows in both directions, by the records of this one.
@@ -452,33 +414,6 @@ impl Locator {
         }
         self.way = way;
         self.request(target)
-    }
-
-    /// The run isn't at the estimate: tries further up, or starts at the landmark.
-    fn doubt_estimate(&mut self, offset: u64) -> Found {
-        // Some of its last records were removed, or some of those before it: then it ends further up. (The origin was
-        // examined first.)
-        let spare = if self.certain.is_some() || self.is_near || self.is_recent { 0 } else { self.spare() };
-        // (A short page near the end says little about how many records the server returns at once.)
-        let short = if self.is_recent { 0 } else { u64::from(self.memory.run) / 2 };
-        let near = (self.size.max(2) - 1).max(self.limit.saturating_sub(1).min(short));
-        let above = offset.saturating_sub(spare.max(near));
-        if above != self.origin && !self.tried.contains(&above) && self.tried.len() < self.most_estimates() {
-            self.tried.push(above);
-            return self.request(above);
-        }
-        if let Some(offset) = self.certain.take() {
-            (self.way, self.found_to, self.found_at) = (Way::Confirmed, offset, offset);
-            return self.request(offset);
-        }
-        match self.landmark.filter(|_| self.order == Stability::Stable) {
-            // The run is gone. Where records keep their order, what follows the landmark is what follows the run, too.
-            Some((_, at)) => {
-                self.way = Way::Landmark;
-                self.request(at)
-            }
-            None => self.next(),
-        }
     }
 
     /// Alternates between the two directions, but goes up twice at first: the run reaches far up, so all of it is out
