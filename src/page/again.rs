@@ -37,7 +37,7 @@ impl<Q: Paginate> Pages<Q> {
             self.position.keep_head(walk.anchors());
         }
         if is_first {
-            self.first_scan = (walk.counters().all_totals(), walk.shift());
+            self.first_scan = (walk.counters().all_totals(), walk.shift(), walk.gone());
         }
         if let Some(next) = next {
             if self.position.delivered == 0 && self.counts.delivered == 0 {

@@ -46,8 +46,8 @@ pub struct Pages<Q: Paginate> {
     pub(super) run: Option<Run>,
     /// Scans the listing again to verify the scan before.
     pub(super) verification: Option<Verification<Result<Q::Item, InvalidRecord>>>,
-    /// The totals of the first scan and its shift, once the listing is scanned again.
-    pub(super) first_scan: (Option<(u64, u64)>, Option<u64>),
+    /// Once the listing is scanned again: the totals of the first scan, its shift, and how many records are gone.
+    pub(super) first_scan: (Option<(u64, u64)>, Option<u64>, u64),
     pages: u64,
     pub(super) counts: Counts,
     /// The server's errors that were yielded last. A page without new records doesn't yield the same ones again.
@@ -117,7 +117,7 @@ impl<Q: Paginate> Pages<Q> {
             prefetcher,
             run,
             verification,
-            first_scan: (None, None),
+            first_scan: (None, None, 0),
             listing,
             walk,
             position,

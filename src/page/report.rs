@@ -27,14 +27,10 @@ impl<Q: Paginate> Pages<Q> {
         };
         let unoverlapped = self.walk.unoverlapped() || resumed.is_some_and(Cursor::unoverlapped);
         let many = self.walk.returns_many() || resumed.is_some_and(Cursor::returns_many);
-        let shift = match &self.walk {
-            Direction::Down(walk) if !self.is_again() => walk.shift(),
-            Direction::Down(_) => self.first_scan.1,
-            Direction::Up(_) => None,
-        };
-        let gone = match &self.walk {
-            Direction::Down(walk) if !self.is_again() => walk.gone(),
-            _ => resumed.map_or(0, Cursor::gone),
+        let (shift, gone) = match &self.walk {
+            Direction::Down(walk) if !self.is_again() => (walk.shift(), walk.gone()),
+            Direction::Down(_) => (self.first_scan.1, self.first_scan.2),
+            Direction::Up(_) => (None, resumed.map_or(0, Cursor::gone)),
         };
         Some(self.position.cursor(listing, anchors, Learned { totals, whole, many, unoverlapped, shift, gone }))
     }
