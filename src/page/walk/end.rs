@@ -130,7 +130,7 @@ impl Walk {
 
     /// Stops a second scan of the head whose listing grows as fast as it is read, where the old head is nowhere.
     fn note_growth_on_head(&mut self, view: &PageView, total: Option<u64>) {
-        self.chase.note_total(total, view.behind, false);
+        self.chase.note_total(total, view.behind, self.counters.may_count_listing(self.plan.total));
         if self.chase.is_endless(&self.plan) {
             self.give_up_head();
         }

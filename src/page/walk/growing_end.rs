@@ -58,6 +58,8 @@ pub(super) struct Chase {
     beyond: u32,
     /// The total of the last response, if it may count the listing.
     counted: Option<u64>,
+    /// The totals may count the listing rather than a page.
+    may_count: bool,
     /// By the total, the page that is requested again reached up to the end.
     is_at_end: bool,
     /// A total was less than the number of records up to the end of its page, so it counts something else.
@@ -164,6 +166,7 @@ impl Chase {
     /// listing.
     pub(super) fn note_total(&mut self, total: Option<u64>, behind: u64, may_count: bool) {
         self.counted = None;
+        self.may_count |= may_count;
         let Some(total) = total else { return };
         // A total that falls is no reason for doubt: records are removed from growing logs, too.
         self.dubious |= total < behind;
@@ -213,7 +216,7 @@ impl Chase {
 
     /// Whether the total may count the listing.
     fn has_total(&self, plan: &Plan) -> bool {
-        !self.dubious && plan.total != TotalScope::Page
+        !self.dubious && plan.total != TotalScope::Page && self.may_count
     }
 
     /// Whether the scan has delivered so many full pages more than the total first counted. (The total itself needn't

@@ -168,6 +168,18 @@ fn a_total_that_fits_a_page_of_a_clamped_offset_ends_no_scan() {
 }
 
 #[test]
+fn a_total_that_counts_its_page_ends_no_scan_whose_log_loses_what_it_has_read() {
+    for total_scope in [TotalScope::Unknown, TotalScope::Page] {
+        let order = SortOrder::Asc;
+        let log = plain(25, 3, vec![Change::DeleteAllRead; 16]);
+        let case = Case { order, count: FakeTotal::OfPage, total_scope, stability: Stability::Stable, ..log };
+        let (checked, parts, _) = run(&case, Rules::ALL);
+        assert!(checked.is_ok(), "{checked:?}: {parts:?}");
+        assert_eq!(parts[0].delivered.len(), 25, "{parts:?}");
+    }
+}
+
+#[test]
 fn a_log_that_grows_at_its_head_is_scanned_to_an_end_whatever_moves() {
     runner(cases(2_000) / 2)
         .run(&busy_case(), |case| {
