@@ -4,8 +4,8 @@
 //! what must hold in the end, and `history` when a scan may skip a record, because no client could know of it. Each
 //! rule is also switched off alone, to show that the model notices.
 //!
-//! The environment variable `MODEL_CASES` sets the number of cases. Without it there are 2,000, and 1,000 scans towards
-//! the head. `MODEL_SEED`, from 0 to 255, chooses others.
+//! The environment variable `MODEL_CASES` sets the number of cases. Without it there are 2,000, 1,000 scans towards the
+//! head, and 4,000 that resume. `MODEL_SEED`, from 0 to 255, chooses others.
 //! With `MODEL_SURVEY`, all failures are printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -15,6 +15,7 @@ mod changing_log;
 mod check;
 mod history;
 mod network;
+mod resumed;
 mod scan;
 mod steady;
 mod toward_head;
