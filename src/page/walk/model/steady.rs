@@ -13,7 +13,7 @@ use crate::page::walk::{Delivery, Walk};
 use crate::page::{Growth, RecordKey, Stability, TotalScope};
 
 /// A scan that delivers so many records doesn't end.
-const TOO_MANY: usize = 20_000;
+const TOO_MANY: usize = 100_000;
 
 /// Where records come: below so many of the first, above so many of the last, or behind so many tenths of the log.
 #[derive(Clone, Copy, Debug)]
