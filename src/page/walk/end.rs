@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::page::summary::{Doubt, End};
-use crate::page::walk::growing_end::{Chase, Next};
+use crate::page::walk::growing_end::Next;
 use crate::page::walk::observe::PageView;
 use crate::page::walk::plan::HeadAgain;
 use crate::page::walk::recent::RecentKeys;
@@ -189,7 +189,7 @@ impl Walk {
             return;
         }
         self.proven_end = Some(end);
-        self.chase = Chase::default();
+        self.chase = self.chase.for_next_pass();
         let drift = self.scan.drift.for_next_pass();
         self.last_end = None;
         let scan = Scan { seen: RecentKeys::new(self.plan.remembered), drift, ..Scan::default() };

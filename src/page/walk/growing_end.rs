@@ -106,6 +106,11 @@ pub(super) enum Next {
 }
 
 impl Chase {
+    /// That of the next scan of the same listing, or of its head: a total that was wrong is not believed again.
+    pub(super) fn for_next_pass(&self) -> Self {
+        Self { dubious: self.dubious, ..Self::default() }
+    }
+
     /// Notes a page, whether it had room for more, and whether its last record is new.
     pub(super) fn note(&mut self, offset: u64, page: &[RecordKey], has_room: bool, is_news: bool) -> Next {
         if let Some((asked, before)) = self.page.take() {

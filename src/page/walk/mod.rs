@@ -211,10 +211,12 @@ impl Walk {
         }
     }
 
-    /// A walk of the same listing after another one, which has seen by how much the listing shifts.
+    /// A walk of the same listing after another one, which has seen by how much the listing shifts, and whether its
+    /// totals may be wrong.
     fn again(plan: Plan, before: &Self) -> Self {
         let mut walk = Self::new(plan);
         walk.scan.drift = before.scan.drift.for_next_pass();
+        walk.chase = before.chase.for_next_pass();
         walk
     }
 

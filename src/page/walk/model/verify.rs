@@ -177,6 +177,16 @@ fn a_verified_scan_is_complete_if_the_log_is_quiet_or_grows_at_its_head() {
         .unwrap();
 }
 
+#[test]
+fn totals_that_were_wrong_in_a_scan_end_no_later_one() {
+    // They rise as if the log grew while the second scan is made, and fell short of a page in the first one.
+    let delays = 13_488_779_578_009_695_723;
+    let log = Case { prefetch: 13, delays, scans: Some(2), ..plain(34, 4, Vec::new()) };
+    let case = Case { total_scope: TotalScope::Unknown, jitter: true, ..log };
+    let summary = &read(&case).0[0].summary;
+    assert!(summary.verdict.is_complete(), "{summary:?}");
+}
+
 impl Case {
     /// Whether the client takes for the total of the listing what isn't, or doesn't stay.
     fn has_wrong_total(&self) -> bool {
