@@ -26,6 +26,9 @@ const PAGES_BEYOND: u64 = 8;
 /// the end alone.
 const REQUESTS_BEYOND: u32 = 8;
 
+/// By the totals of so many of them, no more than a page was left. (Totals that mean nothing are anywhere.)
+const NEAR_END: u32 = 4;
+
 /// How many full pages beyond the first total are read, and how many pages together must come no closer to the end,
 /// until a scan whose position shifts as well is given up.
 const PAGES_IN_VAIN: u64 = 64;
@@ -56,6 +59,10 @@ pub(super) struct Chase {
     many: Progress,
     /// How many requests were made since the scan has delivered more than the first total counted.
     beyond: u32,
+    /// How many of these came so near the end that a page had room for the rest.
+    near_end: u32,
+    /// How many records the last request asked for.
+    limit: u32,
     /// The total of the last response, if it may count the listing.
     counted: Option<u64>,
     /// The totals may count the listing rather than a page.
@@ -164,6 +171,7 @@ impl Chase {
     /// Notes a request for up to `limit` records, and how many were delivered before it.
     pub(super) fn note_request(&mut self, limit: u32, delivered: u64) {
         self.beyond += u32::from(self.totals.is_some_and(|(first, _)| delivered > first));
+        self.limit = limit;
         self.most_more = self.most_more.saturating_add(2 * i64::from(limit));
     }
 
@@ -175,6 +183,8 @@ impl Chase {
         let Some(total) = total else { return };
         // A total that falls is no reason for doubt: records are removed from growing logs, too.
         self.dubious |= total < behind;
+        let is_near_end = self.beyond > 0 && total.saturating_sub(behind) <= u64::from(self.limit);
+        self.near_end += u32::from(is_near_end);
         let (first, last) = self.totals.unwrap_or((total, total));
         self.totals = Some((first, total));
         self.note_left(total.saturating_sub(behind), total.saturating_sub(last));
@@ -199,7 +209,7 @@ impl Chase {
     /// may have pushed some of it down, so the scan goes on as long as it comes closer to the end.
     pub(super) fn outrun(&self, plan: &Plan, delivered: u64, has_shifted: bool) -> Option<End> {
         let is_past = self.is_past(plan, delivered, PAGES_BEYOND);
-        let is_beyond = self.beyond >= REQUESTS_BEYOND && self.has_total(plan);
+        let is_beyond = self.beyond >= REQUESTS_BEYOND && self.near_end >= NEAR_END && self.has_total(plan);
         match plan.growth {
             // Records that go at the head push none down.
             Growth::AtEnd if plan.order == Stability::Stable => (is_past || is_beyond).then_some(End::Grew),
@@ -372,16 +382,20 @@ mod tests {
 
     #[test]
     fn a_scan_ends_eight_requests_behind_the_first_total_where_records_come_at_the_end_alone() {
-        let outrun = |growth, order, requests: u64, has_shifted| {
+        let outrun_at = |behind, growth, order, requests: u64, has_shifted| {
             let mut chase = Chase::default();
             chase.note_total(Some(100), 10, true);
             for _ in 0..requests {
                 // One more comes at the end, and one goes at the head.
                 chase.note_request(10, 101);
-                chase.note_total(Some(100), 100, true);
+                chase.note_total(Some(100), behind, true);
             }
             chase.outrun(&Plan { growth, order, ..plan(10) }, 101, has_shifted)
         };
+        let outrun = |growth, order, requests, has_shifted| outrun_at(100, growth, order, requests, has_shifted);
+        assert_eq!(outrun_at(90, Growth::AtEnd, Stability::Stable, 8, false), Some(End::Grew));
+        // By the total, more than a page is left.
+        assert_eq!(outrun_at(89, Growth::AtEnd, Stability::Stable, 8, false), None);
         for has_shifted in [false, true] {
             assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 7, has_shifted), None);
             assert_eq!(outrun(Growth::AtEnd, Stability::Stable, 8, has_shifted), Some(End::Grew));

@@ -181,6 +181,15 @@ fn a_total_that_counts_its_page_ends_no_scan_whose_log_loses_what_it_has_read() 
 }
 
 #[test]
+fn totals_that_mean_nothing_end_no_scan_of_a_log_that_loses_records() {
+    for hidden in 0..=255 {
+        let log = Case { total_scope: TotalScope::Unknown, jitter: true, prefetch: 2, ..plain(20, 4, Vec::new()) };
+        let (checked, parts, _) = run(&Case { steady: Some(Change::Hide(hidden)), ..log }, Rules::ALL);
+        assert!(checked.is_ok(), "{checked:?}: {parts:?}");
+    }
+}
+
+#[test]
 fn a_log_that_grows_at_its_head_is_scanned_to_an_end_whatever_moves() {
     runner(cases(2_000) / 2)
         .run(&busy_case(), |case| {
