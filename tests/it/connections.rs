@@ -23,9 +23,10 @@ fn clients(url: &str) -> [IntegrationClient; 2] {
     [builder().build().unwrap(), builder().reqwest(long).build().unwrap()]
 }
 
+/// (All of it at once: it takes ten seconds.)
 #[tokio::test]
-async fn a_connection_idle_for_ten_seconds_is_not_used_again() {
-    tokio::join!(reconnects(0), reconnects(1));
+async fn a_connection_idle_for_ten_seconds_is_not_used_again_and_is_closed_within_twenty() {
+    tokio::join!(reconnects(0), reconnects(1), closes(0), closes(1));
 }
 
 async fn reconnects(which: usize) {
@@ -53,11 +54,6 @@ async fn reconnects(which: usize) {
     tokio::time::sleep(Duration::from_millis(10_200)).await;
     client.send(probe()).await.unwrap();
     assert_eq!(accepted.load(Relaxed), 2);
-}
-
-#[tokio::test]
-async fn an_idle_connection_is_closed_within_twenty_seconds() {
-    tokio::join!(closes(0), closes(1));
 }
 
 async fn closes(which: usize) {

@@ -150,7 +150,7 @@ async fn leaks(number: usize, Plant { name, configure, said, mark }: Plant) -> (
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_credential_is_shown_in_any_form_in_any_fault() {
     let runs = plants().into_iter().enumerate().map(|(number, plant)| leaks(number, plant));
-    let runs: Vec<_> = futures_util::stream::iter(runs).buffer_unordered(8).collect().await;
+    let runs: Vec<_> = futures_util::stream::iter(runs).buffer_unordered(24).collect().await;
     let errors: usize = runs.iter().map(|it| it.1).sum();
     let leaks: Vec<_> = runs.into_iter().flat_map(|it| it.0).collect();
     assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
